@@ -1,0 +1,75 @@
+/**
+ * The auth port: who a client is and what it may do. Tokens are checked here and forgotten; they never reach a log,
+ * an error or an event.
+ */
+export interface Authenticator {
+  /** Loads keys where they must be fetched. Call once. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+
+  /**
+   * Checks a connection token. @throws CommandError tokenExpired (109); ConnectionError invalidToken (3500) for every
+   * other flaw; the detail for the log names the check that failed, never the token
+   */
+  connection(token: string): Promise<Identity>;
+
+  /**
+   * Checks a subscription token for `channel` and `user`. @throws CommandError tokenExpired (109), permissionDenied
+   * (103: bad signature); ConnectionError invalidToken (3500) when it belongs to another user or channel
+   */
+  subscription(token: string, channel: string, user: string): Promise<SubscriptionGrant>;
+}
+
+/** Who a connection is. */
+export interface Identity {
+  /** "" is anonymous. */
+  readonly user: string;
+  /** JSON text shown to other clients as `conn_info`. */
+  readonly info?: string;
+  /** Unix time in seconds when the connection must have been refreshed; absent: never. */
+  readonly expiresAt?: number;
+  /** Server-side subscriptions the token asks for, beside the user's inbox. */
+  readonly subscriptions: readonly ServerSubscription[];
+  readonly capabilities: readonly Capability[];
+  /** JSON text for services only (`meta` claim), never shown to clients. */
+  readonly meta?: string;
+  /** Device name, when the token or the client gives one. */
+  readonly device?: string;
+  readonly tokenId?: string;
+  /** Unix seconds. */
+  readonly issuedAt?: number;
+}
+
+export interface ServerSubscription extends SubscriptionOverrides {
+  readonly channel: string;
+  /** JSON text shown to other clients as `chan_info`. */
+  readonly info?: string;
+  /** JSON text for this client only. */
+  readonly data?: string;
+}
+
+/** What a token may change of the namespace's rules for one subscription. */
+export interface SubscriptionOverrides {
+  readonly presence?: boolean;
+  readonly joinLeave?: boolean;
+  readonly forceJoinLeave?: boolean;
+  readonly recovery?: boolean;
+  readonly positioning?: boolean;
+}
+
+export interface SubscriptionGrant extends SubscriptionOverrides {
+  readonly info?: string;
+  /** Unix seconds; absent: never. */
+  readonly expiresAt?: number;
+}
+
+/** Things a capability can allow in a channel: subscribe, publish, presence, history. */
+export type Permission = "sub" | "pub" | "prs" | "hst";
+
+/** Allows something in the channels whose names match. */
+export interface Capability {
+  readonly channels: readonly string[];
+  /** `exact`: the names themselves; `wildcard`: `*` stands for any characters; `regex`: anchored, linear time. */
+  readonly match: "exact" | "wildcard" | "regex";
+  readonly allow: readonly Permission[];
+}

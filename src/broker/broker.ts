@@ -1,0 +1,192 @@
+import type { ChannelName } from "../core/channel.ts";
+import type { Position } from "../core/position.ts";
+import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
+
+/**
+ * The broker port: how messages reach instances, and what keeps them.
+ *
+ * Its law, which every driver keeps and the contract suite tests:
+ *
+ * 1. **Order and identity.** All attachments of one channel, on all instances, see its stored publications in the
+ *    same order with the same offsets, each exactly once. Offsets of one epoch rise strictly; they need not be
+ *    contiguous within a channel. True: 3, 7, 8. False: 3, 8, 7; 3, 7, 7.
+ * 2. **No silent hole.** After `attach` resolved with position P, the sink gets every publication stored after P,
+ *    whatever happens to links, servers or republished copies, as long as the store keeps it; when that cannot be
+ *    kept the sink's `lost` is called with the position from which it goes on.
+ * 3. **Stored means acknowledged.** `publish` resolves only when the store has the message. Rejected means: it may or
+ *    may not be stored, publishing again with the same `id` is safe. Two publishes with one id within the duplicate
+ *    window are stored once; the second resolves with `duplicate: true` and the first one's position.
+ * 4. **Ephemeral channels** (namespaces without history) deliver at most once, in the order of each publisher, with
+ *    offset 0; `publish` resolves when the message is handed to the network, and fails while that is away.
+ * 5. **Bodies.** What a sink gets or `history` returns is what the namespace accepts: in a `json` namespace valid
+ *    JSON text without raw newlines, never longer than the namespace's limit. Anything else published to the channel
+ *    is left out, counted, and reported as event `rejected`; it keeps its place in the chain, so it is no hole.
+ * 6. **Callbacks** (`sink`, signal listeners) are called synchronously, never during the call that registered them,
+ *    and MUST NOT throw; a driver MUST survive one that does.
+ * 7. Nothing here retries without bound or queues without bound. While the network is away, `publish` waits in a
+ *    bounded queue until its deadline and then rejects with `Errors.brokerUnavailable`.
+ */
+export interface Broker {
+  readonly driver: "memory" | "nats";
+
+  /** Connects, creates or checks the streams. Fails with a message that says how to mend it. Call once. */
+  start(): Promise<void>;
+
+  /** Idempotent. Flushes what was published, then releases everything; attachments go silent. */
+  close(): Promise<void>;
+
+  status(): BrokerStatus;
+
+  /** Called when {@link status} changes. Returns its own removal. */
+  onStatus(listener: (status: BrokerStatus) => void): () => void;
+
+  /**
+   * Publishes to one channel. @throws CommandError unknownChannel (namespace not configured), badRequest (body not
+   * acceptable), limitExceeded (too long), brokerUnavailable
+   */
+  publish(channel: ChannelName, body: Body, options?: PublishOptions): Promise<Published>;
+
+  /** Tells every attachment of the channel something that is not a message; at most once, never stored. */
+  notify(channel: ChannelName, notice: Notice): void;
+
+  /**
+   * Follows a channel. Resolves once every later publication is certain to reach `sink`, with the position it starts
+   * from. Several attachments of one channel are allowed (gateways use one). @throws CommandError brokerUnavailable
+   */
+  attach(channel: ChannelName, sink: ChannelSink): Promise<Attachment>;
+
+  /**
+   * Reads what the store keeps. @throws CommandError unrecoverablePosition when `since.epoch` is set and not the
+   * current one, notAvailable in a namespace without history, brokerUnavailable
+   */
+  history(channel: ChannelName, query: HistoryQuery): Promise<HistoryPage>;
+
+  /** Removes what the store keeps of one channel; offsets go on rising. */
+  clearHistory(channel: ChannelName): Promise<void>;
+
+  /**
+   * Channels with stored messages, unordered, at most `limit`. `namespace` must keep history.
+   */
+  storedChannels(namespace: string, limit: number): Promise<string[]>;
+
+  /** Sends a control signal to every instance (this one too), or to one. At most once. */
+  signal(kind: string, body: unknown, to?: { instance: string }): void;
+
+  /**
+   * As {@link signal}, and collects what the listeners return: resolves after `expect` answers or `timeoutMs`,
+   * whichever comes first, with what came.
+   */
+  survey(
+    kind: string,
+    body: unknown,
+    options: { to?: { instance: string }; expect?: number; timeoutMs: number },
+  ): Promise<unknown[]>;
+
+  /** Receives signals; what it returns (not `undefined`) answers a survey. Returns its own removal. */
+  onSignal(listener: SignalListener): () => void;
+
+  /**
+   * Asks a service: `rtrpc.<name>` or `rtauth.<name>`. @throws CommandError methodNotFound (nobody listens), timeout,
+   * brokerUnavailable, limitExceeded
+   */
+  request(service: "rpc" | "auth", name: string, body: Body, options: RequestOptions): Promise<ServiceReply>;
+
+  /** Answers requests, for tests and built-in services. */
+  serve(
+    service: "rpc" | "auth",
+    name: string,
+    handler: (body: string, headers: Readonly<Record<string, string>>) => Promise<string> | string,
+  ): () => void;
+
+  /**
+   * Records an event for the business cluster (`rtevt.<kind>`, durable, at least once). Never blocks or throws: kept
+   * in a bounded queue until stored; what overflows is counted and logged.
+   * @param id makes it idempotent across instances and retries
+   */
+  emit(kind: string, event: Readonly<Record<string, unknown>>, id?: string): void;
+}
+
+export interface BrokerStatus {
+  readonly state: "connecting" | "connected" | "disconnected" | "closed";
+  /** When this state began, Unix ms. */
+  readonly sinceMs: number;
+  /** What is known of the server, for logs and `info`: version, missing features. */
+  readonly server?: { readonly version: string; readonly missing: readonly string[] };
+}
+
+export interface PublishOptions {
+  /** Idempotency key; made up when absent. At most 128 printable ASCII characters without spaces. */
+  readonly id?: string;
+  readonly info?: ClientInfo;
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly event?: string;
+  readonly priority?: Priority;
+  /** Connection that must not get it. */
+  readonly except?: string;
+  /** Give up after this long, ms. Default: the driver's. */
+  readonly timeoutMs?: number;
+}
+
+export interface Published extends Position {
+  readonly duplicate: boolean;
+}
+
+/** Something told to a channel's subscribers that is not a message. */
+export interface Notice {
+  readonly kind: "join" | "leave";
+  readonly info: ClientInfo;
+}
+
+export interface ChannelSink {
+  publication(publication: Publication): void;
+  notice(notice: Notice): void;
+  /**
+   * Continuity is broken beyond repair: the stream is a new one, or messages were dropped before they could be read.
+   * Publications after `position` follow.
+   */
+  lost(position: Position, why: "epoch" | "truncated"): void;
+}
+
+export interface Attachment {
+  /** Position after the last publication given to the sink: nothing of the channel up to here is still to come. */
+  readonly position: Position;
+  /** Idempotent; the sink is not called again. */
+  detach(): void;
+}
+
+/** What to read. Without `since` and `sinceMs`: from the oldest kept message (from the newest with `reverse`). */
+export interface HistoryQuery {
+  /** Exclusive in both directions. An empty epoch means the current one. */
+  readonly since?: Position;
+  /** Messages stored at or after this Unix time, ms. Not together with `since` or `reverse`. */
+  readonly sinceMs?: number;
+  /** Most messages returned; 0 asks for the position only. */
+  readonly limit: number;
+  readonly reverse?: boolean;
+}
+
+export interface HistoryPage {
+  readonly publications: readonly Publication[];
+  /** The channel's newest position when the page was read. */
+  readonly position: Position;
+  /**
+   * Proven: between `since` and the last returned publication (or `position`, when `more` is false) the channel had
+   * no other acceptable message than those returned. False when unknown.
+   */
+  readonly complete: boolean;
+  /** The limit cut the page. */
+  readonly more: boolean;
+}
+
+export interface RequestOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+}
+
+export interface ServiceReply {
+  readonly data: string;
+  /** Set when the service answered with an error (NATS micro: `Nats-Service-Error-Code` and `Nats-Service-Error`). */
+  readonly error?: { readonly code: number; readonly message: string };
+}
+
+export type SignalListener = (kind: string, body: unknown) => unknown;

@@ -1,0 +1,81 @@
+/**
+ * Who may do something in a channel:
+ * - `nobody`: refused to every client;
+ * - `token`: only with a subscription token or a capability that names the channel;
+ * - `subscriber`: whoever is subscribed to the channel (not for `subscribe` itself);
+ * - `authenticated`: every user with an identity;
+ * - `anyone`: anonymous clients too.
+ *
+ * A capability or a subscription token always suffices, whatever stands here (but for `nobody`).
+ */
+export type Access = "nobody" | "token" | "subscriber" | "authenticated" | "anyone";
+
+/** What a stream keeps for the channels of a namespace. */
+export interface HistoryRules {
+  /** Messages kept per channel. */
+  readonly size: number;
+  /** Age after which messages are dropped, ms. Always set. */
+  readonly ageMs: number;
+  /** Most messages one recovery may return; a client further behind is told `recovered: false`. */
+  readonly recoverLimit: number;
+  /** Copies of the stream within its home region (1, 3 or 5). */
+  readonly replicas: number;
+}
+
+/** The rules of one namespace; every channel belongs to exactly one. */
+export interface NamespaceRules {
+  readonly name: string;
+  /** `null`: nothing is kept, messages are delivered at most once. */
+  readonly history: HistoryRules | null;
+  /** `stream`: all missed messages; `cache`: the latest one; `off`: positions are not given to clients. */
+  readonly recovery: "stream" | "cache" | "off";
+  readonly presence: boolean;
+  /**
+   * Join and leave pushes, to subscribers that ask for them; needs `presence`. `connection`: for each connection, at
+   * once (what stock Centrifuge clients expect); `user`: for a user's first connection and, after the grace period,
+   * the last one.
+   */
+  readonly joinLeave: "off" | "connection" | "user";
+  /** Push join/leave to every subscriber, asked for or not. */
+  readonly forceJoinLeave: boolean;
+  readonly subscribe: Exclude<Access, "subscriber">;
+  readonly publish: Access;
+  readonly presenceAccess: Access;
+  readonly historyAccess: Access;
+  /** Ask `rtauth.subscribe` / `rtauth.publish` whether it is allowed. */
+  readonly subscribeCallout: boolean;
+  readonly publishCallout: boolean;
+  /** What bodies may be: JSON text only, or any bytes. */
+  readonly format: "json" | "binary";
+  /** Longest body in bytes, whoever publishes. */
+  readonly maxMessageBytes: number;
+  /** Messages a client may publish per second (token bucket with a burst of twice that). 0: no limit. */
+  readonly publishRate: number;
+  /** With more members than this, presence lists are answered with counts only and join/leave is not pushed. */
+  readonly presenceMaxMembers: number;
+  /** Time a member may be gone before its leave is told, ms: reconnect flaps stay invisible. */
+  readonly presenceGraceMs: number;
+}
+
+/** Every namespace of an instance by name. */
+export type Namespaces = ReadonlyMap<string, NamespaceRules>;
+
+/** Every setting's default; a namespace named without rules gets these. */
+export const NAMESPACE_DEFAULTS: Omit<NamespaceRules, "name"> = {
+  history: null,
+  recovery: "off",
+  presence: false,
+  joinLeave: "off",
+  forceJoinLeave: false,
+  subscribe: "authenticated",
+  publish: "nobody",
+  presenceAccess: "subscriber",
+  historyAccess: "subscriber",
+  subscribeCallout: false,
+  publishCallout: false,
+  format: "json",
+  maxMessageBytes: 65_536,
+  publishRate: 0,
+  presenceMaxMembers: 5_000,
+  presenceGraceMs: 1_000,
+};

@@ -1,0 +1,64 @@
+/**
+ * The instance's counters as plain numbers: the hot path adds, the metrics page reads. One object per instance,
+ * passed in; units are in the names.
+ */
+export class Stats {
+  connects = 0;
+  disconnects = 0;
+  /** Commands and client messages read from sockets. */
+  messagesIn = 0;
+  /** Publications handed to a fan-out, one for each channel message (not for each subscriber). */
+  publicationsOut = 0;
+  /** Deliveries: publications times local subscribers. */
+  deliveries = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+  readErrors = 0;
+  writeErrors = 0;
+  slowConsumers = 0;
+  deadPeers = 0;
+  /** Refused or closed, by reason (origin, ip_rate, ip_cap, instance_cap, overload, deadline, …). */
+  readonly rejected = new Map<string, number>();
+  commandErrors = 0;
+  pingsSent = 0;
+
+  publishes = 0;
+  publishErrors = 0;
+  publishDuplicates = 0;
+  /** Messages waiting for the broker's acknowledgement now. */
+  publishBacklog = 0;
+  brokerReconnects = 0;
+  brokerLive = 0;
+  brokerDuplicates = 0;
+  brokerReorders = 0;
+  gapFills = 0;
+  gapFilledMessages = 0;
+  resyncs = 0;
+  streamReads = 0;
+  tailChecks = 0;
+  epochChanges = 0;
+  bodiesRejected = 0;
+  eventsEmitted = 0;
+  eventsDropped = 0;
+
+  /** Recoveries by outcome: `ring`, `stream`, `empty`, `failed`. */
+  readonly recoveries = new Map<string, number>();
+  ringHits = 0;
+  ringMisses = 0;
+
+  presenceCommands = 0;
+  presenceErrors = 0;
+  presenceTimeouts = 0;
+  /** Times the driver became degraded. */
+  presenceDegraded = 0;
+  presenceSweeps = 0;
+  /** Latency samples of presence calls since the last scrape, ms; bounded, oldest first. */
+  readonly presenceLatencyMs: number[] = [];
+
+  drains = 0;
+
+  /** Adds one to a counter kept by reason. */
+  static bump(map: Map<string, number>, key: string, by = 1): void {
+    map.set(key, (map.get(key) ?? 0) + by);
+  }
+}

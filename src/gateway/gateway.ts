@@ -1,0 +1,96 @@
+import type { ErrorCode } from "../core/errors.ts";
+import type { Position } from "../core/position.ts";
+import type { Body, ClientInfo, Publication } from "../core/publication.ts";
+import type { SocketHandler } from "../runtime/runtime.ts";
+
+/** What the HTTP layer knows of a client when its socket opens. */
+export interface Handshake {
+  readonly protocol: "centrifuge-json";
+  /** Client address, trusted proxies already resolved. */
+  readonly ip: string;
+  readonly origin?: string;
+  readonly userAgent?: string;
+}
+
+/**
+ * The gateway as the HTTP layer sees it: sockets in, and the operations of the server API. Every operation works from
+ * any instance about any other.
+ */
+export interface Gateway {
+  /** Makes the handler of one new connection. Admission was decided before. */
+  accept(handshake: Handshake): SocketHandler;
+  /** Live connections of this instance. */
+  readonly connections: number;
+  readonly operations: Operations;
+  /**
+   * Closes every connection in paced, jittered waves with code 3001. Resolves when none is left or `deadlineMs` passed.
+   */
+  drain(options: { ratePerSecond: number; deadlineMs: number }): Promise<void>;
+  /** Closes up to `count` of the connections that were silent longest, with 3020. Used when overloaded. */
+  shed(count: number): number;
+}
+
+/** A failed part of a composite answer. */
+export interface Failure {
+  readonly error: ErrorCode;
+}
+
+export interface PublishRequest {
+  readonly id?: string;
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly event?: string;
+}
+
+/** Names connections: all of a user, or one of them. */
+export interface Target {
+  readonly user: string;
+  readonly client?: string;
+}
+
+/**
+ * The operations of the server API. Channel names are as clients write them. Every one throws CommandError for what a
+ * caller did wrong.
+ */
+export interface Operations {
+  publish(channel: string, body: Body, request?: PublishRequest): Promise<Position>;
+  broadcast(
+    channels: readonly string[],
+    body: Body,
+    request?: PublishRequest,
+  ): Promise<readonly (Position | Failure)[]>;
+  subscribe(target: Target, channel: string, options?: { info?: string; data?: string }): Promise<void>;
+  unsubscribe(target: Target, channel: string): Promise<void>;
+  disconnect(
+    target: Target,
+    close?: { code: number; reason: string },
+    whitelist?: readonly string[],
+  ): Promise<void>;
+  /** Moves the expiry of a user's connections, or ends them when `expired`. `expireAt` in Unix seconds. */
+  refresh(target: Target, options: { expired?: boolean; expireAt?: number }): Promise<void>;
+  presence(channel: string): Promise<{ members: readonly ClientInfo[]; partial: boolean }>;
+  presenceStats(channel: string): Promise<{ clients: number; users: number; partial: boolean }>;
+  history(
+    channel: string,
+    query: { since?: Position; limit: number; reverse?: boolean },
+  ): Promise<{ publications: readonly Publication[]; position: Position }>;
+  historyRemove(channel: string): Promise<void>;
+  /** Channels with subscribers anywhere, with the number of them; `pattern` is a glob. */
+  channels(pattern?: string): Promise<ReadonlyMap<string, number>>;
+  /** Connections of a user anywhere. */
+  connectionsOf(
+    user: string,
+  ): Promise<
+    readonly { client: string; device: string; region: string; instance: string; sinceMs: number }[]
+  >;
+  info(): Promise<
+    readonly {
+      instance: string;
+      region: string;
+      version: string;
+      connections: number;
+      users: number;
+      channels: number;
+      uptimeMs: number;
+    }[]
+  >;
+}

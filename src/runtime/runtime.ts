@@ -1,0 +1,80 @@
+/**
+ * The runtime port: the only door to Bun and Deno. A socket's handler is the object in its `data`, so that no
+ * closure is made per connection; on Bun the native `ServerWebSocket` is itself the {@link Socket}.
+ */
+
+/** Receives what happens on one socket. Methods MUST NOT throw. */
+export interface SocketHandler {
+  /** Frame types the peer may send: `true` for text only. */
+  opened(socket: Socket): void;
+  message(socket: Socket, frame: string | Uint8Array): void;
+  /** A WebSocket ping or pong arrived (liveness only). */
+  heard(socket: Socket): void;
+  /** All that was buffered has been written. */
+  drained(socket: Socket): void;
+  /** Called exactly once, whoever closed. `code` 1006 when there was no close frame. */
+  closed(socket: Socket, code: number, reason: string): void;
+}
+
+/** Structural subset of Bun's `ServerWebSocket`. */
+export interface Socket {
+  data: SocketHandler;
+  /** > 0 bytes handed to the kernel or queued; -1 queued under backpressure; 0 dropped, the socket is closing. */
+  send(frame: string | Uint8Array): number;
+  /** Close frame after what is queued. */
+  close(code?: number, reason?: string): void;
+  /** No close frame, at once. */
+  terminate(): void;
+  /** Messages published to `topic` from now on reach this socket, in program order with `send`. */
+  subscribe(topic: string): void;
+  unsubscribe(topic: string): void;
+  getBufferedAmount(): number;
+}
+
+export interface ServeOptions {
+  readonly hostname: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Share the port with other processes (SO_REUSEPORT). */
+  readonly reusePort?: boolean;
+  readonly maxFrameBytes: number;
+  /** A socket with more than this unsent is closed (1006) and comes back by its position. */
+  readonly backpressureBytes: number;
+  readonly maxRequestBytes: number;
+  /** Answers a request; `peer` is the TCP peer's address. May call `request.upgrade`. */
+  readonly fetch: (request: Request, context: RequestContext) => Response | Promise<Response>;
+}
+
+export interface RequestContext {
+  /** Address of the TCP peer. */
+  readonly ip: string;
+  /**
+   * Turns the request into a WebSocket whose events go to `handler`. Returns the response the fetch handler must
+   * return, or `undefined` when the request is no upgrade.
+   * @param protocol the subprotocol chosen, from those the client offered
+   */
+  upgrade(handler: SocketHandler, protocol?: string): Response | undefined;
+}
+
+export interface Server {
+  readonly hostname: string;
+  readonly port: number;
+  /** One frame to every socket subscribed to the topic; encoded and queued natively where the runtime can. */
+  publish(topic: string, frame: string | Uint8Array): void;
+  /** Refuses new TCP connections; open ones go on. */
+  stopListening(): void;
+  /** Ends every connection and releases the port. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface Runtime {
+  readonly name: "bun" | "deno";
+  readonly version: string;
+  serve(options: ServeOptions): Server;
+  /** Descriptors this process may open (soft limit), or `undefined` where it cannot be known. */
+  descriptorLimit(): number | undefined;
+  /** Resident memory in bytes; never throws. */
+  residentBytes(): number;
+  onSignal(signal: "SIGTERM" | "SIGINT", listener: () => void): () => void;
+  exit(code: number): never;
+}
