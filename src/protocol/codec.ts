@@ -1,0 +1,75 @@
+import type { ErrorCode } from "../core/errors.ts";
+import type { Position } from "../core/position.ts";
+import type { ClientInfo, Publication } from "../core/publication.ts";
+import type { Command } from "./command.ts";
+
+/** One WebSocket message: text for JSON, bytes for Protobuf. */
+export type Frame = string | Uint8Array;
+
+/**
+ * A wire format: bytes ⇄ commands, answers and pushes. Stateless and shared by every connection that speaks it.
+ *
+ * A publication is encoded once (`publication`), the result is kept by the ring and spliced into live pushes
+ * (`publicationPush`) and into the answers of recoveries; encoding a push is "for fan-out": the frame goes to every
+ * subscriber alike.
+ */
+export interface Codec {
+  readonly name: "centrifuge-json";
+  /**
+   * Commands of one frame, in order. Stops at the first flaw, which is then the last element: what came before it
+   * counts.
+   */
+  decode(frame: Frame): readonly (Command | DecodeFailure)[];
+  error(id: number, error: ErrorCode): Frame;
+  /** Answers without content: unsubscribe, publish. */
+  empty(id: number, method: "unsubscribe" | "publish"): Frame;
+  connect(id: number, result: ConnectResult): Frame;
+  subscribe(id: number, result: SubscribeResult): Frame;
+  presence(id: number, members: readonly ClientInfo[]): Frame;
+  presenceStats(id: number, clients: number, users: number): Frame;
+  history(id: number, publications: readonly Publication[], position: Position): Frame;
+  rpc(id: number, data: string): Frame;
+  refresh(id: number, client: string, version: string, ttl: number | undefined): Frame;
+  subRefresh(id: number, ttl: number | undefined): Frame;
+  /** The part of a publication that every channel push and recovery shares. */
+  publication(publication: Publication): Frame;
+  publicationPush(channel: string, encoded: Frame): Frame;
+  noticePush(channel: string, kind: "join" | "leave", info: ClientInfo): Frame;
+  subscribePush(channel: string, result: SubscribeResult): Frame;
+  unsubscribePush(channel: string, code: number, reason: string): Frame;
+  refreshPush(ttl: number): Frame;
+  readonly ping: Frame;
+}
+
+/** A frame that is no command. The connection ends with 3501. */
+export interface DecodeFailure {
+  readonly method: "malformed";
+  /** For the log. */
+  readonly detail: string;
+}
+
+export interface ConnectResult {
+  readonly client: string;
+  readonly version: string;
+  readonly data?: string;
+  /** Seconds between pings. */
+  readonly ping: number;
+  /** Seconds until the client must have refreshed its token; absent: never. */
+  readonly ttl?: number;
+  readonly subs: ReadonlyMap<string, SubscribeResult>;
+  readonly node: string;
+  readonly timeMs: number;
+}
+
+export interface SubscribeResult {
+  /** Positions are given to the client, which may recover from them. */
+  readonly recoverable: boolean;
+  readonly positioned: boolean;
+  readonly position: Position;
+  readonly wasRecovering: boolean;
+  readonly recovered: boolean;
+  /** Already encoded ({@link Codec.publication}), oldest first. */
+  readonly publications: readonly Frame[];
+  readonly ttl?: number;
+  readonly data?: string;
+}

@@ -1,0 +1,110 @@
+/**
+ * What a client asks for, whatever protocol it speaks. Payloads are JSON text, exactly as the client wrote it.
+ * Fields follow the Centrifuge client protocol v2 (`definitions/client.proto`).
+ */
+export type Command =
+  | ConnectCommand
+  | SubscribeCommand
+  | ChannelCommand<"unsubscribe">
+  | ChannelCommand<"presence">
+  | ChannelCommand<"presenceStats">
+  | PublishCommand
+  | HistoryCommand
+  | RpcCommand
+  | SendCommand
+  | RefreshCommand
+  | SubRefreshCommand
+  | PongCommand
+  /** Known to the schema but not to this server: answered with `notAvailable`. */
+  | { readonly method: "unavailable"; readonly id: number };
+
+/** Where a client wants to go on. */
+export interface RecoverRequest {
+  readonly recover: boolean;
+  readonly offset: number;
+  /** Empty: any. */
+  readonly epoch: string;
+}
+
+export interface ConnectCommand {
+  readonly method: "connect";
+  readonly id: number;
+  readonly token: string;
+  readonly data?: string;
+  readonly name: string;
+  readonly version: string;
+  /** Emulated HTTP headers, for auth callouts. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Positions in server-side subscriptions, by channel. */
+  readonly subs: ReadonlyMap<string, RecoverRequest>;
+}
+
+export interface SubscribeCommand extends RecoverRequest {
+  readonly method: "subscribe";
+  readonly id: number;
+  readonly channel: string;
+  readonly token: string;
+  readonly data?: string;
+  readonly positioned: boolean;
+  readonly recoverable: boolean;
+  readonly joinLeave: boolean;
+  /** The client wants error 112 instead of `recovered: false` (flag bit 2). */
+  readonly rejectUnrecovered: boolean;
+  /** Kinds of subscription other than a stream (map, shared poll) are not served. */
+  readonly type: number;
+}
+
+export interface ChannelCommand<Method extends string> {
+  readonly method: Method;
+  readonly id: number;
+  readonly channel: string;
+}
+
+export interface PublishCommand {
+  readonly method: "publish";
+  readonly id: number;
+  readonly channel: string;
+  readonly data: string;
+}
+
+export interface HistoryCommand {
+  readonly method: "history";
+  readonly id: number;
+  readonly channel: string;
+  /** 0: position only; -1: all there is up to the server's limit. */
+  readonly limit: number;
+  readonly since?: { readonly offset: number; readonly epoch: string };
+  readonly reverse: boolean;
+}
+
+export interface RpcCommand {
+  readonly method: "rpc";
+  readonly id: number;
+  readonly rpcMethod: string;
+  readonly data: string;
+}
+
+export interface SendCommand {
+  readonly method: "send";
+  readonly id: 0;
+  readonly data: string;
+}
+
+export interface RefreshCommand {
+  readonly method: "refresh";
+  readonly id: number;
+  readonly token: string;
+}
+
+export interface SubRefreshCommand {
+  readonly method: "subRefresh";
+  readonly id: number;
+  readonly channel: string;
+  readonly token: string;
+}
+
+/** The answer to a ping. */
+export interface PongCommand {
+  readonly method: "pong";
+  readonly id: 0;
+}

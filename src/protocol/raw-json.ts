@@ -1,0 +1,76 @@
+/**
+ * Finding the text of a value inside a JSON text, so that payloads travel exactly as they were written: a parse and
+ * a stringify would change big integers, `1.0` and key order.
+ */
+
+const QUOTE = 34;
+const BACKSLASH = 92;
+
+/**
+ * The source text of the member at `path` in an object, `undefined` when there is none. Of a repeated key the last one
+ * counts, as with JSON.parse.
+ * @param text valid JSON (parse it first); with other text the result means nothing
+ */
+export function rawMember(text: string, ...path: readonly string[]): string | undefined {
+  let start = skipSpace(text, 0);
+  let end = text.length;
+  for (const key of path) {
+    if (text.charCodeAt(start) !== 123) return undefined; // no object
+    let found = -1;
+    let foundEnd = -1;
+    let at = skipSpace(text, start + 1);
+    while (text.charCodeAt(at) === QUOTE) {
+      const keyEnd = skipString(text, at);
+      const own = text.slice(at + 1, keyEnd - 1);
+      const value = skipSpace(text, skipSpace(text, keyEnd) + 1); // over the colon
+      const valueEnd = skipValue(text, value);
+      if (own === key || (own.includes("\\") && JSON.parse(`"${own}"`) === key)) {
+        found = value;
+        foundEnd = valueEnd;
+      }
+      at = skipSpace(text, valueEnd);
+      if (text.charCodeAt(at) !== 44) break; // no comma: the end
+      at = skipSpace(text, at + 1);
+    }
+    if (found < 0) return undefined;
+    start = found;
+    end = foundEnd;
+  }
+  return text.slice(start, end);
+}
+
+function skipSpace(text: string, at: number): number {
+  for (; ; at++) {
+    const c = text.charCodeAt(at);
+    if (c !== 32 && c !== 10 && c !== 13 && c !== 9) return at;
+  }
+}
+
+/** @returns the index after the closing quote */
+function skipString(text: string, at: number): number {
+  for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let slashes = 0;
+    while (text.charCodeAt(end - 1 - slashes) === BACKSLASH) slashes++;
+    if (slashes % 2 === 0) return end + 1;
+  }
+  return text.length;
+}
+
+function skipValue(text: string, at: number): number {
+  const first = text.charCodeAt(at);
+  if (first === QUOTE) return skipString(text, at);
+  if (first !== 123 && first !== 91) {
+    while (at < text.length && !ENDS_SCALAR.has(text.charCodeAt(at))) at++;
+    return at;
+  }
+  for (let depth = 0; at < text.length; at++) {
+    const c = text.charCodeAt(at);
+    if (c === QUOTE) at = skipString(text, at) - 1;
+    else if (c === 123 || c === 91) depth++;
+    else if ((c === 125 || c === 93) && --depth === 0) return at + 1;
+  }
+  return at;
+}
+
+/** Space, tab, newlines, comma and the closing brackets. */
+const ENDS_SCALAR: ReadonlySet<number> = new Set([32, 9, 10, 13, 44, 93, 125]);
