@@ -8,6 +8,8 @@ export interface Handshake {
   readonly protocol: "centrifuge-json";
   /** Client address, trusted proxies already resolved. */
   readonly ip: string;
+  /** What admission counted it under; whoever ends the connection gives it back with `admission.release`. */
+  readonly admissionKey: string;
   readonly origin?: string;
   readonly userAgent?: string;
 }
