@@ -1,0 +1,156 @@
+import {
+  type ChannelName,
+  channelId,
+  DEFAULT_NAMESPACE,
+  MAX_CHANNEL_LENGTH,
+  NAMESPACE_PATTERN,
+} from "./channel.ts";
+import { CommandError, Errors } from "./errors.ts";
+
+/**
+ * The one place where NATS subjects and stream names are built. The client library checks nothing: a space, CR or LF
+ * in a subject would let whoever chose the name write NATS protocol, and a wildcard would let them hear everything.
+ *
+ * A name's tail is the name itself wherever NATS can carry it (`chat:room.42` → `rt.chat.room.42`). What NATS cannot
+ * carry, or what means something there — control characters, space, `*`, `>`, the escape sign `%` itself, and dots
+ * with no token on one side — becomes `%XX` for each of its UTF-8 bytes. Names and canonical tails are a bijection.
+ */
+
+/** Anything that keeps a name from being its own tail. */
+const NEEDS_ESCAPE = /[\p{Cc}\p{Cs} *>%]|^\.|\.$|\.\.|^$/u;
+
+/** What is escaped: those characters, and every dot that does not stand between two non-empty tokens. */
+const ESCAPED = /[\p{Cc} *>%]|^\.|\.$|\.(?=\.)|(?<=\.)\./gu;
+
+/** Ids of instances: one subject token, one Redis key part. */
+export const INSTANCE_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+
+/** Kinds of events and control signals: one subject token. */
+export const KIND_PATTERN = /^[a-z][a-z0-9_-]{0,31}$/;
+
+const ROOT_PATTERN = /^[a-z][a-z0-9]{0,15}$/;
+
+const utf8 = new TextEncoder();
+
+/**
+ * The subject tail of a name: at least one token, none of them empty, nothing NATS could take for anything else, and
+ * short enough (1.5 KB at worst) for the 4 KB the server allows one protocol line.
+ * @throws CommandError badRequest: a name that is empty, longer than {@link MAX_CHANNEL_LENGTH}, or has lone
+ *   surrogates (it has no UTF-8 form)
+ */
+export function encodeTail(name: string): string {
+  if (name.length > MAX_CHANNEL_LENGTH) throw new CommandError(Errors.badRequest, "name is too long");
+  if (!NEEDS_ESCAPE.test(name)) return name;
+  if (name === "" || !name.isWellFormed()) throw new CommandError(Errors.badRequest, "malformed name");
+  return name.replace(ESCAPED, percent);
+}
+
+/** The name of a tail, or `undefined` when {@link encodeTail} would not have written the tail so. */
+export function decodeTail(tail: string): string | undefined {
+  try {
+    const name = decodeURIComponent(tail);
+    return encodeTail(name) === tail ? name : undefined;
+  } catch {
+    return undefined; // not UTF-8, a stray "%", a lone surrogate, too long, nothing at all: no name has this tail
+  }
+}
+
+function percent(character: string): string {
+  let out = "";
+  for (const byte of utf8.encode(character)) out += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  return out;
+}
+
+/** A channel as far as its subject is concerned. */
+type Named = Pick<ChannelName, "namespace" | "name">;
+
+/** Builds and reads the subjects of one root. Every method throws CommandError badRequest for what is malformed. */
+export interface Subjects {
+  readonly root: string;
+  /** `rt.<ns>.<name>`: where messages are published. */
+  message(channel: Named): string;
+  /** `rtl.<ns>.<name>`: where a stored message appears, with its sequence. */
+  live(channel: Named): string;
+  /** `rt.<ns>.>`: what the stream of a namespace captures. */
+  messages(namespace: string): string;
+  /** `rtl.<ns>.>`: where it republishes. */
+  lives(namespace: string): string;
+  /** `rtrpc.<method>`. */
+  rpc(method: string): string;
+  /** `rtauth.<name>`. */
+  auth(name: string): string;
+  /** `rtevt.<kind>`. */
+  event(kind: string): string;
+  /** `rtevt.>`: what the stream of events captures. */
+  events(): string;
+  /** `rtctl.<kind>` for every instance, `rtctl.inst.<instance>.<kind>` for one. */
+  control(kind: string, instance?: string): string;
+  /** What an instance listens to: `rtctl.*` and `rtctl.inst.<instance>.*`. */
+  controls(instance: string): readonly [all: string, own: string];
+  /** `RT_<ns>`: the stream of a namespace. */
+  stream(namespace: string): string;
+  /** `RT_EVENTS`. Namespaces are lower case: none has this stream. */
+  eventStream(): string;
+  /** The channel of a message or live subject; `undefined` when no channel has that subject. */
+  channel(subject: string): ChannelName | undefined;
+  /** The kind of a control subject, either form; `undefined` when it is none. */
+  controlKind(subject: string): string | undefined;
+}
+
+/** @throws Error when `root` is not 1 to 16 lower-case letters and digits starting with a letter */
+export function subjects(root = "rt"): Subjects {
+  if (!ROOT_PATTERN.test(root)) {
+    throw new Error(`subject root ${JSON.stringify(root)} is not 1 to 16 lower-case letters and digits`);
+  }
+  const stored = `${root}.`;
+  const live = `${root}l.`;
+  const control = `${root}ctl.`;
+
+  return {
+    root,
+    message: ({ namespace, name }) => `${stored}${checkNamespace(namespace)}.${encodeTail(name)}`,
+    live: ({ namespace, name }) => `${live}${checkNamespace(namespace)}.${encodeTail(name)}`,
+    messages: (namespace) => `${stored}${checkNamespace(namespace)}.>`,
+    lives: (namespace) => `${live}${checkNamespace(namespace)}.>`,
+    rpc: (method) => `${root}rpc.${encodeTail(method)}`,
+    auth: (name) => `${root}auth.${encodeTail(name)}`,
+    event: (kind) => `${root}evt.${checkKind(kind)}`,
+    events: () => `${root}evt.>`,
+    control: (kind, instance) =>
+      instance === undefined
+        ? `${control}${checkKind(kind)}`
+        : `${control}inst.${checkInstance(instance)}.${checkKind(kind)}`,
+    controls: (instance) => [`${control}*`, `${control}inst.${checkInstance(instance)}.*`],
+    stream: (namespace) => `${root.toUpperCase()}_${checkNamespace(namespace)}`,
+    eventStream: () => `${root.toUpperCase()}_EVENTS`,
+    channel: (subject) => readChannel(subject, subject.startsWith(live) ? live : stored),
+    controlKind(subject) {
+      const kind = subject.slice(subject.lastIndexOf(".") + 1);
+      return subject.startsWith(control) && KIND_PATTERN.test(kind) ? kind : undefined;
+    },
+  };
+}
+
+function readChannel(subject: string, prefix: string): ChannelName | undefined {
+  if (!subject.startsWith(prefix)) return undefined;
+  const dot = subject.indexOf(".", prefix.length);
+  if (dot < 0) return undefined;
+  const namespace = subject.slice(prefix.length, dot);
+  const name = decodeTail(subject.slice(dot + 1));
+  if (name === undefined || !NAMESPACE_PATTERN.test(namespace)) return undefined;
+  // Written without its prefix, such a name would be read as a channel of another namespace.
+  if (namespace === DEFAULT_NAMESPACE && name.includes(":")) return undefined;
+  const id = channelId(namespace, name);
+  return id.length > MAX_CHANNEL_LENGTH ? undefined : { id, namespace, name };
+}
+
+const checkNamespace = checker(NAMESPACE_PATTERN, "namespace");
+const checkInstance = checker(INSTANCE_PATTERN, "instance id");
+const checkKind = checker(KIND_PATTERN, "kind");
+
+function checker(pattern: RegExp, what: string): (value: string) => string {
+  return (value) => {
+    if (!pattern.test(value)) throw new CommandError(Errors.badRequest, `malformed ${what}`);
+    return value;
+  };
+}
