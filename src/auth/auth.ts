@@ -8,14 +8,16 @@ export interface Authenticator {
   close(): Promise<void>;
 
   /**
-   * Checks a connection token. @throws CommandError tokenExpired (109); ConnectionError invalidToken (3500) for every
-   * other flaw; the detail for the log names the check that failed, never the token
+   * Checks a connection token. @throws CommandError tokenExpired (109); CommandError internal (100, temporary) when it
+   * cannot be judged because the issuer's keys cannot be had right now; ConnectionError invalidToken (3500) for every
+   * flaw of its own. The detail for the log names the check that failed, never the token.
    */
   connection(token: string): Promise<Identity>;
 
   /**
-   * Checks a subscription token for `channel` and `user`. @throws CommandError tokenExpired (109), permissionDenied
-   * (103: bad signature); ConnectionError invalidToken (3500) when it belongs to another user or channel
+   * Checks a subscription token for `channel` and `user`. @throws CommandError tokenExpired (109), internal (100, as
+   * above), permissionDenied (103) for every other flaw; ConnectionError invalidToken (3500) when it belongs to another
+   * user or channel
    */
   subscription(token: string, channel: string, user: string): Promise<SubscriptionGrant>;
 }
@@ -30,7 +32,8 @@ export interface Identity {
   readonly expiresAt?: number;
   /** Server-side subscriptions the token asks for, beside the user's inbox. */
   readonly subscriptions: readonly ServerSubscription[];
-  readonly capabilities: readonly Capability[];
+  /** Made by `compileCapabilities`, asked with `allows` (capabilities.ts). */
+  readonly capabilities: readonly CompiledCapability[];
   /** JSON text for services only (`meta` claim), never shown to clients. */
   readonly meta?: string;
   /** Device name, when the token or the client gives one. */
@@ -72,4 +75,9 @@ export interface Capability {
   /** `exact`: the names themselves; `wildcard`: `*` stands for any characters; `regex`: anchored, linear time. */
   readonly match: "exact" | "wildcard" | "regex";
   readonly allow: readonly Permission[];
+}
+
+/** A capability ready for use: patterns are compiled once, when the token is read. */
+export interface CompiledCapability extends Capability {
+  readonly matches: (channel: string) => boolean;
 }
