@@ -1,0 +1,178 @@
+import { CommandError, Errors } from "../core/errors.ts";
+import type { NamespaceRules } from "../core/namespace.ts";
+import type { Body } from "../core/publication.ts";
+import type { PublishOptions } from "./broker.ts";
+
+/** Deepest JSON a message may nest: parsers of some client languages recurse, and give up or crash much further. */
+export const MAX_JSON_DEPTH = 100;
+
+/** Why a body is not what its namespace accepts; the word that stands in event `rejected`. */
+export type Flaw = "too long" | "not UTF-8" | "not JSON" | "nested too deep" | "lone surrogate";
+
+/** A body that was refused. One shared object for each reason: telling it from a {@link Body} costs nothing. */
+export interface Refused {
+  readonly flaw: Flaw;
+}
+
+const TOO_LONG: Refused = { flaw: "too long" };
+const NOT_UTF8: Refused = { flaw: "not UTF-8" };
+const NOT_JSON: Refused = { flaw: "not JSON" };
+const TOO_DEEP: Refused = { flaw: "nested too deep" };
+const LONE_SURROGATE: Refused = { flaw: "lone surrogate" };
+
+type BodyRules = Pick<NamespaceRules, "format" | "maxMessageBytes">;
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+const encoder = new TextEncoder();
+
+export function isRefused(body: Body | Refused): body is Refused {
+  return typeof body === "object" && "flaw" in body;
+}
+
+/**
+ * Reads the bytes of a message, whoever published it. In a `json` namespace, and wherever `contentType` is absent or
+ * JSON, they must be JSON text; other content types of a `binary` namespace stay bytes.
+ *
+ * JSON text comes back without raw newlines (legal between tokens only, where a space means the same), so that it can
+ * be spliced into newline-framed JSON; bytes come back as a copy, which keeps no network buffer alive.
+ */
+export function readBody(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  rules: BodyRules,
+): Body | Refused {
+  if (bytes.length > rules.maxMessageBytes) return TOO_LONG;
+  if (rules.format === "binary" && contentType !== undefined && !JSON_TYPE.test(contentType)) {
+    return bytes.slice();
+  }
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return NOT_UTF8;
+  }
+  return readJson(text);
+}
+
+/**
+ * Checks what is about to be published, and returns it as {@link readBody} would on the other side.
+ * @throws CommandError limitExceeded (too long), badRequest (not what the namespace accepts)
+ */
+export function checkBody(body: Body, rules: BodyRules): Body {
+  const checked = checkOwn(body, rules);
+  if (!isRefused(checked)) return checked;
+  throw new CommandError(checked === TOO_LONG ? Errors.limitExceeded : Errors.badRequest, checked.flaw);
+}
+
+function checkOwn(body: Body, rules: BodyRules): Body | Refused {
+  if (typeof body !== "string") {
+    return readBody(body, rules.format === "binary" ? BYTES_TYPE : undefined, rules);
+  }
+  if (!fitsUtf8(body, rules.maxMessageBytes)) return TOO_LONG;
+  return body.isWellFormed() ? readJson(body) : LONE_SURROGATE;
+}
+
+/** Content type of bodies that are bytes, where their publisher says nothing better. */
+export const BYTES_TYPE = "application/octet-stream";
+
+const JSON_TYPE = /^\s*application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
+
+/** Whether the UTF-8 form of a text is at most `bytes` long; counted only when its length leaves it open. */
+function fitsUtf8(text: string, bytes: number): boolean {
+  if (text.length > bytes) return false;
+  return text.length * 3 <= bytes || encoder.encode(text).length <= bytes;
+}
+
+function readJson(text: string): string | Refused {
+  try {
+    JSON.parse(text);
+  } catch {
+    return NOT_JSON;
+  }
+  // A depth of n takes n opening and n closing brackets: short texts need no count.
+  if (text.length > 2 * MAX_JSON_DEPTH && isDeep(text)) return TOO_DEEP;
+  if (SURROGATE_ESCAPE.test(text) && hasLoneEscape(text)) return LONE_SURROGATE;
+  return NEWLINE.test(text) ? text.replace(/[\r\n]/g, " ") : text;
+}
+
+const NEWLINE = /[\r\n]/;
+const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
+
+/** @param text valid JSON */
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    switch (text.charCodeAt(at)) {
+      case 0x22: // a string: on to its closing quote
+        while (text.charCodeAt(++at) !== 0x22) if (text.charCodeAt(at) === 0x5c) at++;
+        break;
+      case 0x5b:
+      case 0x7b:
+        if (++depth > MAX_JSON_DEPTH) return true;
+        break;
+      case 0x5d:
+      case 0x7d:
+        depth--;
+    }
+  }
+  return false;
+}
+
+/**
+ * Whether an escape names half a surrogate pair (`"\ud800"`). JavaScript reads it; other languages' clients refuse the
+ * whole frame, and would refuse it again at every recovery (RFC 8259 section 8.2, forbidden by RFC 7493).
+ */
+function hasLoneEscape(text: string): boolean {
+  let highEnd = -1; // index behind a high half that waits for its low one
+  for (const found of text.matchAll(/\\(?:u([0-9a-fA-F]{4})|.)/g)) {
+    const unit = found[1] === undefined ? 0 : Number.parseInt(found[1], 16);
+    const isLow = unit >= 0xdc00 && unit <= 0xdfff;
+    if (isLow !== (highEnd === found.index)) return true;
+    if (highEnd >= 0 && highEnd !== found.index) return true;
+    highEnd = unit >= 0xd800 && unit <= 0xdbff ? found.index + 6 : -1;
+  }
+  return highEnd >= 0;
+}
+
+const ID = /^[\x21-\x7e]{1,128}$/;
+/** What a NATS header name may be made of: printable ASCII without space and colon. */
+const TAG_NAME = /^[\x21-\x39\x3b-\x7e]{1,64}$/;
+const HEADER_VALUE = /^[^\p{Cc}\p{Cs}]*$/u;
+const MAX_EVENT_LENGTH = 200;
+const MAX_TAGS = 32;
+const MAX_TAG_LENGTH = 1_024;
+
+/**
+ * Checks everything of a publish that travels in headers: no CR, LF or other control character, nothing without a
+ * bound. @throws CommandError badRequest
+ */
+export function checkOptions(options: PublishOptions): void {
+  const { id, event, except, tags } = options;
+  if (id !== undefined && !ID.test(id)) refuse("id");
+  if (event !== undefined && (event === "" || event.length > MAX_EVENT_LENGTH || !isValue(event))) {
+    refuse("event");
+  }
+  if (except !== undefined && !ID.test(except)) refuse("except");
+  if (tags === undefined) return;
+  const entries = Object.entries(tags);
+  if (entries.length > MAX_TAGS) refuse("tags");
+  for (const [name, value] of entries) {
+    if (
+      !TAG_NAME.test(name) ||
+      typeof value !== "string" ||
+      value.length > MAX_TAG_LENGTH ||
+      !isValue(value)
+    ) {
+      refuse("tag");
+    }
+  }
+}
+
+/** Header values lose spaces at their ends on the way: only what comes back as it was sent is one. */
+function isValue(value: string): boolean {
+  return HEADER_VALUE.test(value) && value === value.trim();
+}
+
+function refuse(what: string): never {
+  throw new CommandError(Errors.badRequest, `malformed publish option: ${what}`);
+}
