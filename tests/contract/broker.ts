@@ -1,0 +1,47 @@
+import type { Broker } from "../../src/broker/broker.ts";
+import { NAMESPACE_DEFAULTS, type NamespaceRules, type Namespaces } from "../../src/core/namespace.ts";
+import type { Stats } from "../../src/core/stats.ts";
+
+/** One instance's broker, started, with the counters it was given. The fixture closes it. */
+export interface Instance {
+  readonly broker: Broker;
+  readonly stats: Stats;
+}
+
+/** Several brokers on one shared backend, and the ways in beside them. Disposing closes and frees everything. */
+export interface BrokerFixture extends AsyncDisposable {
+  /** Starts one more instance. `id` is made up when absent. */
+  instance(id?: string): Promise<Instance>;
+  /**
+   * Publishes as a service that knows nothing of Trunkline: a subject under root `rt`, bytes, headers. Resolves when
+   * the backend has it.
+   */
+  raw(subject: string, body: Uint8Array | string, headers?: Readonly<Record<string, string>>): Promise<void>;
+  /** What was recorded as `rtevt.<kind>` so far, oldest first. */
+  events(kind: string): Promise<readonly Readonly<Record<string, unknown>>[]>;
+  /** Loses the namespace's stream with everything in it, and makes it anew as a starting instance would. */
+  reset(namespace: string): Promise<void>;
+}
+
+/** Makes a backend for these namespaces, with no instance yet. */
+export type MakeBrokerFixture = (namespaces: Namespaces) => Promise<BrokerFixture>;
+
+const rules = (name: string, own: Partial<NamespaceRules> = {}): [string, NamespaceRules] => [
+  name,
+  { ...NAMESPACE_DEFAULTS, name, ...own },
+];
+const history = (size: number, ageMs: number) => ({
+  history: { size, ageMs, recoverLimit: 1_000, replicas: 1 },
+  recovery: "stream" as const,
+});
+
+/** What the suite runs on: each rule it asks about has a namespace of its own. */
+export const CONTRACT_NAMESPACES: Namespaces = new Map([
+  rules("default", history(1_000, 600_000)),
+  rules("keep", { ...history(5_000, 600_000), maxMessageBytes: 2_000 }),
+  rules("few", history(5, 600_000)),
+  rules("brief", history(100, 1_500)),
+  rules("bytes", { ...history(100, 600_000), format: "binary" }),
+  rules("doomed", history(100, 600_000)),
+  rules("live"),
+]);
