@@ -1,0 +1,324 @@
+import type { Attachment, Broker, ChannelSink, Notice } from "../broker/broker.ts";
+import { type ChannelName, USER_NAMESPACE } from "../core/channel.ts";
+import { CommandError, Errors } from "../core/errors.ts";
+import type { NamespaceRules } from "../core/namespace.ts";
+import { NO_POSITION, type Position } from "../core/position.ts";
+import type { Publication } from "../core/publication.ts";
+import type { Stats } from "../core/stats.ts";
+import type { Codec } from "../protocol/codec.ts";
+import { Audience, type Fanout } from "./audience.ts";
+import { Ring, RingEntry } from "./ring.ts";
+import type { Session } from "./session.ts";
+
+/** What a channel needs of its instance. */
+export interface ChannelContext {
+  readonly broker: Broker;
+  readonly fanout: Fanout;
+  readonly stats: Stats;
+  /** Most bytes the ring of one channel may hold now. */
+  ringBytes(): number;
+  /** The ring was filled beyond that; it is to be trimmed when the waiting clients are served. */
+  overgrown(channel: Channel): void;
+  /** A session was sent something from its inbox. */
+  inboxDelivered(session: Session): void;
+  /** Continuity broke: every subscriber must be told. */
+  lost(channel: Channel): void;
+}
+
+/** What a subscriber that comes back is given: everything after its position, or that it cannot be had. */
+export type Recovery =
+  | { readonly outcome: "recovered"; readonly entries: readonly RingEntry[] }
+  | { readonly outcome: "unrecoverable" }
+  /** The ring does not reach: `prepare` first. */
+  | { readonly outcome: "missing" };
+
+/** How long a position ahead of ours may take to arrive, ms, before the store is asked again. */
+const CATCH_UP_MS = 2_000;
+
+/** Reads of the store one subscriber may wait for; with {@link Channel.recover} still missing, it is told so. */
+const MAX_PREPARE_READS = 4;
+
+/**
+ * One channel with local subscribers: the broker's attachment, the ring, the audiences. Joining is *snapshot + live*
+ * in one synchronous step ({@link recover} or {@link position}, then {@link join}), after `prepare` has made sure that
+ * what the step needs is in memory. However many clients wait, one attach and one read of the store serve them all.
+ */
+export class Channel implements ChannelSink {
+  readonly name: ChannelName;
+  readonly rules: NamespaceRules;
+  readonly #context: ChannelContext;
+  #state: "idle" | "attaching" | "live" | "closed" = "idle";
+  #attachment: Attachment | undefined;
+  #attaching: Promise<void> | undefined;
+  #position: Position = NO_POSITION;
+  #ring: Ring | undefined;
+  #audiences: Audience[] = [];
+  #noticeAudiences: Audience[] = [];
+  /** Subscribes under way: the channel must not be given up. */
+  pins = 0;
+
+  /** Offsets below which the store was asked in vain: they cannot be recovered, nobody asks again. */
+  #unreachable = -1;
+  /** Highest offset ahead of ours that the store had nothing before. */
+  #verified = 0;
+  #filling: Promise<void> | undefined;
+  #fillFrom = Number.POSITIVE_INFINITY;
+  #catching: Promise<void> | undefined;
+
+  constructor(name: ChannelName, rules: NamespaceRules, context: ChannelContext) {
+    this.name = name;
+    this.rules = rules;
+    this.#context = context;
+  }
+
+  get id(): string {
+    return this.name.id;
+  }
+
+  /** Position after the last publication handed to subscribers. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  /** Local subscribers. */
+  get size(): number {
+    let size = 0;
+    for (const audience of this.#audiences) size += audience.members.size;
+    return size;
+  }
+
+  get ringSize(): { entries: number; bytes: number } {
+    return { entries: this.#ring?.size ?? 0, bytes: this.#ring?.bytes ?? 0 };
+  }
+
+  get live(): boolean {
+    return this.#state === "live";
+  }
+
+  *members(): Iterable<Session> {
+    for (const audience of this.#audiences) yield* audience.members;
+  }
+
+  // ── joining ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Makes the channel live and, for a position to recover from, the ring reach back to it (or learns that it
+   * cannot). @throws CommandError brokerUnavailable
+   */
+  async prepare(from?: Position): Promise<void> {
+    if (this.#state !== "live") await this.#attach();
+    if (!from || this.rules.recovery === "off") return;
+    // Again: the read this call joined may have been for another position, or what it brought has left the ring.
+    for (let attempt = 0; attempt < MAX_PREPARE_READS; attempt++) {
+      if (this.recover(from).outcome !== "missing") return;
+      if (this.rules.recovery === "cache") await this.#fill(-1);
+      else if (from.offset > this.#position.offset) await this.#catchUp(from.offset);
+      else await this.#fill(from.offset);
+    }
+  }
+
+  /**
+   * What a subscriber at `from` has missed. Synchronous; nothing of the channel is published between this and a
+   * {@link join} in the same step.
+   */
+  recover(from: Position): Recovery {
+    const ring = this.#ring;
+    if (!ring || (from.epoch !== "" && from.epoch !== this.#position.epoch)) return UNRECOVERABLE;
+    if (this.rules.recovery === "cache") return this.#recoverLatest(from, ring);
+    if (from.offset > this.#position.offset) return from.offset <= this.#verified ? NOTHING_MISSED : MISSING;
+    const entries = ring.since(from.offset);
+    if (!entries) return from.offset <= this.#unreachable ? UNRECOVERABLE : MISSING;
+    const limit = this.rules.history?.recoverLimit ?? 0;
+    return entries.length > limit ? UNRECOVERABLE : { outcome: "recovered", entries };
+  }
+
+  /** What the ring has above an offset. */
+  entriesSince(offset: number): readonly RingEntry[] {
+    return this.#ring?.since(Math.max(offset, this.#ring.floor)) ?? [];
+  }
+
+  #recoverLatest(from: Position, ring: Ring): Recovery {
+    const newest = ring.newest;
+    if (newest) {
+      const same = from.epoch === this.#position.epoch && from.offset === newest.publication.offset;
+      return { outcome: "recovered", entries: same ? [] : [newest] };
+    }
+    // Nothing in the ring: the channel is empty, or what it keeps has not been read yet.
+    return this.#unreachable >= 0 ? UNRECOVERABLE : MISSING;
+  }
+
+  /** Adds a subscriber; what is published from now on reaches it. */
+  join(session: Session, notices: boolean): void {
+    audienceFor(this.#audiences, session.codec, this.id, "m").add(session);
+    if (notices) audienceFor(this.#noticeAudiences, session.codec, this.id, "n").add(session);
+  }
+
+  leave(session: Session): void {
+    for (const audience of this.#audiences) audience.delete(session);
+    for (const audience of this.#noticeAudiences) audience.delete(session);
+  }
+
+  /** Gives the channel up. Idempotent. */
+  close(): void {
+    this.#state = "closed";
+    this.#attachment?.detach();
+    this.#attachment = undefined;
+    this.#ring = undefined;
+  }
+
+  /** Forgets the ring, after its history was removed from the store. */
+  clear(): void {
+    this.#ring?.reset(this.#position.offset);
+    this.#unreachable = this.#position.offset - 1;
+  }
+
+  /** Brings the ring back to its share of memory. */
+  trim(): void {
+    this.#ring?.trim(this.rules.history?.recoverLimit ?? 0, this.#context.ringBytes());
+  }
+
+  // ── what the broker says ───────────────────────────────────────────────────────────────────────────────────────
+
+  publication(publication: Publication): void {
+    const entry = new RingEntry(publication);
+    if (this.#ring) {
+      this.#position = { epoch: this.#position.epoch, offset: publication.offset };
+      this.#ring.push(entry);
+      this.trim();
+    }
+    const { stats, fanout } = this.#context;
+    for (const audience of this.#audiences) {
+      const size = audience.members.size;
+      if (size === 0) continue;
+      const frame = audience.codec.publicationPush(this.id, entry.encoded(audience.codec));
+      audience.publish(fanout, frame);
+      stats.publicationsOut++;
+      stats.deliveries += size;
+      stats.bytesOut += frame.length * size;
+    }
+    if (this.name.namespace === USER_NAMESPACE) {
+      for (const session of this.members()) this.#context.inboxDelivered(session);
+    }
+  }
+
+  notice(notice: Notice): void {
+    for (const audience of this.#noticeAudiences) {
+      if (audience.members.size === 0) continue;
+      audience.publish(this.#context.fanout, audience.codec.noticePush(this.id, notice.kind, notice.info));
+    }
+  }
+
+  lost(position: Position): void {
+    this.#position = position;
+    this.#ring?.reset(position.offset);
+    this.#unreachable = position.offset - 1;
+    this.#verified = 0;
+    this.#context.lost(this);
+  }
+
+  // ── the store ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #attach(): Promise<void> {
+    this.#attaching ??= this.#doAttach().finally(() => {
+      this.#attaching = undefined;
+    });
+    return this.#attaching;
+  }
+
+  async #doAttach(): Promise<void> {
+    this.#state = "attaching";
+    try {
+      const attachment = await this.#context.broker.attach(this.name, this);
+      if ((this.#state as string) === "closed") {
+        attachment.detach();
+        throw new CommandError(Errors.internal, "the instance is closing");
+      }
+      this.#attachment = attachment;
+      // Publications that came between the broker's answer and here are in no ring, but counted in its position.
+      this.#position = attachment.position;
+      if (this.rules.history) this.#ring = new Ring(attachment.position.offset);
+      this.#state = "live";
+    } catch (error) {
+      if (this.#state === "attaching") this.#state = "idle";
+      throw error;
+    }
+  }
+
+  /** Reads the store so that the ring reaches back to `offset` (-1: the latest message only). */
+  async #fill(offset: number): Promise<void> {
+    this.#fillFrom = Math.min(this.#fillFrom, offset);
+    this.#filling ??= this.#doFill().finally(() => {
+      this.#filling = undefined;
+    });
+    await this.#filling;
+  }
+
+  async #doFill(): Promise<void> {
+    // Whoever else comes in this tick is served by the same read.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    const ring = this.#ring;
+    if (!ring) return;
+    const from = this.#fillFrom;
+    this.#fillFrom = Number.POSITIVE_INFINITY;
+    const { epoch } = this.#position;
+    const floor = ring.floor;
+    this.#context.stats.streamReads++;
+    if (from < 0) {
+      const page = await this.#context.broker.history(this.name, { limit: 1, reverse: true });
+      const latest = page.publications[0];
+      if (this.#ring !== ring || this.#position.epoch !== epoch) return;
+      if (latest && latest.offset <= floor) ring.prepend([latest], latest.offset - 1);
+      else if (!latest) this.#unreachable = 0;
+      return;
+    }
+    const limit = this.rules.history?.recoverLimit ?? 0;
+    const page = await this.#context.broker.history(this.name, { since: { epoch, offset: from }, limit });
+    if (this.#ring !== ring || this.#position.epoch !== epoch) return;
+    this.#context.overgrown(this);
+    const last = page.publications.at(-1)?.offset ?? from;
+    // The page must meet the ring: all of it read, or read up to something the ring has.
+    if (page.complete && (!page.more || last >= ring.floor)) ring.prepend(page.publications, from);
+    else this.#unreachable = Math.max(this.#unreachable, from);
+  }
+
+  /**
+   * A client has seen more than this instance (it comes from another one): waits for what is on its way, so that
+   * nothing the client has is sent again.
+   */
+  async #catchUp(offset: number): Promise<void> {
+    this.#catching ??= this.#doCatchUp(offset).finally(() => {
+      this.#catching = undefined;
+    });
+    await this.#catching;
+  }
+
+  async #doCatchUp(offset: number): Promise<void> {
+    const { epoch } = this.#position;
+    const deadline = performance.now() + CATCH_UP_MS;
+    this.#context.stats.streamReads++;
+    const page = await this.#context.broker.history(this.name, {
+      since: this.#position,
+      limit: this.rules.history?.recoverLimit ?? 0,
+    });
+    const target = page.publications.findLast((pub) => pub.offset <= offset)?.offset ?? 0;
+    while (this.#position.offset < target && this.#position.epoch === epoch && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    if (this.#position.epoch === epoch && this.#position.offset >= target) {
+      this.#verified = Math.max(this.#verified, offset);
+    }
+  }
+}
+
+const UNRECOVERABLE: Recovery = { outcome: "unrecoverable" };
+const MISSING: Recovery = { outcome: "missing" };
+const NOTHING_MISSED: Recovery = { outcome: "recovered", entries: [] };
+
+function audienceFor(audiences: Audience[], codec: Codec, channel: string, kind: "m" | "n"): Audience {
+  let audience = audiences.find((one) => one.codec === codec);
+  if (!audience) {
+    audience = new Audience(codec, `${kind}${audiences.length}${channel}`);
+    audiences.push(audience);
+  }
+  return audience;
+}

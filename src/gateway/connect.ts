@@ -1,0 +1,168 @@
+import type { Identity, ServerSubscription } from "../auth/auth.ts";
+import { inboxOf, USER_NAMESPACE } from "../core/channel.ts";
+import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
+import type { SubscribeResult } from "../protocol/codec.ts";
+import type { ConnectCommand } from "../protocol/command.ts";
+import type { Channel } from "./channel.ts";
+import type { Edge } from "./edge.ts";
+import { loadInbox, type PreparedInbox } from "./inbox.ts";
+import type { Session } from "./session.ts";
+import { admit, positionResult, secondsLeft, subscriptionFor } from "./subscribe.ts";
+
+type Admitted = Identity & { readonly data?: string };
+
+/** A server-side subscription whose channel is live and pinned. */
+interface PreparedSub {
+  readonly wanted: ServerSubscription;
+  readonly channel: Channel;
+  readonly inbox: PreparedInbox | undefined;
+}
+
+/**
+ * Carries out `connect`: who is it, may it in, what is it subscribed to from the start. The answer, the joins and
+ * everything that has waited behind the command happen in one synchronous step at the end.
+ */
+export async function connect(edge: Edge, session: Session, command: ConnectCommand): Promise<void> {
+  session.sinceMs = Date.now();
+  session.hold();
+  const prepared: PreparedSub[] = [];
+  try {
+    const identity = await identify(edge, session, command);
+    if (!session.live) return;
+    session.identity = identity;
+    session.expiresAt = identity.expiresAt ?? 0;
+    await limitConnections(edge, session);
+    for (const wanted of wantedSubscriptions(edge, identity)) {
+      prepared.push(await prepare(edge, session, command, wanted));
+    }
+    if (session.live) open(edge, session, command, identity, prepared);
+  } finally {
+    for (const { channel } of prepared) edge.hub.release(channel);
+    if (session.state !== "open") session.discard();
+  }
+}
+
+async function identify(edge: Edge, session: Session, command: ConnectCommand): Promise<Admitted> {
+  const { options, callouts, authenticator } = edge;
+  const anonymous = options.anonymous || options.insecure;
+  if (command.token !== "") {
+    const identity = await authenticator.connection(command.token);
+    if (identity.user === "" && !anonymous)
+      throw new ConnectionError(Closes.permissionDenied, "anonymous token");
+    if (identity.expiresAt !== undefined && identity.expiresAt * 1000 <= Date.now()) {
+      throw new CommandError(Errors.tokenExpired);
+    }
+    return identity;
+  }
+  if (options.connectCallout && callouts) {
+    return await callouts.connect({
+      client: session.client,
+      protocol: session.codec.name,
+      ip: session.handshake.ip,
+      origin: session.handshake.origin,
+      data: command.data,
+      headers: command.headers,
+    });
+  }
+  if (!anonymous) throw new ConnectionError(Closes.badRequest, "no credentials");
+  return { user: "", subscriptions: [], capabilities: [] };
+}
+
+/** Counts the user's connections everywhere, and lets the newest win where that is the rule. */
+async function limitConnections(edge: Edge, session: Session): Promise<void> {
+  const { connectionsPerUser, newestWins } = edge.options;
+  if (session.user === "" || (connectionsPerUser === 0 && newestWins === "off")) return;
+  const others = await edge.presence.connectionsOf(session.user);
+  if (newestWins !== "off") {
+    const device = session.identity.device ?? "";
+    const replaced = others.filter(
+      (other) => other.client !== session.client && (newestWins === "user" || other.device === device),
+    );
+    if (replaced.length === 0) return;
+    await edge.presence.forget(replaced);
+    for (const { client } of replaced) {
+      edge.broker.signal("disconnect", { user: session.user, client, ...Closes.replaced });
+    }
+    return;
+  }
+  if (others.length >= connectionsPerUser) throw new ConnectionError(Closes.connectionLimit);
+}
+
+/** The user's inbox and what the token asks for, each once. */
+function wantedSubscriptions(edge: Edge, identity: Identity): ServerSubscription[] {
+  const wanted = new Map<string, ServerSubscription>();
+  for (const sub of identity.subscriptions) wanted.set(sub.channel, sub);
+  if (identity.user !== "" && edge.namespaces.has(USER_NAMESPACE)) {
+    const channel = inboxOf(identity.user);
+    wanted.set(channel, { ...wanted.get(channel), channel });
+  }
+  if (wanted.size > edge.options.channelsPerConnection) throw new ConnectionError(Closes.channelLimit);
+  return [...wanted.values()];
+}
+
+async function prepare(
+  edge: Edge,
+  session: Session,
+  command: ConnectCommand,
+  wanted: ServerSubscription,
+): Promise<PreparedSub> {
+  const name = edge.hub.resolve(wanted.channel);
+  if (name.namespace === USER_NAMESPACE && wanted.channel !== inboxOf(session.user)) {
+    throw new ConnectionError(Closes.permissionDenied, "a token names another user's inbox");
+  }
+  const channel = edge.hub.acquire(name);
+  try {
+    const from = command.subs.get(wanted.channel);
+    await channel.prepare(from?.recover ? from : undefined);
+    const isInbox = name.namespace === USER_NAMESPACE;
+    const inbox = isInbox ? await loadInbox(edge, session, channel, from) : undefined;
+    return { wanted, channel, inbox };
+  } catch (error) {
+    edge.hub.release(channel);
+    throw error;
+  }
+}
+
+/** The synchronous end: from here on the session is open. */
+function open(
+  edge: Edge,
+  session: Session,
+  command: ConnectCommand,
+  identity: Admitted,
+  prepared: readonly PreparedSub[],
+): void {
+  const subs = new Map<string, SubscribeResult>();
+  for (const { wanted, channel, inbox } of prepared) {
+    const from = command.subs.get(wanted.channel);
+    const sub = subscriptionFor(channel, "server", { info: wanted.info, ...overridesOf(wanted) });
+    session.subs.set(channel.id, sub);
+    const result = inbox ? inbox.result(channel, session.codec) : positionResult(edge, session, sub, from);
+    subs.set(channel.id, wanted.data === undefined ? result : { ...result, data: wanted.data });
+  }
+  session.state = "open";
+  session.identified = true;
+  edge.hub.addUser(session);
+  session.send(
+    session.codec.connect(command.id, {
+      client: session.client,
+      version: edge.version,
+      data: identity.data,
+      ping: Math.round(edge.options.pingIntervalMs / 1000),
+      ttl: secondsLeft(session.expiresAt),
+      subs,
+      node: edge.instance,
+      timeMs: Date.now(),
+    }),
+  );
+  edge.stats.connects++;
+  edge.roster.opened(session);
+  for (const { channel } of prepared) admit(edge, session, session.subs.get(channel.id)!, false);
+  edge.liveness.connected(session);
+  if (prepared.some(({ inbox }) => inbox?.hasNews)) edge.liveness.inboxDelivered(session);
+  session.resume();
+}
+
+function overridesOf(wanted: ServerSubscription) {
+  const { presence, joinLeave, forceJoinLeave, recovery, positioning } = wanted;
+  return { overrides: { presence, joinLeave, forceJoinLeave, recovery, positioning } };
+}

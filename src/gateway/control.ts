@@ -1,0 +1,169 @@
+import { z } from "zod";
+import { Closes, Unsubscribes } from "../core/errors.ts";
+import type { Edge } from "./edge.ts";
+import type { Session } from "./session.ts";
+import { admit, positionResult, revoke, secondsLeft, subscriptionFor } from "./subscribe.ts";
+
+/**
+ * Control signals, `rtctl.<kind>`: public, so that a service can send them without the HTTP API. Each is carried out
+ * by every instance for the connections it holds.
+ */
+
+const target = z.object({ user: z.string(), client: z.string().optional() });
+
+const signals = {
+  /** End connections of a user (`whitelist`: but for these clients). */
+  disconnect: target.extend({
+    code: z.int().min(3000).max(4999).optional(),
+    reason: z.string().max(120).optional(),
+    whitelist: z.array(z.string()).optional(),
+  }),
+  subscribe: target.extend({
+    channel: z.string(),
+    info: z.string().optional(),
+    data: z.string().optional(),
+  }),
+  unsubscribe: target.extend({ channel: z.string() }),
+  refresh: target.extend({ expired: z.boolean().optional(), expireAt: z.number().optional() }),
+  clear: z.object({ channel: z.string() }),
+  channels: z.object({ pattern: z.string().optional() }),
+  info: z.object({}),
+} as const;
+
+export type SignalKind = keyof typeof signals;
+export type SignalBody<Kind extends SignalKind> = z.infer<(typeof signals)[Kind]>;
+
+/** What one instance says of itself. */
+export interface InstanceInfo {
+  readonly instance: string;
+  readonly region: string;
+  readonly version: string;
+  readonly connections: number;
+  readonly users: number;
+  readonly channels: number;
+  readonly uptimeMs: number;
+}
+
+type Handlers = { readonly [Kind in SignalKind]: (edge: Edge, body: SignalBody<Kind>) => unknown };
+
+const handlers: Handlers = {
+  disconnect(edge, body) {
+    const { code = Closes.forceDisconnect.code, reason = Closes.forceDisconnect.reason } = body;
+    for (const session of targets(edge, body)) {
+      if (!body.whitelist?.includes(session.client)) session.end({ code, reason });
+    }
+  },
+
+  subscribe(edge, body) {
+    for (const session of targets(edge, body)) void forceSubscribe(edge, session, body);
+  },
+
+  unsubscribe(edge, body) {
+    for (const session of targets(edge, body)) {
+      const sub = session.subs.get(body.channel);
+      if (sub) revoke(edge, session, sub, Unsubscribes.server);
+    }
+  },
+
+  refresh(edge, body) {
+    for (const session of targets(edge, body)) {
+      if (body.expired) session.end(Closes.connectionExpired);
+      else {
+        session.expiresAt = body.expireAt ?? 0;
+        const ttl = secondsLeft(session.expiresAt);
+        if (ttl !== undefined) session.send(session.codec.refreshPush(ttl));
+        edge.liveness.reschedule(session);
+      }
+    }
+  },
+
+  clear(edge, body) {
+    edge.hub.channels.get(body.channel)?.clear();
+  },
+
+  channels(edge, body) {
+    const matches = body.pattern === undefined ? undefined : globMatcher(body.pattern);
+    const counts: Record<string, number> = {};
+    for (const [id, channel] of edge.hub.channels) {
+      if (channel.size > 0 && (!matches || matches(id))) counts[id] = channel.size;
+    }
+    return counts;
+  },
+
+  info: (edge): InstanceInfo => ({
+    instance: edge.instance,
+    region: edge.region,
+    version: edge.version,
+    connections: edge.hub.sessions.size,
+    users: edge.hub.userCount,
+    channels: edge.hub.channels.size,
+    uptimeMs: Math.round(performance.now() - edge.startedAt),
+  }),
+};
+
+/** Carries out one signal; what it returns answers a survey. Unknown or malformed ones are logged and ignored. */
+export function onSignal(edge: Edge, kind: string, body: unknown): unknown {
+  if (!Object.hasOwn(signals, kind)) {
+    edge.log.warn("unknown control signal", { kind });
+    return undefined;
+  }
+  const known = kind as SignalKind;
+  const parsed = signals[known].safeParse(body);
+  if (!parsed.success) {
+    edge.log.warn("malformed control signal", { kind, problem: z.prettifyError(parsed.error) });
+    return undefined;
+  }
+  return (handlers[known] as (edge: Edge, body: unknown) => unknown)(edge, parsed.data);
+}
+
+function targets(edge: Edge, { user, client }: { user: string; client?: string }): Session[] {
+  if (client !== undefined) {
+    const session = edge.hub.sessions.get(client);
+    return session?.state === "open" && session.user === user ? [session] : [];
+  }
+  return user === "" ? [] : edge.hub.sessionsOf(user);
+}
+
+async function forceSubscribe(
+  edge: Edge,
+  session: Session,
+  { channel: id, info, data }: SignalBody<"subscribe">,
+): Promise<void> {
+  try {
+    const channel = edge.hub.acquire(edge.hub.resolve(id));
+    try {
+      await channel.prepare();
+      if (session.state !== "open" || session.subs.has(id)) return;
+      const sub = subscriptionFor(channel, "server", { info });
+      const result = positionResult(edge, session, sub, undefined);
+      session.subs.set(id, sub);
+      session.send(session.codec.subscribePush(id, data === undefined ? result : { ...result, data }));
+      admit(edge, session, sub, false);
+    } finally {
+      edge.hub.release(channel);
+    }
+  } catch (error) {
+    edge.log.warn("a forced subscribe failed", { channel: id, error });
+  }
+}
+
+/** `*` stands for any characters; everything else for itself. */
+function globMatcher(pattern: string): (text: string) => boolean {
+  const parts = pattern.split("*");
+  return (text) => {
+    let at = 0;
+    for (const [index, part] of parts.entries()) {
+      if (index === 0) {
+        if (!text.startsWith(part)) return false;
+        at = part.length;
+      } else if (index === parts.length - 1) {
+        return text.length - part.length >= at && text.endsWith(part);
+      } else {
+        const found = text.indexOf(part, at);
+        if (found < 0) return false;
+        at = found + part.length;
+      }
+    }
+    return at === text.length;
+  };
+}

@@ -1,0 +1,191 @@
+import type { Authenticator } from "../auth/auth.ts";
+import type { Broker } from "../broker/broker.ts";
+import { inboxOf } from "../core/channel.ts";
+import { Closes, Unsubscribes } from "../core/errors.ts";
+import type { Logger } from "../core/log.ts";
+import type { Namespaces } from "../core/namespace.ts";
+import type { Stats } from "../core/stats.ts";
+import type { Presence } from "../presence/presence.ts";
+import { centrifugeJson } from "../protocol/centrifuge-json.ts";
+import type { Fanout } from "./audience.ts";
+import type { Callouts } from "./callouts.ts";
+import type { Channel } from "./channel.ts";
+import { onSignal } from "./control.ts";
+import { execute } from "./dispatch.ts";
+import { drainSessions } from "./drain.ts";
+import type { Edge, GatewayOptions } from "./edge.ts";
+import { Events } from "./events.ts";
+import type { Gateway } from "./gateway.ts";
+import { Hub } from "./hub.ts";
+import { saveInboxCursor } from "./inbox.ts";
+import { Liveness } from "./liveness.ts";
+import { createOperations } from "./operations.ts";
+import { Roster } from "./roster.ts";
+import { Session, type SessionHost } from "./session.ts";
+import { drop, revoke } from "./subscribe.ts";
+
+export interface GatewayDeps {
+  readonly instance: string;
+  readonly region: string;
+  readonly version: string;
+  readonly options: GatewayOptions;
+  readonly namespaces: Namespaces;
+  readonly broker: Broker;
+  readonly presence: Presence;
+  readonly authenticator: Authenticator;
+  readonly callouts?: Callouts;
+  /** The runtime's native publish. */
+  readonly fanout: Fanout;
+  /** Gives a connection's place back to admission. */
+  readonly release: (admissionKey: string) => void;
+  readonly stats: Stats;
+  readonly log: Logger;
+}
+
+export interface RunningGateway extends Gateway {
+  /** Begins to listen to broker and presence, which must have started. */
+  start(): void;
+  /** Idempotent. Ends every connection that is left (drain first) and tells presence of all departures. */
+  close(): Promise<void>;
+}
+
+/** How often departures are looked at, ms: the resolution of the grace period. */
+const ROSTER_TICK_MS = 200;
+const SWEEP_MS = 1_000;
+
+/** Builds the gateway of one instance. It owns no connection to anything: ports are passed in and closed elsewhere. */
+export function createGateway(deps: GatewayDeps): RunningGateway {
+  const { options, stats, log, broker, presence } = deps;
+  const events = new Events(broker, deps, stats);
+  const hub = new Hub(
+    { namespaces: deps.namespaces, ...options },
+    {
+      broker,
+      fanout: deps.fanout,
+      stats,
+      lost: (channel) => lost(edge, channel),
+      inboxDelivered: (session) => edge.liveness.inboxDelivered(session),
+    },
+  );
+  const liveness = new Liveness(options, stats, {
+    inboxOffset: (session) => session.subs.get(inboxOf(session.user))?.channel.position.offset ?? 0,
+    subscriptionExpired: (session, sub) => revoke(edge, session, sub, Unsubscribes.expired),
+  });
+  const edge: Edge = {
+    ...deps,
+    callouts: deps.callouts,
+    hub,
+    events,
+    liveness,
+    roster: new Roster({ ...deps, events, hub }),
+    startedAt: performance.now(),
+  };
+  const host = sessionHost(edge, deps.release);
+  const stops: (() => void)[] = [];
+  let state: "idle" | "running" | "closed" = "idle";
+
+  return {
+    accept(handshake) {
+      const session = new Session(host, crypto.randomUUID(), centrifugeJson, handshake);
+      hub.sessions.set(session.client, session);
+      return session;
+    },
+    get connections() {
+      return hub.sessions.size;
+    },
+    operations: createOperations(edge),
+    drain: (pace) => drainSessions(hub, stats, pace),
+
+    shed(count) {
+      const idle = [...hub.sessions.values()].sort((a, b) => a.heardAt - b.heardAt).slice(0, count);
+      for (const session of idle) session.end(Closes.overloaded);
+      return idle.length;
+    },
+
+    start() {
+      if (state !== "idle") return;
+      state = "running";
+      liveness.start();
+      const ticks = [
+        setInterval(() => void edge.roster.tick(), ROSTER_TICK_MS),
+        setInterval(() => hub.sweep(), SWEEP_MS),
+      ];
+      stops.push(
+        () => ticks.forEach(clearInterval),
+        broker.onSignal((kind, body) => onSignal(edge, kind, body)),
+        presence.onSwept((swept) => edge.roster.swept(swept)),
+      );
+      log.info("gateway", {
+        namespaces: [...deps.namespaces.keys()].join(","),
+        broker: broker.driver,
+        presence: presence.driver,
+      });
+    },
+
+    async close() {
+      if (state === "closed") return;
+      state = "closed";
+      for (const session of [...hub.sessions.values()]) session.end(Closes.shutdown);
+      for (const stop of stops) stop();
+      liveness.stop();
+      await edge.roster.tick(true);
+      hub.close();
+    },
+  };
+}
+
+/** Continuity of a channel broke: its subscribers come back, and are told what they could not be given. */
+function lost(edge: Edge, channel: Channel): void {
+  if (channel.rules.recovery === "off") return;
+  for (const session of [...channel.members()]) {
+    const sub = session.subs.get(channel.id);
+    if (sub?.side === "server") session.end(Closes.insufficientState);
+    else if (sub) revoke(edge, session, sub, Unsubscribes.insufficientState);
+  }
+}
+
+function sessionHost(edge: Edge, release: (admissionKey: string) => void): SessionHost {
+  const { stats, options, hub, liveness, roster, log } = edge;
+  return {
+    opened: (session) => liveness.opened(session),
+    execute: (session, command) => execute(edge, session, command),
+
+    received(session, bytes) {
+      stats.messagesIn++;
+      stats.bytesIn += bytes;
+      const now = session.heardAt;
+      const elapsed = session.bucketAt === 0 ? Number.POSITIVE_INFINITY : (now - session.bucketAt) / 1000;
+      session.bucketAt = now;
+      session.commandsLeft = refilled(session.commandsLeft, elapsed, options.commandsPerSecond);
+      if (options.bytesPerSecond === 0) return true;
+      session.bytesLeft = refilled(session.bytesLeft, elapsed, options.bytesPerSecond) - bytes;
+      return session.bytesLeft >= 0;
+    },
+
+    sent(bytes) {
+      stats.bytesOut += bytes;
+    },
+
+    malformed(session, detail) {
+      stats.readErrors++;
+      log.debug("malformed frame", { client: session.client, detail });
+    },
+
+    ended(session, code, reason) {
+      stats.disconnects++;
+      hub.sessions.delete(session.client);
+      release(session.handshake.admissionKey);
+      liveness.ended(session);
+      if (!session.identified) return;
+      saveInboxCursor(edge, session);
+      for (const sub of [...session.subs.values()]) drop(edge, session, sub, "gone");
+      hub.removeUser(session);
+      roster.ended(session, code, reason);
+    },
+  };
+}
+
+/** A token bucket's content: a burst of twice the rate. */
+function refilled(left: number, seconds: number, perSecond: number): number {
+  return Math.min(perSecond * 2, left + seconds * perSecond);
+}

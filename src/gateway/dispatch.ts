@@ -1,0 +1,113 @@
+import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
+import { Stats } from "../core/stats.ts";
+import type { Command } from "../protocol/command.ts";
+import { connect } from "./connect.ts";
+import type { Edge } from "./edge.ts";
+import { publish, rpc } from "./publish.ts";
+import { history, presence, presenceStats } from "./queries.ts";
+import { refresh, subRefresh } from "./refresh.ts";
+import type { Session } from "./session.ts";
+import { subscribe, unsubscribe } from "./subscribe.ts";
+
+/**
+ * Carries out one command of a session. What concerns a channel whose subscribe is under way waits for it; everything
+ * else goes ahead, so that a slow attach holds up nothing but its own channel.
+ */
+export function execute(edge: Edge, session: Session, command: Command): void {
+  try {
+    if (command.method !== "connect" && session.state === "connecting") {
+      throw new ConnectionError(Closes.badRequest, "a command before connect");
+    }
+    if (!takeCommand(edge, session)) {
+      overLimit(edge, session, command);
+      return;
+    }
+    const busy = "channel" in command ? session.pending?.get(command.channel) : undefined;
+    const work = busy ? busy.then(() => carryOut(edge, session, command)) : carryOut(edge, session, command);
+    work?.catch((error: unknown) => failed(edge, session, command, error));
+  } catch (error) {
+    failed(edge, session, command, error);
+  }
+}
+
+function carryOut(edge: Edge, session: Session, command: Command): Promise<void> | undefined {
+  if (!session.live) return undefined;
+  switch (command.method) {
+    case "connect":
+      if (session.tried) throw new ConnectionError(Closes.badRequest, "a second connect");
+      return connect(edge, session, command);
+    case "subscribe":
+      return track(session, command.channel, subscribe(edge, session, command));
+    case "unsubscribe":
+      unsubscribe(edge, session, command.channel);
+      session.send(session.codec.empty(command.id, "unsubscribe"));
+      return undefined;
+    case "publish":
+      return publish(edge, session, command);
+    case "presence":
+      return presence(edge, session, command.id, command.channel);
+    case "presenceStats":
+      return presenceStats(edge, session, command.id, command.channel);
+    case "history":
+      return history(edge, session, command);
+    case "rpc":
+      return rpc(edge, session, command);
+    case "send":
+      edge.events.message(edge.roster.record(session), command.data);
+      return undefined;
+    case "refresh":
+      return refresh(edge, session, command);
+    case "subRefresh":
+      return subRefresh(edge, session, command);
+    case "pong":
+      if (!edge.liveness.pong(session)) throw new ConnectionError(Closes.badRequest, "a pong without a ping");
+      return undefined;
+    case "unavailable":
+      throw new CommandError(Errors.notAvailable);
+  }
+}
+
+/** Remembers a subscribe under way, so that what follows on its channel waits for it (and is not failed by it). */
+function track(
+  session: Session,
+  channel: string,
+  work: Promise<void> | undefined,
+): Promise<void> | undefined {
+  if (!work) return undefined;
+  session.pending ??= new Map();
+  const pending = session.pending;
+  const settled = () => {
+    if (pending.get(channel) === done) pending.delete(channel);
+    if (pending.size === 0 && session.pending === pending) session.pending = undefined;
+  };
+  const done = work.then(settled, settled);
+  pending.set(channel, done);
+  return work;
+}
+
+function failed(edge: Edge, session: Session, command: Command, error: unknown): void {
+  edge.stats.commandErrors++;
+  const unforeseen = session.fail(command.id, error);
+  if (unforeseen) edge.log.error("a command failed", { method: command.method, error: unforeseen });
+  else if (error instanceof Error) {
+    edge.log.debug("a command was refused", { method: command.method, client: session.client, error });
+  }
+}
+
+/** Draws on the connection's command bucket, which every frame refills. */
+function takeCommand(edge: Edge, session: Session): boolean {
+  if (edge.options.commandsPerSecond === 0) return true;
+  session.commandsLeft -= 1;
+  return session.commandsLeft >= 0;
+}
+
+/**
+ * Too many commands: those that can be answered are refused; who goes on all the same, or floods with what has no
+ * answer, is closed.
+ */
+function overLimit(edge: Edge, session: Session, command: Command): void {
+  Stats.bump(edge.stats.rejected, "command_rate");
+  if (command.id > 0 && session.commandsLeft > -edge.options.commandsPerSecond) {
+    session.send(session.codec.error(command.id, Errors.tooManyRequests));
+  } else session.end(Closes.tooManyRequests);
+}

@@ -1,0 +1,59 @@
+import type { Authenticator } from "../auth/auth.ts";
+import type { Broker } from "../broker/broker.ts";
+import type { Logger } from "../core/log.ts";
+import type { Namespaces } from "../core/namespace.ts";
+import type { Stats } from "../core/stats.ts";
+import type { Presence } from "../presence/presence.ts";
+import type { Callouts } from "./callouts.ts";
+import type { Events } from "./events.ts";
+import type { Hub } from "./hub.ts";
+import type { Liveness } from "./liveness.ts";
+import type { Roster } from "./roster.ts";
+
+/** Everything of one instance that commands, signals and operations work on. Built once, by `createGateway`. */
+export interface Edge {
+  readonly instance: string;
+  readonly region: string;
+  readonly version: string;
+  readonly options: GatewayOptions;
+  readonly namespaces: Namespaces;
+  readonly broker: Broker;
+  readonly presence: Presence;
+  readonly authenticator: Authenticator;
+  readonly callouts: Callouts | undefined;
+  readonly hub: Hub;
+  readonly roster: Roster;
+  readonly liveness: Liveness;
+  readonly events: Events;
+  readonly stats: Stats;
+  readonly log: Logger;
+  /** When the instance was built, ms of the monotonic clock. */
+  readonly startedAt: number;
+}
+
+/** Settings of the gateway as plain values; durations in ms, sizes in bytes. */
+export interface GatewayOptions {
+  /** Let clients without any credentials in, as the user "". */
+  readonly anonymous: boolean;
+  /** Ask `rtauth.connect` about clients without a token. */
+  readonly connectCallout: boolean;
+  /** Everybody may subscribe, publish and look, whatever the namespaces say (but for other users' inboxes). */
+  readonly insecure: boolean;
+  readonly connectDeadlineMs: number;
+  readonly pingIntervalMs: number;
+  readonly pongTimeoutMs: number;
+  /** How long past its expiry a connection or subscription may live without a refresh. */
+  readonly expiryGraceMs: number;
+  readonly commandsPerSecond: number;
+  readonly bytesPerSecond: number;
+  readonly channelsPerConnection: number;
+  /** 0: no limit. */
+  readonly connectionsPerUser: number;
+  /** Close older connections of the same user, or of the same user and device. */
+  readonly newestWins: "off" | "user" | "device";
+  readonly rpcTimeoutMs: number;
+  readonly rpcMaxBytes: number;
+  readonly lingerMs: number;
+  readonly ringChannelBytes: number;
+  readonly ringTotalBytes: number;
+}

@@ -1,0 +1,95 @@
+import { inboxOf } from "../core/channel.ts";
+import type { Publication } from "../core/publication.ts";
+import type { Codec, SubscribeResult } from "../protocol/codec.ts";
+import type { RecoverRequest } from "../protocol/command.ts";
+import type { Channel } from "./channel.ts";
+import type { Edge } from "./edge.ts";
+import { RingEntry } from "./ring.ts";
+import type { Session } from "./session.ts";
+
+/** What waits in a user's inbox, read before the synchronous step that delivers it. */
+export class PreparedInbox {
+  /** The position the client itself came with. */
+  readonly #from: RecoverRequest | undefined;
+  /** Read from the store because no position of the client's led to it. */
+  readonly #kept: readonly Publication[];
+  /** Up to where {@link #kept} has everything. */
+  readonly #readTo: number;
+  hasNews = false;
+
+  constructor(from: RecoverRequest | undefined, kept: readonly Publication[], readTo: number) {
+    this.#from = from;
+    this.#kept = kept;
+    this.#readTo = readTo;
+  }
+
+  /** Synchronous: what was read and what has come since. */
+  result(channel: Channel, codec: Codec): SubscribeResult {
+    const recovery = this.#from && channel.recover(this.#from);
+    const recovered = recovery?.outcome === "recovered";
+    const { epoch, offset } = channel.position;
+    const entries = recovered
+      ? recovery.entries
+      : [
+          // The store may be ahead of the live feed: what is still to come live is not sent twice.
+          ...this.#kept.filter((pub) => pub.offset <= offset).map((pub) => new RingEntry(pub)),
+          ...channel.entriesSince(this.#readTo),
+        ];
+    const publications = entries.map((entry) => entry.encoded(codec));
+    this.hasNews = publications.length > 0;
+    return {
+      recoverable: true,
+      positioned: true,
+      position: { epoch, offset: recovered && this.#from ? this.#from.offset : offset },
+      wasRecovering: this.#from !== undefined,
+      recovered,
+      publications,
+    };
+  }
+}
+
+/**
+ * Finds what arrived while the user was away. A client that comes with a position gets what came after it; any other
+ * (a page newly loaded) what came after the point up to which this user and device has confirmably received its inbox,
+ * or all that is kept when that is unknown: at least once. The channel must be live and stays pinned by the caller.
+ */
+export async function loadInbox(
+  edge: Edge,
+  session: Session,
+  channel: Channel,
+  from: RecoverRequest | undefined,
+): Promise<PreparedInbox> {
+  const own = from?.recover ? from : undefined;
+  const limit = channel.rules.history?.recoverLimit ?? 0;
+  if (channel.rules.recovery !== "stream" || limit === 0) return new PreparedInbox(undefined, [], 0);
+  if (own && channel.recover(own).outcome === "recovered") {
+    session.inboxConfirmed = session.inboxLoaded = own.offset;
+    return new PreparedInbox(own, [], 0);
+  }
+  const cursor = own ?? (await edge.presence.loadCursor(session.user, session.identity.device ?? ""));
+  const { epoch, offset } = channel.position;
+  const known = cursor !== undefined && cursor.epoch === epoch ? cursor.offset : 0;
+  session.inboxConfirmed = session.inboxLoaded = known;
+  if (known >= offset && known > 0) return new PreparedInbox(own, [], known);
+  edge.stats.streamReads++;
+  const since = { epoch: "", offset: known };
+  const page = await edge.broker.history(channel.name, { since, limit });
+  if (!page.more) return new PreparedInbox(own, page.publications, page.position.offset);
+  // More is kept than one answer may hold: the newest count.
+  const newest = await edge.broker.history(channel.name, { limit, reverse: true });
+  return new PreparedInbox(own, newest.publications.toReversed(), newest.position.offset);
+}
+
+/** Remembers how far the inbox was confirmably received, for clients of this user that come without a position. */
+export function saveInboxCursor(edge: Edge, session: Session): void {
+  const sub = session.subs.get(inboxOf(session.user));
+  if (!sub || session.inboxConfirmed <= session.inboxLoaded) return;
+  const { epoch } = sub.channel.position;
+  const ttlMs = sub.channel.rules.history?.ageMs ?? 0;
+  edge.presence.saveCursor(
+    session.user,
+    session.identity.device ?? "",
+    { epoch, offset: session.inboxConfirmed },
+    ttlMs,
+  );
+}

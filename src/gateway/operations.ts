@@ -1,0 +1,117 @@
+import type { ErrorCode } from "../core/errors.ts";
+import { CommandError, Errors } from "../core/errors.ts";
+import type { Position } from "../core/position.ts";
+import type { InstanceInfo, SignalBody, SignalKind } from "./control.ts";
+import type { Edge } from "./edge.ts";
+import type { Failure, Operations } from "./gateway.ts";
+import { listMembers } from "./queries.ts";
+
+/** How long a survey waits for instances that do not answer, ms. */
+const SURVEY_MS = 1_000;
+
+/** Publishes of one broadcast under way at once. */
+const BROADCAST_WINDOW = 256;
+
+/** The operations of the server API over one instance; they reach every other one through broker and presence. */
+export function createOperations(edge: Edge): Operations {
+  const { broker, hub } = edge;
+
+  const signal = <Kind extends SignalKind>(kind: Kind, body: SignalBody<Kind>) => broker.signal(kind, body);
+
+  const survey = async (kind: SignalKind, body: object): Promise<unknown[]> => {
+    const instances = await edge.presence.instances();
+    return await broker.survey(kind, body, { expect: Math.max(1, instances.length), timeoutMs: SURVEY_MS });
+  };
+
+  return {
+    publish: async (channel, body, request) => await broker.publish(hub.resolve(channel), body, request),
+
+    async broadcast(channels, body, request) {
+      const results: (Position | Failure)[] = new Array(channels.length);
+      let next = 0;
+      const worker = async () => {
+        while (next < channels.length) {
+          const index = next++;
+          const channel = channels[index]!;
+          // One idempotency key for all would make the second channel a duplicate of the first.
+          const id = request?.id === undefined ? undefined : `${request.id}:${index}`;
+          try {
+            results[index] = await broker.publish(hub.resolve(channel), body, { ...request, id });
+          } catch (error) {
+            results[index] = { error: errorOf(error) };
+          }
+        }
+      };
+      await Promise.all(Array.from({ length: Math.min(BROADCAST_WINDOW, channels.length) }, worker));
+      return results;
+    },
+
+    async subscribe(target, channel, options) {
+      hub.resolve(channel);
+      signal("subscribe", { ...target, channel, ...options });
+    },
+
+    async unsubscribe(target, channel) {
+      hub.resolve(channel);
+      signal("unsubscribe", { ...target, channel });
+    },
+
+    async disconnect(target, close, whitelist) {
+      // Redis first: from now on nobody sees them as online, whatever becomes of the signal.
+      const connections = await edge.presence.connectionsOf(target.user);
+      await edge.presence.forget(
+        connections.filter(
+          ({ client }) =>
+            (target.client === undefined || client === target.client) && !whitelist?.includes(client),
+        ),
+      );
+      signal("disconnect", { ...target, ...close, whitelist: whitelist && [...whitelist] });
+    },
+
+    async refresh(target, options) {
+      signal("refresh", { ...target, ...options });
+    },
+
+    async presence(channel) {
+      requirePresence(edge, channel);
+      return await listMembers(edge, channel);
+    },
+
+    async presenceStats(channel) {
+      requirePresence(edge, channel);
+      return await edge.presence.stats(channel);
+    },
+
+    async history(channel, query) {
+      const { publications, position } = await broker.history(hub.resolve(channel), query);
+      return { publications, position };
+    },
+
+    async historyRemove(channel) {
+      await broker.clearHistory(hub.resolve(channel));
+      signal("clear", { channel });
+    },
+
+    async channels(pattern) {
+      const total = new Map<string, number>();
+      for (const answer of await survey("channels", { pattern })) {
+        for (const [id, count] of Object.entries(answer as Record<string, number>)) {
+          total.set(id, (total.get(id) ?? 0) + count);
+        }
+      }
+      return total;
+    },
+
+    connectionsOf: (user) => edge.presence.connectionsOf(user),
+
+    info: async () => (await survey("info", {})) as InstanceInfo[],
+  };
+}
+
+function requirePresence(edge: Edge, channel: string): void {
+  if (!edge.hub.rules(edge.hub.resolve(channel)).presence) throw new CommandError(Errors.notAvailable);
+}
+
+function errorOf(error: unknown): ErrorCode {
+  return error instanceof CommandError ? error.error : Errors.internal;
+}

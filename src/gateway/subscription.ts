@@ -1,0 +1,33 @@
+import type { SubscriptionOverrides } from "../auth/auth.ts";
+import type { ClientInfo } from "../core/publication.ts";
+import type { Channel } from "./channel.ts";
+
+/** One session's subscription to one channel. */
+export interface Subscription {
+  readonly channel: Channel;
+  /** Subscribed by the server: the client cannot leave it, and a break of continuity closes the connection. */
+  readonly side: "client" | "server";
+  /** JSON text shown to others as `chan_info`. */
+  readonly info?: string;
+  /** Unix seconds when it must have been refreshed; absent: never. */
+  expiresAt?: number;
+  /** What the token changed of the namespace's rules. */
+  readonly overrides: SubscriptionOverrides;
+  /** Settled when presence knows the member; absent where the channel has no presence. */
+  joined?: Promise<void>;
+}
+
+/** Whether the subscription's holder is a member for others to see. */
+export function showsPresence(sub: Subscription): boolean {
+  return sub.overrides.presence ?? sub.channel.rules.presence;
+}
+
+/** What others see of a session in a channel. */
+export function infoFor(client: string, user: string, connInfo?: string, chanInfo?: string): ClientInfo {
+  return {
+    client,
+    user,
+    ...(connInfo !== undefined && { connInfo }),
+    ...(chanInfo !== undefined && { chanInfo }),
+  };
+}
