@@ -1,0 +1,180 @@
+import { describe, expect, test } from "bun:test";
+import type { Broker, ChannelSink, HistoryPage, HistoryQuery } from "../../src/broker/broker.ts";
+import { parseChannel } from "../../src/core/channel.ts";
+import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";
+import { Stats } from "../../src/core/stats.ts";
+import { Channel } from "../../src/gateway/channel.ts";
+
+const history = { size: 100, ageMs: 60_000, recoverLimit: 10, replicas: 1 };
+
+/** A store of one channel, with its reads counted. */
+function fakeStore(kept: number[], head: number, evicted = 0) {
+  const reads: HistoryQuery[] = [];
+  let sink: ChannelSink | undefined;
+  const store = {
+    reads,
+    attaches: 0,
+    get sink() {
+      return sink!;
+    },
+    broker: {
+      async attach(_name: unknown, to: ChannelSink) {
+        store.attaches++;
+        await Promise.resolve();
+        sink = to;
+        return { position: { epoch: "e", offset: head }, detach() {} };
+      },
+      async history(_name: unknown, query: HistoryQuery): Promise<HistoryPage> {
+        reads.push(query);
+        await Promise.resolve();
+        const since = query.since?.offset ?? 0;
+        const after = kept.filter((offset) => offset > since);
+        const page = (query.reverse ? after.toReversed() : after).slice(0, query.limit);
+        return {
+          publications: page.map((offset) => ({ offset, data: String(offset), timeMs: 0 })),
+          position: { epoch: "e", offset: Math.max(head, ...kept) },
+          complete: since >= evicted,
+          more: page.length < after.length,
+        };
+      },
+    } as unknown as Broker,
+  };
+  return store;
+}
+
+function channelOn(store: ReturnType<typeof fakeStore>, rules: Partial<NamespaceRules> = {}) {
+  const lost: string[] = [];
+  const stats = new Stats();
+  const channel = new Channel(
+    parseChannel("chat:1"),
+    { ...NAMESPACE_DEFAULTS, name: "chat", history, recovery: "stream", ...rules },
+    {
+      broker: store.broker,
+      fanout: { publish() {} },
+      stats,
+      ringBytes: () => 1e6,
+      overgrown() {},
+      inboxDelivered() {},
+      lost: (one) => lost.push(one.id),
+    },
+  );
+  return { channel, lost, stats };
+}
+
+const at = (offset: number, epoch = "e") => ({ epoch, offset });
+const recovered = (channel: Channel, from: { epoch: string; offset: number }) => {
+  const recovery = channel.recover(from);
+  return recovery.outcome === "recovered"
+    ? recovery.entries.map((entry) => entry.publication.offset)
+    : recovery.outcome;
+};
+
+describe("channel", () => {
+  test("a storm is served by one attach and one read of the store", async () => {
+    const store = fakeStore([11, 12, 13, 14], 14, 5);
+    const { channel } = channelOn(store);
+    await Promise.all(Array.from({ length: 1000 }, (_, i) => channel.prepare(at(10 + (i % 4)))));
+    expect(store.attaches).toBe(1);
+    expect(store.reads).toHaveLength(1);
+    expect(recovered(channel, at(10))).toEqual([11, 12, 13, 14]);
+    expect(recovered(channel, at(13))).toEqual([14]);
+    expect(recovered(channel, at(14))).toEqual([]);
+  });
+
+  test("live publications follow what was read, without gap or repetition", async () => {
+    const store = fakeStore([11, 12], 12);
+    const { channel } = channelOn(store);
+    await channel.prepare();
+    store.sink.publication({ offset: 15, data: "15", timeMs: 0 });
+    await channel.prepare(at(10));
+    expect(recovered(channel, at(10))).toEqual([11, 12, 15]);
+    expect(channel.position).toEqual(at(15));
+  });
+
+  test("what cannot be proven complete is unrecoverable, and asked for only once", async () => {
+    const store = fakeStore([11, 12], 12, 10);
+    const { channel } = channelOn(store);
+    await channel.prepare(at(9));
+    expect(recovered(channel, at(9))).toBe("unrecoverable");
+    await channel.prepare(at(9));
+    await channel.prepare(at(3));
+    expect(store.reads).toHaveLength(1);
+    await channel.prepare(at(10));
+    expect(recovered(channel, at(10))).toEqual([11, 12]);
+  });
+
+  test("further back than the limit is unrecoverable", async () => {
+    const kept = Array.from({ length: 30 }, (_, i) => i + 1);
+    const store = fakeStore(kept, 30);
+    const { channel } = channelOn(store);
+    await Promise.all([channel.prepare(at(5)), channel.prepare(at(22))]);
+    expect(recovered(channel, at(5))).toBe("unrecoverable");
+    expect(recovered(channel, at(22))).toEqual([23, 24, 25, 26, 27, 28, 29, 30]);
+  });
+
+  test("another epoch is unrecoverable; an empty one means the current", async () => {
+    const store = fakeStore([11], 11);
+    const { channel } = channelOn(store);
+    await channel.prepare(at(10, "other"));
+    expect(recovered(channel, at(10, "other"))).toBe("unrecoverable");
+    expect(store.reads).toHaveLength(0);
+    await channel.prepare(at(10, ""));
+    expect(recovered(channel, at(10, ""))).toEqual([11]);
+  });
+
+  test("a client that is ahead waits for what is on its way, so that nothing reaches it twice", async () => {
+    const store = fakeStore([11, 12], 10);
+    const { channel } = channelOn(store);
+    await channel.prepare();
+    const ready = channel.prepare(at(12));
+    let done = false;
+    void ready.then(() => {
+      done = true;
+    });
+    store.sink.publication({ offset: 11, data: "11", timeMs: 0 });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(done).toBe(false);
+    store.sink.publication({ offset: 12, data: "12", timeMs: 0 });
+    await ready;
+    expect(recovered(channel, at(12))).toEqual([]);
+  });
+
+  test("a position ahead with nothing before it missing is taken as it is", async () => {
+    const store = fakeStore([], 10);
+    const { channel } = channelOn(store);
+    await channel.prepare(at(50));
+    expect(recovered(channel, at(50))).toEqual([]);
+  });
+
+  test("cache mode gives the latest message, unless the client has it", async () => {
+    const store = fakeStore([3, 8], 8);
+    const { channel } = channelOn(store, { recovery: "cache" });
+    await channel.prepare({ epoch: "", offset: 0 });
+    expect(recovered(channel, { epoch: "", offset: 0 })).toEqual([8]);
+    expect(recovered(channel, at(8))).toEqual([]);
+    expect(store.reads).toHaveLength(1);
+  });
+
+  test("a lost stream empties the ring and is told", async () => {
+    const store = fakeStore([11], 11);
+    const { channel, lost } = channelOn(store);
+    await channel.prepare(at(10));
+    store.sink.lost(at(0, "new"), "epoch");
+    expect(lost).toEqual(["chat:1"]);
+    expect(recovered(channel, at(11))).toBe("unrecoverable");
+    expect(recovered(channel, at(0, "new"))).toEqual([]);
+  });
+
+  test("a failed attach is tried again", async () => {
+    const store = fakeStore([], 1);
+    const attach = store.broker.attach.bind(store.broker);
+    let failures = 1;
+    store.broker.attach = (name, sink) =>
+      failures-- > 0 ? Promise.reject(new Error("away")) : attach(name, sink);
+    const { channel } = channelOn(store);
+    expect(channel.prepare()).rejects.toThrow("away");
+    await channel.prepare().catch(() => {});
+    await channel.prepare();
+    expect(channel.live).toBe(true);
+  });
+});

@@ -1,0 +1,31 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { rawMember } from "../../src/protocol/raw-json.ts";
+
+test("gives a member's text exactly as it was written", () => {
+  const text =
+    '{"id":1, "publish" : {"channel":"a\\"b","data": {"n":12345678901234567890,"x":1.0 ,"s":"}\\\\"} }}';
+  expect(rawMember(text, "publish", "data")).toBe('{"n":12345678901234567890,"x":1.0 ,"s":"}\\\\"}');
+  expect(rawMember(text, "publish", "channel")).toBe('"a\\"b"');
+  expect(rawMember(text, "publish", "nothing")).toBeUndefined();
+  expect(rawMember(text, "id", "data")).toBeUndefined();
+  expect(rawMember("[1]", "id")).toBeUndefined();
+  expect(rawMember("{}", "id")).toBeUndefined();
+});
+
+test("of a repeated key the last counts, and escaped keys are read", () => {
+  expect(rawMember('{"a":1,"a":[2,{"a":3}]}', "a")).toBe('[2,{"a":3}]');
+  expect(rawMember('{"d\\u0061ta":true}', "data")).toBe("true");
+});
+
+test("agrees with JSON.parse on every object", () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.nat(2), (object, indent) => {
+      const text = JSON.stringify(object, null, indent);
+      const parsed = JSON.parse(text) as Record<string, unknown>;
+      for (const key of Object.keys(parsed)) {
+        expect(JSON.parse(rawMember(text, key) ?? "missing")).toEqual(parsed[key]);
+      }
+    }),
+  );
+});
