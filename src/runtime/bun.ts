@@ -1,0 +1,102 @@
+import { host } from "./host.ts";
+import type { RequestContext, Runtime, ServeOptions, Server, SocketHandler } from "./runtime.ts";
+
+/** Bun's longest; the gateway's own wheel reaps mute peers, because Bun's timer is reset by every send (bun#39255). */
+const WEBSOCKET_IDLE_SECONDS = 960;
+/** Cuts slow headers and idle keep-alive connections; with Bun's coarse timer that is after about 12 s. */
+const HTTP_IDLE_SECONDS = 10;
+
+type BunServer = Bun.Server<SocketHandler>;
+
+/** The runtime port on Bun. A connection is Bun's own `ServerWebSocket`: nothing is wrapped around it. */
+export function bunRuntime(): Runtime {
+  return { name: "bun", version: Bun.version, serve, ...host() };
+}
+
+function serve(options: ServeOptions): Server {
+  const server: BunServer = Bun.serve<SocketHandler>({
+    hostname: options.hostname,
+    port: options.port,
+    reusePort: options.reusePort ?? false,
+    development: false,
+    idleTimeout: HTTP_IDLE_SECONDS,
+    maxRequestBodySize: options.maxRequestBytes,
+    async fetch(request, self) {
+      const context = new BunContext(request, self);
+      const response = await options.fetch(request, context);
+      return context.upgraded ? undefined : response;
+    },
+    error: () => new Response("internal server error\n", { status: 500 }),
+    websocket: {
+      // Off: it breaks Safari and costs memory for each connection (bun#25673, bun#33592).
+      perMessageDeflate: false,
+      maxPayloadLength: options.maxFrameBytes,
+      backpressureLimit: options.backpressureBytes,
+      // Without it a slow reader silently loses messages on an open connection.
+      closeOnBackpressureLimit: true,
+      idleTimeout: WEBSOCKET_IDLE_SECONDS,
+      sendPings: false,
+      publishToSelf: false,
+      open: (socket) => socket.data.opened(socket),
+      message: (socket, frame) => socket.data.message(socket, frame),
+      ping: (socket) => socket.data.heard(socket),
+      pong: (socket) => socket.data.heard(socket),
+      drain: (socket) => socket.data.drained(socket),
+      close: (socket, code, reason) => socket.data.closed(socket, code, reason),
+    },
+  });
+  return new BunListener(server);
+}
+
+class BunListener implements Server {
+  readonly hostname: string;
+  readonly port: number;
+  readonly #server: BunServer;
+  #closed: Promise<void> | undefined;
+
+  constructor(server: BunServer) {
+    this.#server = server;
+    this.hostname = server.hostname ?? "";
+    this.port = server.port ?? 0;
+  }
+
+  publish(topic: string, frame: string | Uint8Array): void {
+    // What it returns speaks of the worst subscriber only, and that one is closed already.
+    this.#server.publish(topic, frame);
+  }
+
+  stopListening(): void {
+    // Its promise stays pending for as long as a WebSocket is open (bun#36223); nobody waits for it.
+    void this.#server.stop();
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#server.stop(true);
+    return this.#closed;
+  }
+}
+
+class BunContext implements RequestContext {
+  upgraded = false;
+  readonly #request: Request;
+  readonly #server: BunServer;
+
+  constructor(request: Request, server: BunServer) {
+    this.#request = request;
+    this.#server = server;
+  }
+
+  get ip(): string {
+    return this.#server.requestIP(this.#request)?.address ?? "";
+  }
+
+  upgrade(handler: SocketHandler, protocol?: string): Response | undefined {
+    const headers = protocol === undefined ? undefined : { "Sec-WebSocket-Protocol": protocol };
+    this.upgraded = this.#server.upgrade(
+      this.#request,
+      headers ? { data: handler, headers } : { data: handler },
+    );
+    // Bun has answered already; the response is for the layers between, and never sent.
+    return this.upgraded ? new Response(null) : undefined;
+  }
+}

@@ -1,0 +1,25 @@
+/** What is used of Deno, declared here because the project is type-checked without Deno's own library. */
+export interface DenoApi {
+  readonly version: { readonly deno: string };
+  serve(
+    options: { hostname: string; port: number; reusePort: boolean; onListen(): void; onError(): Response },
+    handler: (
+      request: Request,
+      info: { readonly remoteAddr: { readonly hostname: string } },
+    ) => Response | Promise<Response>,
+  ): DenoServer;
+  /** @throws TypeError when the request is no valid upgrade */
+  upgradeWebSocket(
+    request: Request,
+    options: { protocol?: string; idleTimeout: number },
+  ): { readonly socket: WebSocket; readonly response: Response };
+}
+
+export interface DenoServer {
+  readonly addr: { readonly hostname: string; readonly port: number };
+  /** Stops accepting, ends WebSockets with 1001, waits for requests under way. */
+  shutdown(): Promise<void>;
+}
+
+/** Deno itself; only to be asked for on Deno. */
+export const denoApi = (): DenoApi => (globalThis as unknown as { Deno: DenoApi }).Deno;

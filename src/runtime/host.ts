@@ -1,0 +1,42 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import type { Runtime } from "./runtime.ts";
+
+/** The parts of the runtime port that both runtimes answer alike, through Node's `process`. */
+export function host(): Pick<Runtime, "descriptorLimit" | "residentBytes" | "onSignal" | "exit"> {
+  const descriptors = readDescriptorLimit();
+  let resident = 0;
+  return {
+    descriptorLimit: () => descriptors,
+    residentBytes() {
+      try {
+        resident = process.memoryUsage.rss();
+      } catch {
+        // It opens a file, which fails at the descriptor limit: the last value known is the best there is.
+      }
+      return resident;
+    },
+    onSignal(signal, listener) {
+      process.on(signal, listener);
+      return () => void process.off(signal, listener);
+    },
+    exit: (code) => process.exit(code),
+  };
+}
+
+/** The soft limit of open files: from /proc, else from the shell; `undefined` when neither is there. */
+function readDescriptorLimit(): number | undefined {
+  try {
+    return parseLimit(/^Max open files\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1]);
+  } catch {
+    const shell = spawnSync("sh", ["-c", "ulimit -n"], { encoding: "utf8" });
+    return parseLimit(shell.stdout?.trim());
+  }
+}
+
+function parseLimit(text: string | undefined): number | undefined {
+  if (text === "unlimited") return Number.POSITIVE_INFINITY;
+  const limit = Number(text);
+  return Number.isInteger(limit) && limit > 0 ? limit : undefined;
+}

@@ -1,0 +1,3 @@
+import { runtimeContract } from "./runtime.ts";
+
+runtimeContract("bun", [process.execPath], { showsPings: true, refusesConnections: true });

@@ -1,0 +1,7 @@
+import { fileURLToPath } from "node:url";
+import { runtimeContract } from "./runtime.ts";
+
+const deno = fileURLToPath(new URL("../../node_modules/.bin/deno", import.meta.url));
+
+// Deno shows no ping frames to the program, and cannot stop accepting without ending what is open.
+runtimeContract("deno", [deno, "run", "-A"], { showsPings: false, refusesConnections: false });

@@ -1,0 +1,140 @@
+import { connect, type Socket } from "node:net";
+import { until } from "./until.ts";
+
+/** One frame as it came over the wire. */
+export interface RawFrame {
+  readonly opcode: number;
+  readonly payload: Buffer;
+}
+
+export const OPCODE = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+
+/**
+ * A WebSocket client that does nothing by itself: it answers no ping, reads only when told, and sends what it is told,
+ * legal or not.
+ */
+export class RawWebSocket implements Disposable {
+  readonly frames: RawFrame[] = [];
+  /** The head of the server's answer, status line first; "" until it is there. */
+  head = "";
+  /** The TCP connection has ended, by whomever. */
+  ended = false;
+  readonly #socket: Socket;
+  #rest: Buffer = Buffer.alloc(0);
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on("data", (chunk: Buffer) => this.#read(chunk));
+    socket.on("close", () => {
+      this.ended = true;
+    });
+    socket.on("error", () => {});
+  }
+
+  /** Sends the request and waits for the answer's head. `headers` replace, add to or (undefined) remove the
+   * handshake's. */
+  static async open(url: string, headers: Record<string, string | undefined> = {}): Promise<RawWebSocket> {
+    const { hostname, port, host, pathname, search } = new URL(url);
+    const client = new RawWebSocket(connect(Number(port), hostname));
+    const all: Record<string, string | undefined> = {
+      Host: host,
+      Upgrade: "websocket",
+      Connection: "Upgrade",
+      "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+      "Sec-WebSocket-Version": "13",
+      ...headers,
+    };
+    const lines = Object.entries(all).map(([name, value]) =>
+      value === undefined ? "" : `${name}: ${value}\r\n`,
+    );
+    client.#socket.write(`GET ${pathname}${search} HTTP/1.1\r\n${lines.join("")}\r\n`);
+    await until(() => client.head !== "" || client.ended, { what: "an answer to the handshake" });
+    return client;
+  }
+
+  get status(): number {
+    return Number(this.head.split(" ")[1]);
+  }
+
+  /** Texts received so far. */
+  get texts(): string[] {
+    return this.frames
+      .filter((frame) => frame.opcode === OPCODE.text)
+      .map((frame) => frame.payload.toString());
+  }
+
+  send(
+    payload: string | Uint8Array,
+    opcode: number = typeof payload === "string" ? OPCODE.text : OPCODE.binary,
+  ): void {
+    const body = Buffer.from(payload as string);
+    const length =
+      body.length < 126
+        ? Buffer.from([0x80 | body.length])
+        : body.length < 65_536
+          ? Buffer.from([0x80 | 126, body.length >> 8, body.length & 255])
+          : Buffer.concat([Buffer.from([0x80 | 127]), sixtyFour(body.length)]);
+    // A mask of zeros leaves the payload as it is.
+    this.#socket.write(Buffer.concat([Buffer.from([0x80 | opcode]), length, Buffer.alloc(4), body]));
+  }
+
+  /** Waits for the next frame of this kind that was not taken yet, and takes it. */
+  async take(opcode: number, timeoutMs = 5_000): Promise<Buffer> {
+    const at = () => this.frames.findIndex((frame) => frame.opcode === opcode);
+    await until(() => at() >= 0, { timeoutMs, what: `a frame with opcode ${opcode}` });
+    return this.frames.splice(at(), 1)[0]!.payload;
+  }
+
+  /** Stops reading: the kernel's buffers fill, then the server's. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.destroy();
+  }
+
+  #read(chunk: Buffer): void {
+    this.#rest = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk;
+    if (this.head === "") {
+      const end = this.#rest.indexOf("\r\n\r\n");
+      if (end < 0) return;
+      this.head = this.#rest.subarray(0, end).toString();
+      this.#rest = this.#rest.subarray(end + 4);
+    }
+    if (this.status !== 101) return;
+    for (let at = 0; ; ) {
+      const short = (this.#rest[at + 1] ?? 0) & 127;
+      const start = at + (short === 126 ? 4 : short === 127 ? 10 : 2);
+      if (this.#rest.length < start) break;
+      const size =
+        short === 126
+          ? this.#rest.readUInt16BE(at + 2)
+          : short === 127
+            ? Number(this.#rest.readBigUInt64BE(at + 2))
+            : short;
+      if (this.#rest.length < start + size) {
+        this.#rest = this.#rest.subarray(at);
+        return;
+      }
+      this.frames.push({ opcode: this.#rest[at]! & 15, payload: this.#rest.subarray(start, start + size) });
+      at = start + size;
+      if (at === this.#rest.length) {
+        this.#rest = Buffer.alloc(0);
+        return;
+      }
+      this.#rest = this.#rest.subarray(at);
+      at = 0;
+    }
+  }
+}
+
+function sixtyFour(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+}
