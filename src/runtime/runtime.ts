@@ -8,11 +8,14 @@ export interface SocketHandler {
   /** Frame types the peer may send: `true` for text only. */
   opened(socket: Socket): void;
   message(socket: Socket, frame: string | Uint8Array): void;
-  /** A WebSocket ping or pong arrived (liveness only). */
+  /** A WebSocket ping or pong arrived (liveness only; Deno does not show them). */
   heard(socket: Socket): void;
   /** All that was buffered has been written. */
   drained(socket: Socket): void;
-  /** Called exactly once, whoever closed. `code` 1006 when there was no close frame. */
+  /**
+   * Called exactly once, whoever closed; before `close` and `terminate` return when it was this side. `code` 1006 when
+   * there was no close frame.
+   */
   closed(socket: Socket, code: number, reason: string): void;
 }
 
@@ -61,7 +64,7 @@ export interface Server {
   readonly port: number;
   /** One frame to every socket subscribed to the topic; encoded and queued natively where the runtime can. */
   publish(topic: string, frame: string | Uint8Array): void;
-  /** Refuses new TCP connections; open ones go on. */
+  /** Refuses new TCP connections (on Deno: answers new requests 503); open ones go on. */
   stopListening(): void;
   /** Ends every connection and releases the port. Idempotent. */
   close(): Promise<void>;
