@@ -1,0 +1,48 @@
+import process from "node:process";
+import { configMarkdown, configSchema, type Effective } from "../config.ts";
+import { columns, complain, paint, print } from "./output.ts";
+import { readSettings } from "./settings.ts";
+
+export interface ConfigOptions {
+  readonly config?: string;
+  readonly dev?: boolean;
+  readonly json?: boolean;
+  readonly schema?: boolean;
+  readonly docs?: boolean;
+}
+
+/** `trunkline config`: the settings in effect and where each came from, without secrets; or schema, or docs. */
+export async function config(options: ConfigOptions): Promise<void> {
+  if (options.schema) return print(JSON.stringify(configSchema(), null, 2));
+  if (options.docs) return print(configMarkdown().trimEnd());
+  const settings = await readSettings({ file: options.config, profile: options.dev ? "dev" : "serve" });
+  const asTable = process.stdout.isTTY && !options.json;
+  print(asTable ? toTable(settings.effective) : toJson(settings.effective));
+  for (const refusal of settings.refusals)
+    complain(`\n${paint("yellow", "serve would not start", process.stderr)}: ${refusal}`);
+}
+
+function toJson(effective: readonly Effective[]): string {
+  const settings = effective.map(({ key, value, source }) => [key, { value, source }]);
+  return JSON.stringify(Object.fromEntries(settings), null, 2);
+}
+
+function toTable(effective: readonly Effective[]): string {
+  return columns(
+    effective
+      .flatMap(leaves)
+      .map(({ key, value, source }) => [
+        source === "default" ? key : paint("bold", key),
+        source === "default" ? source : paint("cyan", source),
+        value === null ? "-" : typeof value === "string" ? value : JSON.stringify(value),
+      ]),
+  );
+}
+
+/** One line for each rule of a namespace. */
+function leaves({ key, value, source }: Effective): Effective[] {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return [{ key, value, source }];
+  return Object.entries(value).flatMap(([name, part]) =>
+    leaves({ key: `${key}.${name}`, value: part, source }),
+  );
+}

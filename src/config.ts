@@ -1,0 +1,13 @@
+/** The settings of an instance: one table, read from a JSON file and the environment. Only commands read it. */
+export { refusals } from "./config/contradictions.ts";
+export { configMarkdown } from "./config/docs.ts";
+export type { IssuerSettings } from "./config/issuers.ts";
+export {
+  type Config,
+  type ConfigSources,
+  type Effective,
+  type LoadResult,
+  loadConfig,
+} from "./config/load.ts";
+export { configSchema } from "./config/schema.ts";
+export { CONFIG_VARIABLE } from "./config/table.ts";

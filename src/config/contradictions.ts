@@ -1,0 +1,57 @@
+import type { Config } from "./load.ts";
+import { formatSize } from "./units.ts";
+
+/** What single values cannot show to be wrong. Every text names the keys and holds no value of a secret. */
+export function* contradictions(config: Config): Generator<string> {
+  const { nats, upstash, redis, presence, limits, ping, channels } = config;
+
+  const waysIn = [
+    nats.user !== undefined && "nats.user",
+    nats.token !== undefined && "nats.token",
+    nats.credentials !== undefined && "nats.credentials",
+    nats.credentialsFile !== undefined && "nats.credentialsFile",
+  ].filter((key) => key !== false);
+  if (waysIn.length > 1)
+    yield `${waysIn.join(" and ")}: only one way to log in to NATS can be used; remove the others`;
+  if (waysIn.length > 0 && nats.urls.length === 0)
+    yield `${waysIn[0]}: it does nothing without nats.urls (NATS_URL)`;
+  if ((nats.user === undefined) !== (nats.password === undefined)) {
+    yield "nats.user and nats.password: one needs the other (TRUNKLINE_NATS_USER, TRUNKLINE_NATS_PASSWORD)";
+  }
+
+  if ((upstash.url === undefined) !== (upstash.token === undefined)) {
+    yield "upstash.url and upstash.token: one needs the other (UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN)";
+  }
+  if (upstash.url !== undefined && redis.url !== undefined) {
+    yield "redis.url and upstash.url: presence lives in one Redis; unset REDIS_URL, or both UPSTASH_REDIS_REST_…";
+  }
+  if (presence.leaseRenewMs * 2 > presence.leaseTtlMs) {
+    yield "presence.leaseRenew: it must be at most half of presence.leaseTtl, so that one lost renewal kills nobody";
+  }
+
+  if (ping.pongTimeoutMs >= ping.intervalMs) yield "ping.pongTimeout: it must be shorter than ping.interval";
+  if (limits.bytesPerSecond > 0 && limits.bytesPerSecond * 2 < limits.frameBytes) {
+    yield "limits.bytesPerSecond: twice of it must be at least limits.frame, or the longest frame never fits";
+  }
+  const longest = Math.max(...[...config.namespaces.values()].map((rules) => rules.maxMessageBytes));
+  if (limits.backpressureBytes < 2 * longest) {
+    yield `limits.backpressure: it must be at least ${formatSize(2 * longest)}, twice the longest message of a namespace`;
+  }
+  if (channels.ringBytes > channels.ringTotalBytes)
+    yield "channels.ring: it must be at most channels.ringTotal";
+}
+
+/** Why `trunkline serve` does not start with otherwise flawless settings; each says what to set. */
+export function* refusals(config: Config): Generator<string> {
+  const { auth } = config;
+  if (config.insecure || auth.anonymous || auth.connectCallout) return;
+  const keys = [auth.tokenSecret, auth.tokenPublicKey, auth.tokenJwksUrl, ...auth.issuers];
+  if (keys.some((key) => key !== undefined)) return;
+  yield "auth: there is no key to check clients' tokens with. Set one of\n" +
+    "    TRUNKLINE_TOKEN_SECRET=$(openssl rand -hex 32)   and sign tokens with it\n" +
+    "    TRUNKLINE_TOKEN_JWKS_URL=https://…               where your identity provider publishes its keys\n" +
+    "    TRUNKLINE_TOKEN_PUBLIC_KEY=…                     a public key in PEM form\n" +
+    "    TRUNKLINE_CONNECT_CALLOUT=true                   a service on rtauth.connect decides\n" +
+    "    TRUNKLINE_ANONYMOUS=true                         clients without tokens, with the namespaces' rules\n" +
+    "  or, to try things out on this machine: trunkline dev";
+}

@@ -1,0 +1,134 @@
+import type { Namespaces } from "../core/namespace.ts";
+import { contradictions } from "./contradictions.ts";
+import { readNamespaces, showNamespace } from "./namespaces.ts";
+import { type Setting, shown } from "./setting.ts";
+import { CONFIG_VARIABLE, settings, variablesOf } from "./table.ts";
+import { check, isObject, meant, nest, takeApart, type Values } from "./tree.ts";
+
+/** All settings of an instance, as plain values: durations in ms (`…Ms`), sizes in bytes (`…Bytes`). */
+export type Config = Values<typeof settings> & { readonly namespaces: Namespaces };
+
+/** Where settings come from. Later ones give way to earlier ones: overrides, environment, file, defaults. */
+export interface ConfigSources {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Text of the configuration file, if there is one. */
+  readonly file?: string | undefined;
+  /** Values by key, as the file or (when text) the environment would hold them: flags of the command line. */
+  readonly overrides?: Readonly<Record<string, unknown>>;
+  /** `dev`: the defaults of `trunkline dev`. */
+  readonly profile?: "serve" | "dev";
+}
+
+/** One setting as it is in effect, for people: secrets are not in it. */
+export interface Effective {
+  readonly key: string;
+  /** As the file would hold it; `***` for a secret. */
+  readonly value: unknown;
+  /** `flag`, the name of the environment variable, `file`, `dev`, `insecure` or `default`. */
+  readonly source: string;
+}
+
+export type LoadResult =
+  | { readonly config: Config; readonly effective: readonly Effective[]; readonly mistakes?: undefined }
+  | { readonly mistakes: readonly string[] };
+
+/**
+ * Reads every setting from its sources, and finds every mistake in all of them at once. An environment variable that
+ * is empty is not set.
+ */
+export function loadConfig(sources: ConfigSources): LoadResult {
+  const mistakes: string[] = [];
+  const mistake = (text: string) => void mistakes.push(text);
+  const { namespaces: givenNamespaces, ...file } = parseFile(sources.file, mistake);
+  refuseUnknownVariables(sources.env, mistake);
+
+  const fromFile = takeApart(file, settings, "", mistake);
+  const found = new Map<string, { value: unknown; source: string }>();
+  for (const [key, setting] of Object.entries<Setting>(settings)) {
+    for (const { raw, source } of candidates(key, setting, sources, fromFile)) {
+      const result = check(setting, raw, { key, source }, mistake);
+      if (result && !found.has(key)) found.set(key, { ...result, source });
+    }
+  }
+  const dev = sources.profile === "dev";
+  const insecure = found.get("insecure")?.value ?? dev;
+  for (const [key, setting] of Object.entries<Setting>(settings)) {
+    if (!found.has(key)) found.set(key, standard(setting, dev, insecure === true));
+  }
+
+  const namespaces = readNamespaces(givenNamespaces, mistake);
+  const config: Config = { ...nest(settings, (key) => found.get(key)!.value), namespaces };
+  for (const problem of contradictions(config)) mistake(problem);
+  if (mistakes.length > 0) return { mistakes };
+  return { config, effective: effective(found, namespaces, givenNamespaces) };
+}
+
+function* candidates(
+  key: string,
+  setting: Setting,
+  { env, overrides }: ConfigSources,
+  fromFile: ReadonlyMap<string, unknown>,
+): Generator<{ raw: unknown; source: string }> {
+  const override = overrides?.[key];
+  if (override !== undefined) {
+    yield { raw: typeof override === "string" ? setting.fromEnv(override) : override, source: "flag" };
+  }
+  const variable = variablesOf(key, setting).find((name) => env[name]);
+  if (variable !== undefined) yield { raw: setting.fromEnv(env[variable]!), source: variable };
+  if (fromFile.has(key)) yield { raw: fromFile.get(key), source: "file" };
+}
+
+/** What holds when nothing sets it. */
+function standard(setting: Setting, dev: boolean, insecure: boolean): { value: unknown; source: string } {
+  if (dev && setting.dev !== undefined) return { value: setting.dev, source: "dev" };
+  if (insecure && setting.insecure !== undefined) return { value: setting.insecure, source: "insecure" };
+  const { fallback } = setting;
+  return { value: typeof fallback === "function" ? fallback() : fallback, source: "default" };
+}
+
+function parseFile(text: string | undefined, mistake: (text: string) => void): Record<string, unknown> {
+  if (text === undefined) return {};
+  let file: unknown;
+  try {
+    file = JSON.parse(text);
+  } catch (error) {
+    // The parser's own message may quote the file, secrets included: only the place is taken from it.
+    const place = /line \d+ column \d+/.exec(String(error))?.[0];
+    mistake(`the configuration file is not valid JSON${place ? `: look at ${place}` : ""}`);
+    return {};
+  }
+  if (!isObject(file)) {
+    mistake("the configuration file must hold one JSON object");
+    return {};
+  }
+  const { $schema: _, ...rest } = file;
+  return rest;
+}
+
+function refuseUnknownVariables(env: ConfigSources["env"], mistake: (text: string) => void): void {
+  const known = new Set([CONFIG_VARIABLE]);
+  for (const [key, setting] of Object.entries<Setting>(settings)) {
+    for (const name of variablesOf(key, setting)) known.add(name);
+  }
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith("TRUNKLINE_") || known.has(name)) continue;
+    const ours = [...known].filter((other) => other.startsWith("TRUNKLINE_"));
+    mistake(`${name} (environment): unknown variable${meant(name, ours)}`);
+  }
+}
+
+function effective(
+  found: ReadonlyMap<string, { value: unknown; source: string }>,
+  namespaces: Namespaces,
+  given: unknown,
+): Effective[] {
+  const rows: Effective[] = Object.entries<Setting>(settings).map(([key, setting]) => {
+    const { value, source } = found.get(key)!;
+    return { key, value: shown(setting, value), source };
+  });
+  for (const rules of namespaces.values()) {
+    const source = isObject(given) && Object.hasOwn(given, rules.name) ? "file" : "default";
+    rows.push({ key: `namespaces.${rules.name}`, value: showNamespace(rules), source });
+  }
+  return rows;
+}

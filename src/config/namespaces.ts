@@ -1,0 +1,171 @@
+import { DEFAULT_NAMESPACE, NAMESPACE_PATTERN, USER_NAMESPACE } from "../core/channel.ts";
+import { type Access, NAMESPACE_DEFAULTS, type NamespaceRules, type Namespaces } from "../core/namespace.ts";
+import { choice, duration, type Setting, size, whole, yesNo } from "./setting.ts";
+import { check, isObject, nest, takeApart } from "./tree.ts";
+import { formatDuration, formatSize } from "./units.ts";
+
+const D = NAMESPACE_DEFAULTS;
+const ACCESS = [
+  "nobody",
+  "token",
+  "subscriber",
+  "authenticated",
+  "anyone",
+] as const satisfies readonly Access[];
+const SUBSCRIBE = ["nobody", "token", "authenticated", "anyone"] as const;
+
+/** The rules of one namespace in the file, `namespaces.<name>.…`. */
+export const namespaceSettings = {
+  "history.size": whole(1, 1_000_000, { default: 100, doc: "Messages kept for each channel." }),
+  "history.age": duration("1s", "3650d", { default: "10m", doc: "Messages older than this are dropped." }),
+  "history.recoverLimit": whole(0, 1_000_000, {
+    default: 0,
+    fallbackText: "`history.size`",
+    doc: "Messages one recovery may return; a client further behind is told `recovered: false`.",
+  }),
+  "history.replicas": whole(1, 5, { default: 1, doc: "Copies of the stream in its region: 1, 3 or 5." }),
+  recovery: choice(["stream", "cache", "off"], {
+    default: D.recovery,
+    doc: "What a returning client gets: all it missed, the latest message, or nothing. Needs `history`.",
+  }),
+  presence: yesNo({ default: D.presence, doc: "Know who is subscribed." }),
+  joinLeave: choice(["off", "connection", "user"], {
+    default: D.joinLeave,
+    doc: "Tell subscribers that ask for it who comes and goes: each connection, or each user. Needs `presence`.",
+  }),
+  forceJoinLeave: yesNo({ default: D.forceJoinLeave, doc: "Tell every subscriber, asked for or not." }),
+  subscribe: choice(SUBSCRIBE, { default: D.subscribe, doc: "Who may subscribe." }),
+  publish: choice(ACCESS, { default: D.publish, doc: "Which clients may publish." }),
+  presenceAccess: choice(ACCESS, { default: D.presenceAccess, doc: "Who may ask who is there." }),
+  historyAccess: choice(ACCESS, { default: D.historyAccess, doc: "Who may read history." }),
+  subscribeCallout: yesNo({
+    default: D.subscribeCallout,
+    doc: "Ask `rtauth.subscribe` whether it is allowed.",
+  }),
+  publishCallout: yesNo({ default: D.publishCallout, doc: "Ask `rtauth.publish` whether it is allowed." }),
+  format: choice(["json", "binary"], {
+    default: D.format,
+    doc: "What bodies may be: JSON text, or any bytes.",
+  }),
+  maxMessage: size("1B", "1MiB", {
+    default: formatSize(D.maxMessageBytes),
+    doc: "Longest body, whoever publishes. NATS has a limit of its own (`max_payload`).",
+  }),
+  publishRate: whole(0, 1_000_000, {
+    default: D.publishRate,
+    doc: "Messages a second from one client, with a burst of twice that. 0: no limit.",
+  }),
+  presenceMaxMembers: whole(1, 10_000_000, {
+    default: D.presenceMaxMembers,
+    doc: "With more members, presence is answered with counts only, and nobody's coming and going is told.",
+  }),
+  presenceGrace: duration("0s", "1h", {
+    default: formatDuration(D.presenceGraceMs),
+    doc: "How long a member may be gone before its leave is told.",
+  }),
+} as const;
+
+/** The namespaces every instance has, as the file would hold them. */
+export const BUILT_IN: Readonly<Record<string, Record<string, unknown>>> = {
+  [DEFAULT_NAMESPACE]: { history: { size: 100, age: "10m" }, recovery: "stream" },
+  chat: {
+    history: { size: 1_000, age: "24h", recoverLimit: 1_000 },
+    recovery: "stream",
+    presence: true,
+    joinLeave: "connection",
+    publish: "subscriber",
+  },
+  live: { publish: "subscriber" },
+  [USER_NAMESPACE]: { history: { size: 100, age: "7d" }, recovery: "stream", subscribe: "nobody" },
+};
+
+/**
+ * The namespaces of an instance: the built-in ones with what `file` changes or adds (`null` takes one away).
+ * @param file what stands under `namespaces` in the configuration file
+ */
+export function readNamespaces(file: unknown, mistake: (text: string) => void): Namespaces {
+  if (file !== undefined && !isObject(file)) mistake("namespaces (file): it must be an object");
+  const given = isObject(file) ? file : {};
+  const namespaces = new Map<string, NamespaceRules>();
+  for (const name of new Set([...Object.keys(BUILT_IN), ...Object.keys(given)])) {
+    const at = `namespaces.${name}`;
+    const own = Object.hasOwn(given, name) ? given[name] : {};
+    if (!NAMESPACE_PATTERN.test(name)) {
+      mistake(`${at} (file): a namespace's name is up to 32 of a-z, 0-9 and -, a letter first`);
+    } else if (own === null && Object.hasOwn(BUILT_IN, name)) {
+      if (name === DEFAULT_NAMESPACE || name === USER_NAMESPACE)
+        mistake(`${at} (file): it cannot be taken away`);
+    } else if (!isObject(own)) {
+      mistake(`${at} (file): it must be an object`);
+    } else {
+      namespaces.set(name, readNamespace(name, own, mistake));
+    }
+  }
+  return namespaces;
+}
+
+function readNamespace(
+  name: string,
+  own: Record<string, unknown>,
+  mistake: (text: string) => void,
+): NamespaceRules {
+  const at = `namespaces.${name}.`;
+  const { history: builtInHistory, ...builtIn } = BUILT_IN[name] ?? {};
+  const { history: ownHistory, ...rest } = own;
+  const keeps = ownHistory !== null && (ownHistory ?? builtInHistory) !== undefined;
+  const merged = { ...builtIn, ...rest };
+  const history = isObject(ownHistory)
+    ? { ...(builtInHistory ?? {}), ...ownHistory }
+    : (ownHistory ?? builtInHistory);
+  const raw = takeApart(keeps ? { ...merged, history } : merged, namespaceSettings, at, mistake);
+
+  const checked = new Map<string, unknown>();
+  for (const [key, value] of raw) {
+    const setting = namespaceSettings[key as keyof typeof namespaceSettings];
+    const result = check(setting, value, { key: at + key, source: "file" }, mistake);
+    if (result) checked.set(key, result.value);
+  }
+  const values = nest(namespaceSettings, (key) =>
+    checked.has(key) ? checked.get(key) : namespaceSettings[key as keyof typeof namespaceSettings].fallback,
+  );
+  const { recoverLimit, ...kept } = values.history;
+  const rules: NamespaceRules = {
+    ...values,
+    name,
+    history: keeps
+      ? { ...kept, recoverLimit: checked.has("history.recoverLimit") ? recoverLimit : kept.size }
+      : null,
+  };
+  for (const problem of contradictions(rules)) mistake(`${at}${problem}`);
+  return rules;
+}
+
+/** The rules as the file would hold them. */
+export function showNamespace(rules: NamespaceRules): Record<string, unknown> {
+  const { history, ...rest } = rules;
+  const shown: Record<string, unknown> = { history: null };
+  for (const [key, setting] of Object.entries<Setting>(namespaceSettings)) {
+    const [group, name] = key.split(".");
+    if (name === undefined) shown[key] = setting.show(rest[`${key}${setting.unit}` as keyof typeof rest]);
+    else if (history) {
+      const value = setting.show(history[`${name}${setting.unit}` as keyof typeof history]);
+      shown[group!] = { ...(shown[group!] as object | null), [name]: value };
+    }
+  }
+  return shown;
+}
+
+/** What single values cannot show to be wrong; each begins with the key. */
+function* contradictions(rules: NamespaceRules): Generator<string> {
+  if (rules.recovery !== "off" && !rules.history) {
+    yield 'recovery: it needs history; add "history": {"size": 100, "age": "10m"}, or set recovery to "off"';
+  }
+  if (rules.joinLeave !== "off" && !rules.presence) yield 'joinLeave: it needs "presence": true';
+  if (rules.forceJoinLeave && rules.joinLeave === "off")
+    yield 'forceJoinLeave: it needs joinLeave "connection" or "user"';
+  if (rules.history && ![1, 3, 5].includes(rules.history.replicas))
+    yield "history.replicas: it must be 1, 3 or 5";
+  if (rules.name === USER_NAMESPACE && !["nobody", "token"].includes(rules.subscribe)) {
+    yield 'subscribe: inboxes are private; it must be "nobody" or "token"';
+  }
+}

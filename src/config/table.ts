@@ -1,0 +1,37 @@
+import type { Setting } from "./setting.ts";
+import { gateway } from "./table-gateway.ts";
+import { instance } from "./table-instance.ts";
+
+/** The one table: every setting by its key in the configuration file. Namespaces have a table of their own. */
+export const settings = { ...instance, ...gateway } as const;
+
+/** What stands above the settings of a group (the first part of their keys) in the documentation. */
+export const GROUPS: Readonly<Record<string, string>> = {
+  "": "Instance",
+  nats: "NATS",
+  upstash: "Redis over REST",
+  redis: "Redis",
+  presence: "Presence",
+  auth: "Who may connect",
+  api: "Server API",
+  http: "Front door",
+  proxy: "Trusted proxy",
+  limits: "Limits",
+  ping: "Liveness",
+  rpc: "Remote procedure calls",
+  channels: "Live channels",
+  drain: "Drain",
+  overload: "Overload",
+  health: "Health",
+  log: "Log",
+};
+
+/** The environment variables of a setting, the first one being its name. */
+export function variablesOf(key: string, setting: Setting): readonly string[] {
+  if (setting.fileOnly) return [];
+  const name = key.replace(/[A-Z]/g, (capital) => `_${capital}`).replaceAll(".", "_");
+  return setting.env ?? [`TRUNKLINE_${name.toUpperCase()}`];
+}
+
+/** The name of the variable that holds the configuration file's path; the only one that is no setting. */
+export const CONFIG_VARIABLE = "TRUNKLINE_CONFIG";

@@ -1,0 +1,120 @@
+import type { z } from "zod";
+import type { Setting } from "./setting.ts";
+
+/** Rows by dotted key. */
+export type Table = Readonly<Record<string, Setting>>;
+
+type Head<K> = K extends `${infer H}.${string}` ? H : K;
+
+/** `{"a.b": X, "a.c": Y, d: Z}` → `{a: {b: X, c: Y}, d: Z}` */
+type Nest<F> = {
+  readonly [H in Head<keyof F & string>]: H extends keyof F
+    ? F[H]
+    : Nest<{ [K in keyof F as K extends `${H}.${infer Rest}` ? Rest : never]: F[K] }>;
+};
+
+/** The values of a table as code reads them: nested, each name ending in its unit. */
+export type Values<T extends Table> = Nest<{
+  [K in keyof T & string as `${K}${T[K]["unit"]}`]: z.output<T[K]["schema"]>;
+}>;
+
+/** The object of {@link Values}, from the value of every key. */
+export function nest<T extends Table>(table: T, value: (key: string) => unknown): Values<T> {
+  const root: Record<string, unknown> = {};
+  for (const [key, { unit }] of Object.entries(table)) {
+    const path = key.split(".");
+    const last = path.pop()!;
+    let object = root;
+    for (const part of path) {
+      object[part] ??= {};
+      object = object[part] as Record<string, unknown>;
+    }
+    object[last + unit] = value(key);
+  }
+  return root as Values<T>;
+}
+
+/** Whether some key of the table begins with this one and a dot. */
+export function isGroup(table: Table, key: string): boolean {
+  return Object.keys(table).some((other) => other.startsWith(`${key}.`));
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Takes an object of the file apart, by the table's keys. What the table does not know is a mistake.
+ * @param at where the object stands in the file: "" or "namespaces.chat."
+ */
+export function takeApart(
+  object: Record<string, unknown>,
+  table: Table,
+  at: string,
+  mistake: (text: string) => void,
+): Map<string, unknown> {
+  const found = new Map<string, unknown>();
+  const walk = (part: Record<string, unknown>, prefix: string) => {
+    for (const [name, value] of Object.entries(part)) {
+      const key = prefix + name;
+      if (Object.hasOwn(table, key)) found.set(key, value);
+      else if (!isGroup(table, key))
+        mistake(`${at}${key} (file): unknown key${meant(key, Object.keys(table))}`);
+      else if (isObject(value)) walk(value, `${key}.`);
+      else mistake(`${at}${key} (file): it must be an object`);
+    }
+  };
+  walk(object, "");
+  return found;
+}
+
+/** Checks one raw value. Mistakes name the key and where it was said, and never show a secret. */
+export function check(
+  setting: Setting,
+  raw: unknown,
+  { key, source }: { readonly key: string; readonly source: string },
+  mistake: (text: string) => void,
+): { readonly value: unknown } | undefined {
+  const result = setting.schema.safeParse(raw);
+  if (result.success) return { value: result.data };
+  const texts = result.error.issues.map((issue) => {
+    const path = issue.path
+      .map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`))
+      .join("");
+    if (issue.code === "unrecognized_keys")
+      return `${key}${path} (${source}): unknown key ${issue.keys.join(", ")}`;
+    const value = issue.path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown>)?.[part], raw);
+    return `${key}${path} (${source}): ${issue.message}${setting.secret ? "" : `, not ${brief(value)}`}`;
+  });
+  for (const text of new Set(texts)) mistake(text);
+  return undefined;
+}
+
+function brief(value: unknown): string {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+/** ` (did you mean …?)` when a known name is near, else "". */
+export function meant(name: string, known: readonly string[]): string {
+  let best = "";
+  let least = Math.min(4, Math.ceil(name.length / 3)) + 1;
+  for (const candidate of known) {
+    const far = distance(name.toLowerCase(), candidate.toLowerCase());
+    if (far < least) [best, least] = [candidate, far];
+  }
+  return best && ` (did you mean ${best}?)`;
+}
+
+/** Edit distance (Levenshtein). */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
