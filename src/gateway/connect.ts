@@ -1,7 +1,7 @@
 import type { Identity, ServerSubscription } from "../auth/auth.ts";
 import { inboxOf, USER_NAMESPACE } from "../core/channel.ts";
 import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
-import type { SubscribeResult } from "../protocol/codec.ts";
+import type { Frame, SubscribeResult } from "../protocol/codec.ts";
 import type { ConnectCommand } from "../protocol/command.ts";
 import type { Channel } from "./channel.ts";
 import type { Edge } from "./edge.ts";
@@ -132,11 +132,14 @@ function open(
   prepared: readonly PreparedSub[],
 ): void {
   const subs = new Map<string, SubscribeResult>();
+  const waiting: Frame[] = [];
   for (const { wanted, channel, inbox } of prepared) {
     const from = command.subs.get(wanted.channel);
     const sub = subscriptionFor(channel, "server", { info: wanted.info, ...overridesOf(wanted) });
     session.subs.set(channel.id, sub);
-    const result = inbox ? inbox.result(channel, session.codec) : positionResult(edge, session, sub, from);
+    const news = inbox?.result(channel, session.codec);
+    if (news) waiting.push(...news.pushes);
+    const result = news?.result ?? positionResult(edge, session, sub, from);
     subs.set(channel.id, wanted.data === undefined ? result : { ...result, data: wanted.data });
   }
   session.state = "open";
@@ -154,11 +157,12 @@ function open(
       timeMs: Date.now(),
     }),
   );
+  for (const push of waiting) session.send(push);
   edge.stats.connects++;
   edge.roster.opened(session);
   for (const { channel } of prepared) admit(edge, session, session.subs.get(channel.id)!, false);
   edge.liveness.connected(session);
-  if (prepared.some(({ inbox }) => inbox?.hasNews)) edge.liveness.inboxDelivered(session);
+  if (waiting.length > 0) edge.liveness.inboxDelivered(session);
   session.resume();
 }
 

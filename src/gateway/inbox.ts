@@ -1,6 +1,6 @@
 import { inboxOf } from "../core/channel.ts";
 import type { Publication } from "../core/publication.ts";
-import type { Codec, SubscribeResult } from "../protocol/codec.ts";
+import type { Codec, Frame, SubscribeResult } from "../protocol/codec.ts";
 import type { RecoverRequest } from "../protocol/command.ts";
 import type { Channel } from "./channel.ts";
 import type { Edge } from "./edge.ts";
@@ -15,7 +15,6 @@ export class PreparedInbox {
   readonly #kept: readonly Publication[];
   /** Up to where {@link #kept} has everything. */
   readonly #readTo: number;
-  hasNews = false;
 
   constructor(from: RecoverRequest | undefined, kept: readonly Publication[], readTo: number) {
     this.#from = from;
@@ -23,27 +22,30 @@ export class PreparedInbox {
     this.#readTo = readTo;
   }
 
-  /** Synchronous: what was read and what has come since. */
-  result(channel: Channel, codec: Codec): SubscribeResult {
+  /**
+   * Synchronous: the answer, and the publications to be pushed right after it. They are in the answer only when they
+   * recover the client's own position, because SDKs pass over the publications of an answer that is no recovery.
+   */
+  result(channel: Channel, codec: Codec): { result: SubscribeResult; pushes: readonly Frame[] } {
     const recovery = this.#from && channel.recover(this.#from);
-    const recovered = recovery?.outcome === "recovered";
     const { epoch, offset } = channel.position;
-    const entries = recovered
-      ? recovery.entries
-      : [
-          // The store may be ahead of the live feed: what is still to come live is not sent twice.
-          ...this.#kept.filter((pub) => pub.offset <= offset).map((pub) => new RingEntry(pub)),
-          ...channel.entriesSince(this.#readTo),
-        ];
-    const publications = entries.map((entry) => entry.encoded(codec));
-    this.hasNews = publications.length > 0;
+    const common = { recoverable: true, positioned: true, wasRecovering: this.#from !== undefined };
+    if (this.#from && recovery?.outcome === "recovered") {
+      const publications = recovery.entries.map((entry) => entry.encoded(codec));
+      const position = { epoch, offset: this.#from.offset };
+      return { result: { ...common, position, recovered: true, publications }, pushes: [] };
+    }
+    const waiting = [
+      // The store may be ahead of the live feed: what is still to come live is not sent twice.
+      ...this.#kept.filter((pub) => pub.offset <= offset).map((pub) => new RingEntry(pub)),
+      ...channel.entriesSince(this.#readTo),
+    ];
+    // A link that breaks before the pushes have arrived must not have moved the client past them.
+    const before = waiting[0] ? waiting[0].publication.offset - 1 : offset;
+    const position = { epoch, offset: before };
     return {
-      recoverable: true,
-      positioned: true,
-      position: { epoch, offset: recovered && this.#from ? this.#from.offset : offset },
-      wasRecovering: this.#from !== undefined,
-      recovered,
-      publications,
+      result: { ...common, position, recovered: false, publications: [] },
+      pushes: waiting.map((entry) => codec.publicationPush(channel.id, entry.encoded(codec))),
     };
   }
 }
