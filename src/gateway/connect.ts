@@ -1,8 +1,10 @@
 import type { Identity, ServerSubscription } from "../auth/auth.ts";
 import { inboxOf, USER_NAMESPACE } from "../core/channel.ts";
 import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
+import type { Position } from "../core/position.ts";
 import type { Frame, SubscribeResult } from "../protocol/codec.ts";
 import type { ConnectCommand } from "../protocol/command.ts";
+import { chunkBytes } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import type { Edge } from "./edge.ts";
 import { loadInbox, type PreparedInbox } from "./inbox.ts";
@@ -133,13 +135,15 @@ function open(
 ): void {
   const subs = new Map<string, SubscribeResult>();
   const waiting: Frame[] = [];
+  const late = new Map<Channel, Position>();
   for (const { wanted, channel, inbox } of prepared) {
     const from = command.subs.get(wanted.channel);
     const sub = subscriptionFor(channel, "server", { info: wanted.info, ...overridesOf(wanted) });
     session.subs.set(channel.id, sub);
-    const news = inbox?.result(channel, session.codec);
+    const news = inbox?.result(channel, session.codec, chunkBytes(edge));
     if (news) waiting.push(...news.pushes);
-    const result = news?.result ?? positionResult(edge, session, sub, from);
+    const { result, behind } = news ?? positionResult(edge, session, sub, from);
+    if (behind) late.set(channel, behind);
     subs.set(channel.id, wanted.data === undefined ? result : { ...result, data: wanted.data });
   }
   session.state = "open";
@@ -160,7 +164,9 @@ function open(
   for (const push of waiting) session.send(push);
   edge.stats.connects++;
   edge.roster.opened(session);
-  for (const { channel } of prepared) admit(edge, session, session.subs.get(channel.id)!, false);
+  for (const { channel } of prepared) {
+    admit(edge, session, session.subs.get(channel.id)!, false, late.get(channel));
+  }
   edge.liveness.connected(session);
   if (waiting.length > 0) edge.liveness.inboxDelivered(session);
   session.resume();

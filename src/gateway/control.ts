@@ -135,10 +135,10 @@ async function forceSubscribe(
       await channel.prepare();
       if (session.state !== "open" || session.subs.has(id)) return;
       const sub = subscriptionFor(channel, "server", { info });
-      const result = positionResult(edge, session, sub, undefined);
+      const { result } = positionResult(edge, session, sub, undefined);
       session.subs.set(id, sub);
       session.send(session.codec.subscribePush(id, data === undefined ? result : { ...result, data }));
-      admit(edge, session, sub, false);
+      admit(edge, session, sub, false, undefined);
     } finally {
       edge.hub.release(channel);
     }

@@ -9,6 +9,7 @@ import type { Presence } from "../presence/presence.ts";
 import { centrifugeJson } from "../protocol/centrifuge-json.ts";
 import type { Fanout } from "./audience.ts";
 import type { Callouts } from "./callouts.ts";
+import { catchUp } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import { onSignal } from "./control.ts";
 import { execute } from "./dispatch.ts";
@@ -164,6 +165,10 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
 
     sent(bytes) {
       stats.bytesOut += bytes;
+    },
+
+    drained(session) {
+      for (const task of [...(session.behind ?? [])]) catchUp(edge, session, task);
     },
 
     malformed(session, detail) {

@@ -53,6 +53,8 @@ export interface GatewayOptions {
   readonly newestWins: "off" | "user" | "device";
   readonly rpcTimeoutMs: number;
   readonly rpcMaxBytes: number;
+  /** A connection with more than this unsent is closed by the runtime. */
+  readonly backpressureBytes: number;
   readonly lingerMs: number;
   readonly ringChannelBytes: number;
   readonly ringTotalBytes: number;

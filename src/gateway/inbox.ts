@@ -1,11 +1,20 @@
 import { inboxOf } from "../core/channel.ts";
+import type { Position } from "../core/position.ts";
 import type { Publication } from "../core/publication.ts";
 import type { Codec, Frame, SubscribeResult } from "../protocol/codec.ts";
 import type { RecoverRequest } from "../protocol/command.ts";
+import { firstChunk } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import type { Edge } from "./edge.ts";
 import { RingEntry } from "./ring.ts";
 import type { Session } from "./session.ts";
+
+/** An inbox's part of the connect answer, and what is pushed after it. */
+interface Delivery {
+  readonly result: SubscribeResult;
+  readonly pushes: readonly Frame[];
+  readonly behind?: Position;
+}
 
 /** What waits in a user's inbox, read before the synchronous step that delivers it. */
 export class PreparedInbox {
@@ -26,14 +35,19 @@ export class PreparedInbox {
    * Synchronous: the answer, and the publications to be pushed right after it. They are in the answer only when they
    * recover the client's own position, because SDKs pass over the publications of an answer that is no recovery.
    */
-  result(channel: Channel, codec: Codec): { result: SubscribeResult; pushes: readonly Frame[] } {
+  result(channel: Channel, codec: Codec, chunk: number): Delivery {
     const recovery = this.#from && channel.recover(this.#from);
     const { epoch, offset } = channel.position;
     const common = { recoverable: true, positioned: true, wasRecovering: this.#from !== undefined };
     if (this.#from && recovery?.outcome === "recovered") {
-      const publications = recovery.entries.map((entry) => entry.encoded(codec));
+      const { frames, last } = firstChunk(recovery.entries, codec, chunk);
       const position = { epoch, offset: this.#from.offset };
-      return { result: { ...common, position, recovered: true, publications }, pushes: [] };
+      const rest = last && frames.length < recovery.entries.length;
+      return {
+        result: { ...common, position, recovered: true, publications: frames },
+        pushes: [],
+        behind: rest ? { epoch, offset: last.publication.offset } : undefined,
+      };
     }
     const waiting = [
       // The store may be ahead of the live feed: what is still to come live is not sent twice.

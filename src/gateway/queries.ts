@@ -2,7 +2,7 @@ import type { Permission } from "../auth/auth.ts";
 import type { ChannelName } from "../core/channel.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
-import type { ClientInfo } from "../core/publication.ts";
+import type { ClientInfo, Publication } from "../core/publication.ts";
 import type { HistoryCommand } from "../protocol/command.ts";
 import { mayAccess } from "./access.ts";
 import type { Edge } from "./edge.ts";
@@ -67,5 +67,21 @@ export async function history(edge: Edge, session: Session, command: HistoryComm
     limit: command.limit < 0 ? most : Math.min(command.limit, most),
     reverse: command.reverse,
   });
-  session.send(session.codec.history(command.id, page.publications, page.position));
+  session.send(session.codec.history(command.id, withinBytes(edge, page.publications), page.position));
 }
+
+/** A page may be shorter than asked, never so long that the connection breaks under it. The client asks on from its end. */
+function withinBytes(edge: Edge, publications: readonly Publication[]): readonly Publication[] {
+  const most = edge.options.backpressureBytes / 2;
+  let bytes = 0;
+  let count = 0;
+  for (const { data } of publications) {
+    bytes += data.length + PUBLICATION_OVERHEAD;
+    if (count > 0 && bytes > most) break;
+    count++;
+  }
+  return publications.slice(0, count);
+}
+
+/** What an encoded publication has beside its data, bytes (an estimate). */
+const PUBLICATION_OVERHEAD = 128;

@@ -5,6 +5,7 @@ import type { WheelItem } from "../core/wheel.ts";
 import type { Codec, Frame } from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
 import type { Socket, SocketHandler } from "../runtime/runtime.ts";
+import type { CatchUp } from "./catch-up.ts";
 import type { Handshake } from "./gateway.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -14,7 +15,10 @@ export interface SessionHost {
   opened(session: Session): void;
   /** Carries one command out. Commands of one session arrive in order. */
   execute(session: Session, command: Command): void;
+  /** Counts a frame. Returns false when the connection has used up its bytes. */
   received(session: Session, bytes: number): boolean;
+  /** What was buffered has been written, and some subscription is behind. */
+  drained(session: Session): void;
   sent(bytes: number): void;
   /** Called once, after the socket is gone. */
   ended(session: Session, code: number, reason: string): void;
@@ -43,6 +47,8 @@ export class Session implements SocketHandler, WheelItem {
   readonly subs = new Map<string, Subscription>();
   /** Subscribes under way, by channel: what else is asked of that channel waits for them. */
   pending: Map<string, Promise<void>> | undefined;
+  /** Subscriptions being brought up to date at the client's own pace. */
+  behind: Set<CatchUp> | undefined;
   /** Commands that came while connect is under way; `undefined` when there is no need to wait. */
   #waiting: Command[] | undefined;
 
@@ -120,7 +126,9 @@ export class Session implements SocketHandler, WheelItem {
     this.heardAt = performance.now();
   }
 
-  drained(): void {}
+  drained(): void {
+    if (this.behind && this.live) this.#host.drained(this);
+  }
 
   closed(_socket: Socket, code: number, reason: string): void {
     this.#socket = undefined;

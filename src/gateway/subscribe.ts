@@ -1,13 +1,14 @@
 import type { SubscriptionGrant, SubscriptionOverrides } from "../auth/auth.ts";
 import { USER_NAMESPACE } from "../core/channel.ts";
 import { type CloseCode, Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
+import type { Position } from "../core/position.ts";
 import { Stats } from "../core/stats.ts";
 import type { SubscribeResult } from "../protocol/codec.ts";
 import type { RecoverRequest, SubscribeCommand } from "../protocol/command.ts";
 import { mayAccess } from "./access.ts";
+import { type CatchUp, catchUp, chunkBytes, firstChunk } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import type { Edge } from "./edge.ts";
-import type { RingEntry } from "./ring.ts";
 import type { Session } from "./session.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -103,14 +104,14 @@ function complete(
   grant: Grant,
 ): void {
   const sub = subscriptionFor(channel, "client", grant);
-  const result = positionResult(edge, session, sub, command.recover ? command : undefined);
+  const { result, behind } = positionResult(edge, session, sub, command.recover ? command : undefined);
   if (command.rejectUnrecovered && result.wasRecovering && !result.recovered) {
     throw new CommandError(Errors.unrecoverablePosition);
   }
   session.subs.set(channel.id, sub);
   const data = grant.data === undefined ? result : { ...result, data: grant.data };
   session.send(session.codec.subscribe(command.id, data));
-  admit(edge, session, sub, command.joinLeave);
+  admit(edge, session, sub, command.joinLeave, behind);
   if (sub.expiresAt !== undefined) {
     session.subsExpire = true;
     edge.liveness.reschedule(session);
@@ -126,13 +127,33 @@ export function subscriptionFor(
   return { channel, side, info: grant.info, expiresAt: grant.expiresAt, overrides };
 }
 
-/** Lets publications through from here on, and tells presence. The session has its answer. */
-export function admit(edge: Edge, session: Session, sub: Subscription, wantsNotices: boolean): void {
+/**
+ * Lets publications through from here on, and tells presence. The session has its answer.
+ * @param behind how far it has come, when the answer could not bring all it missed
+ */
+export function admit(
+  edge: Edge,
+  session: Session,
+  sub: Subscription,
+  wantsNotices: boolean,
+  behind: Position | undefined,
+): void {
   const { rules } = sub.channel;
   const allowed = rules.joinLeave !== "off" || sub.overrides.joinLeave === true;
   const forced = sub.overrides.forceJoinLeave ?? rules.forceJoinLeave;
-  sub.channel.join(session, allowed && (wantsNotices || forced));
+  const notices = allowed && (wantsNotices || forced);
+  if (behind) {
+    const task: CatchUp = { sub, notices, from: behind, waiting: false };
+    session.behind ??= new Set();
+    session.behind.add(task);
+    catchUp(edge, session, task);
+  } else goLive(session, sub, notices);
   edge.roster.joined(session, sub);
+}
+
+/** From here on, in program order with what was sent before, the session gets what is published. */
+export function goLive(session: Session, sub: Subscription, notices: boolean): void {
+  sub.channel.join(session, notices);
 }
 
 /**
@@ -144,39 +165,38 @@ export function positionResult(
   session: Session,
   sub: Subscription,
   from: RecoverRequest | undefined,
-): SubscribeResult {
+): { result: SubscribeResult; behind?: Position } {
   const { channel, overrides, expiresAt } = sub;
   const { rules, position } = channel;
   const keeps = rules.history !== null && rules.recovery !== "off";
   const recoverable = overrides.recovery ?? keeps;
   const positioned = recoverable || (overrides.positioning ?? false);
   const ttl = expiresAt === undefined ? undefined : secondsLeft(expiresAt);
+  const common = { recoverable, positioned, wasRecovering: from?.recover ?? false, ttl };
   if (!from?.recover || !recoverable) {
-    const none: readonly string[] = [];
-    return {
-      recoverable,
-      positioned,
-      position,
-      wasRecovering: from?.recover ?? false,
-      recovered: false,
-      publications: none,
-      ttl,
-    };
+    return { result: { ...common, position, recovered: false, publications: [] } };
   }
   const recovery = channel.recover(from);
-  const recovered = recovery.outcome === "recovered";
-  const entries: readonly RingEntry[] = recovered ? recovery.entries : [];
-  Stats.bump(edge.stats.recoveries, !recovered ? "failed" : entries.length > 0 ? "messages" : "empty");
+  if (recovery.outcome !== "recovered") {
+    Stats.bump(edge.stats.recoveries, "failed");
+    return { result: { ...common, position, recovered: false, publications: [] } };
+  }
+  const { entries } = recovery;
+  Stats.bump(edge.stats.recoveries, entries.length > 0 ? "messages" : "empty");
+  const { frames, last } = firstChunk(entries, session.codec, chunkBytes(edge));
   // A stream recovery answers with the position it began from: the client moves it while it applies the publications.
-  const advances = recovered && rules.recovery === "stream";
+  const stream = rules.recovery === "stream";
   return {
-    recoverable,
-    positioned,
-    position: advances ? { epoch: position.epoch, offset: from.offset } : position,
-    wasRecovering: true,
-    recovered,
-    publications: entries.map((entry) => entry.encoded(session.codec)),
-    ttl,
+    result: {
+      ...common,
+      position: stream ? { epoch: position.epoch, offset: from.offset } : position,
+      recovered: true,
+      publications: frames,
+    },
+    behind:
+      last && frames.length < entries.length
+        ? { epoch: position.epoch, offset: last.publication.offset }
+        : undefined,
   };
 }
 

@@ -1,0 +1,92 @@
+import { Closes, CommandError, Unsubscribes } from "../core/errors.ts";
+import type { Position } from "../core/position.ts";
+import type { Codec, Frame } from "../protocol/codec.ts";
+import type { Edge } from "./edge.ts";
+import type { RingEntry } from "./ring.ts";
+import type { Session } from "./session.ts";
+import { goLive, revoke } from "./subscribe.ts";
+import type { Subscription } from "./subscription.ts";
+
+/** A subscriber that is being brought up to date at its own pace, and is not live yet. */
+export interface CatchUp {
+  readonly sub: Subscription;
+  readonly notices: boolean;
+  /** It has everything up to here. */
+  from: Position;
+  /** A read of the store is under way for it. */
+  waiting: boolean;
+}
+
+/**
+ * Most bytes sent to a subscriber in one go: what one recovery brings must never push the connection over its
+ * backpressure limit, which would close it and begin the recovery again, for ever.
+ */
+export function chunkBytes(edge: Edge): number {
+  return Math.min(131_072, edge.options.backpressureBytes / 4);
+}
+
+/** The first entries, at least one, that together stay within `bytes`. */
+export function firstChunk(
+  entries: readonly RingEntry[],
+  codec: Codec,
+  bytes: number,
+): { frames: Frame[]; last: RingEntry | undefined } {
+  const frames: Frame[] = [];
+  let total = 0;
+  for (const entry of entries) {
+    const frame = entry.encoded(codec);
+    total += frame.length;
+    if (frames.length > 0 && total > bytes) break;
+    frames.push(frame);
+  }
+  return { frames, last: entries[frames.length - 1] };
+}
+
+/** Goes on sending what the subscriber lacks until it has everything (then it is live) or must take a breath. */
+export function catchUp(edge: Edge, session: Session, task: CatchUp): void {
+  const { sub, notices } = task;
+  const { channel } = sub;
+  const chunk = chunkBytes(edge);
+  while (session.live && session.subs.get(channel.id) === sub) {
+    if (task.waiting || session.bufferedBytes > chunk) return; // `drained` or the store calls again
+    const recovery = channel.recover(task.from);
+    if (recovery.outcome === "missing") {
+      readOn(edge, session, task);
+      return;
+    }
+    if (recovery.outcome === "unrecoverable") {
+      // It did not keep up with what the namespace keeps: it comes back, and is told.
+      giveUp(edge, session, task);
+      return;
+    }
+    const { frames, last } = firstChunk(recovery.entries, session.codec, chunk);
+    for (const frame of frames) session.send(session.codec.publicationPush(channel.id, frame));
+    if (last) task.from = { epoch: task.from.epoch, offset: last.publication.offset };
+    if (frames.length < recovery.entries.length) continue;
+    session.behind?.delete(task);
+    goLive(session, sub, notices);
+    return;
+  }
+  session.behind?.delete(task);
+}
+
+/** The ring does not reach back to the subscriber any more. */
+function readOn(edge: Edge, session: Session, task: CatchUp): void {
+  task.waiting = true;
+  task.sub.channel.prepare(task.from).then(
+    () => {
+      task.waiting = false;
+      catchUp(edge, session, task);
+    },
+    (error: unknown) => {
+      if (!(error instanceof CommandError)) edge.log.error("catching up", { error });
+      giveUp(edge, session, task);
+    },
+  );
+}
+
+function giveUp(edge: Edge, session: Session, task: CatchUp): void {
+  session.behind?.delete(task);
+  if (task.sub.side === "server") session.end(Closes.insufficientState);
+  else revoke(edge, session, task.sub, Unsubscribes.insufficientState);
+}
