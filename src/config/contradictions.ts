@@ -1,3 +1,4 @@
+import { isPrivate } from "./issuers.ts";
 import type { Config } from "./load.ts";
 import { formatSize } from "./units.ts";
 
@@ -27,6 +28,11 @@ export function* contradictions(config: Config): Generator<string> {
   }
   if (presence.leaseRenewMs * 2 > presence.leaseTtlMs) {
     yield "presence.leaseRenew: it must be at most half of presence.leaseTtl, so that one lost renewal kills nobody";
+  }
+
+  const keySets = [config.auth.tokenJwksUrl, ...config.auth.issuers.map((issuer) => issuer.jwksUrl)];
+  if (!config.insecure && keySets.some((url) => url !== undefined && !isPrivate(url))) {
+    yield "auth.tokenJwksUrl and auth.issuers: keys fetched over http:// could be anybody's; use https://";
   }
 
   if (ping.pongTimeoutMs >= ping.intervalMs) yield "ping.pongTimeout: it must be shorter than ping.interval";

@@ -2,9 +2,9 @@ import { z } from "zod";
 
 /** Signature algorithms a token may have, as JOSE names them (RFC 7518, RFC 8037). `none` is none of them. */
 export const ALGORITHMS = [
-  ...["HS256", "HS384", "HS512"],
-  ...["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
-  ...["ES256", "ES384", "ES512", "EdDSA"],
+  ...(["HS256", "HS384", "HS512"] as const),
+  ...(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] as const),
+  ...(["ES256", "ES384", "ES512", "EdDSA"] as const),
 ] as const;
 
 /** Shortest HMAC secret taken, in bytes (RFC 7518 §3.2: at least the hash's output). */
@@ -12,9 +12,14 @@ const SECRET_BYTES = 32;
 
 export const PEM_SHAPE = /^\s*-----BEGIN [A-Z0-9 ]+-----[\s\S]+-----END [A-Z0-9 ]+-----\s*$/;
 export const PEM_WHAT = "a public key in PEM form (-----BEGIN PUBLIC KEY----- …)";
-export const JWKS_SHAPE = /^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/])[^\s@]+$/;
-export const JWKS_WHAT = "an https:// URL (http:// only on this machine)";
+export const JWKS_SHAPE = /^https?:\/\/[^\s@]+$/;
+export const JWKS_WHAT = "an https:// URL (http:// only on this machine, or when insecure)";
 export const SECRET_WHAT = `at least ${SECRET_BYTES} bytes long; openssl rand -hex 32 makes one`;
+
+/** Whether keys fetched from there cannot be swapped on their way. */
+export function isPrivate(jwksUrl: string): boolean {
+  return /^(https:|http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/])/.test(jwksUrl);
+}
 
 export function longEnough(secret: string): boolean {
   return new TextEncoder().encode(secret).length >= SECRET_BYTES;
@@ -32,11 +37,8 @@ const named = (what: string, shape: RegExp, check: (text: string) => boolean = (
 const issuer = z
   .strictObject({
     issuer: named("the token's `iss`", /./).optional(),
-    audience: z
-      .union([z.string().min(1), z.array(z.string().min(1)).min(1)], {
-        error: "it must be one text, or a list of them",
-      })
-      .optional(),
+    audience: named("a value of the token's `aud`", /./).optional(),
+    kid: named("the key's name", /./).optional(),
     algorithms: z
       .array(z.enum(ALGORITHMS, { error: `it must be one of ${ALGORITHMS.join(", ")}` }), {
         error: "it must be a list of algorithms",
@@ -67,6 +69,8 @@ function keyProblem(value: IssuerKeys): string | undefined {
   if (keys.length !== 1) return "it must have exactly one of secret, publicKey and jwksUrl";
   const hmac = value.algorithms.filter((name) => name.startsWith("HS")).length;
   if (value.secret === undefined && hmac > 0) return "HS256, HS384 and HS512 need a secret, not a public key";
+  if (value.kid !== undefined && value.jwksUrl !== undefined)
+    return "kid is for a secret or publicKey; a key set has its own";
   if (value.secret !== undefined && hmac < value.algorithms.length) {
     return "a secret goes with HS256, HS384 and HS512 only";
   }
@@ -78,4 +82,5 @@ interface IssuerKeys {
   readonly secret?: string | undefined;
   readonly publicKey?: string | undefined;
   readonly jwksUrl?: string | undefined;
+  readonly kid?: string | undefined;
 }

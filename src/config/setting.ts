@@ -151,7 +151,7 @@ export function size(min: string, max: string, row: Measure): Setting<number, "B
 
 /** As {@link size}, for what is counted each second; 0 is allowed. */
 export function bytesPerSecond(row: Measure): Setting<number, ""> {
-  return measured(row, "", "0B", "1GiB", SIZE);
+  return measured(row, "", "0B", "1024GiB", SIZE);
 }
 
 const DURATION = {

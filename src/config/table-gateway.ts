@@ -1,3 +1,4 @@
+import ipaddr from "ipaddr.js";
 import {
   issuers,
   JWKS_SHAPE,
@@ -25,7 +26,10 @@ const MANY = 1_000_000_000;
 
 /** `*`, or scheme, host and port exactly as browsers write them (no path, lower case, default ports left out). */
 const ORIGIN = /^(\*|[a-z][a-z0-9+.-]*:\/\/[^\s/?#*@A-Z]+)$/;
-const CIDR = /^([0-9]{1,3}(\.[0-9]{1,3}){3}(\/[0-9]{1,2})?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(\/[0-9]{1,3})?)$/;
+const CIDR = /^[0-9a-fA-F:.]+(\/[0-9]{1,3})?$/;
+
+const isAddress = (text: string) =>
+  text.includes("/") ? ipaddr.isValidCIDR(text) : ipaddr.isValid(text) && /[.:].*[.:]/.test(text);
 
 function isOrigin(origin: string): boolean {
   if (!/^(https?|wss?):/.test(origin)) return true; // "*", or an app's own scheme such as capacitor://localhost
@@ -61,7 +65,7 @@ export const gateway = {
       secret: "parts",
       doc:
         "Parties whose tokens are taken, beside the short forms above: `algorithms`, exactly one of `secret`, " +
-        "`publicKey` and `jwksUrl`, and where wanted `issuer` and `audience`.",
+        "`publicKey` and `jwksUrl`, and where wanted `issuer`, `audience` and `kid`.",
     },
     (value) => value.map(showIssuer),
   ),
@@ -100,6 +104,12 @@ export const gateway = {
     },
     isOrigin,
   ),
+  "http.maxRequest": size("1KiB", "64MiB", { default: "1MiB", doc: "Longest body of an HTTP request." }),
+  "http.metricsToken": maybeText(/^[\x21-\x7e]{16,256}$/, "16 to 256 printable characters without spaces", {
+    secret: "all",
+    doc: "Bearer token that `/metrics` asks for. None: whoever reaches the port may read it.",
+  }),
+
   "proxy.trust": choice(["none", "fly", "header"], {
     default: "none",
     env: ["TRUNKLINE_TRUSTED_PROXY"],
@@ -111,12 +121,17 @@ export const gateway = {
     default: "X-Forwarded-For",
     doc: "With `proxy.trust: header`, the header proxies append addresses to.",
   }),
-  "proxy.cidrs": list(CIDR, "an address or range such as 10.0.0.0/8", {
-    default: [],
-    doc:
-      "Addresses of the proxies: only those are believed, and the client is the last address in the header that is " +
-      "none of them. Empty: `proxy.hops` counts instead.",
-  }),
+  "proxy.cidrs": list(
+    CIDR,
+    "an address or range such as 10.0.0.0/8",
+    {
+      default: [],
+      doc:
+        "Addresses of the proxies: only those are believed, and the client is the last address in the header that is " +
+        "none of them. Empty: `proxy.hops` counts instead.",
+    },
+    isAddress,
+  ),
   "proxy.hops": whole(1, 16, {
     default: 1,
     doc:
@@ -210,6 +225,10 @@ export const gateway = {
   "overload.memory": size("0B", "1024GiB", {
     default: "0B",
     doc: "Resident memory from which the instance sheds load; from a tenth more it refuses. 0: no limit.",
+  }),
+  "overload.bytesOutPerSecond": bytesPerSecond({
+    default: "0B",
+    doc: "Bytes sent a second from which the instance sheds load; from a tenth more it refuses. 0: no limit.",
   }),
   "health.natsAway": duration("0s", "1h", {
     default: "10s",

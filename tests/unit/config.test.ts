@@ -188,6 +188,19 @@ describe("mistakes", () => {
   });
 });
 
+test.each<[string, boolean]>([
+  ["10.0.0.0/8", true],
+  ["192.0.2.1", true],
+  ["fdaa::/16", true],
+  ["::1", true],
+  ["10.0.0.0/33", false],
+  ["999.0.0.1", false],
+  ["10", false],
+  ["proxy.example", false],
+])("proxy.cidrs %p", (cidr, good) => {
+  expect(load({ env: { TRUNKLINE_PROXY_CIDRS: cidr } }).mistakes === undefined).toBe(good);
+});
+
 describe("secrets", () => {
   const SECRET = "s3cr3t-s3cr3t-s3cr3t-s3cr3t-s3cr3t";
   const good: Sources = {
@@ -252,7 +265,7 @@ describe("issuers", () => {
 
   test("have exactly one kind of key, and algorithms that go with it", () => {
     expect(
-      one({ algorithms: ["ES256"], publicKey: pem, issuer: "https://id", audience: ["a", "b"] }),
+      one({ algorithms: ["ES256"], publicKey: pem, issuer: "https://id", audience: "app" }),
     ).toBeUndefined();
     expect(one({ algorithms: ["RS256", "EdDSA"], jwksUrl: "https://id/jwks.json" })).toBeUndefined();
     expect(one({ algorithms: ["HS256"], publicKey: pem })?.[0]).toContain("need a secret");
@@ -265,10 +278,19 @@ describe("issuers", () => {
       "auth.issuers[0].algorithms[0] (file)",
     );
     expect(one({ algorithms: [], publicKey: pem })?.[0]).toContain("at least one");
-    expect(one({ algorithms: ["RS256"], jwksUrl: "http://id.example/jwks" })?.[0]).toContain("https://");
-    expect(one({ algorithms: ["RS256"], publicKey: pem, kid: "x" })?.[0]).toBe(
-      "auth.issuers[0] (file): unknown key kid",
+    expect(one({ algorithms: ["RS256"], jwksUrl: "ftp://id.example/jwks" })?.[0]).toContain("https://");
+    expect(one({ algorithms: ["RS256"], jwksUrl: "https://id/jwks", kid: "a" })?.[0]).toContain("kid is for");
+    expect(one({ algorithms: ["RS256"], publicKey: pem, kyd: "x" })?.[0]).toBe(
+      "auth.issuers[0] (file): unknown key kyd",
     );
+  });
+
+  test("fetch keys over plain http on this machine alone, unless insecure", () => {
+    const jwks = (url: string, env = {}) => load({ env: { TRUNKLINE_TOKEN_JWKS_URL: url, ...env } }).mistakes;
+    expect(jwks("http://id.example/jwks")?.[0]).toContain("use https://");
+    expect(jwks("http://localhost.example/jwks")?.[0]).toContain("use https://");
+    expect(jwks("http://localhost:9000/jwks")).toBeUndefined();
+    expect(jwks("http://id.example/jwks", { TRUNKLINE_INSECURE: "true" })).toBeUndefined();
   });
 
   test("a PEM key in one line of the environment is unfolded", () => {
