@@ -1,0 +1,192 @@
+import { z } from "zod";
+import { inboxOf, MAX_CHANNEL_LENGTH } from "../core/channel.ts";
+import type { Identity, ServerSubscription, SubscriptionGrant, SubscriptionOverrides } from "./auth.ts";
+import { compileCapabilities } from "./capabilities.ts";
+
+/*
+ * What tokens say, and what auth services answer, as the project's own types. Claim names and meaning are Centrifugo's
+ * (https://centrifugal.dev/docs/server/authentication), and `device` is ours.
+ */
+
+/** A flaw of a token or of a service's answer. The message is for the log: it names the claim, never its value. */
+export class ClaimError extends Error {
+  override readonly name = "ClaimError";
+}
+
+/** Longest device name in UTF-16 units. */
+const MAX_DEVICE_LENGTH = 128;
+
+/** Seconds since 1970; JSON can say 1e999, which would never expire. */
+export const NumericDate = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+
+/** A user id, "" for anonymous: short and well-formed enough to have an inbox. */
+export const User = z
+  .string()
+  .max(MAX_CHANNEL_LENGTH - inboxOf("").length)
+  .refine((id) => id.isWellFormed(), "malformed");
+
+export const Device = z
+  .string()
+  .max(MAX_DEVICE_LENGTH)
+  .refine((name) => name.isWellFormed(), "malformed");
+
+const Flag = z.object({ value: z.boolean() }).nullish();
+
+export const Override = z.object({
+  presence: Flag,
+  join_leave: Flag,
+  force_recovery: Flag,
+  force_positioning: Flag,
+  force_push_join_leave: Flag,
+});
+
+const Base64Json = z.string().transform((text, context) => {
+  try {
+    const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as unknown;
+  } catch {
+    context.addIssue({ code: "custom", message: "not the base64 of a JSON text" });
+    return z.NEVER;
+  }
+});
+
+export const Subs = z.record(
+  z.string(),
+  z.object({
+    info: z.unknown().optional(),
+    b64info: Base64Json.optional(),
+    data: z.unknown().optional(),
+    b64data: Base64Json.optional(),
+    override: Override.nullish(),
+  }),
+);
+
+export const Channels = z.array(z.string());
+
+export const Caps = z
+  .array(
+    z.object({
+      channels: z.array(z.string()),
+      match: z.enum(["", "exact", "wildcard", "regex"]).default("exact"),
+      allow: z.array(z.enum(["sub", "pub", "prs", "hst"])),
+    }),
+  )
+  .transform((caps, context) => {
+    try {
+      return compileCapabilities(caps.map((cap) => ({ ...cap, match: cap.match || "exact" })));
+    } catch (error) {
+      context.addIssue({ code: "custom", message: (error as Error).message });
+      return z.NEVER;
+    }
+  });
+
+const ConnectionClaims = z.object({
+  sub: User,
+  exp: NumericDate.optional(),
+  iat: NumericDate.optional(),
+  jti: z.string().optional(),
+  info: z.unknown().optional(),
+  b64info: Base64Json.optional(),
+  channels: Channels.nullish(),
+  subs: Subs.nullish(),
+  caps: Caps.nullish(),
+  meta: z.unknown().optional(),
+  device: Device.optional(),
+  expire_at: NumericDate.optional(),
+  // Only subscription tokens name a channel: one that leaks must not open a connection.
+  channel: z.never().optional(),
+});
+
+const SubscriptionClaims = z.object({
+  sub: User.default(""),
+  channel: z.string(),
+  exp: NumericDate.optional(),
+  info: z.unknown().optional(),
+  b64info: Base64Json.optional(),
+  override: Override.nullish(),
+  expire_at: NumericDate.optional(),
+});
+
+/** Reads the claims of a connection token whose signature, `exp` and `nbf` were checked. @throws ClaimError */
+export function readIdentity(payload: unknown): Identity {
+  const claims = parse(ConnectionClaims, payload);
+  return {
+    user: claims.sub,
+    info: jsonText(claims.b64info ?? claims.info),
+    expiresAt: expiry(claims),
+    subscriptions: serverSubscriptions(claims.channels, claims.subs),
+    capabilities: claims.caps ?? [],
+    meta: jsonText(claims.meta),
+    device: claims.device,
+    tokenId: claims.jti,
+    issuedAt: claims.iat,
+  };
+}
+
+/** A subscription token's grant, and whom it is for. */
+export interface ScopedGrant {
+  readonly user: string;
+  readonly channel: string;
+  readonly grant: SubscriptionGrant;
+  readonly expiresAt?: number;
+}
+
+/** Reads the claims of a subscription token whose signature, `exp` and `nbf` were checked. @throws ClaimError */
+export function readGrant(payload: unknown): ScopedGrant {
+  const claims = parse(SubscriptionClaims, payload);
+  const expiresAt = expiry(claims);
+  return {
+    user: claims.sub,
+    channel: claims.channel,
+    expiresAt,
+    grant: { info: jsonText(claims.b64info ?? claims.info), expiresAt, ...overrides(claims.override) },
+  };
+}
+
+/** Checks a value's shape. @throws ClaimError naming the first member that is wrong, without its value */
+export function parse<T>(shape: z.ZodType<T>, value: unknown): T {
+  const result = shape.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new ClaimError(`${String(issue?.path[0] ?? "claims")}: ${issue?.message}`);
+}
+
+/** The subscriptions named by `channels` and `subs`, each channel once; `subs` says more and wins. */
+export function serverSubscriptions(
+  channels: z.infer<typeof Channels> | null | undefined,
+  subs: z.infer<typeof Subs> | null | undefined,
+): readonly ServerSubscription[] {
+  const all = new Map<string, ServerSubscription>();
+  for (const channel of channels ?? []) all.set(channel, { channel });
+  for (const [channel, sub] of Object.entries(subs ?? {})) {
+    all.set(channel, {
+      channel,
+      info: jsonText(sub.b64info ?? sub.info),
+      data: jsonText(sub.b64data ?? sub.data),
+      ...overrides(sub.override),
+    });
+  }
+  return [...all.values()];
+}
+
+export function overrides(override: z.infer<typeof Override> | null | undefined): SubscriptionOverrides {
+  if (!override) return {};
+  return {
+    presence: override.presence?.value,
+    joinLeave: override.join_leave?.value,
+    forceJoinLeave: override.force_push_join_leave?.value,
+    recovery: override.force_recovery?.value,
+    positioning: override.force_positioning?.value,
+  };
+}
+
+/** A value as JSON text without raw newlines; `null` is as good as absent. */
+export function jsonText(value: unknown): string | undefined {
+  return value === undefined || value === null ? undefined : JSON.stringify(value);
+}
+
+/** `expire_at` replaces `exp` as the end of what the token grants; 0 means never. */
+function expiry({ exp, expire_at }: { exp?: number; expire_at?: number }): number | undefined {
+  const end = expire_at ?? exp;
+  return end === undefined || (end === 0 && expire_at === 0) ? undefined : Math.floor(end);
+}

@@ -1,0 +1,179 @@
+import { base64url, decodeJwt, decodeProtectedHeader, errors, type JWTVerifyOptions, jwtVerify } from "jose";
+import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
+import type { Logger } from "../core/log.ts";
+import type { Authenticator } from "./auth.ts";
+import { ClaimError, readGrant, readIdentity } from "./claims.ts";
+import type { Fetch } from "./jwks.ts";
+import { type Issuer, type Keys, keysOf } from "./keys.ts";
+import { VerifiedTokens } from "./verified-tokens.ts";
+
+/** Longest token in characters. */
+export const MAX_TOKEN_LENGTH = 8_192;
+
+/** How far clocks of issuers may differ from ours, in seconds. */
+const DEFAULT_TOLERANCE = 5;
+
+/** Compact serialization with three parts, none of them empty and nothing between: jose would skip white space. */
+const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+export interface JwtOptions {
+  readonly issuers: readonly Issuer[];
+  /** Fetch key sets over plain http, too. */
+  readonly insecure?: boolean;
+  /** How far the clocks of issuers may differ from ours, in seconds. Default 5. */
+  readonly clockTolerance?: number;
+  readonly log: Logger;
+  /** Unix time, ms. */
+  readonly now?: () => number;
+  readonly fetch?: Fetch;
+}
+
+/**
+ * Checks tokens signed by the given issuers. A token is checked only by the issuers that name its `iss`, or else by
+ * those that name none, and only with an algorithm pinned for them.
+ *
+ * @throws Error that names the mistake in an issuer (at once, or from `start` when a key cannot be used)
+ */
+export function jwtAuthenticator(options: JwtOptions) {
+  const { insecure, log, now = Date.now, fetch = globalThis.fetch } = options;
+  const issuers = options.issuers.map((issuer) => ({
+    ...issuer,
+    keys: keysOf(issuer, { insecure, log, now, fetch }),
+  }));
+  const context = { issuers, now, tolerance: options.clockTolerance ?? DEFAULT_TOLERANCE };
+  const verifyConnection = verifier(context, readIdentity);
+  const verifySubscription = verifier(context, readGrant);
+
+  return {
+    async start() {
+      await Promise.all(issuers.map(({ keys }) => keys.start()));
+    },
+
+    async close() {
+      for (const { keys } of issuers) keys.close();
+    },
+
+    async connection(token) {
+      try {
+        return await verifyConnection(token);
+      } catch (error) {
+        throw error instanceof ClaimError ? new ConnectionError(Closes.invalidToken, error.message) : error;
+      }
+    },
+
+    async subscription(token, channel, user) {
+      try {
+        const scoped = await verifySubscription(token);
+        if (scoped.channel === channel && scoped.user === user) return scoped.grant;
+      } catch (error) {
+        throw error instanceof ClaimError ? new CommandError(Errors.permissionDenied, error.message) : error;
+      }
+      throw new ConnectionError(Closes.invalidToken, "subscription token of another user or channel");
+    },
+  } satisfies Authenticator;
+}
+
+interface Context {
+  readonly issuers: readonly (Issuer & { readonly keys: Keys })[];
+  readonly now: () => number;
+  readonly tolerance: number;
+}
+
+/**
+ * Makes the check of one kind of token. It resolves with what `read` makes of the claims, which must be immutable:
+ * it is shared by all connections that present the same token.
+ *
+ * @throws CommandError tokenExpired, internal; ClaimError
+ */
+function verifier<T extends { readonly expiresAt?: number }>(
+  context: Context,
+  read: (payload: unknown) => T,
+): (token: string) => Promise<T> {
+  const verified = new VerifiedTokens<T>();
+
+  return async (token) => {
+    const nowMs = context.now();
+    let entry = verified.get(token, nowMs);
+    if (!entry) {
+      const { payload, keys, version } = await verifySignature(token, context);
+      const value = read(payload);
+      const ends = [payload.exp, value.expiresAt].filter((end) => end !== undefined);
+      entry = { value, endsAt: Math.min(...ends), keys, version };
+      verified.set(token, entry);
+    }
+    if (entry.endsAt <= nowMs / 1000 - context.tolerance) {
+      verified.delete(token);
+      throw new CommandError(Errors.tokenExpired);
+    }
+    return entry.value;
+  };
+}
+
+/** Checks form, header, issuer, signature, `nbf` and `exp`, and returns the claims with the keys they rest on. */
+async function verifySignature(token: string, { issuers, now, tolerance }: Context) {
+  if (token.length > MAX_TOKEN_LENGTH) throw new ClaimError("token too long");
+  const { alg, kid, iss } = peek(token);
+  const named = issuers.filter(({ issuer }) => issuer !== undefined && issuer === iss);
+  const asked = named.length > 0 ? named : issuers.filter(({ issuer }) => issuer === undefined);
+  const able = asked.filter(({ algorithms }) => (algorithms as readonly string[]).includes(alg));
+  if (able.length === 0) throw new ClaimError("no issuer for its iss and alg");
+
+  let failure: unknown;
+  for (const { issuer, audience, keys } of able) {
+    try {
+      const found = await keys.find(alg, kid);
+      const version = keys.version;
+      const options = { issuer, audience, clockTolerance: tolerance, currentDate: new Date(now()) };
+      const payload = await verifyWithAny(found, token, { ...options, algorithms: [alg] });
+      if (payload) return { payload, keys, version };
+    } catch (error) {
+      // Issuers may share a name or a key: another one may still take it.
+      failure ??= error instanceof errors.JWTExpired ? new CommandError(Errors.tokenExpired) : flaw(error);
+    }
+  }
+  throw failure ?? new ClaimError("signature of no known key");
+}
+
+/** The claims, when one of the keys made the signature. @throws JOSEError for what is wrong with a signed token */
+async function verifyWithAny(keys: readonly CryptoKey[], token: string, options: JWTVerifyOptions) {
+  for (const key of keys) {
+    try {
+      return (await jwtVerify(token, key, options)).payload;
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    }
+  }
+  return undefined;
+}
+
+/** Reads what is needed to choose a key. Nothing of it is trusted. */
+function peek(token: string): { alg: string; kid: string | undefined; iss: unknown } {
+  if (!COMPACT.test(token)) throw new ClaimError("not a compact JWT");
+  try {
+    const { alg, kid, ...header } = decodeProtectedHeader(token);
+    if (typeof alg !== "string" || (kid !== undefined && typeof kid !== "string")) {
+      throw new ClaimError("malformed header");
+    }
+    // No extension is understood, and a critical one must be (RFC 7515 section 4.1.11).
+    if ("crit" in header) throw new ClaimError("critical header extension");
+    if (hasRepeatedMember(token)) throw new ClaimError("repeated or nested header member");
+    return { alg, kid, iss: decodeJwt(token).iss };
+  } catch (error) {
+    throw flaw(error);
+  }
+}
+
+/** Whether the header, which is valid JSON, has one name twice: other readers would take the other value. */
+function hasRepeatedMember(token: string): boolean {
+  const text = new TextDecoder().decode(base64url.decode(token.slice(0, token.indexOf("."))));
+  let members = 0;
+  for (const [, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)) if (colon) members++;
+  return members !== Object.keys(JSON.parse(text)).length;
+}
+
+/** jose's verdicts as our own; its messages name claims and header members, never values. What is no verdict stays. */
+function flaw(error: unknown): unknown {
+  return error instanceof errors.JOSEError || error instanceof TypeError
+    ? new ClaimError(error.message)
+    : error;
+}

@@ -1,0 +1,36 @@
+import { createHmac } from "node:crypto";
+import type { Issuer } from "../../src/auth/keys.ts";
+
+/** The secret tokens of tests are signed with. */
+export const TEST_SECRET = "only-for-tests-0123456789abcdefghijklmnop";
+
+/** What an authenticator needs to know to take them: `jwtAuthenticator({ issuers: [TEST_ISSUER], … })`. */
+export const TEST_ISSUER: Issuer = { algorithms: ["HS256"], secret: TEST_SECRET };
+
+type Claims = Readonly<Record<string, unknown>>;
+
+/** A JWT signed with HS256, synchronously. Header members may be replaced. */
+export function signed(claims: Claims, { secret = TEST_SECRET, header = {} as Claims } = {}): string {
+  const part = (value: Claims) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const input = `${part({ alg: "HS256", typ: "JWT", ...header })}.${part(claims)}`;
+  return `${input}.${createHmac("sha256", secret).update(input).digest("base64url")}`;
+}
+
+/** A connection token, good for an hour; further claims (`info`, `channels`, `caps`, `device`, …) as they are. */
+export function connectionToken({ user, ...claims }: { user: string } & Claims): string {
+  return signed({ sub: user, exp: inSeconds(3600), ...claims });
+}
+
+/** A subscription token, good for an hour; further claims as they are. */
+export function subscriptionToken({
+  user,
+  channel,
+  ...claims
+}: { user: string; channel: string } & Claims): string {
+  return signed({ sub: user, channel, exp: inSeconds(3600), ...claims });
+}
+
+/** Unix time in seconds, `seconds` from now. */
+export function inSeconds(seconds: number): number {
+  return Math.floor(Date.now() / 1000) + seconds;
+}
