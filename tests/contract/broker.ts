@@ -1,6 +1,12 @@
+import { afterAll, beforeAll, describe } from "bun:test";
 import type { Broker } from "../../src/broker/broker.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules, type Namespaces } from "../../src/core/namespace.ts";
 import type { Stats } from "../../src/core/stats.ts";
+import { bodiesContract } from "./broker-bodies.ts";
+import type { Context } from "./broker-context.ts";
+import { controlContract } from "./broker-control.ts";
+import { historyContract } from "./broker-history.ts";
+import { orderContract } from "./broker-order.ts";
 
 /** One instance's broker, started, with the counters it was given. The fixture closes it. */
 export interface Instance {
@@ -45,3 +51,32 @@ export const CONTRACT_NAMESPACES: Namespaces = new Map([
   rules("doomed", history(100, 600_000)),
   rules("live"),
 ]);
+
+/**
+ * Holds a driver to the port's law. One backend and two instances serve all tests; every test uses channels of its
+ * own, in real time.
+ */
+export function brokerContract(name: string, make: MakeBrokerFixture): void {
+  describe(`the broker contract: ${name}`, () => {
+    let shared: Context | undefined;
+    const context = () => {
+      if (!shared) throw new Error("the fixture could not be made");
+      return shared;
+    };
+
+    beforeAll(async () => {
+      const fixture = await make(CONTRACT_NAMESPACES);
+      const [a, b] = await Promise.all([fixture.instance("instance-a"), fixture.instance("instance-b")]);
+      shared = { fixture, a, b };
+    }, 30_000);
+
+    afterAll(async () => {
+      await shared?.fixture[Symbol.asyncDispose]();
+    });
+
+    describe("order", () => orderContract(context));
+    describe("bodies", () => bodiesContract(context));
+    describe("history", () => historyContract(context));
+    describe("control", () => controlContract(context));
+  });
+}
