@@ -17,6 +17,19 @@ const CONFIG_FLAG = ["-c, --config <file>", "configuration file (default: $TRUNK
 
 const commands: readonly Row[] = [
   {
+    name: "dev",
+    summary:
+      "run one instance on this machine: everything embedded, anonymous clients may do everything, demo page",
+    flags: [CONFIG_FLAG, ["-p, --port <port>", "port to listen on (default 8080)"]],
+    run: async (options) => (await import("./cli/dev.ts")).dev({ ...options, version: manifest.version }),
+  },
+  {
+    name: "serve",
+    summary: "run one instance for production (secure by default)",
+    flags: [CONFIG_FLAG],
+    run: async (options) => (await import("./cli/serve.ts")).serve({ ...options, version: manifest.version }),
+  },
+  {
     name: "config",
     summary: "print the settings in effect and where each came from, without secrets",
     flags: [

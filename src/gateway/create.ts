@@ -87,9 +87,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
 
   return {
     accept(handshake) {
-      const session = new Session(host, crypto.randomUUID(), centrifugeJson, handshake);
-      hub.sessions.set(session.client, session);
-      return session;
+      return new Session(host, crypto.randomUUID(), centrifugeJson, handshake);
     },
     get connections() {
       return hub.sessions.size;
@@ -148,7 +146,10 @@ function lost(edge: Edge, channel: Channel): void {
 function sessionHost(edge: Edge, release: (admissionKey: string) => void): SessionHost {
   const { stats, options, hub, liveness, roster, log } = edge;
   return {
-    opened: (session) => liveness.opened(session),
+    opened(session) {
+      hub.sessions.set(session.client, session);
+      liveness.opened(session);
+    },
     execute: (session, command) => execute(edge, session, command),
 
     received(session, bytes) {

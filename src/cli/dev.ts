@@ -1,0 +1,73 @@
+import { randomBytes } from "node:crypto";
+import process from "node:process";
+import { SignJWT } from "jose";
+import type { Config } from "../config.ts";
+import { paint, print } from "./output.ts";
+import { run } from "./serve.ts";
+import { startSettings } from "./settings.ts";
+
+export interface DevOptions {
+  readonly config?: string;
+  readonly port?: string;
+  readonly version: string;
+}
+
+/** Where the demo page gets its tokens; there is no such thing in production. */
+const TOKEN_PATH = "/dev/token";
+
+/** Key of the server API on a developer's own machine, where everything is open anyway. */
+const API_KEY = "dev-api-key-of-trunkline";
+
+/** Life of a token of the demo page: a working day. */
+const TOKEN_LIFE = "12h";
+
+/**
+ * `trunkline dev`: one instance on this machine with everything embedded that is not configured, the demo page at `/`,
+ * and a token for whoever asks at `/dev/token?user=…`.
+ */
+export async function dev(options: DevOptions): Promise<void> {
+  const overrides: Record<string, unknown> = {
+    "auth.tokenSecret": process.env.TRUNKLINE_TOKEN_SECRET ?? randomBytes(32).toString("hex"),
+    ...(!process.env.TRUNKLINE_API_KEYS && { "api.keys": [API_KEY] }),
+    ...(options.port !== undefined && { port: options.port }),
+  };
+  const config = await startSettings({ file: options.config, profile: "dev", overrides });
+  await run(config, {
+    version: options.version,
+    extra: tokenEndpoint(String(overrides["auth.tokenSecret"])),
+    started: ({ url }) => welcome(url, config),
+  });
+}
+
+function tokenEndpoint(secret: string): (request: Request) => Promise<Response> | undefined {
+  const key = new TextEncoder().encode(secret);
+  return (request) => {
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname !== TOKEN_PATH) return undefined;
+    const user = searchParams.get("user") ?? "";
+    return new SignJWT({ info: { name: user } })
+      .setProtectedHeader({ alg: "HS256" })
+      .setSubject(user)
+      .setExpirationTime(TOKEN_LIFE)
+      .sign(key)
+      .then((token) => Response.json({ token }, { headers: { "cache-control": "no-store" } }));
+  };
+}
+
+function welcome(url: string, { nats, region }: Config): void {
+  const publish =
+    nats.urls.length > 0
+      ? `nats pub rt.chat.room.42 '{"text":"hi"}'`
+      : `curl ${url}/api/publish -H 'X-API-Key: ${API_KEY}' -d '{"channel":"chat:room.42","data":{"text":"hi"}}'`;
+  print(
+    [
+      "",
+      `  ${paint("bold", "Trunkline")} is up in region ${region}.`,
+      "",
+      `  Open     ${paint("cyan", `${url}/#room=42`)}`,
+      `  Connect  ${url.replace("http", "ws")}/connection/websocket`,
+      `  Publish  ${publish}`,
+      "",
+    ].join("\n"),
+  );
+}

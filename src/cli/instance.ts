@@ -1,0 +1,214 @@
+import { fileURLToPath } from "node:url";
+import type { Authenticator } from "../auth/auth.ts";
+import type { Broker } from "../broker/broker.ts";
+import type { Config } from "../config.ts";
+import type { Logger } from "../core/log.ts";
+import type { Stats } from "../core/stats.ts";
+import { Admission, connectionCap } from "../gateway/admission.ts";
+import type { Callouts } from "../gateway/callouts.ts";
+import { createGateway } from "../gateway/create.ts";
+import type { GatewayOptions } from "../gateway/edge.ts";
+import { Overload } from "../gateway/overload.ts";
+import { createApp } from "../http/app.ts";
+import { loadAssets } from "../http/assets.ts";
+import { createMetrics } from "../http/metrics.ts";
+import type { Presence } from "../presence/presence.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+
+/** What an instance is made of; all of it is started and closed by the instance. */
+export interface InstanceParts {
+  readonly config: Config;
+  readonly version: string;
+  readonly runtime: Runtime;
+  readonly broker: Broker;
+  readonly presence: (connections: () => number) => Presence;
+  readonly authenticator: Authenticator;
+  readonly callouts?: Callouts;
+  /** Answers requests the product itself has no answer for (`trunkline dev`). */
+  readonly extra?: (request: Request) => Promise<Response> | undefined;
+  readonly log: Logger;
+  readonly stats: Stats;
+}
+
+export interface Instance {
+  /** Where it listens, `http://host:port`. */
+  readonly url: string;
+  /**
+   * Leaves in order: not ready → connections closed in paced waves → departures told → drivers closed → port released.
+   * Idempotent.
+   */
+  shutdown(): Promise<void>;
+}
+
+/** Longest body of the server API, bytes: a batch of full-size messages. */
+const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
+
+/** Most connections let go in one step of shedding, as a share of all. */
+const SHED_SHARE = 0.02;
+const SHED_EVERY_MS = 1_000;
+
+/** Starts everything, the port last. What fails to start closes what was started before it. */
+export async function startInstance(parts: InstanceParts): Promise<Instance> {
+  const { config, runtime, broker, authenticator, stats, log } = parts;
+  const started: { close(): Promise<void> }[] = [];
+  try {
+    await broker.start();
+    started.unshift(broker);
+    await authenticator.start();
+    started.unshift(authenticator);
+
+    const cap = connectionCap(config.limits.connections, runtime.descriptorLimit());
+    const admission = new Admission({
+      connections: cap,
+      connectionsPerIp: config.limits.connectionsPerIp,
+      ratePerIp:
+        config.limits.connectsPerIpPerSecond > 0
+          ? { perSecond: config.limits.connectsPerIpPerSecond, burst: config.limits.connectsPerIpBurst }
+          : undefined,
+    });
+    const overload = new Overload({
+      limits: {
+        delayMs: config.overload.eventLoopDelayMs,
+        residentBytes: config.overload.memoryBytes,
+        bytesOutPerSecond: 0,
+      },
+      residentBytes: runtime.residentBytes,
+      bytesOut: () => stats.bytesOut,
+    });
+    let draining = false;
+    const presence = parts.presence(() => gateway.connections);
+    const gateway = createGateway({
+      instance: config.instanceId,
+      region: config.region,
+      version: parts.version,
+      options: gatewayOptions(config),
+      namespaces: config.namespaces,
+      broker,
+      presence,
+      authenticator,
+      ...(parts.callouts && { callouts: parts.callouts }),
+      fanout: { publish: (topic, frame) => server.publish(topic, frame) },
+      release: (key) => admission.release(key),
+      stats,
+      log: log.with({ at: "gateway" }),
+    });
+    await presence.start();
+    started.unshift(presence);
+
+    const app = createApp({
+      gateway,
+      admission,
+      health: {
+        draining: () => draining,
+        broker: () => broker.status(),
+        overload: () => overload.state,
+        brokerAwayMs: config.health.natsAwayMs,
+      },
+      metrics: createMetrics({
+        stats,
+        connections: () => gateway.connections,
+        connectionsLimit: cap,
+        overload: () => ({ state: overload.state, delayMs: overload.delayMs }),
+        residentBytes: runtime.residentBytes,
+        broker: () => broker.status(),
+        presence: () => presence.status(),
+        build: {
+          version: parts.version,
+          runtime: `${runtime.name} ${runtime.version}`,
+          region: config.region,
+          instance: config.instanceId,
+        },
+      }),
+      assets: await loadAssets(fileURLToPath(new URL("../console", import.meta.url))),
+      stats,
+      log,
+      options: {
+        allowedOrigins: config.http.allowedOrigins,
+        proxy: proxyTrust(config),
+        apiKeys: config.api.keys,
+        maxRequestBytes: MAX_REQUEST_BYTES,
+      },
+    });
+
+    gateway.start();
+    started.unshift(gateway);
+    overload.start();
+    const shedding = setInterval(() => {
+      if (overload.state !== "ok") gateway.shed(Math.ceil(gateway.connections * SHED_SHARE));
+    }, SHED_EVERY_MS);
+    overload.onChange((state) => log.warn("overload", { state, delayMs: Math.round(overload.delayMs) }));
+
+    const server = runtime.serve({
+      hostname: config.host,
+      port: config.port,
+      maxFrameBytes: config.limits.frameBytes,
+      backpressureBytes: config.limits.backpressureBytes,
+      maxRequestBytes: MAX_REQUEST_BYTES,
+      fetch: (request, context) => parts.extra?.(request) ?? app.fetch(request, context),
+    });
+    const url = `http://${server.hostname.includes(":") ? `[${server.hostname}]` : server.hostname}:${server.port}`;
+    log.info("listening", {
+      url,
+      instance: config.instanceId,
+      region: config.region,
+      runtime: `${runtime.name} ${runtime.version}`,
+      connections: cap,
+    });
+
+    let leaving: Promise<void> | undefined;
+    const leave = async () => {
+      draining = true;
+      const { ratePerSecond, deadlineMs } = config.drain;
+      log.info("draining", { connections: gateway.connections, ratePerSecond, deadlineMs });
+      const begin = performance.now();
+      await gateway.drain({ ratePerSecond, deadlineMs });
+      clearInterval(shedding);
+      overload.stop();
+      server.stopListening();
+      for (const one of started) {
+        await one.close().catch((error: unknown) => log.error("closing", { error }));
+      }
+      await server.close();
+      log.info("drained", { ms: Math.round(performance.now() - begin) });
+    };
+    return {
+      url,
+      shutdown: () => {
+        leaving ??= leave();
+        return leaving;
+      },
+    };
+  } catch (error) {
+    for (const one of started) await one.close().catch(() => {});
+    throw error;
+  }
+}
+
+function gatewayOptions(config: Config): GatewayOptions {
+  const { auth, limits, ping, rpc, channels } = config;
+  return {
+    anonymous: auth.anonymous,
+    connectCallout: auth.connectCallout,
+    insecure: config.insecure,
+    connectDeadlineMs: limits.connectDeadlineMs,
+    pingIntervalMs: ping.intervalMs,
+    pongTimeoutMs: ping.pongTimeoutMs,
+    expiryGraceMs: auth.expiryGraceMs,
+    commandsPerSecond: limits.commandsPerSecond,
+    bytesPerSecond: limits.bytesPerSecond,
+    channelsPerConnection: limits.channels,
+    connectionsPerUser: limits.connectionsPerUser,
+    newestWins: limits.newestWins,
+    rpcTimeoutMs: rpc.timeoutMs,
+    rpcMaxBytes: rpc.bodyBytes,
+    backpressureBytes: limits.backpressureBytes,
+    lingerMs: channels.lingerMs,
+    ringChannelBytes: channels.ringBytes,
+    ringTotalBytes: channels.ringTotalBytes,
+  };
+}
+
+function proxyTrust({ proxy }: Config) {
+  if (proxy.trust !== "header") return { kind: proxy.trust };
+  return { kind: proxy.trust, header: proxy.header, cidrs: proxy.cidrs, hops: proxy.hops };
+}

@@ -1,0 +1,143 @@
+import process from "node:process";
+import { jwtAuthenticator } from "../auth/jwt.ts";
+import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/keys.ts";
+import type { Broker } from "../broker/broker.ts";
+import { memoryBroker, memoryBus } from "../broker/memory.ts";
+import type { Config } from "../config.ts";
+import { createLogger, type Logger } from "../core/log.ts";
+import { Stats } from "../core/stats.ts";
+import { respLink } from "../presence/link-resp.ts";
+import { upstashLink } from "../presence/link-upstash.ts";
+import { memoryPresence, memoryPresenceHub } from "../presence/memory.ts";
+import type { Presence } from "../presence/presence.ts";
+import { redisPresence } from "../presence/redis.ts";
+import { detectRuntime } from "../runtime/detect.ts";
+import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
+import { complain, paint } from "./output.ts";
+import { startSettings } from "./settings.ts";
+
+export interface ServeOptions {
+  readonly config?: string;
+  readonly version: string;
+}
+
+/** `trunkline serve`: one instance for production, until SIGTERM or SIGINT; a second signal ends it at once. */
+export async function serve(options: ServeOptions): Promise<void> {
+  const config = await startSettings({ file: options.config, profile: "serve" });
+  await run(config, { version: options.version });
+}
+
+/** Builds the drivers the settings ask for, runs an instance on them, and leaves in order when told to. */
+export async function run(
+  config: Config,
+  {
+    version,
+    extra,
+    started,
+  }: Pick<InstanceParts, "version" | "extra"> & { started?: (instance: Instance) => void },
+): Promise<void> {
+  const runtime = await detectRuntime();
+  const log = consoleLogger(config);
+  const stats = new Stats();
+  if (config.insecure) {
+    complain(
+      paint(
+        "red",
+        "INSECURE: clients without any credentials may do everything. For development only.",
+        process.stderr,
+      ),
+    );
+    log.warn("insecure mode: clients without any credentials may do everything");
+  }
+  const broker = await buildBroker(config, log, stats);
+  const instance = await startInstance({
+    config,
+    version,
+    runtime,
+    broker,
+    presence: (connections) => buildPresence(config, log, stats, connections),
+    authenticator: jwtAuthenticator({ issuers: tokenIssuers(config), insecure: config.insecure, log }),
+    ...(extra && { extra }),
+    log,
+    stats,
+  });
+  started?.(instance);
+  await new Promise<void>((resolve) => {
+    let signals = 0;
+    const stop = () => {
+      if (++signals > 1) {
+        log.warn("a second signal: leaving at once");
+        runtime.exit(1);
+      }
+      void instance.shutdown().then(resolve);
+    };
+    runtime.onSignal("SIGTERM", stop);
+    runtime.onSignal("SIGINT", stop);
+  });
+  runtime.exit(0);
+}
+
+async function buildBroker(config: Config, log: Logger, stats: Stats): Promise<Broker> {
+  const { namespaces, instanceId: instance } = config;
+  return memoryBroker({ bus: memoryBus({ namespaces }), instance, log, stats });
+}
+
+function buildPresence(config: Config, log: Logger, stats: Stats, connections: () => number): Presence {
+  const { instanceId: instance, region, redis, upstash, presence } = config;
+  const common = {
+    instance,
+    region,
+    leaseTtlMs: presence.leaseTtlMs,
+    renewMs: presence.leaseRenewMs,
+    log: log.with({ at: "presence" }),
+    stats,
+    connections,
+  };
+  const link =
+    upstash.url && upstash.token
+      ? upstashLink({ url: upstash.url, token: upstash.token })
+      : redis.url
+        ? respLink({ url: redis.url })
+        : undefined;
+  return link
+    ? redisPresence({ ...common, link, prefix: redis.prefix })
+    : memoryPresence({ ...common, hub: memoryPresenceHub() });
+}
+
+/** The short forms of the settings and the issuers of the file, as the authenticator takes them. */
+function tokenIssuers({ auth }: Config): Issuer[] {
+  const { tokenSecret, tokenPublicKey, tokenJwksUrl } = auth;
+  return [
+    ...(tokenSecret ? [{ algorithms: SECRET_ALGORITHMS, secret: tokenSecret }] : []),
+    ...(tokenPublicKey ? [{ algorithms: PUBLIC_KEY_ALGORITHMS, publicKey: tokenPublicKey }] : []),
+    ...(tokenJwksUrl ? [{ algorithms: PUBLIC_KEY_ALGORITHMS, jwksUrl: tokenJwksUrl }] : []),
+    ...auth.issuers.flatMap(({ audience, ...issuer }) =>
+      [audience ?? undefined]
+        .flat()
+        .map((one) => ({ ...issuer, ...(one !== undefined && { audience: one }) })),
+    ),
+  ];
+}
+
+function consoleLogger({ log }: Config): Logger {
+  return createLogger(log.level, (line) => {
+    process.stdout.write(`${log.format === "json" ? JSON.stringify(line) : toText(line)}\n`);
+  });
+}
+
+const LEVEL_STYLES = { debug: "dim", info: "cyan", warn: "yellow", error: "red" } as const;
+
+function toText({
+  time,
+  level,
+  message,
+  ...fields
+}: Parameters<Parameters<typeof createLogger>[1]>[0]): string {
+  const facts = Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`);
+  return [
+    paint("dim", time.slice(11, 23)),
+    paint(LEVEL_STYLES[level], level.padEnd(5)),
+    message,
+    ...facts,
+  ].join(" ");
+}

@@ -1,0 +1,228 @@
+import { z } from "zod";
+import type { ErrorCode } from "../core/errors.ts";
+import type { Body, ClientInfo, Publication } from "../core/publication.ts";
+import type { Operations, PublishRequest, Target } from "../gateway/gateway.ts";
+
+/** One method of the server API: the shape of its parameters, and what it does. */
+export interface Method {
+  readonly params: z.ZodType;
+  /** Gets what `params` accepted. Returns the JSON of `result`. @throws CommandError */
+  run(operations: Operations, params: never): Promise<unknown>;
+}
+
+/** Most messages one history call returns. */
+const MAX_HISTORY = 10_000;
+
+const channel = z.string().min(1);
+/** SDKs send "" for "not given". */
+const optionalName = z
+  .string()
+  .optional()
+  .transform((name) => name || undefined);
+const user = z.string().min(1);
+const target = { user, client: optionalName, session: z.literal("").optional() };
+const base64 = z
+  .string()
+  .regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/, "not base64");
+/** SDKs send false for what they leave alone; storing is the namespace's choice, not the caller's. */
+const never = z.literal(false).optional();
+
+const message = {
+  data: z.unknown().optional(),
+  b64data: base64.optional().transform((text) => text || undefined),
+  tags: z.record(z.string(), z.string()).optional(),
+  // The law of the broker port.
+  idempotency_key: z
+    .string()
+    .regex(/^[!-~]{0,128}$/, "at most 128 printable ASCII characters without spaces")
+    .optional()
+    .transform((key) => key || undefined),
+  skip_history: never,
+  delta: never,
+};
+const hasBody = (params: { data?: unknown; b64data?: string | undefined }) =>
+  (params.data === undefined) !== (params.b64data === undefined);
+const oneBody = { message: "exactly one of data and b64data is needed" };
+
+/** Checks the types once, where each method is written, and hides them from the table. */
+function method<P extends z.ZodType>(
+  params: P,
+  run: (operations: Operations, params: z.output<P>) => Promise<unknown>,
+): Method {
+  return { params, run };
+}
+
+const nothing = async (done: Promise<unknown>) => {
+  await done;
+  return {};
+};
+
+/** Every method but `batch`, which is made of these. */
+export const METHODS: ReadonlyMap<string, Method> = new Map(
+  Object.entries({
+    publish: method(z.strictObject({ channel, ...message }).refine(hasBody, oneBody), (operations, params) =>
+      operations.publish(params.channel, bodyOf(params), requestOf(params)),
+    ),
+
+    broadcast: method(
+      z.strictObject({ channels: z.array(channel).min(1), ...message }).refine(hasBody, oneBody),
+      async (operations, params) => ({
+        responses: (await operations.broadcast(params.channels, bodyOf(params), requestOf(params))).map(
+          (one) => ("error" in one ? { error: errorOf(one.error) } : { result: one }),
+        ),
+      }),
+    ),
+
+    subscribe: method(
+      z.strictObject({
+        ...target,
+        channel,
+        info: z.unknown().optional().optional(),
+        data: z.unknown().optional().optional(),
+      }),
+      (operations, params) =>
+        nothing(
+          operations.subscribe(targetOf(params), params.channel, {
+            ...(params.info === undefined ? {} : { info: JSON.stringify(params.info) }),
+            ...(params.data === undefined ? {} : { data: JSON.stringify(params.data) }),
+          }),
+        ),
+    ),
+
+    unsubscribe: method(z.strictObject({ ...target, channel }), (operations, params) =>
+      nothing(operations.unsubscribe(targetOf(params), params.channel)),
+    ),
+
+    disconnect: method(
+      z.strictObject({
+        ...target,
+        whitelist: z.array(z.string()).optional(),
+        disconnect: z
+          .strictObject({
+            // What RFC 6455 §7.4.2 leaves to applications, and fits a close frame.
+            code: z.int().min(3000).max(4999),
+            reason: z.string().refine((reason) => Buffer.byteLength(reason) <= 123, "longer than 123 bytes"),
+          })
+          .optional(),
+      }),
+      (operations, params) =>
+        nothing(operations.disconnect(targetOf(params), params.disconnect, params.whitelist ?? [])),
+    ),
+
+    refresh: method(
+      z.strictObject({ ...target, expired: z.boolean().optional(), expire_at: z.int().min(0).optional() }),
+      (operations, params) =>
+        nothing(
+          operations.refresh(targetOf(params), {
+            ...(params.expired === undefined ? {} : { expired: params.expired }),
+            ...(params.expire_at ? { expireAt: params.expire_at } : {}),
+          }),
+        ),
+    ),
+
+    presence: method(z.strictObject({ channel }), async (operations, params) => {
+      const { members, partial } = await operations.presence(params.channel);
+      return {
+        presence: Object.fromEntries(members.map((info) => [info.client, infoOf(info)])),
+        ...(partial ? { partial } : {}),
+      };
+    }),
+
+    presence_stats: method(z.strictObject({ channel }), async (operations, params) => {
+      const { clients, users, partial } = await operations.presenceStats(params.channel);
+      return { num_clients: clients, num_users: users, ...(partial ? { partial } : {}) };
+    }),
+
+    history: method(
+      z.strictObject({
+        channel,
+        limit: z.int().min(0).max(MAX_HISTORY).default(0),
+        since: z.strictObject({ offset: z.int().min(0), epoch: z.string() }).optional(),
+        reverse: z.boolean().default(false),
+      }),
+      async (operations, { channel, limit, since, reverse }) => {
+        const page = await operations.history(channel, { limit, reverse, ...(since ? { since } : {}) });
+        return { publications: page.publications.map(publicationOf), ...page.position };
+      },
+    ),
+
+    history_remove: method(z.strictObject({ channel }), (operations, params) =>
+      nothing(operations.historyRemove(params.channel)),
+    ),
+
+    channels: method(z.strictObject({ pattern: optionalName }), async (operations, params) => ({
+      channels: Object.fromEntries(
+        [...(await operations.channels(params.pattern))].map(([id, clients]) => [
+          id,
+          { num_clients: clients },
+        ]),
+      ),
+    })),
+
+    connections: method(z.strictObject({ user }), async (operations, params) => ({
+      connections: Object.fromEntries(
+        (await operations.connectionsOf(params.user)).map(({ client, device, region, instance, sinceMs }) => [
+          client,
+          { user: params.user, device, region, instance, since: Math.floor(sinceMs / 1000) },
+        ]),
+      ),
+    })),
+
+    info: method(z.strictObject({}), async (operations) => ({
+      nodes: (await operations.info()).map((node) => ({
+        uid: node.instance,
+        name: node.instance,
+        region: node.region,
+        version: node.version,
+        num_clients: node.connections,
+        num_users: node.users,
+        num_channels: node.channels,
+        uptime: Math.floor(node.uptimeMs / 1000),
+      })),
+    })),
+  }),
+);
+
+/** An error as the API shows it. `detail` is for the developer: what was wrong with the request. */
+export function errorOf(error: ErrorCode, detail?: string): { code: number; message: string } {
+  return { code: error.code, message: detail === undefined ? error.message : `${error.message}: ${detail}` };
+}
+
+function targetOf(params: { user: string; client?: string | undefined }): Target {
+  return { user: params.user, ...(params.client === undefined ? {} : { client: params.client }) };
+}
+
+function bodyOf(params: { data?: unknown; b64data?: string | undefined }): Body {
+  return params.b64data === undefined ? JSON.stringify(params.data) : Buffer.from(params.b64data, "base64");
+}
+
+function requestOf(params: {
+  tags?: Record<string, string> | undefined;
+  idempotency_key?: string | undefined;
+}): PublishRequest {
+  return {
+    ...(params.idempotency_key === undefined ? {} : { id: params.idempotency_key }),
+    ...(params.tags === undefined ? {} : { tags: params.tags }),
+  };
+}
+
+function infoOf(info: ClientInfo) {
+  return {
+    client: info.client,
+    user: info.user,
+    ...(info.connInfo === undefined ? {} : { conn_info: JSON.parse(info.connInfo) }),
+    ...(info.chanInfo === undefined ? {} : { chan_info: JSON.parse(info.chanInfo) }),
+  };
+}
+
+function publicationOf(publication: Publication) {
+  const { data, info, tags, offset } = publication;
+  return {
+    offset,
+    ...(typeof data === "string"
+      ? { data: JSON.parse(data) }
+      : { b64data: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64") }),
+    ...(info ? { info: infoOf(info) } : {}),
+    ...(tags ? { tags } : {}),
+  };
+}

@@ -1,0 +1,98 @@
+import { Hono } from "hono";
+import type { Logger } from "../core/log.ts";
+import type { Stats } from "../core/stats.ts";
+import type { Admission } from "../gateway/admission.ts";
+import type { Gateway } from "../gateway/gateway.ts";
+import type { RequestContext } from "../runtime/runtime.ts";
+import { serverApi } from "./api.ts";
+import { type Assets, serveAssets } from "./assets.ts";
+import { clientIp, type ProxyTrust } from "./client-ip.ts";
+import { type Health, unreadiness } from "./health.ts";
+import type { Metrics } from "./metrics.ts";
+import { originPolicy } from "./origin.ts";
+import { credentials, secretCheck } from "./secret.ts";
+import { upgrade } from "./upgrade.ts";
+
+export interface AppDeps {
+  readonly gateway: Gateway;
+  readonly admission: Admission;
+  readonly health: Health;
+  readonly metrics: Metrics;
+  readonly assets: Assets;
+  readonly stats: Stats;
+  readonly log: Logger;
+  readonly options: AppOptions;
+}
+
+/** Settings of the HTTP layer as plain values. */
+export interface AppOptions {
+  /** See {@link originPolicy}. */
+  readonly allowedOrigins: readonly string[];
+  readonly proxy: ProxyTrust;
+  readonly apiKeys: readonly string[];
+  /** Bearer token `/metrics` asks for; none: open to whoever reaches the port. */
+  readonly metricsToken?: string;
+  readonly maxRequestBytes: number;
+}
+
+const NO_STORE = { "cache-control": "no-store" };
+
+/**
+ * Everything of one instance that is spoken over HTTP. The runtime's request context is Hono's `env`:
+ * `app.fetch(request, context)`.
+ */
+export function createApp(deps: AppDeps): Hono<{ Bindings: RequestContext }> {
+  const { gateway, health, metrics, options } = deps;
+  const log = deps.log.with({ at: "http" });
+  const app = new Hono<{ Bindings: RequestContext }>();
+
+  app.get(
+    "/connection/websocket",
+    upgrade({
+      gateway,
+      admission: deps.admission,
+      health,
+      originAllowed: originPolicy(options.allowedOrigins),
+      clientIp: clientIp(options.proxy),
+      stats: deps.stats,
+      log,
+    }),
+  );
+
+  app.route(
+    "/api",
+    serverApi({
+      operations: gateway.operations,
+      keys: options.apiKeys,
+      maxRequestBytes: options.maxRequestBytes,
+      log,
+    }),
+  );
+
+  app.get("/healthz", (c) => c.text("ok\n", 200, NO_STORE));
+
+  app.get("/readyz", (c) => {
+    const reasons = unreadiness(health, Date.now());
+    const ready = reasons.length === 0;
+    return c.json({ ready, ...(ready ? {} : { reasons }) }, ready ? 200 : 503, NO_STORE);
+  });
+
+  const mayRead = options.metricsToken === undefined ? undefined : secretCheck([options.metricsToken]);
+  app.get("/metrics", async (c) => {
+    if (mayRead && !mayRead(credentials(c.req.header("authorization"), "bearer"))) {
+      return c.text("unauthorized\n", 401, { "www-authenticate": "Bearer" });
+    }
+    return c.body(await metrics.text(), 200, { "content-type": metrics.contentType, ...NO_STORE });
+  });
+
+  app.use(serveAssets(deps.assets));
+  app.get("/", (c) => c.text("Trunkline: connect a Centrifuge client to /connection/websocket\n"));
+
+  app.notFound((c) => c.text("not found\n", 404));
+  app.onError((error, c) => {
+    // The path only: a query may hold a token.
+    log.error("request failed", { method: c.req.method, path: c.req.path, error });
+    return c.text("internal server error\n", 500);
+  });
+  return app;
+}

@@ -1,0 +1,79 @@
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { MiddlewareHandler } from "hono";
+
+/** A file as it is served. */
+export interface Asset {
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly type: string;
+  readonly etag: string;
+}
+
+/** Files by URL path; a closed list, so that no path leads anywhere else. */
+export type Assets = ReadonlyMap<string, Asset>;
+
+const TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".json": "application/json",
+  ".svg": "image/svg+xml",
+  ".png": "image/png",
+  ".ico": "image/x-icon",
+  ".woff2": "font/woff2",
+};
+
+/** Scripts of this origin only, none inline; sockets to anywhere, so that the page can speak to another region. */
+const POLICY = [
+  "default-src 'self'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "connect-src 'self' ws: wss:",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+/**
+ * Reads the pages of a directory (its `index.html` becomes `/`) and the stock client library
+ * (`/assets/centrifuge.js`) into memory. A directory that is not there holds nothing.
+ */
+export async function loadAssets(directory: string): Promise<Assets> {
+  const assets = new Map<string, Asset>();
+  for (const name of await readdir(directory).catch(() => [])) {
+    const type = TYPES[extname(name)];
+    if (type) assets.set(name === "index.html" ? "/" : `/${name}`, await load(join(directory, name), type));
+  }
+  const library = fileURLToPath(new URL("../dist/centrifuge.js", import.meta.resolve("centrifuge")));
+  assets.set("/assets/centrifuge.js", await load(library, TYPES[".js"]!));
+  return assets;
+}
+
+async function load(path: string, type: string): Promise<Asset> {
+  const body = new Uint8Array(await readFile(path));
+  return { body, type, etag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"` };
+}
+
+const READS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+
+/** Answers GET and HEAD of what is in `assets`; passes everything else on. */
+export function serveAssets(assets: Assets): MiddlewareHandler {
+  return async (c, next) => {
+    const asset = assets.get(c.req.path);
+    if (!asset || !READS.has(c.req.method)) return next();
+    const headers = {
+      "content-type": asset.type,
+      etag: asset.etag,
+      "cache-control": "no-cache",
+      "content-security-policy": POLICY,
+      "x-content-type-options": "nosniff",
+      "referrer-policy": "no-referrer",
+    };
+    if (c.req.header("if-none-match") === asset.etag) return new Response(null, { status: 304, headers });
+    return new Response(asset.body, { headers });
+  };
+}

@@ -1,0 +1,183 @@
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { BrokerStatus } from "../broker/broker.ts";
+import type { Stats } from "../core/stats.ts";
+import type { OverloadState } from "../gateway/overload.ts";
+
+/** Where the numbers are read when somebody asks for them. */
+export interface MetricsSources {
+  readonly stats: Stats;
+  connections(): number;
+  /** Most connections the instance takes. */
+  readonly connectionsLimit: number;
+  overload(): { readonly state: OverloadState; readonly delayMs: number };
+  residentBytes(): number;
+  broker(): BrokerStatus;
+  presence(): { readonly state: "ok" | "degraded" };
+  /** Labels of `trunkline_build_info`. */
+  readonly build: {
+    readonly version: string;
+    readonly runtime: string;
+    readonly region: string;
+    readonly instance: string;
+  };
+}
+
+/** The metrics page. */
+export interface Metrics {
+  readonly contentType: string;
+  /** All metrics in Prometheus' text format. Never rejects: what cannot be read keeps its last value. */
+  text(): Promise<string>;
+}
+
+type NumericField = { [F in keyof Stats]: Stats[F] extends number ? F : never }[keyof Stats];
+
+/** Every counter of {@link Stats}: name after the prefix, and help. The type makes sure that none is forgotten. */
+const COUNTERS = {
+  connects: ["connects_total", "Connections opened."],
+  disconnects: ["disconnects_total", "Connections ended."],
+  messagesIn: ["messages_received_total", "Commands and messages read from clients."],
+  publicationsOut: ["publications_total", "Publications handed to a fan-out, one for all subscribers."],
+  deliveries: ["deliveries_total", "Publications times local subscribers."],
+  bytesIn: ["received_bytes_total", "Bytes read from clients, without framing."],
+  bytesOut: ["sent_bytes_total", "Bytes written to clients, without framing."],
+  readErrors: ["read_errors_total", "Frames that could not be understood."],
+  writeErrors: ["write_errors_total", "Frames that could not be written."],
+  slowConsumers: ["slow_consumers_total", "Connections closed because they read too slowly."],
+  deadPeers: ["dead_peers_total", "Connections closed because nothing was heard of them."],
+  commandErrors: ["command_errors_total", "Commands answered with an error."],
+  pingsSent: ["pings_sent_total", "Pings sent to clients."],
+  publishes: ["publishes_total", "Publishes through this instance."],
+  publishErrors: ["publish_errors_total", "Publishes that failed."],
+  publishDuplicates: ["publish_duplicates_total", "Publishes stored before under the same id."],
+  brokerReconnects: ["broker_reconnects_total", "Times the connection to the broker came back."],
+  brokerLive: ["broker_messages_total", "Live messages received from the broker."],
+  brokerDuplicates: ["broker_duplicates_total", "Live messages received twice, and dropped."],
+  brokerReorders: ["broker_reorders_total", "Live messages received out of order, and put right."],
+  gapFills: ["gap_fills_total", "Holes in the live feed filled from the stream."],
+  gapFilledMessages: ["gap_filled_messages_total", "Messages read to fill holes."],
+  resyncs: ["resyncs_total", "Namespaces read again after a lost connection."],
+  streamReads: ["stream_reads_total", "Reads of stored messages."],
+  tailChecks: ["tail_checks_total", "Checks whether a quiet channel lost its last message."],
+  epochChanges: ["epoch_changes_total", "Streams found lost or made anew."],
+  bodiesRejected: ["bodies_rejected_total", "Messages whose body the namespace does not accept."],
+  eventsEmitted: ["events_emitted_total", "Events recorded for services."],
+  eventsDropped: ["events_dropped_total", "Events lost because their queue was full."],
+  ringHits: ["ring_hits_total", "Joins and recoveries served from memory."],
+  ringMisses: ["ring_misses_total", "Joins and recoveries that had to read the stream."],
+  presenceCommands: ["presence_commands_total", "Commands sent to the presence store."],
+  presenceErrors: ["presence_errors_total", "Calls of the presence store that failed."],
+  presenceTimeouts: ["presence_timeouts_total", "Calls of the presence store not answered in time."],
+  presenceDegraded: ["presence_degradations_total", "Times the presence store was given up for a while."],
+  presenceSweeps: ["presence_sweeps_total", "Dead instances swept by this one."],
+  drains: ["drains_total", "Drains begun."],
+} as const satisfies Record<Exclude<NumericField, "publishBacklog">, readonly [string, string]>;
+
+const OVERLOAD_STATES: readonly OverloadState[] = ["ok", "shedding", "refusing"];
+
+/** Buckets of presence calls, seconds: from a local Redis to a REST call across an ocean. */
+const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
+/**
+ * Makes the metrics of one instance. Nothing is counted twice: the numbers are plain fields elsewhere, and are copied
+ * when the page is asked for.
+ */
+export function createMetrics(sources: MetricsSources): Metrics {
+  const { stats } = sources;
+  const registry = new Registry();
+  const registers = [registry];
+  const failures = new Counter({
+    name: "trunkline_scrape_errors_total",
+    help: "Metrics that could not be read.",
+    registers,
+  });
+  /** Reading a number may fail (at the descriptor limit, for one), and must not take the page or the process along. */
+  const guarded = (read: () => void) => () => {
+    try {
+      read();
+    } catch {
+      failures.inc();
+    }
+  };
+  const counter = (name: string, help: string, read: () => number) => {
+    const metric: Counter = new Counter({
+      name: `trunkline_${name}`,
+      help,
+      registers,
+      collect: guarded(() => {
+        const value = read();
+        metric.reset();
+        metric.inc(value);
+      }),
+    });
+  };
+  const counters = (name: string, help: string, label: string, read: () => ReadonlyMap<string, number>) => {
+    const metric: Counter<string> = new Counter({
+      name: `trunkline_${name}`,
+      help,
+      labelNames: [label],
+      registers,
+      collect: guarded(() => {
+        metric.reset();
+        for (const [key, value] of read()) metric.inc({ [label]: key }, value);
+      }),
+    });
+  };
+  const gauge = (name: string, help: string, read: () => number) => {
+    const metric: Gauge = new Gauge({
+      name: `trunkline_${name}`,
+      help,
+      registers,
+      collect: guarded(() => metric.set(read())),
+    });
+  };
+
+  for (const [field, [name, help]] of Object.entries(COUNTERS)) {
+    counter(name, help, () => stats[field as keyof typeof COUNTERS]);
+  }
+  counters("rejected_total", "Connections refused or cut off, by reason.", "reason", () => stats.rejected);
+  counters("recoveries_total", "Recoveries of clients, by outcome.", "outcome", () => stats.recoveries);
+
+  gauge("connections", "Open connections.", sources.connections);
+  gauge("connections_limit", "Connections this instance takes at most.", () => sources.connectionsLimit);
+  gauge("publish_backlog", "Publishes waiting for the broker.", () => stats.publishBacklog);
+  gauge("broker_connected", "1 while the broker is connected.", () =>
+    sources.broker().state === "connected" ? 1 : 0,
+  );
+  gauge("presence_degraded", "1 while presence is only this instance's own.", () =>
+    sources.presence().state === "degraded" ? 1 : 0,
+  );
+  gauge(
+    "event_loop_delay_seconds",
+    "Longest delay of the event loop within the last second.",
+    () => sources.overload().delayMs / 1000,
+  );
+  gauge("resident_memory_bytes", "Resident memory of the process.", sources.residentBytes);
+
+  const overload = new Gauge({
+    name: "trunkline_overload_state",
+    help: "1 for the state the instance is in.",
+    labelNames: ["state"],
+    registers,
+    collect: guarded(() => {
+      const current = sources.overload().state;
+      for (const state of OVERLOAD_STATES) overload.set({ state }, state === current ? 1 : 0);
+    }),
+  });
+  const latency: Histogram = new Histogram({
+    name: "trunkline_presence_latency_seconds",
+    help: "Latency of calls to the presence store.",
+    buckets: LATENCY_BUCKETS,
+    registers,
+    collect: guarded(() => {
+      for (const ms of stats.presenceLatencyMs.splice(0)) latency.observe(ms / 1000);
+    }),
+  });
+  new Gauge({
+    name: "trunkline_build_info",
+    help: "What runs, always 1.",
+    labelNames: Object.keys(sources.build),
+    registers,
+  }).set({ ...sources.build }, 1);
+
+  return { contentType: registry.contentType, text: () => registry.metrics() };
+}

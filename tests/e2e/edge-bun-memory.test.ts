@@ -1,0 +1,7 @@
+import { EDGE_CONFIG, edgeContract } from "../contract/edge.ts";
+import { startInstance } from "../helpers/instances.ts";
+
+edgeContract("edge on Bun: embedded broker, embedded presence", async () => {
+  const instance = await startInstance({ config: EDGE_CONFIG });
+  return { a: instance, b: instance, [Symbol.asyncDispose]: () => instance[Symbol.asyncDispose]() };
+});
