@@ -77,8 +77,8 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
       z.strictObject({
         ...target,
         channel,
-        info: z.unknown().optional().optional(),
-        data: z.unknown().optional().optional(),
+        info: z.unknown().optional(),
+        data: z.unknown().optional(),
       }),
       (operations, params) =>
         nothing(

@@ -1,0 +1,146 @@
+import { expect, test } from "bun:test";
+import { httpServer } from "../helpers/http-server.ts";
+import { OPCODE, RawWebSocket } from "../helpers/raw-websocket.ts";
+import { until } from "../helpers/until.ts";
+
+const handshakeOf = async (client: RawWebSocket) => JSON.parse((await client.take(OPCODE.text)).toString());
+
+/** The `Retry-After` of a refused handshake, seconds. */
+const retryAfter = (client: RawWebSocket) => Number(/^retry-after: (\d+)$/im.exec(client.head)?.[1]);
+
+test("an app without an Origin connects, and the gateway learns who it is", async () => {
+  await using server = httpServer();
+  using client = await RawWebSocket.open(server.url, { "User-Agent": "app/1.0" });
+  expect(await handshakeOf(client)).toEqual({
+    protocol: "centrifuge-json",
+    ip: "127.0.0.1",
+    admissionKey: "127.0.0.1",
+    userAgent: "app/1.0",
+  });
+  client.send("hello");
+  expect((await client.take(OPCODE.text)).toString()).toBe("hello");
+});
+
+test("a long User-Agent is cut", async () => {
+  await using server = httpServer();
+  using client = await RawWebSocket.open(server.url, { "User-Agent": "x".repeat(5_000) });
+  expect((await handshakeOf(client)).userAgent.length).toBe(256);
+});
+
+test("only listed origins and this very host are let in", async () => {
+  await using server = httpServer({ options: { allowedOrigins: ["https://app.example.com"] } });
+  const status = async (origin: string, host?: string) => {
+    using client = await RawWebSocket.open(server.url, { Origin: origin, ...(host ? { Host: host } : {}) });
+    return client.status;
+  };
+  expect(await status("https://app.example.com")).toBe(101);
+  expect(await status(server.http)).toBe(101);
+  expect(await status("https://rt.example.com", "rt.example.com")).toBe(101);
+  const forged = [
+    "null",
+    "https://app.example.com.evil.test",
+    "https://evil-app.example.com",
+    "https://app.example.com:8443",
+    "http://app.example.com",
+    "https://app.example.com@evil.test",
+    server.http.replace(/\d+$/, "1"),
+  ];
+  for (const origin of forged) expect([origin, await status(origin)]).toEqual([origin, 403]);
+  expect(server.stats.rejected.get("origin")).toBe(forged.length);
+});
+
+test("a forged X-Forwarded-For changes nothing; a trusted proxy's counts", async () => {
+  await using open = httpServer();
+  using one = await RawWebSocket.open(open.url, { "X-Forwarded-For": "1.1.1.1", "Fly-Client-IP": "1.1.1.1" });
+  expect((await handshakeOf(one)).ip).toBe("127.0.0.1");
+
+  const proxy = { kind: "header", header: "X-Forwarded-For", cidrs: ["127.0.0.0/8"], hops: 1 } as const;
+  await using behind = httpServer({ options: { proxy } });
+  using two = await RawWebSocket.open(behind.url, { "X-Forwarded-For": "1.1.1.1, 2001:db8::5" });
+  expect(await handshakeOf(two)).toMatchObject({ ip: "2001:db8::5", admissionKey: "2001:db8:0:0::/64" });
+});
+
+test("one address gets so many connections, and so many in a time", async () => {
+  await using server = httpServer({
+    admission: { connectionsPerIp: 2, ratePerIp: { perSecond: 0.5, burst: 3 } },
+  });
+  using one = await RawWebSocket.open(server.url);
+  using two = await RawWebSocket.open(server.url);
+  using three = await RawWebSocket.open(server.url);
+  expect([one.status, two.status, three.status]).toEqual([101, 101, 503]);
+  expect(retryAfter(three)).toBeGreaterThanOrEqual(5);
+  using four = await RawWebSocket.open(server.url);
+  expect([four.status, retryAfter(four)]).toEqual([429, 2]);
+  expect(Object.fromEntries(server.stats.rejected)).toEqual({ ip_cap: 1, ip_rate: 1 });
+});
+
+test("the instance takes so many, and a place given up is free again", async () => {
+  await using server = httpServer({ admission: { connections: 1 } });
+  const first = await RawWebSocket.open(server.url);
+  using second = await RawWebSocket.open(server.url);
+  expect([first.status, second.status]).toEqual([101, 503]);
+  expect(server.stats.rejected.get("instance_cap")).toBe(1);
+  first[Symbol.dispose]();
+  await until(() => server.admission.connections === 0, { what: "the place to be free" });
+  using third = await RawWebSocket.open(server.url);
+  expect(third.status).toBe(101);
+});
+
+test("no new connections while refusing or draining", async () => {
+  await using server = httpServer();
+  server.world.overload = "shedding";
+  using shedding = await RawWebSocket.open(server.url);
+  expect(shedding.status).toBe(101);
+  server.world.overload = "refusing";
+  using refused = await RawWebSocket.open(server.url);
+  expect([refused.status, retryAfter(refused) >= 5]).toEqual([503, true]);
+  server.world.overload = "ok";
+  server.world.draining = true;
+  using late = await RawWebSocket.open(server.url);
+  expect([late.status, retryAfter(late)]).toEqual([503, 1]);
+  expect(Object.fromEntries(server.stats.rejected)).toEqual({ overload: 1, draining: 1 });
+  expect(server.admission.connections).toBe(1);
+});
+
+test("JSON is spoken, Protobuf is refused with what works", async () => {
+  await using server = httpServer();
+  const ask = (query: string, protocol?: string) =>
+    RawWebSocket.open(server.url + query, protocol ? { "Sec-WebSocket-Protocol": protocol } : {});
+  using json = await ask("", "centrifuge-protobuf, centrifuge-json");
+  expect([json.status, json.head.toLowerCase()]).toEqual([
+    101,
+    expect.stringContaining("sec-websocket-protocol: centrifuge-json\r\n"),
+  ]);
+  using neither = await ask("?cf_ws_frame_ping_pong=true");
+  expect([neither.status, neither.head.toLowerCase()]).toEqual([
+    101,
+    expect.not.stringContaining("sec-websocket-protocol"),
+  ]);
+  for (const [query, protocol] of [
+    ["", "centrifuge-protobuf"],
+    ["?format=protobuf"],
+    ["?cf_protocol=protobuf"],
+    ["", "something-else"],
+  ] as const) {
+    using refused = await ask(query, protocol);
+    expect([query, protocol, refused.status]).toEqual([query, protocol, 400]);
+  }
+});
+
+test("what is no WebSocket handshake is told so", async () => {
+  await using server = httpServer();
+  const plain = await fetch(server.url.replace("ws:", "http:"));
+  expect([plain.status, plain.headers.get("upgrade")]).toEqual([426, "websocket"]);
+  using old = await RawWebSocket.open(server.url, { "Sec-WebSocket-Version": "8" });
+  expect([old.status, old.head.toLowerCase()]).toEqual([
+    426,
+    expect.stringContaining("sec-websocket-version: 13"),
+  ]);
+  for (const key of [undefined, "", "short", "x".repeat(24)]) {
+    using keyless = await RawWebSocket.open(server.url, { "Sec-WebSocket-Key": key });
+    expect([key, keyless.status]).toEqual([key, 400]);
+  }
+  const post = await fetch(server.url.replace("ws:", "http:"), { method: "POST" });
+  expect(post.status).toBe(404);
+  expect(server.admission.connections).toBe(0);
+});

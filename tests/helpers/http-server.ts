@@ -1,0 +1,124 @@
+import { silent } from "../../src/core/log.ts";
+import { Stats } from "../../src/core/stats.ts";
+import { Admission, type AdmissionOptions } from "../../src/gateway/admission.ts";
+import type { Gateway, Handshake, Operations } from "../../src/gateway/gateway.ts";
+import type { OverloadState } from "../../src/gateway/overload.ts";
+import { type AppOptions, createApp } from "../../src/http/app.ts";
+import type { Assets } from "../../src/http/assets.ts";
+import { createMetrics } from "../../src/http/metrics.ts";
+import { bunRuntime } from "../../src/runtime/bun.ts";
+import type { Socket, SocketHandler } from "../../src/runtime/runtime.ts";
+
+/** What a test may say and see of the HTTP layer's surroundings. */
+export interface World {
+  broker: { state: "connecting" | "connected" | "disconnected" | "closed"; sinceMs: number };
+  presence: "ok" | "degraded";
+  overload: OverloadState;
+  draining: boolean;
+  residentBytes: () => number;
+}
+
+/** A gateway that echoes, and gives its place back when a socket ends. */
+class EchoHandler implements SocketHandler {
+  readonly handshake: Handshake;
+  readonly admission: Admission;
+  constructor(handshake: Handshake, admission: Admission) {
+    this.handshake = handshake;
+    this.admission = admission;
+  }
+  opened(socket: Socket): void {
+    socket.send(JSON.stringify(this.handshake));
+  }
+  message(socket: Socket, frame: string | Uint8Array): void {
+    socket.send(frame);
+  }
+  heard(): void {}
+  drained(): void {}
+  closed(): void {
+    this.admission.release(this.handshake.admissionKey);
+  }
+}
+
+/** The real HTTP layer on a real server, around a fake gateway. */
+export function httpServer(
+  setup: {
+    options?: Partial<AppOptions>;
+    admission?: Partial<AdmissionOptions>;
+    operations?: Partial<Operations>;
+    assets?: Assets;
+  } = {},
+) {
+  const stats = new Stats();
+  const admission = new Admission({
+    connections: 100,
+    connectionsPerIp: 0,
+    ratePerIp: undefined,
+    ...setup.admission,
+  });
+  const world: World = {
+    broker: { state: "connected", sinceMs: Date.now() },
+    presence: "ok",
+    overload: "ok",
+    draining: false,
+    residentBytes: () => 1_000_000,
+  };
+  const gateway: Gateway = {
+    accept: (handshake) => new EchoHandler(handshake, admission),
+    get connections() {
+      return admission.connections;
+    },
+    operations: { ...setup.operations } as Operations,
+    drain: async () => {},
+    shed: () => 0,
+  };
+  const app = createApp({
+    gateway,
+    admission,
+    health: {
+      draining: () => world.draining,
+      broker: () => world.broker,
+      overload: () => world.overload,
+      brokerAwayMs: 1_000,
+    },
+    metrics: createMetrics({
+      stats,
+      connections: () => gateway.connections,
+      connectionsLimit: 100,
+      overload: () => ({ state: world.overload, delayMs: 12 }),
+      residentBytes: () => world.residentBytes(),
+      broker: () => world.broker,
+      presence: () => ({ state: world.presence }),
+      build: { version: "0.0.0", runtime: "bun", region: "here", instance: "one" },
+    }),
+    assets: setup.assets ?? new Map(),
+    stats,
+    log: silent,
+    options: {
+      allowedOrigins: [],
+      proxy: { kind: "none" },
+      apiKeys: ["key-of-sixteen-characters"],
+      maxRequestBytes: 10_000,
+      ...setup.options,
+    },
+  });
+  const server = bunRuntime().serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    maxFrameBytes: 65_536,
+    backpressureBytes: 1_048_576,
+    maxRequestBytes: 1_000_000,
+    fetch: (request, context) => app.fetch(request, context),
+  });
+  const host = `127.0.0.1:${server.port}`;
+  return {
+    stats,
+    admission,
+    world,
+    host,
+    http: `http://${host}`,
+    url: `ws://${host}/connection/websocket`,
+    async [Symbol.asyncDispose]() {
+      await server.close();
+    },
+  };
+}

@@ -1,0 +1,89 @@
+import { expect, test } from "bun:test";
+import { Overload, type OverloadLimits, OverloadRule, type Sample } from "../../src/gateway/overload.ts";
+import { until } from "../helpers/until.ts";
+
+const limits: OverloadLimits = { delayMs: 200, residentBytes: 1_000, bytesOutPerSecond: 1_000 };
+const calm: Sample = { delayMs: 1, residentBytes: 100, bytesOutPerSecond: 0 };
+const observe = (rule: OverloadRule, times: number, sample: Partial<Sample>) => {
+  let state = rule.state;
+  for (let n = 0; n < times; n++) state = rule.observe({ ...calm, ...sample });
+  return state;
+};
+
+test("one long pause is no overload, two in a row are", () => {
+  const rule = new OverloadRule(limits);
+  expect(observe(rule, 1, { delayMs: 5_000 })).toBe("ok");
+  expect(observe(rule, 1, {})).toBe("ok");
+  expect(observe(rule, 1, { delayMs: 300 })).toBe("ok");
+  expect(observe(rule, 1, { delayMs: 300 })).toBe("shedding");
+});
+
+test("shedding comes before refusing, however bad it is", () => {
+  const rule = new OverloadRule(limits);
+  expect([1, 2, 3].map(() => observe(rule, 1, { delayMs: 5_000 }))).toEqual(["ok", "shedding", "refusing"]);
+});
+
+test.each([
+  ["delay", { delayMs: 200 }, { delayMs: 400 }],
+  ["memory", { residentBytes: 1_000 }, { residentBytes: 1_101 }],
+  ["outbound bytes", { bytesOutPerSecond: 1_000 }, { bytesOutPerSecond: 1_101 }],
+])("%s alone is enough", (_what, shed, refuse) => {
+  const rule = new OverloadRule(limits);
+  expect(observe(rule, 10, shed)).toBe("shedding");
+  expect(observe(rule, 10, refuse)).toBe("refusing");
+});
+
+test("falls one step after five calm samples, and calm is well below the limit", () => {
+  const rule = new OverloadRule(limits);
+  observe(rule, 3, { delayMs: 500 });
+  expect(rule.state).toBe("refusing");
+  expect(observe(rule, 20, { delayMs: 300 })).toBe("refusing");
+  expect(observe(rule, 5, { delayMs: 270 })).toBe("shedding");
+  expect(observe(rule, 20, { delayMs: 150 })).toBe("shedding");
+  expect(observe(rule, 4, {})).toBe("shedding");
+  expect(observe(rule, 1, { delayMs: 150 })).toBe("shedding");
+  expect(observe(rule, 4, {})).toBe("shedding");
+  expect(observe(rule, 1, {})).toBe("ok");
+});
+
+test("a measure with limit 0 is switched off", () => {
+  const rule = new OverloadRule({ delayMs: 0, residentBytes: 0, bytesOutPerSecond: 0 });
+  expect(observe(rule, 10, { delayMs: 1e9, residentBytes: 1e12, bytesOutPerSecond: 1e12 })).toBe("ok");
+});
+
+test("the sampler sees a busy event loop and tells its listeners", async () => {
+  const overload = new Overload({
+    limits: { delayMs: 100, residentBytes: 0, bytesOutPerSecond: 0 },
+    residentBytes: () => 0,
+    bytesOut: () => 0,
+  });
+  const states: string[] = [];
+  const remove = overload.onChange((state) => states.push(state));
+  overload.start();
+  const block = setInterval(() => {
+    const end = performance.now() + 150;
+    while (performance.now() < end);
+  }, 200);
+  await until(() => overload.state !== "ok", { what: "shedding" });
+  clearInterval(block);
+  expect(states[0]).toBe("shedding");
+  expect(overload.delayMs).toBeGreaterThan(100);
+  remove();
+  overload.stop();
+}, 15_000);
+
+test("the sampler measures outbound bytes by the second", async () => {
+  let sent = 0;
+  const overload = new Overload({
+    limits: { delayMs: 0, residentBytes: 0, bytesOutPerSecond: 1_000_000 },
+    residentBytes: () => 0,
+    bytesOut: () => sent,
+  });
+  overload.start();
+  const send = setInterval(() => {
+    sent += 1_000_000;
+  }, 50);
+  await until(() => overload.state === "refusing", { what: "refusing" });
+  clearInterval(send);
+  overload.stop();
+}, 15_000);
