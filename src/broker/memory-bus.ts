@@ -166,18 +166,26 @@ export class MemoryBus {
     this.#toAttached(channel.id, ({ owner }) => owner.rejected(channel.id, data.flaw));
   }
 
-  /** Loses a namespace's log with everything in it; what is attached there is told. */
+  /** Fault for tests: loses a namespace's log with everything in it; what is attached there is told. */
   reset(namespace: string): void {
-    const log = this.logOf(namespace);
-    log.reset();
-    const position = log.end;
-    for (const [id, [any]] of this.#attached) {
-      if (any?.channel.namespace !== namespace) continue;
-      this.#toAttached(id, (attachment) => {
-        attachment.position = position;
-        attachment.sink.lost(position, "epoch");
-      });
+    this.logOf(namespace).reset();
+    for (const [any] of this.#attached.values()) {
+      if (any?.channel.namespace === namespace) this.#lose(any.channel, "epoch");
     }
+  }
+
+  /** Fault for tests: drops what is kept of a channel, as if before what is attached to it could read it. */
+  truncate(channel: ChannelName): void {
+    this.logOf(channel.namespace).clear(channel.name);
+    this.#lose(channel, "truncated");
+  }
+
+  #lose(channel: ChannelName, why: "epoch" | "truncated"): void {
+    const position = this.logOf(channel.namespace).end;
+    this.#toAttached(channel.id, (attachment) => {
+      attachment.position = position;
+      attachment.sink.lost(position, why);
+    });
   }
 
   #deliver(channel: string, publication: Publication | undefined, position: Position): void {

@@ -1,9 +1,11 @@
+import { expect, test } from "bun:test";
 import type { Broker } from "../../src/broker/broker.ts";
 import { memoryBroker, memoryBus } from "../../src/broker/memory.ts";
 import { silent } from "../../src/core/log.ts";
 import type { Namespaces } from "../../src/core/namespace.ts";
 import { Stats } from "../../src/core/stats.ts";
-import { type BrokerFixture, brokerContract } from "./broker.ts";
+import { type BrokerFixture, brokerContract, CONTRACT_NAMESPACES } from "./broker.ts";
+import { follow, freshChannel, has } from "./broker-context.ts";
 
 async function memoryFixture(namespaces: Namespaces): Promise<BrokerFixture> {
   const bus = memoryBus({ namespaces });
@@ -28,3 +30,29 @@ async function memoryFixture(namespaces: Namespaces): Promise<BrokerFixture> {
 }
 
 brokerContract("memory", memoryFixture);
+
+test("the memory bus can drop what attachments have not read: they are told, and go on", async () => {
+  const bus = memoryBus({ namespaces: CONTRACT_NAMESPACES });
+  const broker = memoryBroker({ bus, instance: "one", log: silent, stats: new Stats() });
+  await broker.start();
+  const channel = freshChannel();
+  const { sink, attachment } = await follow({ broker, stats: new Stats() }, channel);
+  const first = await broker.publish(channel, "1");
+  await has(sink, 1);
+  bus.truncate(channel);
+  const next = await broker.publish(channel, "2");
+  await has(sink, 2);
+  const { epoch, offset } = first;
+  expect(sink.losses).toEqual([{ position: { epoch, offset }, why: "truncated" }]);
+  expect(attachment.position).toEqual({ epoch, offset: next.offset });
+  const page = await broker.history(channel, { since: { epoch, offset: 0 }, limit: 10 });
+  expect(page).toMatchObject({ publications: [sink.publications[1]!], complete: false });
+  await broker.close();
+});
+
+test("the memory bus keeps a bounded number of events", () => {
+  const bus = memoryBus({ namespaces: CONTRACT_NAMESPACES });
+  for (let n = 0; n < 10_010; n++) bus.record("test", { n }, n % 2 ? `id-${n}` : undefined);
+  expect(bus.events.length).toBe(10_000);
+  expect(bus.events[0]!.event).toEqual({ n: 10 });
+});
