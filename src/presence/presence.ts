@@ -67,8 +67,13 @@ export interface Presence {
   /** Number of live instances, this one included. */
   instances(): Promise<readonly InstanceRecord[]>;
 
-  /** Hands over what a crashed instance held, to the one survivor that swept it. Returns its own removal. */
-  onSwept(listener: (swept: Swept) => void): () => void;
+  /**
+   * Hands over what a crashed instance held, in batches, to the one survivor that swept it. Returns its own removal.
+   * A promise is waited for (half a renewal interval at most): a batch whose listener failed or was too slow is
+   * handed over again, here or on another instance. `instance` may be this one's own name, when it was restarted
+   * under it or lost its lease; connections that live on are not in it.
+   */
+  onSwept(listener: (swept: Swept) => void | Promise<void>): () => void;
 }
 
 /** One connection, as stored in `tl:conn:{client}`. */

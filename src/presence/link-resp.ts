@@ -1,0 +1,66 @@
+import { Redis } from "ioredis";
+import type { RedisLink, Reply } from "./link.ts";
+import { LinkError, ReplyError } from "./link.ts";
+
+/** Redis or Valkey over RESP, one connection. `url`: `redis://` or `rediss://`, with user and password if needed. */
+export function respLink(options: { readonly url: string }): RedisLink {
+  const { protocol } = URL.parse(options.url) ?? {};
+  if (protocol !== "redis:" && protocol !== "rediss:") throw new TypeError("REDIS_URL is not a redis:// URL");
+  const client = new Redis(options.url, {
+    lazyConnect: true,
+    // Nothing is kept for later or sent again, and connecting again is asked for by the next send.
+    retryStrategy: null,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    enableReadyCheck: false,
+    // Maps as flat arrays, which is what REST answers too.
+    protocol: 2,
+    disableClientInfo: true,
+  });
+  // What failed is told by the send it failed for.
+  client.on("error", () => {});
+  let connecting: Promise<void> | undefined;
+  let closed = false;
+
+  const connect = (): Promise<void> => {
+    connecting ??= client.connect().finally(() => {
+      connecting = undefined;
+    });
+    return connecting;
+  };
+
+  return {
+    async send(commands, timeoutMs) {
+      if (closed) throw new LinkError("refused", "closed");
+      const { promise: deadline, reject } = Promise.withResolvers<never>();
+      const timer = setTimeout(() => reject(new LinkError("timeout")), timeoutMs);
+      try {
+        if (client.status !== "ready") await Promise.race([connect().catch(refuse), deadline]);
+        const pipeline = client.pipeline();
+        for (const [name, ...args] of commands) pipeline.call(String(name), ...args);
+        const items = await Promise.race([pipeline.exec(), deadline]);
+        if (!items) throw new LinkError("broken");
+        return items.map(([error, result]) => (error ? failed(error) : (result as Reply)));
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+    reset: () => client.disconnect(),
+    close() {
+      closed = true;
+      client.disconnect();
+    },
+  };
+}
+
+function refuse(error: unknown): never {
+  // Redis itself refusing (WRONGPASS, NOAUTH, …) is worth telling apart; its first word is all that is told.
+  const text = error instanceof Error && error.name === "ReplyError" ? error.message : "";
+  throw new LinkError("refused", text && new ReplyError(text).code);
+}
+
+function failed(error: Error): ReplyError {
+  if (error.name === "ReplyError") return new ReplyError(error.message);
+  throw new LinkError("broken");
+}

@@ -1,0 +1,52 @@
+/** One Redis command and its arguments. */
+export type Command = readonly (string | number)[];
+
+/** One answer, in RESP2 shapes: maps and sets are flat arrays. */
+export type Reply = string | number | null | ReplyError | readonly Reply[];
+
+/**
+ * Redis answered one command with an error. Only its code (`NOSCRIPT`, `READONLY`, `ERR`, …) is kept: the text may
+ * repeat the command, with names and addresses in it.
+ */
+export class ReplyError {
+  readonly code: string;
+
+  constructor(text: string) {
+    this.code = /^[A-Z]+/.exec(text)?.[0] ?? "ERR";
+  }
+}
+
+/**
+ * A pipeline failed as a whole; whether any of it ran is unknown.
+ * - `timeout`: no answer in time;
+ * - `refused`: no connection could be made, nothing ran;
+ * - `broken`: the connection or the request failed on the way;
+ * - `answer`: what came back is no answer to a pipeline (a gateway's error page, a refused token).
+ *
+ * The message says no more than that: what clients throw may contain commands, addresses and tokens.
+ */
+export class LinkError extends Error {
+  readonly kind: "timeout" | "refused" | "broken" | "answer";
+
+  constructor(kind: LinkError["kind"], detail = "") {
+    super(`redis ${kind}${detail && ` (${detail})`}`);
+    this.name = "LinkError";
+    this.kind = kind;
+  }
+}
+
+/**
+ * How the Redis driver reaches Redis. A link never repeats a command, never queues while it is not connected, and
+ * connects when something is sent: when to try again is the driver's decision.
+ */
+export interface RedisLink {
+  /**
+   * Sends commands together and answers each in order. They run in that order, though not as one transaction.
+   * @throws LinkError within `timeoutMs`
+   */
+  send(commands: readonly Command[], timeoutMs: number): Promise<Reply[]>;
+  /** Drops the connection, if there is a lasting one: it may be half dead. The next send makes a new one. */
+  reset(): void;
+  /** Idempotent. Later sends are refused; those in flight end by their deadline. */
+  close(): void;
+}

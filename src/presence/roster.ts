@@ -1,0 +1,159 @@
+import type { ClientInfo } from "../core/publication.ts";
+import type { ConnectionRecord, JoinOutcome, LeaveOutcome } from "./presence.ts";
+
+/** What one connection holds. `channels` is made on its first join: most idle connections have none. */
+export interface Holding {
+  record: ConnectionRecord | undefined;
+  channels: Set<string> | undefined;
+  /** The next connection of the same user: a chain costs no object per user. */
+  next: Holding | undefined;
+}
+
+/** A membership that ended. */
+export type Left = LeaveOutcome & { readonly channel: string; readonly info: ClientInfo };
+
+interface Room {
+  /** By connection key. */
+  readonly members: Map<string, ClientInfo>;
+  /** Members of each user. */
+  readonly users: Map<string, number>;
+}
+
+const NOT_THERE: LeaveOutcome = Object.freeze({ lastOfUser: false, lastOfChannel: false });
+
+/**
+ * Who is where, in memory: what the memory driver is made of, and the Redis driver's truth about its own instance.
+ * Connections go by a key of the owner's choice. Joins, leaves and counts are O(1).
+ *
+ * The empty user is everybody without an identity: it counts as one user in a channel, but its connections are not
+ * indexed by user.
+ */
+export class Roster {
+  readonly #holdings = new Map<string, Holding>();
+  readonly #rooms = new Map<string, Room>();
+  /** First of each user's chain of connections. */
+  readonly #users = new Map<string, Holding>();
+
+  get size(): number {
+    return this.#holdings.size;
+  }
+
+  get(key: string): Holding | undefined {
+    return this.#holdings.get(key);
+  }
+
+  /** All connections. The iterator stays good while connections come and go. */
+  entries(): MapIterator<[string, Holding]> {
+    return this.#holdings.entries();
+  }
+
+  connect(key: string, record: ConnectionRecord): void {
+    const holding = this.#hold(key);
+    this.#unchain(holding);
+    holding.record = record;
+    if (record.user === "") return;
+    holding.next = this.#users.get(record.user);
+    this.#users.set(record.user, holding);
+  }
+
+  /** Removes a connection with every membership it has left. */
+  disconnect(key: string): { record: ConnectionRecord | undefined; left: readonly Left[] } {
+    const holding = this.#holdings.get(key);
+    if (!holding) return { record: undefined, left: [] };
+    const left: Left[] = [];
+    for (const channel of holding.channels ?? []) {
+      const info = this.info(key, channel);
+      if (info) left.push({ channel, info, ...this.leave(key, channel) });
+    }
+    this.#unchain(holding);
+    this.#holdings.delete(key);
+    return { record: holding.record, left };
+  }
+
+  join(key: string, channel: string, info: ClientInfo): JoinOutcome {
+    const holding = this.#hold(key);
+    holding.channels ??= new Set();
+    holding.channels.add(channel);
+    const room = this.#room(channel);
+    const known = room.members.has(key);
+    room.members.set(key, info);
+    if (known) return { firstOfUser: false, firstOfChannel: false };
+    const count = (room.users.get(info.user) ?? 0) + 1;
+    room.users.set(info.user, count);
+    return { firstOfUser: count === 1, firstOfChannel: room.members.size === 1 };
+  }
+
+  leave(key: string, channel: string): LeaveOutcome {
+    const room = this.#rooms.get(channel);
+    const info = room?.members.get(key);
+    if (!room || !info) return NOT_THERE;
+    this.#holdings.get(key)?.channels?.delete(channel);
+    room.members.delete(key);
+    const count = (room.users.get(info.user) ?? 1) - 1;
+    if (count === 0) room.users.delete(info.user);
+    else room.users.set(info.user, count);
+    if (room.members.size === 0) this.#rooms.delete(channel);
+    return { lastOfUser: count === 0, lastOfChannel: room.members.size === 0 };
+  }
+
+  info(key: string, channel: string): ClientInfo | undefined {
+    return this.#rooms.get(channel)?.members.get(key);
+  }
+
+  members(channel: string, limit: number): ClientInfo[] {
+    const found: ClientInfo[] = [];
+    for (const info of this.#rooms.get(channel)?.members.values() ?? []) {
+      if (found.length >= limit) break;
+      found.push(info);
+    }
+    return found;
+  }
+
+  stats(channel: string): { clients: number; users: number } {
+    const room = this.#rooms.get(channel);
+    return { clients: room?.members.size ?? 0, users: room?.users.size ?? 0 };
+  }
+
+  connectionsOf(user: string): ConnectionRecord[] {
+    const found: ConnectionRecord[] = [];
+    for (let at = this.#users.get(user); at; at = at.next) if (at.record) found.push(at.record);
+    return found;
+  }
+
+  #hold(key: string): Holding {
+    let holding = this.#holdings.get(key);
+    if (!holding) {
+      holding = { record: undefined, channels: undefined, next: undefined };
+      this.#holdings.set(key, holding);
+    }
+    return holding;
+  }
+
+  #room(channel: string): Room {
+    let room = this.#rooms.get(channel);
+    if (!room) {
+      room = { members: new Map(), users: new Map() };
+      this.#rooms.set(channel, room);
+    }
+    return room;
+  }
+
+  /** Takes a connection out of its user's chain. */
+  #unchain(holding: Holding): void {
+    const user = holding.record?.user;
+    if (user === undefined || user === "") return;
+    const first = this.#users.get(user);
+    if (first === holding) {
+      if (holding.next) this.#users.set(user, holding.next);
+      else this.#users.delete(user);
+    } else {
+      for (let at = first; at; at = at.next) {
+        if (at.next === holding) {
+          at.next = holding.next;
+          break;
+        }
+      }
+    }
+    holding.next = undefined;
+  }
+}

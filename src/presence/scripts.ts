@@ -1,0 +1,176 @@
+/** A Lua script and the name Redis knows it by. */
+export interface Script {
+  readonly body: string;
+  readonly sha: Promise<string>;
+}
+
+/**
+ * Takes or renews the lease of an instance.
+ * KEYS: lease, holders, held. ARGV: `take` or `renew`, generation, earlier generations, lease TTL ms, backstop ms,
+ * holder, region, connections. Answers 1, or 0 when a renewed lease had run out or been taken by another generation.
+ */
+export const LEASE = script(`
+local lease, holders, held = KEYS[1], KEYS[2], KEYS[3]
+local mode, gen, prev, ttl, backstop, holder = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+if mode == 'renew' and redis.call('HGET', lease, 'gen') ~= gen then return 0 end
+redis.call('HSET', lease, 'gen', gen, 'prev', prev, 'region', ARGV[7], 'connections', ARGV[8])
+redis.call('PEXPIRE', lease, ttl)
+redis.call('SADD', holders, holder)
+redis.call('PEXPIRE', holders, backstop)
+redis.call('PEXPIRE', held, backstop)
+return 1
+`);
+
+/**
+ * Gives a lease back. KEYS: lease, holders, held. ARGV: generation, holder, 1 when nothing is held under it any more
+ * (otherwise it stays listed, and is swept).
+ */
+export const UNLEASE = script(`
+if redis.call('HGET', KEYS[1], 'gen') == ARGV[1] then redis.call('DEL', KEYS[1]) end
+if ARGV[3] == '1' then
+  redis.call('SREM', KEYS[2], ARGV[2])
+  redis.call('DEL', KEYS[3])
+end
+return 1
+`);
+
+/**
+ * Decides who looks for dead instances in this round.
+ * KEYS: lock, watched, hold-off, holders. ARGV: holder, lock ms, watched ms, hold-off ms. Answers nil to all but one
+ * in each \`lock ms\`; that one gets {1 when a missing lease is no proof of death, else 0; the holders}.
+ */
+export const WATCH = script(`
+if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return nil end
+if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[3], 1, 'PX', ARGV[4]) end
+redis.call('SET', KEYS[2], 1, 'PX', ARGV[3])
+return { redis.call('EXISTS', KEYS[3]), redis.call('SMEMBERS', KEYS[4]) }
+`);
+
+/** Keeps the sweep lock. KEYS: lock. ARGV: holder, lock ms. Answers 0 when it is not the holder's any more. */
+export const KEEP = script(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+`);
+
+/**
+ * Writes a batch of memberships and connections; each operation is atomic, one that fails does not stop the others.
+ *
+ * KEYS: the writer's lease and held set, then the operations' keys in order. ARGV: the writer's generation, backstop
+ * ms, then the operations, as \`redis-ops.ts\` packs them:
+ * - \`H\`old: keys conn, user, {members, users}…; client, member, 1 to index by user, n, n record fields and values,
+ *   m, m × {channel, user, infos}. Answers one digit for each channel: 1 first of user, 2 first of channel.
+ * - \`R\`elease: keys conn, user, held, swept, {members, users}…; generation, client, member, 1 for the whole
+ *   connection, what the swept hash shall say of it or nothing, m, m × channel. One digit for each channel: 1 last of
+ *   user, 2 last of channel, 4 removed.
+ *
+ * Answers one string for each operation: the digits, FENCED when the writer's lease is not its own any more (a
+ * release needs none: it can only remove what its generation wrote), or ERROR.
+ */
+export const APPLY = script(`
+local gen, backstop = ARGV[1], ARGV[2]
+local fenced = redis.call('HGET', KEYS[1], 'gen') ~= gen
+local k, a = 2, 2
+local function key() k = k + 1 return KEYS[k] end
+local function arg() a = a + 1 return ARGV[a] end
+local function touch(name) redis.call('PEXPIRE', name, backstop) end
+
+local function join(members, users, member, user, infos)
+  local digit = 0
+  if redis.call('HSET', members, member, gen .. ' ' .. user .. ' ' .. infos) == 1 then
+    if redis.call('HINCRBY', users, user, 1) == 1 then digit = digit + 1 end
+    if redis.call('HLEN', members) == 1 then digit = digit + 2 end
+  end
+  touch(members)
+  touch(users)
+  return digit
+end
+
+local function leave(members, users, member, owner)
+  local value = redis.call('HGET', members, member)
+  if not value then return 0 end
+  local by, user = string.match(value, '^([^ ]*) ([^ ]*) ')
+  if by ~= owner then return 0 end
+  local digit = 4
+  redis.call('HDEL', members, member)
+  if redis.call('HINCRBY', users, user, -1) <= 0 then
+    redis.call('HDEL', users, user)
+    digit = digit + 1
+  end
+  if redis.call('HLEN', members) == 0 then digit = digit + 2 end
+  return digit, value
+end
+
+local function hold()
+  local conn, user, client, member, indexed = key(), key(), arg(), arg(), arg()
+  local fields, channels = { 'gen', gen }, {}
+  for _ = 1, tonumber(arg()) do fields[#fields + 1] = arg() end
+  for i = 1, tonumber(arg()) do channels[i] = { key(), key(), arg(), arg(), arg() } end
+  return function()
+    if fenced then return 'FENCED' end
+    local digits = {}
+    for i, c in ipairs(channels) do
+      redis.call('HSET', conn, '@' .. c[3], gen)
+      digits[i] = join(c[1], c[2], member, c[4], c[5])
+    end
+    redis.call('HSET', conn, unpack(fields))
+    touch(conn)
+    if indexed == '1' then
+      redis.call('SADD', user, member)
+      touch(user)
+    end
+    redis.call('SADD', KEYS[2], client)
+    touch(KEYS[2])
+    return table.concat(digits)
+  end
+end
+
+local function release()
+  local conn, user, held, swept = key(), key(), key(), key()
+  local owner, client, member, whole, report = arg(), arg(), arg(), arg(), arg()
+  local channels = {}
+  for i = 1, tonumber(arg()) do channels[i] = { key(), key(), arg() } end
+  return function()
+    local digits, lines = {}, { report }
+    for i, c in ipairs(channels) do
+      local digit, value = leave(c[1], c[2], member, owner)
+      digits[i] = digit
+      if value then lines[#lines + 1] = digit .. ' ' .. c[3] .. ' ' .. value end
+      if redis.call('HGET', conn, '@' .. c[3]) == owner then redis.call('HDEL', conn, '@' .. c[3]) end
+    end
+    if whole == '1' then
+      local own = redis.call('HGET', conn, 'gen') == owner
+      if own then
+        redis.call('DEL', conn)
+        redis.call('SREM', user, member)
+      else
+        lines[1] = report ~= '' and '-' or ''
+      end
+      redis.call('SREM', held, client)
+      if report ~= '' and (own or #lines > 1) then
+        redis.call('HSET', swept, client, table.concat(lines, '\\n'))
+        touch(swept)
+      end
+    end
+    return table.concat(digits)
+  end
+end
+
+local results = {}
+while a < #ARGV do
+  local kind = arg()
+  local run = kind == 'H' and hold() or release()
+  local ok, result = pcall(run)
+  results[#results + 1] = ok and result or 'ERROR'
+end
+return results
+`);
+
+function script(text: string): Script {
+  const body = text.trim();
+  return { body, sha: sha1(body) };
+}
+
+async function sha1(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(text));
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

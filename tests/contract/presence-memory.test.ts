@@ -1,0 +1,29 @@
+import { describe } from "bun:test";
+import { silent } from "../../src/core/log.ts";
+import { Stats } from "../../src/core/stats.ts";
+import { memoryPresence, memoryPresenceHub } from "../../src/presence/memory.ts";
+import type { Presence } from "../../src/presence/presence.ts";
+import { LEASE_TTL_MS, presenceContract, RENEW_MS } from "./presence.ts";
+
+describe("memory presence", () => {
+  presenceContract(async () => {
+    const hub = memoryPresenceHub();
+    const all: Presence[] = [];
+    return {
+      async instance(instance) {
+        const presence = memoryPresence({
+          ...{ hub, instance, region: "eu", log: silent, stats: new Stats(), connections: () => 7 },
+          leaseTtlMs: LEASE_TTL_MS,
+          renewMs: RENEW_MS,
+        });
+        all.push(presence);
+        await presence.start();
+        return presence;
+      },
+      crash: (instance) => hub.crash(instance),
+      async [Symbol.asyncDispose]() {
+        for (const presence of all) await presence.close();
+      },
+    };
+  });
+});
