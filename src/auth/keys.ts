@@ -21,7 +21,10 @@ export interface Issuer {
   readonly issuer?: string;
   /** A value the `aud` of its tokens must hold. Without: any. */
   readonly audience?: string;
-  /** The only algorithms taken from it; none is derived from the token. */
+  /**
+   * The only algorithms taken from it; none is derived from the token. Of those that need another kind of key than
+   * the one given (ES256 for an RSA key) nothing is taken.
+   */
   readonly algorithms: readonly Algorithm[];
   /** The key's name: tokens with another `kid` are not tried with it. Not for `jwksUrl`, whose keys have their own. */
   readonly kid?: string;
@@ -79,7 +82,7 @@ export function keysOf(issuer: Issuer, options: KeyOptions): Keys {
   );
 }
 
-/** Keys that are known at the start and never change. They are imported once, for every algorithm. */
+/** Keys that are known at the start and never change. They are imported once, for every algorithm they can serve. */
 function fixedKeys(
   algorithms: readonly Algorithm[],
   ownKid: string | undefined,
@@ -88,7 +91,12 @@ function fixedKeys(
   const keys = new Map<string, readonly CryptoKey[]>();
   return {
     async start() {
-      for (const algorithm of algorithms) keys.set(algorithm, [await load(algorithm)]);
+      const loaded = await Promise.allSettled(algorithms.map(load));
+      loaded.forEach((result, i) => {
+        if (result.status === "fulfilled") keys.set(algorithms[i]!, [result.value]);
+      });
+      const [first] = loaded;
+      if (keys.size === 0 && first?.status === "rejected") throw first.reason;
     },
     close() {},
     async find(algorithm, kid) {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { exportSPKI, generateKeyPair, SignJWT } from "jose";
 import { jwtAuthenticator, MAX_TOKEN_LENGTH } from "../../src/auth/jwt.ts";
-import type { Issuer } from "../../src/auth/keys.ts";
+import { type Issuer, PUBLIC_KEY_ALGORITHMS } from "../../src/auth/keys.ts";
 import { Closes, CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
 import { silent } from "../../src/core/log.ts";
 import {
@@ -306,6 +306,19 @@ describe("issuers", () => {
     const token = await jwt.sign(privateKey);
     expect((await connection(token)).user).toBe("42");
     await expectInvalid(connection(`${token.slice(0, -8)}AAAAAAAA`), "no known key");
+  });
+
+  test("with all algorithms take those of the key's kind", async () => {
+    const { privateKey, publicKey } = await generateKeyPair("ES384");
+    const { connection } = await authenticator([
+      { algorithms: PUBLIC_KEY_ALGORITHMS, publicKey: await exportSPKI(publicKey) },
+    ]);
+    const claims = { sub: "42" };
+    const token = await new SignJWT(claims).setProtectedHeader({ alg: "ES384" }).sign(privateKey);
+    expect((await connection(token)).user).toBe("42");
+    for (const alg of ["RS256", "PS256", "ES256", "ES512", "EdDSA"]) {
+      await expectInvalid(connection(signed(claims, { header: { alg } })), "no known key");
+    }
   });
 
   test("a public key is never taken for an HMAC secret", async () => {
