@@ -66,6 +66,7 @@ export function bodiesContract(context: () => Context): void {
     await fixture.raw(`rt.keep.${channel.name}`, "broken");
     const page = await b.broker.history(channel, { since: { epoch, offset }, limit: 10 });
     expect(page).toMatchObject({ publications: [], complete: true, more: false });
+    expect(page.position.offset).toBeGreaterThan(offset);
     const late = await follow(b, channel);
     await a.broker.publish(channel, '"later"');
     await has(late.sink, 1);

@@ -31,6 +31,22 @@ async function memoryFixture(namespaces: Namespaces): Promise<BrokerFixture> {
 
 brokerContract("memory", memoryFixture);
 
+test("an attachment hears nothing that was handed over before it was made", async () => {
+  const bus = memoryBus({ namespaces: CONTRACT_NAMESPACES });
+  const broker = memoryBroker({ bus, instance: "one", log: silent, stats: new Stats() });
+  await broker.start();
+  const channel = freshChannel();
+  void broker.publish(channel, "1");
+  broker.notify(channel, { kind: "join", info: { client: "c", user: "u" } });
+  bus.reset("keep");
+  const following = follow({ broker, stats: new Stats() }, channel);
+  void broker.publish(channel, "2");
+  const { sink } = await following;
+  await has(sink, 1);
+  expect(sink).toMatchObject({ data: ["2"], notices: [], losses: [] });
+  await broker.close();
+});
+
 test("the memory bus can drop what attachments have not read: they are told, and go on", async () => {
   const bus = memoryBus({ namespaces: CONTRACT_NAMESPACES });
   const broker = memoryBroker({ bus, instance: "one", log: silent, stats: new Stats() });

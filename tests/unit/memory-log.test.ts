@@ -129,6 +129,13 @@ describe("the log of the memory broker", () => {
     expect(kept).toContain("c256");
   });
 
+  test("a busy channel that nobody reads keeps to its size too, and costs others nothing", () => {
+    const { put, since } = logOf();
+    put("quiet");
+    for (let n = 0; n < 300; n++) put("busy", "x".repeat(1024 * 1024));
+    expect(since("quiet", 0)).toEqual([[1], true]);
+  });
+
   test("after a reset it is another log", () => {
     const { log, put } = logOf();
     const before = put("a", "1", "key");
