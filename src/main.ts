@@ -6,6 +6,7 @@ import { complain, paint, UserError } from "./cli/output.ts";
 
 /** One command: its files are loaded when it runs, not before. */
 interface Row {
+  /** Its name, and what it takes beside flags as commander writes it (`token [token]`). */
   readonly name: string;
   readonly summary: string;
   /** Flags as commander writes them, with their descriptions. */

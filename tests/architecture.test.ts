@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ["core"],
   console: [],
   // The load generator: a program of its own, which knows a gateway from outside only.
-  bench: [],
+  bench: ["core"],
   cli: [
     "core",
     "protocol",
@@ -194,7 +194,7 @@ describe("imports", () => {
   test("Hono is known to http alone, and each client library to its driver", () => {
     const HOMES: Readonly<Record<string, RegExp>> = {
       hono: /^src\/http\//,
-      nats: /^src\/broker\/nats|^src\/cli\//,
+      nats: /^src\/broker\/nats|^src\/(cli|bench)\//,
       ioredis: /^src\/presence\//,
       "@upstash/redis": /^src\/presence\//,
       jose: /^src\/(auth|cli|bench)\//,

@@ -119,7 +119,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
           instance: config.instanceId,
         },
       }),
-      assets: await loadAssets(fileURLToPath(new URL("../console", import.meta.url))),
+      assets: await loadAssets(fileURLToPath(new URL("../console", import.meta.url).href)),
       stats,
       log,
       options: {

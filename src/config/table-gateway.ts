@@ -104,7 +104,7 @@ export const gateway = {
     },
     isOrigin,
   ),
-  "http.maxRequest": size("1KiB", "64MiB", { default: "1MiB", doc: "Longest body of an HTTP request." }),
+  "http.maxRequest": size("1KiB", "64MiB", { default: "4MiB", doc: "Longest body of an HTTP request." }),
   "http.metricsToken": maybeText(/^[\x21-\x7e]{16,256}$/, "16 to 256 printable characters without spaces", {
     secret: "all",
     doc: "Bearer token that `/metrics` asks for. None: whoever reaches the port may read it.",
