@@ -14,8 +14,9 @@ import type { Body, ClientInfo, Priority, Publication } from "../core/publicatio
  *    whatever happens to links, servers or republished copies, as long as the store keeps it; when that cannot be
  *    kept the sink's `lost` is called with the position from which it goes on.
  * 3. **Stored means acknowledged.** `publish` resolves only when the store has the message. Rejected means: it may or
- *    may not be stored, publishing again with the same `id` is safe. Two publishes with one id within the duplicate
- *    window are stored once; the second resolves with `duplicate: true` and the first one's position.
+ *    may not be stored, publishing again with the same `id` is safe. Two publishes with one id to one namespace
+ *    (whatever the channels) within the duplicate window are stored once; the second resolves with `duplicate: true`
+ *    and the first one's position.
  * 4. **Ephemeral channels** (namespaces without history) deliver at most once, in the order of each publisher, with
  *    offset 0; `publish` resolves when the message is handed to the network, and fails while that is away.
  * 5. **Bodies.** What a sink gets or `history` returns is what the namespace accepts: in a `json` namespace valid
@@ -61,11 +62,15 @@ export interface Broker {
    */
   history(channel: ChannelName, query: HistoryQuery): Promise<HistoryPage>;
 
-  /** Removes what the store keeps of one channel; offsets go on rising. */
+  /**
+   * Removes what the store keeps of one channel; offsets go on rising. @throws CommandError notAvailable in a
+   * namespace without history, brokerUnavailable
+   */
   clearHistory(channel: ChannelName): Promise<void>;
 
   /**
-   * Channels with stored messages, unordered, at most `limit`. `namespace` must keep history.
+   * Client-visible names of channels with stored messages, unordered, at most `limit`. @throws CommandError
+   * notAvailable in a namespace without history, brokerUnavailable
    */
   storedChannels(namespace: string, limit: number): Promise<string[]>;
 
