@@ -48,7 +48,7 @@ export async function loadAssets(directory: string): Promise<Assets> {
     const type = TYPES[extname(name)];
     if (type) assets.set(name === "index.html" ? "/" : `/${name}`, await load(join(directory, name), type));
   }
-  const library = fileURLToPath(new URL("../dist/centrifuge.js", import.meta.resolve("centrifuge")));
+  const library = fileURLToPath(new URL("../dist/centrifuge.js", import.meta.resolve("centrifuge")).href);
   assets.set("/assets/centrifuge.js", await load(library, TYPES[".js"]!));
   return assets;
 }

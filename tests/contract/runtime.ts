@@ -258,7 +258,8 @@ export function runtimeContract(
       client.send("end");
       expect(closeOf(await client.take(OPCODE.close)).code).toBe(1001);
       await own.line("ended");
-      expect(own.count("closed", client.id)).toBe(1);
+      expect(own.lines.map((line) => line.event)).toEqual(["listening", "opened", "closed", "ended"]);
+      expect(own.lines[2]).toMatchObject({ code: 1001 });
       expect(await fetch(own.http).catch(() => "refused")).toBe("refused");
     });
 

@@ -144,3 +144,22 @@ test("what is no WebSocket handshake is told so", async () => {
   expect(post.status).toBe(404);
   expect(server.admission.connections).toBe(0);
 });
+
+test("neither a lax runtime nor one that refuses an upgrade breaks the count", async () => {
+  await using server = httpServer();
+  const headers = { upgrade: "websocket", "sec-websocket-version": "13" };
+  const key = { "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==" };
+  const ask = (own: Record<string, string>, answer: Response | undefined) =>
+    server.app.fetch(
+      new Request(`${server.http}/connection/websocket`, { headers: { ...headers, ...own } }),
+      {
+        ip: "127.0.0.1",
+        upgrade: () => answer,
+      },
+    );
+  expect((await ask({}, new Response("upgraded"))).status).toBe(400);
+  expect(await (await ask(key, new Response("upgraded"))).text()).toBe("upgraded");
+  expect(server.admission.connections).toBe(1);
+  expect((await ask(key, undefined)).status).toBe(400);
+  expect(server.admission.connections).toBe(1);
+});

@@ -111,6 +111,7 @@ export function httpServer(
   });
   const host = `127.0.0.1:${server.port}`;
   return {
+    app,
     stats,
     admission,
     world,
