@@ -1,0 +1,209 @@
+import * as hdr from "hdr-histogram-js";
+
+/** Longest time a histogram can tell apart, µs; longer ones count as this. */
+const LONGEST_US = 300e6;
+
+/** Times in µs, three significant digits. */
+export class Times {
+  readonly #histogram: hdr.Histogram;
+
+  constructor(histogram = newHistogram()) {
+    this.#histogram = histogram;
+  }
+
+  /** @param ms negative counts as zero */
+  record(ms: number, times = 1): void {
+    const us = Math.min(Math.max(Math.round(ms * 1000), 0), LONGEST_US);
+    this.#histogram.recordValueWithCount(us, times);
+  }
+
+  get count(): number {
+    return this.#histogram.totalCount;
+  }
+
+  /** Time within which `percent` of all happened, ms; `undefined` when nothing did. */
+  percentileMs(percent: number): number | undefined {
+    return this.count === 0 ? undefined : this.#histogram.getValueAtPercentile(percent) / 1000;
+  }
+
+  add(encoded: string): void {
+    this.#histogram.add(hdr.decodeFromCompressedBase64(encoded) as hdr.Histogram);
+  }
+
+  encode(): string {
+    return hdr.encodeIntoCompressedBase64(this.#histogram);
+  }
+}
+
+function newHistogram(): hdr.Histogram {
+  return hdr.build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: LONGEST_US,
+    numberOfSignificantValueDigits: 3,
+    bitBucketSize: 64,
+    useWebAssembly: false,
+  });
+}
+
+/** What one worker has counted since the last {@link Tally.take}, as it travels between processes. */
+export interface Report {
+  readonly counts: Counts;
+  /** Why clients did not get in, or were thrown out, with how often. */
+  readonly reasons: Readonly<Record<string, number>>;
+  /** Encoded {@link Times}: from dialing to joined, and from due to received. */
+  readonly joining: string;
+  readonly latency: string;
+  /** For each message, by its number: the longest time to any client of this worker, ms. */
+  readonly slowestMs: readonly (readonly [n: number, ms: number])[];
+  /** First dial and last join, {@link nowMs}; 0 when there was none. */
+  readonly firstDialMs: number;
+  readonly lastJoinMs: number;
+  /** First and last message received, {@link nowMs}; 0 when there was none. */
+  readonly firstMessageMs: number;
+  readonly lastMessageMs: number;
+  /** Processor time of the worker, ms. */
+  readonly cpuMs: number;
+}
+
+export type Counts = ReturnType<typeof zeros>;
+
+function zeros() {
+  return {
+    joined: 0,
+    /** Did not get in. */
+    failed: 0,
+    /** Thrown out after they were in. */
+    dropped: 0,
+    messages: 0,
+    duplicates: 0,
+    lost: 0,
+    pings: 0,
+    recovered: 0,
+    unrecovered: 0,
+    /** Messages that came with a recovery. */
+    replayed: 0,
+  };
+}
+
+/** What a worker counts. */
+export class Tally {
+  counts = zeros();
+  firstDialMs = 0;
+  lastJoinMs = 0;
+  #reasons = new Map<string, number>();
+  #joining = new Times();
+  #latency = new Times();
+  #slowestMs = new Map<number, number>();
+  #firstMessageMs = 0;
+  #lastMessageMs = 0;
+  #cpuMs = cpuMs();
+
+  joined(tookMs: number, nowMs: number): void {
+    this.counts.joined++;
+    this.lastJoinMs = nowMs;
+    this.#joining.record(tookMs);
+  }
+
+  /** A client's way in, or its stay, has ended. */
+  ended(kind: "failed" | "dropped", reason: string): void {
+    this.counts[kind]++;
+    this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
+  }
+
+  /** @param timed whether its latency counts (it does not while warming up) */
+  received(n: number, dueMs: number, nowMs: number, timed: boolean): void {
+    this.counts.messages++;
+    this.#firstMessageMs ||= nowMs;
+    this.#lastMessageMs = nowMs;
+    if (!timed) return;
+    const tookMs = nowMs - dueMs;
+    this.#latency.record(tookMs);
+    if (tookMs > (this.#slowestMs.get(n) ?? 0)) this.#slowestMs.set(n, tookMs);
+  }
+
+  /** Reports, and starts anew. */
+  take(): Report {
+    const report: Report = {
+      counts: this.counts,
+      reasons: Object.fromEntries(this.#reasons),
+      joining: this.#joining.encode(),
+      latency: this.#latency.encode(),
+      slowestMs: [...this.#slowestMs],
+      firstDialMs: this.firstDialMs,
+      lastJoinMs: this.lastJoinMs,
+      firstMessageMs: this.#firstMessageMs,
+      lastMessageMs: this.#lastMessageMs,
+      cpuMs: cpuMs() - this.#cpuMs,
+    };
+    this.counts = zeros();
+    this.firstDialMs = this.lastJoinMs = this.#firstMessageMs = this.#lastMessageMs = 0;
+    this.#reasons = new Map();
+    this.#joining = new Times();
+    this.#latency = new Times();
+    this.#slowestMs = new Map();
+    this.#cpuMs = cpuMs();
+    return report;
+  }
+}
+
+/** The reports of all workers, taken together. */
+export interface Sum {
+  readonly counts: Counts;
+  readonly reasons: ReadonlyMap<string, number>;
+  readonly joining: Times;
+  readonly latency: Times;
+  /** For each message the time until its last client had it. */
+  readonly lastClient: Times;
+  /** From the first dial to the last join, ms. */
+  readonly joiningMs: number;
+  /** From the first message's arrival to the last one's, ms. */
+  readonly receivingMs: number;
+  /** Processor time of all workers, ms. */
+  readonly cpuMs: number;
+}
+
+export function sum(reports: readonly Report[]): Sum {
+  const counts = zeros();
+  const reasons = new Map<string, number>();
+  const joining = new Times();
+  const latency = new Times();
+  const slowestMs = new Map<number, number>();
+  for (const report of reports) {
+    for (const key of Object.keys(counts) as (keyof Counts)[]) counts[key] += report.counts[key];
+    for (const [reason, times] of Object.entries(report.reasons)) {
+      reasons.set(reason, (reasons.get(reason) ?? 0) + times);
+    }
+    joining.add(report.joining);
+    latency.add(report.latency);
+    for (const [n, ms] of report.slowestMs) slowestMs.set(n, Math.max(ms, slowestMs.get(n) ?? 0));
+  }
+  const lastClient = new Times();
+  for (const ms of slowestMs.values()) lastClient.record(ms);
+  return {
+    counts,
+    reasons,
+    joining,
+    latency,
+    lastClient,
+    joiningMs: span(
+      reports.map((report) => report.firstDialMs),
+      reports.map((report) => report.lastJoinMs),
+    ),
+    receivingMs: span(
+      reports.map((report) => report.firstMessageMs),
+      reports.map((report) => report.lastMessageMs),
+    ),
+    cpuMs: reports.reduce((total, report) => total + report.cpuMs, 0),
+  };
+}
+
+/** From the earliest start to the latest end; zeros are workers that had nothing. */
+function span(starts: readonly number[], ends: readonly number[]): number {
+  const began = starts.filter((ms) => ms > 0);
+  return began.length === 0 ? 0 : Math.max(0, Math.max(...ends) - Math.min(...began));
+}
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
