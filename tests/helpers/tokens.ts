@@ -1,5 +1,6 @@
 import { createHmac } from "node:crypto";
 import type { Issuer } from "../../src/auth/keys.ts";
+import { CommandError, ConnectionError } from "../../src/core/errors.ts";
 
 /** The secret tokens of tests are signed with. */
 export const TEST_SECRET = "only-for-tests-0123456789abcdefghijklmnop";
@@ -33,4 +34,16 @@ export function subscriptionToken({
 /** Unix time in seconds, `seconds` from now. */
 export function inSeconds(seconds: number): number {
   return Math.floor(Date.now() / 1000) + seconds;
+}
+
+/** What checking a token came to: `good`, or the number of the error or close its client gets. */
+export async function verdict(check: Promise<unknown>): Promise<"good" | number> {
+  try {
+    await check;
+    return "good";
+  } catch (error) {
+    if (error instanceof ConnectionError) return error.close.code;
+    if (error instanceof CommandError) return error.error.code;
+    throw error;
+  }
 }

@@ -2,9 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS } from "../../src/auth/jwks.ts";
 import { jwtAuthenticator } from "../../src/auth/jwt.ts";
-import { CommandError, ConnectionError } from "../../src/core/errors.ts";
 import { createLogger } from "../../src/core/log.ts";
-import { signed } from "../helpers/tokens.ts";
+import { signed, verdict } from "../helpers/tokens.ts";
 
 interface Pair {
   readonly jwk: JWK;
@@ -49,16 +48,6 @@ async function world(...keys: JWK[]) {
   await authenticator.start();
   return Object.assign(state, { connection: authenticator.connection });
 }
-
-const verdict = async (promise: Promise<unknown>) => {
-  try {
-    await promise;
-    return "good";
-  } catch (error) {
-    if (error instanceof ConnectionError) return error.close.code;
-    return error instanceof CommandError ? error.error.code : error;
-  }
-};
 
 describe("a key set", () => {
   test("is fetched once and chosen from by key name", async () => {
