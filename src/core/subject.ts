@@ -75,6 +75,8 @@ export interface Subjects {
   messages(namespace: string): string;
   /** `rtl.<ns>.>`: where it republishes. */
   lives(namespace: string): string;
+  /** `rt.<ns>.%.<name>`: stored when a channel's history is cleared. No channel's name has such a tail. */
+  cleared(channel: Named): string;
   /** `rtrpc.<method>`. */
   rpc(method: string): string;
   /** `rtauth.<name>`. */
@@ -112,6 +114,7 @@ export function subjects(root = "rt"): Subjects {
     live: ({ namespace, name }) => `${live}${checkNamespace(namespace)}.${encodeTail(name)}`,
     messages: (namespace) => `${stored}${checkNamespace(namespace)}.>`,
     lives: (namespace) => `${live}${checkNamespace(namespace)}.>`,
+    cleared: ({ namespace, name }) => `${stored}${checkNamespace(namespace)}.%.${encodeTail(name)}`,
     rpc: (method) => `${root}rpc.${encodeTail(method)}`,
     auth: (name) => `${root}auth.${encodeTail(name)}`,
     event: (kind) => `${root}evt.${checkKind(kind)}`,

@@ -1,0 +1,200 @@
+import type { Msg, NatsConnection, Subscription } from "nats";
+import type { ChannelName } from "../core/channel.ts";
+import { CommandError, Errors } from "../core/errors.ts";
+import type { Logger } from "../core/log.ts";
+import type { Position } from "../core/position.ts";
+import type { Publication } from "../core/publication.ts";
+import type { Attachment, ChannelSink, Notice } from "./broker.ts";
+import { type Chain, type Held, UNKNOWN } from "./nats-chain.ts";
+import { DelayQueue } from "./nats-delay.ts";
+import { type Envelope, openEnvelope } from "./nats-headers.ts";
+
+const NONE: readonly ChannelSink[] = Object.freeze([]);
+
+/** One channel this instance listens to: its subscription, its chain, its sinks. */
+export class Channel implements Chain<Envelope> {
+  readonly name: ChannelName;
+  /** Subject its messages are stored under. */
+  readonly subject: string;
+  last = UNKNOWN;
+  held: Held<Envelope>[] | null = null;
+  wanted = 0;
+  /** Nothing of the channel up to here is still to come, though its last message may be older, or gone. */
+  floor = 0;
+  epoch = "";
+  /** What is being done about something missing. */
+  repair: "none" | "waiting" | "filling" = "none";
+  /** Replaced, never changed: a sink may detach while it is called. */
+  sinks: readonly ChannelSink[] = NONE;
+  subscription: Subscription | undefined;
+  /** Set while the first attach is under way. */
+  joining: Promise<void> | undefined;
+  /** `performance.now()` of the last detach. */
+  idleSince = 0;
+  lingering = false;
+
+  constructor(name: ChannelName, subject: string) {
+    this.name = name;
+    this.subject = subject;
+  }
+
+  get position(): Position {
+    return { epoch: this.epoch, offset: Math.max(this.last, this.floor) };
+  }
+
+  get closed(): boolean {
+    return this.subscription === undefined;
+  }
+}
+
+export interface RosterOptions {
+  readonly nc: NatsConnection;
+  /** How long a channel without sinks is still followed, ms. */
+  readonly lingerMs: number;
+  readonly log: Logger;
+  /** What a channel's messages are published to. */
+  readonly listen: (name: ChannelName) => string;
+  readonly subject: (name: ChannelName) => string;
+  readonly message: (channel: Channel, envelope: Envelope) => void;
+  /** Brings a channel that was just subscribed up to date. When it fails, the channel is given up. */
+  readonly join: (channel: Channel) => Promise<void>;
+  readonly intercept?: Intercept;
+}
+
+/**
+ * For tests: sees each live message before the driver, and calls `pass` for it now, later, twice or never.
+ */
+export type Intercept = (message: Msg, pass: () => void) => void;
+
+/**
+ * The channels of a namespace that have sinks here, or had them a moment ago: one subscription each, shared by all
+ * its sinks. One that lost its last sink is followed on for a while, so that whoever comes back finds it warm.
+ */
+export class Roster {
+  readonly channels = new Map<string, Channel>();
+  readonly #options: RosterOptions;
+  readonly #lingering: DelayQueue<Channel>;
+  #closed = false;
+
+  constructor(options: RosterOptions) {
+    this.#options = options;
+    this.#lingering = new DelayQueue(options.lingerMs, (channel) => this.#lingered(channel));
+  }
+
+  async attach(name: ChannelName, sink: ChannelSink): Promise<Attachment> {
+    if (this.#closed) throw new CommandError(Errors.brokerUnavailable, "the broker is closed");
+    const channel = this.channels.get(name.name) ?? this.#open(name);
+    if (channel.joining) await channel.joining;
+    if (channel.closed) throw new CommandError(Errors.brokerUnavailable, "the broker is closed");
+    channel.sinks = [...channel.sinks, sink];
+    let attached = true;
+    return {
+      get position() {
+        return channel.position;
+      },
+      detach: () => {
+        if (!attached) return;
+        attached = false;
+        channel.sinks = without(channel.sinks, sink);
+        if (channel.sinks.length > 0) return;
+        channel.idleSince = performance.now();
+        if (channel.lingering || channel.closed) return;
+        channel.lingering = true;
+        this.#lingering.push(channel);
+      },
+    };
+  }
+
+  /** Ends every subscription. */
+  close(): void {
+    this.#closed = true;
+    this.#lingering.clear();
+    for (const channel of this.channels.values()) {
+      channel.sinks = NONE;
+      this.#end(channel);
+    }
+  }
+
+  /** Calls every sink of a channel; one that throws harms nobody else. */
+  publication(channel: Channel, publication: Publication): void {
+    for (const sink of channel.sinks) {
+      try {
+        sink.publication(publication);
+      } catch (error) {
+        this.#threw(channel, error);
+      }
+    }
+  }
+
+  notice(channel: Channel, notice: Notice): void {
+    for (const sink of channel.sinks) {
+      try {
+        sink.notice(notice);
+      } catch (error) {
+        this.#threw(channel, error);
+      }
+    }
+  }
+
+  lost(channel: Channel, position: Position, why: "epoch" | "truncated"): void {
+    for (const sink of channel.sinks) {
+      try {
+        sink.lost(position, why);
+      } catch (error) {
+        this.#threw(channel, error);
+      }
+    }
+  }
+
+  #threw(channel: Channel, error: unknown): void {
+    this.#options.log.error("a channel sink threw", { channel: channel.name.id, error });
+  }
+
+  #open(name: ChannelName): Channel {
+    const { nc, listen, subject, message, join, intercept, log } = this.#options;
+    const channel = new Channel(name, subject(name));
+    // What a callback throws would end the library's read loop, and with it the connection.
+    const take = (msg: Msg) => {
+      try {
+        if (!channel.closed) message(channel, openEnvelope(msg));
+      } catch (error) {
+        log.error("a message could not be taken", { channel: name.id, error });
+      }
+    };
+    channel.subscription = nc.subscribe(listen(name), {
+      callback: intercept ? (_error, msg) => intercept(msg, () => take(msg)) : (_error, msg) => take(msg),
+    });
+    this.channels.set(name.name, channel);
+    channel.joining = join(channel).then(
+      () => {
+        channel.joining = undefined;
+      },
+      (error: unknown) => {
+        this.#end(channel);
+        throw error;
+      },
+    );
+    return channel;
+  }
+
+  #lingered(channel: Channel): void {
+    channel.lingering = false;
+    if (channel.sinks.length > 0 || channel.closed) return;
+    if (performance.now() - channel.idleSince < this.#options.lingerMs * 0.9) {
+      channel.lingering = true;
+      this.#lingering.push(channel);
+    } else this.#end(channel);
+  }
+
+  #end(channel: Channel): void {
+    channel.subscription?.unsubscribe();
+    channel.subscription = undefined;
+    channel.held = null;
+    if (this.channels.get(channel.name.name) === channel) this.channels.delete(channel.name.name);
+  }
+}
+
+function without(sinks: readonly ChannelSink[], sink: ChannelSink): readonly ChannelSink[] {
+  const at = sinks.indexOf(sink);
+  return sinks.length === 1 && at === 0 ? NONE : sinks.toSpliced(at, 1);
+}

@@ -1,0 +1,159 @@
+import type { ChannelName } from "../core/channel.ts";
+import { CommandError, Errors } from "../core/errors.ts";
+import type { Publication } from "../core/publication.ts";
+import type { HistoryPage, HistoryQuery } from "./broker.ts";
+import { nothingDropped } from "./nats-fill.ts";
+import type { Envelope } from "./nats-headers.ts";
+import { isFlawed, toPublication } from "./nats-publication.ts";
+import type { Reader } from "./nats-reader.ts";
+import type { Store } from "./nats-store.ts";
+
+/** What a read needs to know of its channel. */
+export interface HistoryContext {
+  readonly reader: Reader;
+  readonly name: ChannelName;
+  readonly subject: string;
+  /** Subject on which clearing the channel leaves its mark. */
+  readonly cleared: string;
+}
+
+/**
+ * Reads a page, by direct gets only. The head is read first and bounds the page, so that page and position agree.
+ *
+ * Cost in round trips: forward, one for the head, then one for each message and one more (from 2.11 on one for up to
+ * 512), and one for the proof where the message at `since` is no longer kept; then all that the channel keeps after
+ * `since` is read, whatever the limit. From a time, a binary search over the stream first (about 20). JetStream has
+ * no read backwards: `reverse` reads windows that grow fourfold from the newest message towards the oldest, so about
+ * log4(distance / limit) windows and at most some four times the messages it returns.
+ * @throws CommandError unrecoverablePosition, brokerUnavailable
+ */
+export async function readHistory(context: HistoryContext, query: HistoryQuery): Promise<HistoryPage> {
+  const { reader, name, subject } = context;
+  const { since, limit, reverse } = query;
+  if (since && since.offset > reader.high) await reader.inspect(); // of a stream that is gone, or one we lag behind
+  const { epoch } = reader;
+  if (since?.epoch && since.epoch !== epoch) throw new CommandError(Errors.unrecoverablePosition);
+  const floor = reader.floorOf(name);
+  const head = await reader.store.last(subject);
+  if (head) reader.saw(head.seq);
+  const position = { epoch, offset: head?.seq ?? floor };
+  if (limit === 0) {
+    return {
+      publications: [],
+      position,
+      complete: false,
+      more: head !== null && head.seq > (since?.offset ?? 0),
+    };
+  }
+  const page = reverse
+    ? await readBackward(context, head, limit, since?.offset)
+    : await readForward(context, head, query);
+  if (reader.epoch !== epoch)
+    throw new CommandError(Errors.unrecoverablePosition, "the stream was lost meanwhile");
+  return { ...page, position };
+}
+
+type Page = Omit<HistoryPage, "position">;
+
+async function readForward(
+  context: HistoryContext,
+  head: Envelope | null,
+  query: HistoryQuery,
+): Promise<Page> {
+  const { reader, subject } = context;
+  const { store, rules } = reader;
+  const { since, sinceMs, limit } = query;
+  const start = since?.offset ?? 0;
+  const size = rules.history!.size;
+  const publications: Publication[] = [];
+  let proven = false;
+  let reached = head === null || head.seq <= start || (sinceMs !== undefined && head.storedMs < sinceMs);
+  let kept = 0;
+  let more = false;
+  if (head && !reached) {
+    const from = sinceMs === undefined ? start : await firstSince(store, sinceMs, head);
+    await store.read(subject, from, Math.min(limit, size) + 2, (envelope) => {
+      reached = envelope.seq >= head.seq;
+      if (envelope.seq > head.seq) return false;
+      if (envelope.seq === start) {
+        proven = true;
+        return !reached;
+      }
+      kept++;
+      if (!more) {
+        const publication = toPublication(envelope, rules, undefined);
+        if (isFlawed(publication)) return !reached;
+        if (publications.length < limit) publications.push(publication);
+        else more = true;
+      }
+      // Without the message at `since`, the proof needs to know how many there are.
+      return !reached && !(more && (proven || !since)) && kept < size;
+    });
+  }
+  const complete =
+    (more || reached) && start <= reader.high && (proven || (await undropped(context, kept, start)));
+  return { publications, complete, more };
+}
+
+async function readBackward(
+  context: HistoryContext,
+  head: Envelope | null,
+  limit: number,
+  before: number | undefined,
+): Promise<Page> {
+  const { reader, subject } = context;
+  const { store, rules } = reader;
+  const newest: Publication[] = [];
+  const oldest = head && (await store.next(subject, 1));
+  let kept = 0;
+  const add = (window: Envelope[]) => {
+    kept += window.length;
+    for (const envelope of window.reverse()) {
+      const publication = toPublication(envelope, rules, undefined);
+      if (!isFlawed(publication)) newest.push(publication);
+    }
+  };
+  let low = 0;
+  if (head && before !== undefined && before <= head.seq) low = before;
+  else if (head) {
+    low = head.seq;
+    add([head]);
+  }
+  for (let span = limit * 8; oldest && low > oldest.seq && newest.length < limit; span *= 4) {
+    const from = Math.max(oldest.seq, low - span);
+    const window: Envelope[] = [];
+    await store.read(subject, from, limit, (envelope) => {
+      if (envelope.seq >= low) return false;
+      window.push(envelope);
+      return true;
+    });
+    add(window);
+    low = from;
+  }
+  const more = newest.length > limit || (oldest !== null && low > oldest.seq);
+  // What is dropped is older than all that is kept: only a page that reaches beyond the oldest can lack something.
+  const complete = more || (before === undefined && (await undropped(context, kept, 0)));
+  return { publications: newest.slice(0, limit), complete, more };
+}
+
+/** Whether nothing after `start` was dropped, of which `kept` messages are still there. */
+async function undropped({ reader, cleared }: HistoryContext, kept: number, start: number): Promise<boolean> {
+  if (kept >= reader.rules.history!.size) return false;
+  if (await nothingDropped(reader.store, start, cleared)) return true;
+  if (kept > 0) return false;
+  await reader.inspect();
+  return reader.end <= start;
+}
+
+/** The lowest sequence whose message was stored at or after a Unix time; the head's is. */
+async function firstSince(store: Store, sinceMs: number, head: Envelope): Promise<number> {
+  let low = 1;
+  let high = head.seq;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const found = await store.next(">", middle);
+    if (!found || found.storedMs >= sinceMs) high = middle;
+    else low = found.seq + 1;
+  }
+  return low;
+}

@@ -1,0 +1,265 @@
+import type { ChannelName } from "../core/channel.ts";
+import { CommandError, Errors } from "../core/errors.ts";
+import type { Logger } from "../core/log.ts";
+import type { NamespaceRules } from "../core/namespace.ts";
+import type { Stats } from "../core/stats.ts";
+import type { Attachment, ChannelSink } from "./broker.ts";
+import { missingUpTo, startChain, takeLive, UNKNOWN } from "./nats-chain.ts";
+import { type Channel, Roster, type RosterOptions } from "./nats-channel.ts";
+import { DelayQueue } from "./nats-delay.ts";
+import { type FillContext, fillChannel } from "./nats-fill.ts";
+import { type Envelope, readNotice } from "./nats-headers.ts";
+import type { Link } from "./nats-link.ts";
+import { Pool } from "./nats-pool.ts";
+import { Progress } from "./nats-progress.ts";
+import { isFlawed, toPublication } from "./nats-publication.ts";
+import { RequestError } from "./nats-requests.ts";
+import { Resync } from "./nats-resync.ts";
+import type { Store } from "./nats-store.ts";
+import type { StreamLife } from "./nats-streams.ts";
+import { Tails } from "./nats-tails.ts";
+
+/** How long a message whose predecessor is missing is held before the store is asked: reorders heal in less, ms. */
+const HOLD_MS = 10;
+/** Channels read from the store at a time. */
+const CONCURRENCY = 64;
+/** Longest time a join may wait for the store, ms. */
+const JOIN_TIMEOUT_MS = 5_000;
+/** Pause after a failed read, ms. */
+const RETRY_MS = 100;
+/** How often a stream is looked at for no reason, and at most for one, ms. */
+const INSPECT_PERIOD_MS = 10_000;
+const INSPECT_PAUSE_MS = 1_000;
+
+export interface ReaderOptions extends Pick<RosterOptions, "lingerMs" | "listen" | "subject" | "intercept"> {
+  readonly rules: NamespaceRules;
+  readonly link: Link;
+  readonly store: Store;
+  /** Subject on which clearing a channel leaves its mark. */
+  readonly cleared: (name: ChannelName) => string;
+  /** Looks at the stream, and makes it anew when it is gone. */
+  readonly inspect: () => Promise<StreamLife>;
+  /** A message of a channel with sinks is not what the namespace accepts. */
+  readonly rejected: (channel: ChannelName, offset: number, flaw: string) => void;
+  readonly log: Logger;
+  readonly stats: Stats;
+}
+
+/** Follows the channels of a namespace that keeps history: ordered, whole, each message once. */
+export class Reader {
+  readonly store: Store;
+  readonly #options: ReaderOptions;
+  readonly #progress: Progress;
+  readonly #roster: Roster;
+  readonly #holds = new DelayQueue<Channel>(HOLD_MS, (channel) => this.#repair(channel));
+  readonly #pool = new Pool(CONCURRENCY);
+  readonly #tails: Tails;
+  readonly #resync: Resync;
+
+  constructor(options: ReaderOptions, life: StreamLife) {
+    const { link, store, lingerMs, listen, subject, intercept, log, stats, inspect, rules } = options;
+    this.#options = options;
+    this.store = store;
+    const progress = new Progress(link, life, rules.history!.replicas > 1);
+    this.#progress = progress;
+    this.#roster = new Roster({
+      nc: link.nc,
+      lingerMs,
+      listen,
+      subject,
+      log,
+      message: (channel, envelope) => this.#message(channel, envelope),
+      join: (channel) => this.#join(channel),
+      ...(intercept && { intercept }),
+    });
+    const behind = (channel: Channel) => this.#hold(channel);
+    this.#tails = new Tails({
+      ...{ store, progress, stats, behind },
+      channels: this.#roster.channels,
+      pool: this.#pool,
+      suspect: () => this.suspect(),
+      failed: (error) => this.#unreadable(error),
+    });
+    this.#resync = new Resync({
+      ...{ link, store, progress, stats, log, inspect, behind },
+      roster: this.#roster,
+      pool: this.#pool,
+      size: rules.history!.size,
+      cleared: (channel) => options.cleared(channel.name),
+      fillContext: (channel) => this.#fillContext(channel),
+    });
+    link.onDown(() => progress.interrupt());
+    link.onUp(() => void this.#resync.runTwice());
+  }
+
+  get epoch(): string {
+    return this.#progress.life.epoch;
+  }
+
+  get rules(): NamespaceRules {
+    return this.#options.rules;
+  }
+
+  attach(name: ChannelName, sink: ChannelSink): Promise<Attachment> {
+    return this.#roster.attach(name, sink);
+  }
+
+  /**
+   * Position of a channel in which nothing is kept; to be asked before its head is read. Nothing up to here is still
+   * to come.
+   */
+  floorOf(name: ChannelName): number {
+    return Math.max(this.#progress.floor, this.#roster.channels.get(name.name)?.position.offset ?? 0);
+  }
+
+  /** Highest sequence of the stream seen. */
+  get high(): number {
+    return this.#progress.high;
+  }
+
+  /** Last sequence of the stream when it was last inspected. */
+  get end(): number {
+    return this.#progress.life.lastSeq;
+  }
+
+  /** Notes a sequence of the stream seen elsewhere (an acknowledgement). */
+  saw(seq: number): void {
+    this.#progress.saw(seq);
+  }
+
+  /** To be called once a second. */
+  pulse(): void {
+    if (this.#progress.closed || !this.#options.link.connected) return;
+    this.#progress.pulse();
+    this.#tails.pulse();
+    if (this.#resync.inspectionAgeMs > INSPECT_PERIOD_MS) void this.inspect();
+  }
+
+  /** Looks at the stream, unless somebody does already: a new life, or one cut short, is told to every sink. */
+  inspect(): Promise<void> {
+    return this.#resync.inspect();
+  }
+
+  /** Something is odd about the stream: looks at it, if that was not done just now. */
+  suspect(): void {
+    if (this.#resync.inspectionAgeMs > INSPECT_PAUSE_MS) void this.inspect();
+  }
+
+  close(): void {
+    this.#progress.state = "closed";
+    this.#progress.turn++;
+    this.#holds.clear();
+    this.#tails.close();
+    this.#resync.close();
+    this.#roster.close();
+  }
+
+  #message(channel: Channel, envelope: Envelope): void {
+    const { seq, prev } = envelope;
+    if (seq === 0) {
+      const notice = readNotice(envelope);
+      if (notice) this.#roster.notice(channel, notice);
+      return;
+    }
+    const { stats } = this.#options;
+    stats.brokerLive++;
+    this.#progress.saw(seq);
+    const outcome = takeLive(channel, seq, prev, envelope, this.#deliver);
+    if (outcome === "held") this.#hold(channel);
+    else if (outcome === "duplicate") {
+      stats.brokerDuplicates++;
+      // Mostly the overlap of a join or a fill. Of a stream made anew, too, all sequences look old at first.
+      this.suspect();
+    }
+  }
+
+  readonly #deliver = (channel: Channel, seq: number, prev: number | undefined, envelope: Envelope): void => {
+    if (channel.sinks.length === 0) return;
+    const publication = toPublication(envelope, this.#options.rules, prev);
+    if (isFlawed(publication)) this.#options.rejected(channel.name, seq, publication.flaw);
+    else this.#roster.publication(channel, publication);
+  };
+
+  /** Something is missing: gives it a moment to arrive. */
+  #hold(channel: Channel): void {
+    if (channel.repair !== "none" || channel.last === UNKNOWN) return;
+    channel.repair = "waiting";
+    this.#holds.push(channel);
+  }
+
+  #repair(channel: Channel): void {
+    channel.repair = "none";
+    if (channel.closed) return;
+    if (missingUpTo(channel) === 0) this.#options.stats.brokerReorders++;
+    else if (this.#progress.live) this.#fill(channel);
+    // Else it is the resynchronisation's.
+  }
+
+  #fill(channel: Channel): void {
+    channel.repair = "filling";
+    this.#options.stats.gapFills++;
+    void this.#pool.run(async () => {
+      try {
+        await fillChannel(channel, this.#fillContext(channel));
+      } catch (error) {
+        this.#unreadable(error);
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+      channel.repair = "none";
+      if (missingUpTo(channel) > 0) this.#hold(channel);
+    });
+  }
+
+  #fillContext(channel: Channel): FillContext {
+    const { turn } = this.#progress;
+    const history = this.#options.rules.history!;
+    return {
+      store: this.store,
+      size: history.size,
+      retries: history.replicas > 1 ? 6 : 1,
+      cleared: (one) => this.#options.cleared(one.name),
+      valid: () => turn === this.#progress.turn && !channel.closed,
+      deliver: this.#deliver,
+      truncated: (one, offset) => this.#roster.lost(one, { epoch: this.epoch, offset }, "truncated"),
+      filled: () => {
+        this.#options.stats.gapFilledMessages++;
+      },
+    };
+  }
+
+  #unreadable(error: unknown): void {
+    if (this.#progress.closed || !this.#options.link.connected) return;
+    this.#options.log.warn("stream cannot be read", { stream: this.store.stream, error });
+    this.suspect();
+  }
+
+  /**
+   * The subscription was sent before this request on the same connection: every message stored after the head that
+   * comes back reaches us. (Between servers it may not: that is what the check of the tail is for.)
+   */
+  async #join(channel: Channel): Promise<void> {
+    const deadline = performance.now() + JOIN_TIMEOUT_MS;
+    for (;;) {
+      const { turn, floor } = this.#progress;
+      try {
+        const head = await this.store.last(channel.subject);
+        if (channel.closed) return;
+        if (turn === this.#progress.turn) {
+          channel.epoch = this.epoch;
+          channel.floor = head ? 0 : floor;
+          startChain(channel, head?.seq ?? 0, this.#deliver);
+          if (missingUpTo(channel) > 0) this.#hold(channel);
+          this.#tails.push(channel);
+          return;
+        }
+      } catch (error) {
+        if (!(error instanceof RequestError)) throw error;
+        if (error.why !== "lost") await this.inspect();
+      }
+      const left = deadline - performance.now();
+      if (left <= 0 || !(await this.#options.link.ready(left)) || this.#progress.closed) {
+        throw new CommandError(Errors.brokerUnavailable, `no head of ${this.store.stream}`);
+      }
+    }
+  }
+}

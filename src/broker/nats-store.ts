@@ -1,0 +1,121 @@
+import type { Msg } from "nats";
+import { type Envelope, openEnvelope } from "./nats-headers.ts";
+import type { Link } from "./nats-link.ts";
+import { type NoAnswer, RequestError, type Requests, type Waiter } from "./nats-requests.ts";
+
+/** How long one direct get may take, ms. */
+const TIMEOUT_MS = 2_000;
+/** Messages asked for with the first batch of a read, and with every further one. */
+const FIRST_BATCH = 64;
+const BATCH = 512;
+/** Most bytes of one batch: answers come without flow control. */
+const BATCH_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Reads one stream by direct gets: no consumer, no leader, any copy answers. A server without the stream answers with
+ * 503 or, before 2.11, not at all. @throws RequestError
+ */
+export class Store {
+  readonly stream: string;
+  readonly #link: Link;
+  readonly #requests: Requests;
+  readonly #subject: string;
+
+  constructor(link: Link, requests: Requests, stream: string) {
+    this.stream = stream;
+    this.#link = link;
+    this.#requests = requests;
+    this.#subject = `$JS.API.DIRECT.GET.${stream}`;
+  }
+
+  /** The oldest kept message at or after `from` whose subject matches, or null. `>` matches all. */
+  next(subject: string, from: number): Promise<Envelope | null> {
+    return this.#get({ seq: Math.max(1, from), next_by_subj: subject });
+  }
+
+  /** The newest kept message whose subject matches, or null. */
+  last(subject: string): Promise<Envelope | null> {
+    return this.#get({ last_by_subj: subject });
+  }
+
+  /**
+   * Gives every kept message of `subject` from `from` on to `each`, oldest first, until that returns false. Resolves
+   * with whether the end was reached. One message per round trip, or batches on servers that have them.
+   * @param expected about how many are wanted, so that a batch does not bring many more
+   */
+  async read(
+    subject: string,
+    from: number,
+    expected: number,
+    each: (envelope: Envelope) => boolean,
+  ): Promise<boolean> {
+    let next = Math.max(1, from);
+    let size = Math.min(BATCH, Math.max(1, expected));
+    for (;;) {
+      if (!this.#link.batches || size === 1) {
+        const envelope = await this.next(subject, next);
+        if (!envelope) return true;
+        next = envelope.seq + 1;
+        if (!each(envelope)) return false;
+        size = FIRST_BATCH;
+        continue;
+      }
+      const batch = new Batch(this.#subject, each);
+      const query = { seq: next, next_by_subj: subject, batch: size, max_bytes: BATCH_BYTES };
+      this.#requests.send(this.#subject, JSON.stringify(query), batch);
+      const outcome = await batch.done;
+      if (outcome !== "more") return outcome === "end";
+      next = batch.last + 1;
+      size = BATCH;
+    }
+  }
+
+  async #get(query: Record<string, unknown>): Promise<Envelope | null> {
+    const envelope = await this.#requests.ask(this.#subject, JSON.stringify(query), TIMEOUT_MS);
+    if (envelope.code === 0) return envelope;
+    if (envelope.code === 404) return null;
+    throw new RequestError("absent", this.#subject);
+  }
+}
+
+/** A direct get of several messages (2.11), ended by status 204. */
+class Batch implements Waiter {
+  expiresAt = performance.now() + TIMEOUT_MS;
+  readonly done: Promise<"end" | "more" | "stopped">;
+  /** Sequence of the newest message that came. */
+  last = 0;
+  #resolve!: (outcome: "end" | "more" | "stopped") => void;
+  #reject!: (error: Error) => void;
+  readonly #subject: string;
+  readonly #each: (envelope: Envelope) => boolean;
+
+  constructor(subject: string, each: (envelope: Envelope) => boolean) {
+    this.#subject = subject;
+    this.#each = each;
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  reply(message: Msg): boolean {
+    const envelope = openEnvelope(message);
+    if (envelope.code === 204) this.#resolve(envelope.pending > 0 ? "more" : "end");
+    else if (envelope.code === 404) this.#resolve("end");
+    else if (envelope.code !== 0) this.#reject(new RequestError("absent", this.#subject));
+    else {
+      this.last = envelope.seq;
+      if (this.#each(envelope)) {
+        this.expiresAt = performance.now() + TIMEOUT_MS;
+        // A server older than 2.11, in a cluster of several versions, ignores `batch` and answers once.
+        if (envelope.pending >= 0) return false;
+        this.#resolve("more");
+      } else this.#resolve("stopped");
+    }
+    return true;
+  }
+
+  fail(why: NoAnswer): void {
+    this.#reject(new RequestError(why, this.#subject));
+  }
+}

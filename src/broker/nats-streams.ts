@@ -1,0 +1,257 @@
+import type { StreamConfig, StreamInfo } from "nats";
+import type { Logger } from "../core/log.ts";
+import type { HistoryRules } from "../core/namespace.ts";
+import type { Subjects } from "../core/subject.ts";
+import { RequestError, type Requests } from "./nats-requests.ts";
+
+/** What the life of a stream is, as far as positions are concerned. */
+export interface StreamLife {
+  readonly epoch: string;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+}
+
+/** The parts of a stream's configuration that are ours; others may stay as an operator set them. */
+export type WantedStream = Pick<
+  StreamConfig,
+  | "name"
+  | "subjects"
+  | "storage"
+  | "retention"
+  | "discard"
+  | "max_age"
+  | "max_msgs_per_subject"
+  | "max_bytes"
+  | "duplicate_window"
+  | "num_replicas"
+  | "allow_direct"
+> &
+  Partial<Pick<StreamConfig, "republish">>;
+
+/** Longest time a publish's id is remembered, ms: every id costs the server memory. */
+const MAX_DUPLICATE_WINDOW_MS = 120_000;
+/** How long the server may take over a request about a stream, ms. */
+const TIMEOUT_MS = 3_000;
+const EVENTS_AGE_MS = 24 * 3_600_000;
+const EVENTS_BYTES = 1024 ** 3;
+
+// JetStream API error codes (nats-server, server/errors.json).
+const NOT_FOUND = 10059;
+const IN_USE = 10058;
+const OVERLAP = 10065;
+const REPLICAS = 10074;
+const NO_JETSTREAM = [10039, 10076];
+
+/** The stream of a namespace that keeps history. */
+export function channelStream(subjects: Subjects, namespace: string, history: HistoryRules): WantedStream {
+  return {
+    name: subjects.stream(namespace),
+    subjects: [subjects.messages(namespace)],
+    // Memory streams that republish get slower with every message they hold (nats-server 2.9).
+    storage: "file" as StreamConfig["storage"],
+    retention: "limits" as StreamConfig["retention"],
+    discard: "old" as StreamConfig["discard"],
+    max_age: nanos(history.ageMs),
+    max_msgs_per_subject: history.size,
+    max_bytes: -1,
+    duplicate_window: nanos(Math.min(MAX_DUPLICATE_WINDOW_MS, history.ageMs)),
+    num_replicas: history.replicas,
+    allow_direct: true,
+    republish: { src: subjects.messages(namespace), dest: subjects.lives(namespace) },
+  };
+}
+
+/** The stream of events; as many copies as the safest namespace has. */
+export function eventStream(subjects: Subjects, replicas: number): WantedStream {
+  return {
+    name: subjects.eventStream(),
+    subjects: [subjects.events()],
+    storage: "file" as StreamConfig["storage"],
+    retention: "limits" as StreamConfig["retention"],
+    discard: "old" as StreamConfig["discard"],
+    max_age: nanos(EVENTS_AGE_MS),
+    max_msgs_per_subject: -1,
+    max_bytes: EVENTS_BYTES,
+    duplicate_window: nanos(MAX_DUPLICATE_WINDOW_MS),
+    num_replicas: replicas,
+    allow_direct: true,
+  };
+}
+
+/** An error JetStream answered with; the codes are those of nats-server's server/errors.json. */
+export class JetStreamError extends Error {
+  readonly code: number;
+  constructor(code: number, description: string) {
+    super(description);
+    this.code = code;
+  }
+}
+
+/**
+ * Creates streams and keeps them as they must be. Any number of instances may do so at once: creating a stream that
+ * is there already with the same configuration succeeds. Besides what is said, every method throws RequestError.
+ */
+export class Streams {
+  readonly #requests: Requests;
+  readonly #log: Logger;
+
+  constructor(requests: Requests, log: Logger) {
+    this.#requests = requests;
+    this.#log = log;
+  }
+
+  /** @throws Error that says what to do when the server has no JetStream */
+  async checkServer(): Promise<void> {
+    try {
+      await this.#api("INFO");
+    } catch (error) {
+      const missing = error instanceof JetStreamError && NO_JETSTREAM.includes(error.code);
+      if (!missing && !(error instanceof RequestError && error.why === "absent")) throw error;
+      throw new Error(
+        "this NATS server (or this account) has no JetStream. Start it with: nats-server -js -sd <directory>",
+      );
+    }
+  }
+
+  /** The stream's life, or null when there is no such stream. */
+  async life(name: string): Promise<StreamLife | null> {
+    const info = await this.#info(name);
+    return info && lifeOf(info);
+  }
+
+  /**
+   * Makes the stream as wanted: created when absent, updated when it differs.
+   * @throws Error that says what differs and what to type, when the server refuses
+   */
+  async ensure(wanted: WantedStream): Promise<StreamLife> {
+    for (let attempt = 0; ; attempt++) {
+      const found = await this.#info(wanted.name);
+      if (found) return lifeOf(await this.#conform(found, wanted));
+      try {
+        const made = await this.#api<StreamInfo>(`STREAM.CREATE.${wanted.name}`, wanted);
+        this.#log.info("stream created", { stream: wanted.name });
+        return lifeOf(made);
+      } catch (error) {
+        if (!(error instanceof JetStreamError)) throw error;
+        // Another instance was quicker, with other settings: look again, then update.
+        if (error.code !== IN_USE || attempt === 10) throw await this.#explain(error, wanted);
+      }
+    }
+  }
+
+  /** Removes the messages of a subject before a sequence. */
+  async purge(name: string, subject: string, before: number): Promise<void> {
+    await this.#api(`STREAM.PURGE.${name}`, { filter: subject, seq: before });
+  }
+
+  /** Subjects with kept messages; at most the 100,000 that one answer of the server holds. */
+  async subjectsOf(name: string, filter: string): Promise<string[]> {
+    const info = await this.#api<StreamInfo>(`STREAM.INFO.${name}`, { subjects_filter: filter });
+    return Object.keys(info.state.subjects ?? {});
+  }
+
+  async #info(name: string): Promise<StreamInfo | null> {
+    try {
+      return await this.#api<StreamInfo>(`STREAM.INFO.${name}`);
+    } catch (error) {
+      if (error instanceof JetStreamError && error.code === NOT_FOUND) return null;
+      throw error;
+    }
+  }
+
+  async #api<T>(what: string, body?: unknown): Promise<T> {
+    const payload = body === undefined ? "" : JSON.stringify(body);
+    const answer = await this.#requests.ask(`$JS.API.${what}`, payload, TIMEOUT_MS);
+    const parsed = JSON.parse(new TextDecoder().decode(answer.data)) as T & {
+      error?: { err_code?: number; description: string };
+    };
+    if (parsed.error) throw new JetStreamError(parsed.error.err_code ?? 0, parsed.error.description);
+    return parsed;
+  }
+
+  async #conform(found: StreamInfo, wanted: WantedStream): Promise<StreamInfo> {
+    const differing = differences(found.config, wanted);
+    if (differing.length === 0) return found;
+    try {
+      const updated = await this.#api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, {
+        ...found.config,
+        ...wanted,
+      });
+      const left = differences(updated.config, wanted);
+      if (left.length > 0) throw new JetStreamError(0, `left: ${left.join("; ")}`);
+      this.#log.info("stream updated", { stream: wanted.name, changed: differing.join("; ") });
+      return updated;
+    } catch (error) {
+      if (!(error instanceof JetStreamError)) throw error;
+      if (error.code === OVERLAP || error.code === REPLICAS) throw await this.#explain(error, wanted);
+      throw new Error(
+        `stream ${wanted.name} is not as it must be: ${differing.join("; ")}. ` +
+          `The server refuses to change it (${error.message}). ` +
+          `To give up what it holds and have it made anew, type: nats stream rm ${wanted.name}`,
+      );
+    }
+  }
+
+  /** Says in words what the server refused. */
+  async #explain({ code, message }: JetStreamError, wanted: WantedStream): Promise<Error> {
+    if (code === OVERLAP) {
+      const subject = wanted.subjects[0]!;
+      const others = (await this.#streamsOn(subject)).filter((name) => name !== wanted.name);
+      const other = others.join(", ") || "another stream";
+      return new Error(
+        `${other} captures ${subject} already, and a subject belongs to one stream only. ` +
+          `Take it away there (nats stream edit ${other} --subjects …) or remove it (nats stream rm ${other})`,
+      );
+    }
+    if (code === REPLICAS) {
+      return new Error(
+        `stream ${wanted.name} is to have ${wanted.num_replicas} replicas, and the servers are fewer (${message}). ` +
+          "Lower history.replicas, or add servers to the cluster",
+      );
+    }
+    return new Error(`stream ${wanted.name} cannot be made: ${message} (${code})`);
+  }
+
+  async #streamsOn(subject: string): Promise<string[]> {
+    const answer = await this.#api<{ streams?: string[] | null }>("STREAM.NAMES", { subject });
+    return answer.streams ?? [];
+  }
+}
+
+/** What of a stream is not as wanted, in words. */
+export function differences(found: StreamConfig, wanted: WantedStream): string[] {
+  const out: string[] = [];
+  for (const key of Object.keys(wanted) as (keyof WantedStream)[]) {
+    const is = key === "republish" ? pair(found.republish) : show(found[key]);
+    const must = key === "republish" ? pair(wanted.republish) : show(wanted[key]);
+    if (is !== must) out.push(`${key} is ${is}, must be ${must}`);
+  }
+  if (found.mirror) out.push(`it mirrors ${found.mirror.name}`);
+  if (found.sources?.length) out.push("it has sources");
+  if (found.sealed) out.push("it is sealed");
+  if (found.deny_purge) out.push("it denies purges");
+  return out;
+}
+
+function pair(republish: StreamConfig["republish"]): string {
+  return republish ? `${republish.src} → ${republish.dest}` : "none";
+}
+
+function show(value: unknown): string {
+  return value === undefined ? "none" : Array.isArray(value) ? value.join(" ") : String(value);
+}
+
+function lifeOf(info: StreamInfo): StreamLife {
+  return { epoch: epochOf(info.created), firstSeq: info.state.first_seq, lastSeq: info.state.last_seq };
+}
+
+/** A short name for the moment a stream was created (RFC 3339 with nanoseconds): its microseconds in base 36. */
+export function epochOf(created: string): string {
+  const fraction = /\.(\d+)/.exec(created)?.[1] ?? "";
+  const micros = Number(fraction.padEnd(6, "0").slice(0, 6));
+  return (Math.floor(Date.parse(created) / 1000) * 1_000_000 + micros).toString(36);
+}
+
+function nanos(ms: number): number {
+  return ms * 1_000_000;
+}

@@ -1,0 +1,98 @@
+import type { Stats } from "../core/stats.ts";
+import { UNKNOWN } from "./nats-chain.ts";
+import type { Channel } from "./nats-channel.ts";
+import { DelayQueue } from "./nats-delay.ts";
+import type { Pool } from "./nats-pool.ts";
+import type { Progress } from "./nats-progress.ts";
+import type { Store } from "./nats-store.ts";
+
+/** A channel's head is read again this long after a join, about three slow round trips, ms. */
+export const TAIL_CHECK_MS = 250;
+/** Heads of channels read per second by the audit, and the least time between two reads of one channel, ms. */
+const AUDITED_PER_PULSE = 50;
+const AUDIT_PERIOD_MS = 10_000;
+
+export interface TailsOptions {
+  readonly store: Store;
+  readonly progress: Progress;
+  readonly channels: ReadonlyMap<string, Channel>;
+  readonly pool: Pool;
+  readonly stats: Stats;
+  /** The channel's `wanted` was raised: it lacks its newest messages, unless they are on their way. */
+  readonly behind: (channel: Channel) => void;
+  /** The stream holds less than it did. */
+  readonly suspect: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/**
+ * Finds a channel's newest message when it never arrived, which the chain cannot show until the next one comes: reads
+ * heads a little after each join, and of all channels on a slow wheel.
+ */
+export class Tails {
+  readonly #options: TailsOptions;
+  readonly #joined = new DelayQueue<Channel>(TAIL_CHECK_MS, (channel) => this.#visit(channel));
+  #wheel: Iterator<Channel> | undefined;
+  #turnedAt = 0;
+  #turnedUpTo = -1;
+
+  constructor(options: TailsOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at a channel's head in a moment. */
+  push(channel: Channel): void {
+    this.#joined.push(channel);
+  }
+
+  /** One step of the wheel, once a second. It stands still while the stream does. */
+  pulse(): void {
+    const { progress, channels } = this.#options;
+    if (!progress.live) return;
+    const now = performance.now();
+    if (!this.#wheel) {
+      if (now - this.#turnedAt < AUDIT_PERIOD_MS || progress.life.lastSeq === this.#turnedUpTo) return;
+      this.#wheel = channels.values();
+      this.#turnedAt = now;
+      this.#turnedUpTo = progress.life.lastSeq;
+    }
+    for (let count = 0; count < AUDITED_PER_PULSE; count++) {
+      const { value, done } = this.#wheel.next();
+      if (done) {
+        this.#wheel = undefined;
+        return;
+      }
+      this.#visit(value);
+    }
+  }
+
+  close(): void {
+    this.#joined.clear();
+  }
+
+  #visit(channel: Channel): void {
+    const { progress } = this.#options;
+    if (channel.closed) return;
+    // A channel that joined while others were brought up to date is not one of those.
+    if (progress.state === "resyncing") this.#joined.push(channel);
+    if (!progress.live) return;
+    void this.#options.pool.run(() => this.#check(channel));
+  }
+
+  async #check(channel: Channel): Promise<void> {
+    const { store, progress, stats, behind, suspect, failed } = this.#options;
+    const { turn } = progress;
+    stats.tailChecks++;
+    try {
+      const head = await store.last(channel.subject);
+      if (turn !== progress.turn || channel.closed || channel.last === UNKNOWN || !head) return;
+      progress.saw(head.seq);
+      if (head.seq > channel.last) {
+        channel.wanted = Math.max(channel.wanted, head.seq);
+        behind(channel);
+      } else if (head.seq < channel.last) suspect();
+    } catch (error) {
+      failed(error);
+    }
+  }
+}
