@@ -34,13 +34,21 @@ export async function dev(options: DevOptions): Promise<void> {
   const config = await startSettings({ file: options.config, profile: "dev", overrides });
   await run(config, {
     version: options.version,
-    extra: tokenEndpoint(String(overrides["auth.tokenSecret"])),
+    extra: tokenEndpoint(String(overrides["auth.tokenSecret"]), config),
     started: ({ url }) => welcome(url, config),
   });
 }
 
-function tokenEndpoint(secret: string): (request: Request) => Promise<Response> | undefined {
+function tokenEndpoint(secret: string, config: Config): (request: Request) => Promise<Response> | undefined {
   const key = new TextEncoder().encode(secret);
+  const { region, instanceId: instance, nats, api } = config;
+  // What the demo page shows beside the token. A key of somebody's own is not for pages.
+  const facts = {
+    region,
+    instance,
+    nats: nats.urls.length > 0,
+    ...(api.keys.includes(API_KEY) && { apiKey: API_KEY }),
+  };
   return (request) => {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname !== TOKEN_PATH) return undefined;
@@ -50,7 +58,7 @@ function tokenEndpoint(secret: string): (request: Request) => Promise<Response> 
       .setSubject(user)
       .setExpirationTime(TOKEN_LIFE)
       .sign(key)
-      .then((token) => Response.json({ token }, { headers: { "cache-control": "no-store" } }));
+      .then((token) => Response.json({ token, ...facts }, { headers: { "cache-control": "no-store" } }));
   };
 }
 

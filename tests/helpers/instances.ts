@@ -30,20 +30,22 @@ export interface TestInstance extends AsyncDisposable {
 }
 
 export interface InstanceOptions {
+  /** `dev` gives tokens to pages; default `serve`. */
+  readonly command?: "serve" | "dev";
   readonly runtime?: RuntimeName;
   readonly env?: Readonly<Record<string, string>>;
   /** Content of a configuration file. */
   readonly config?: object;
 }
 
-/** Starts `trunkline serve` on a free port with the tests' secret and API key, and waits until it listens. */
+/** Starts `trunkline serve` (or `dev`) on a free port with the tests' secret and API key, and waits until it listens. */
 export async function startInstance(options: InstanceOptions = {}): Promise<TestInstance> {
-  const { runtime = "bun", env = {}, config } = options;
+  const { command = "serve", runtime = "bun", env = {}, config } = options;
   const program = `${ROOT}/node_modules/.bin/${runtime}`;
   const file = config && `/tmp/trunkline-${crypto.randomUUID()}.json`;
   if (file) await Bun.write(file, JSON.stringify(config));
   const child: Subprocess<"ignore", "pipe", "pipe"> = Bun.spawn(
-    [program, ...(runtime === "deno" ? ["run", "-A", "--no-prompt"] : []), `${ROOT}/src/main.ts`, "serve"],
+    [program, ...(runtime === "deno" ? ["run", "-A", "--no-prompt"] : []), `${ROOT}/src/main.ts`, command],
     {
       cwd: ROOT,
       stdin: "ignore",
@@ -72,7 +74,8 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Test
   }
   const listening = await until(
     () => {
-      if (child.exitCode !== null) throw new Error(`serve ended with ${child.exitCode}:\n${raw.join("\n")}`);
+      if (child.exitCode !== null)
+        throw new Error(`${command} ended with ${child.exitCode}:\n${raw.join("\n")}`);
       return lines.find((line) => line.message === "listening");
     },
     { what: "an instance to listen", timeoutMs: 30_000 },
