@@ -1,8 +1,10 @@
+import { readFile } from "node:fs/promises";
 import process from "node:process";
 import { jwtAuthenticator } from "../auth/jwt.ts";
 import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/keys.ts";
 import type { Broker } from "../broker/broker.ts";
 import { memoryBroker, memoryBus } from "../broker/memory.ts";
+import { natsBroker } from "../broker/nats.ts";
 import type { Config } from "../config.ts";
 import { createLogger, type Logger } from "../core/log.ts";
 import { Stats } from "../core/stats.ts";
@@ -13,7 +15,7 @@ import type { Presence } from "../presence/presence.ts";
 import { redisPresence } from "../presence/redis.ts";
 import { detectRuntime } from "../runtime/detect.ts";
 import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
-import { complain, paint } from "./output.ts";
+import { complain, paint, UserError } from "./output.ts";
 import { startSettings } from "./settings.ts";
 
 export interface ServeOptions {
@@ -78,8 +80,39 @@ export async function run(
 }
 
 async function buildBroker(config: Config, log: Logger, stats: Stats): Promise<Broker> {
-  const { namespaces, instanceId: instance } = config;
-  return memoryBroker({ bus: memoryBus({ namespaces }), instance, log, stats });
+  const { namespaces, instanceId: instance, region, nats } = config;
+  if (nats.urls.length === 0) {
+    return memoryBroker({ bus: memoryBus({ namespaces }), instance, log, stats });
+  }
+  const credentials = nats.credentials ?? (await readCredentials(nats.credentialsFile));
+  return natsBroker({
+    servers: nats.urls,
+    ...(nats.user && { user: nats.user }),
+    ...(nats.password && { password: nats.password }),
+    ...(nats.token && { token: nats.token }),
+    ...(credentials && { credentials }),
+    root: nats.root,
+    publishWindow: nats.publishWindow,
+    publishQueue: nats.publishQueue,
+    publishTimeoutMs: nats.publishTimeoutMs,
+    // The gateway itself keeps a channel it does not need for a while.
+    lingerMs: 0,
+    namespaces,
+    instance,
+    region,
+    log: log.with({ at: "broker" }),
+    stats,
+  });
+}
+
+async function readCredentials(path: string | undefined): Promise<string | undefined> {
+  if (!path) return undefined;
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
+    throw new UserError(`cannot read the NATS credentials ${path} (${code}); check nats.credentialsFile`);
+  }
 }
 
 function buildPresence(config: Config, log: Logger, stats: Stats, connections: () => number): Presence {

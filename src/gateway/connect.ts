@@ -80,8 +80,6 @@ async function limitConnections(edge: Edge, session: Session): Promise<void> {
     const replaced = others.filter(
       (other) => other.client !== session.client && (newestWins === "user" || other.device === device),
     );
-    if (replaced.length === 0) return;
-    await edge.presence.forget(replaced);
     for (const { client } of replaced) {
       edge.broker.signal("disconnect", { user: session.user, client, ...Closes.replaced });
     }

@@ -23,7 +23,7 @@ import { Liveness } from "./liveness.ts";
 import { createOperations } from "./operations.ts";
 import { Roster } from "./roster.ts";
 import { Session, type SessionHost } from "./session.ts";
-import { drop, revoke } from "./subscribe.ts";
+import { detach, revoke } from "./subscribe.ts";
 
 export interface GatewayDeps {
   readonly instance: string;
@@ -184,9 +184,9 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
       liveness.ended(session);
       if (!session.identified) return;
       saveInboxCursor(edge, session);
-      for (const sub of [...session.subs.values()]) drop(edge, session, sub, "gone");
       hub.removeUser(session);
       roster.ended(session, code, reason);
+      for (const sub of [...session.subs.values()]) detach(edge, session, sub);
     },
   };
 }

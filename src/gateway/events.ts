@@ -19,7 +19,7 @@ export class Events {
 
   constructor(broker: Broker, own: Source, stats: Stats) {
     this.#broker = broker;
-    this.#own = own;
+    this.#own = { instance: own.instance, region: own.region };
     this.#stats = stats;
   }
 

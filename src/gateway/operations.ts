@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { ErrorCode } from "../core/errors.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
@@ -33,8 +34,9 @@ export function createOperations(edge: Edge): Operations {
         while (next < channels.length) {
           const index = next++;
           const channel = channels[index]!;
-          // One idempotency key for all would make the second channel a duplicate of the first.
-          const id = request?.id === undefined ? undefined : `${request.id}:${index}`;
+          // Keys count per namespace: one for all would make the second channel a duplicate of the first.
+          const id =
+            request?.id && createHash("sha256").update(`${request.id}\n${channel}`).digest("base64url");
           try {
             results[index] = await broker.publish(hub.resolve(channel), body, { ...request, id });
           } catch (error) {

@@ -50,12 +50,14 @@ async function publishAs(
   }
   const { client, user, identity } = session;
   const info = infoFor(client, user, identity.info, session.subs.get(channel)?.info);
-  return await edge.broker.publish(name, body, { info, id: id && scopedId(user || client, id) });
+  return await edge.broker.publish(name, body, { info, id: id && scopedId(user || client, channel, id) });
 }
 
-/** Two users' keys never meet, and any text becomes a valid message id. */
-function scopedId(owner: string, id: string): string {
-  return createHash("sha256").update(`${owner.length}:${owner}:${id}`).digest("base64url");
+/** A client's own idempotency key, apart from those of other users and channels; any text becomes a valid one. */
+function scopedId(owner: string, channel: string, id: string): string {
+  return createHash("sha256")
+    .update(JSON.stringify([owner, channel, id]))
+    .digest("base64url");
 }
 
 /** One bucket for all channels a client publishes to: a burst of twice the rate. */

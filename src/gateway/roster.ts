@@ -9,11 +9,15 @@ import type { Hub } from "./hub.ts";
 import type { Session } from "./session.ts";
 import { infoFor, type Subscription, showsPresence } from "./subscription.ts";
 
+/** Somebody leaves a channel, or (without one) is gone altogether. */
 interface Departure {
   readonly dueMs: number;
-  readonly channel: ChannelName;
-  readonly rules: NamespaceRules;
-  readonly info: ClientInfo;
+  readonly client: string;
+  readonly from?: {
+    readonly channel: ChannelName;
+    readonly rules: NamespaceRules;
+    readonly info: ClientInfo;
+  };
 }
 
 /**
@@ -68,9 +72,18 @@ export class Roster {
     this.#presence.connected(record).catch(this.#failed);
   }
 
+  /**
+   * The connection is over. Its channels are left after their grace periods, and only then is its record removed: the
+   * members hang on it.
+   */
   ended(session: Session, code: number, reason: string): void {
     this.#events.disconnected(this.record(session), code, reason);
-    this.#presence.disconnected(session.client).catch(this.#failed);
+    let graceMs = 0;
+    for (const sub of session.subs.values()) {
+      this.left(session, sub, "gone");
+      if (showsPresence(sub)) graceMs = Math.max(graceMs, sub.channel.rules.presenceGraceMs);
+    }
+    this.#departLater(graceMs, { dueMs: performance.now() + graceMs, client: session.client });
   }
 
   /** To be called after the subscriber has its answer. */
@@ -91,21 +104,24 @@ export class Roster {
   /** @param reason `unsubscribed` tells at once; `gone` leaves time to come back */
   left(session: Session, sub: Subscription, reason: "unsubscribed" | "gone"): void {
     if (!showsPresence(sub)) return;
-    const { name, rules } = sub.channel;
-    const departure: Departure = {
-      dueMs: performance.now() + rules.presenceGraceMs,
-      channel: name,
-      rules,
-      info: infoFor(session.client, session.user, session.identity.info, sub.info),
+    const { name: channel, rules } = sub.channel;
+    const info = infoFor(session.client, session.user, session.identity.info, sub.info);
+    const graceMs = reason === "gone" ? rules.presenceGraceMs : 0;
+    const departure = {
+      dueMs: performance.now() + graceMs,
+      client: session.client,
+      from: { channel, rules, info },
     };
-    if (reason === "unsubscribed" || rules.presenceGraceMs === 0) {
-      // Not before presence knows of the join, which would otherwise win.
-      void (sub.joined ?? Promise.resolve()).then(() => this.#depart(departure));
-      return;
-    }
-    const list = this.#departures.get(rules.presenceGraceMs);
+    // Not before presence knows of the join, which would otherwise win.
+    if (graceMs > 0) this.#departLater(graceMs, departure);
+    else if (sub.joined) void sub.joined.then(() => this.#depart(departure));
+    else void this.#depart(departure);
+  }
+
+  #departLater(graceMs: number, departure: Departure): void {
+    const list = this.#departures.get(graceMs);
     if (list) list.push(departure);
-    else this.#departures.set(rules.presenceGraceMs, [departure]);
+    else this.#departures.set(graceMs, [departure]);
   }
 
   /** Several times a second: lets those go whose grace period is over (`everything`: at the end, all). */
@@ -117,7 +133,9 @@ export class Roster {
       while (count < list.length && (everything || list[count]!.dueMs <= now)) count++;
       if (count > 0) due.push(...list.splice(0, count));
     }
-    return Promise.all(due.map((departure) => this.#depart(departure))).then(() => {});
+    // Channels first: what is left of a connection's members would go silently with its record.
+    const order = [...due.filter(({ from }) => from), ...due.filter(({ from }) => !from)];
+    return Promise.all(order.map((departure) => this.#depart(departure))).then(() => {});
   }
 
   /** A crashed instance was swept by this one: its people have left. */
@@ -136,10 +154,14 @@ export class Roster {
     }
   }
 
-  async #depart({ channel, rules, info }: Departure): Promise<void> {
+  async #depart({ client, from }: Departure): Promise<void> {
     try {
-      const { lastOfUser, lastOfChannel } = await this.#presence.leave(channel.id, info.client);
-      this.#departed(channel, rules, info, lastOfUser, lastOfChannel);
+      if (!from) {
+        await this.#presence.disconnected(client);
+        return;
+      }
+      const { lastOfUser, lastOfChannel } = await this.#presence.leave(from.channel.id, client);
+      this.#departed(from.channel, from.rules, from.info, lastOfUser, lastOfChannel);
     } catch (error) {
       this.#failed(error);
     }

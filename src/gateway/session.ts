@@ -210,18 +210,20 @@ export class Session implements SocketHandler, WheelItem {
 
   /** Ends the connection: close frame after what is queued. Idempotent. */
   end(close: CloseCode): void {
-    if (this.state === "draining" || this.state === "closed") return;
-    this.#socket?.close(close.code, close.reason);
+    if (!this.live) return;
+    const socket = this.#socket;
+    // First ours, then the socket's: closing it calls `closed` before it returns.
     this.#finish("draining", close.code, close.reason);
+    socket?.close(close.code, close.reason);
   }
 
   /** Ends a connection whose peer seems gone: a close frame, should it only be slow, and no waiting for it. */
   abandon(close: CloseCode): void {
-    if (this.state === "closed") return;
+    if (!this.live) return;
     const socket = this.#socket;
+    this.#finish("draining", close.code, close.reason);
     socket?.close(close.code, close.reason);
     socket?.terminate();
-    this.#finish("closed", close.code, close.reason);
   }
 
   #finish(state: "draining" | "closed", code: number, reason: string): void {

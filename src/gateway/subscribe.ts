@@ -210,18 +210,23 @@ export function unsubscribe(edge: Edge, session: Session, channel: string): void
   if (channel === "") throw new ConnectionError(Closes.badRequest, "unsubscribe without a channel");
   const sub = session.subs.get(channel);
   if (sub?.side === "server") throw new CommandError(Errors.permissionDenied, "a server-side subscription");
-  if (sub) drop(edge, session, sub, "unsubscribed");
+  if (sub) drop(edge, session, sub);
 }
 
 /** Ends a subscription from the server's side and tells the client why. */
 export function revoke(edge: Edge, session: Session, sub: Subscription, why: CloseCode): void {
-  drop(edge, session, sub, "unsubscribed");
+  drop(edge, session, sub);
   session.send(session.codec.unsubscribePush(sub.channel.id, why.code, why.reason));
 }
 
-export function drop(edge: Edge, session: Session, sub: Subscription, reason: "unsubscribed" | "gone"): void {
+/** Takes a subscription off its channel; presence is told elsewhere. */
+export function detach(edge: Edge, session: Session, sub: Subscription): void {
   session.subs.delete(sub.channel.id);
   sub.channel.leave(session);
   edge.hub.release(sub.channel, 0);
-  edge.roster.left(session, sub, reason);
+}
+
+function drop(edge: Edge, session: Session, sub: Subscription): void {
+  detach(edge, session, sub);
+  edge.roster.left(session, sub, "unsubscribed");
 }

@@ -1,0 +1,43 @@
+import { connect, createServer, type Socket } from "node:net";
+
+/** What stands in front of instances in production: one address, TCP, the first backend that takes the connection. */
+export interface Balancer extends AsyncDisposable {
+  readonly port: number;
+}
+
+/** Listens on a free port of 127.0.0.1 and hands each connection to the first of `backends` (ports) that is up. */
+export async function balancer(backends: readonly number[]): Promise<Balancer> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ pauseOnConnect: true }, (client) => {
+    sockets.add(client);
+    client.on("error", () => client.destroy());
+    client.on("close", () => sockets.delete(client));
+    attempt(client, [...backends]);
+  });
+  const attempt = (client: Socket, left: number[]): void => {
+    const port = left.shift();
+    if (port === undefined) {
+      client.destroy();
+      return;
+    }
+    const backend = connect(port, "127.0.0.1");
+    let open = false;
+    backend.on("connect", () => {
+      open = true;
+      client.pipe(backend);
+      backend.pipe(client);
+      client.resume();
+    });
+    backend.on("error", () => (open ? client.destroy() : attempt(client, left)));
+    backend.on("close", () => open && client.destroy());
+    client.on("close", () => backend.destroy());
+  };
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as { port: number }).port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
