@@ -3,9 +3,12 @@ import type { Channel } from "./nats-channel.ts";
 import type { Envelope } from "./nats-headers.ts";
 import type { Store } from "./nats-store.ts";
 
+/** The reads of a stream's store. */
+export type StoreReads = Pick<Store, "next" | "last" | "read">;
+
 /** What a fill needs of its reader. */
 export interface FillContext {
-  readonly store: Store;
+  readonly store: StoreReads;
   /** Messages the stream keeps per channel. */
   readonly size: number;
   /** Times the store is asked again when a copy has not got yet what was already republished. */
@@ -92,7 +95,7 @@ async function readOn(channel: Channel, context: FillContext): Promise<void> {
  * begins at or before `offset + 1`, and the channel was not cleared since. To be asked after the messages were read.
  * @param cleared subject on which clearing the channel leaves its mark
  */
-export async function nothingDropped(store: Store, offset: number, cleared: string): Promise<boolean> {
+export async function nothingDropped(store: StoreReads, offset: number, cleared: string): Promise<boolean> {
   const [oldest, mark] = await Promise.all([store.next(">", 1), store.last(cleared)]);
   // An empty stream: all that was read was dropped since.
   return oldest !== null && oldest.seq <= offset + 1 && (mark === null || mark.seq <= offset);

@@ -13,8 +13,8 @@ const AUDITED_PER_PULSE = 50;
 const AUDIT_PERIOD_MS = 10_000;
 
 export interface TailsOptions {
-  readonly store: Store;
-  readonly progress: Progress;
+  readonly store: Pick<Store, "last">;
+  readonly progress: Pick<Progress, "state" | "live" | "turn" | "life" | "saw">;
   readonly channels: ReadonlyMap<string, Channel>;
   readonly pool: Pool;
   readonly stats: Stats;

@@ -52,7 +52,10 @@ export async function natsFixture(namespaces: Namespaces): Promise<NatsFixture> 
       const found: Record<string, unknown>[] = [];
       let seq = 1;
       for (let left = state.subjects?.[`rtevt.${kind}`] ?? 0; left > 0; left--) {
-        const message = await jsm.streams.getMessage("RT_EVENTS", { seq, next_by_subj: `rtevt.${kind}` } as never);
+        const message = await jsm.streams.getMessage("RT_EVENTS", {
+          seq,
+          next_by_subj: `rtevt.${kind}`,
+        } as never);
         if (!message) break;
         found.push(message.json());
         seq = message.seq + 1;
