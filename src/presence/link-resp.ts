@@ -18,15 +18,23 @@ export function respLink(options: { readonly url: string }): RedisLink {
     protocol: 2,
     disableClientInfo: true,
   });
-  // What failed is told by the send it failed for.
-  client.on("error", () => {});
+  // A failed connect rejects with a plain "closed"; why is only told here.
+  let cause: unknown;
+  client.on("error", (error) => {
+    cause = error;
+  });
   let connecting: Promise<void> | undefined;
   let closed = false;
 
   const connect = (): Promise<void> => {
-    connecting ??= client.connect().finally(() => {
-      connecting = undefined;
-    });
+    connecting ??= client
+      .connect()
+      .catch(() => {
+        throw new LinkError("refused", reason(cause));
+      })
+      .finally(() => {
+        connecting = undefined;
+      });
     return connecting;
   };
 
@@ -36,7 +44,7 @@ export function respLink(options: { readonly url: string }): RedisLink {
       const { promise: deadline, reject } = Promise.withResolvers<never>();
       const timer = setTimeout(() => reject(new LinkError("timeout")), timeoutMs);
       try {
-        if (client.status !== "ready") await Promise.race([connect().catch(refuse), deadline]);
+        if (client.status !== "ready") await Promise.race([connect(), deadline]);
         const pipeline = client.pipeline();
         for (const [name, ...args] of commands) pipeline.call(String(name), ...args);
         const items = await Promise.race([pipeline.exec(), deadline]);
@@ -54,10 +62,11 @@ export function respLink(options: { readonly url: string }): RedisLink {
   };
 }
 
-function refuse(error: unknown): never {
-  // Redis itself refusing (WRONGPASS, NOAUTH, …) is worth telling apart; its first word is all that is told.
-  const text = error instanceof Error && error.name === "ReplyError" ? error.message : "";
-  throw new LinkError("refused", text && new ReplyError(text).code);
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return "";
+  return error.name === "ReplyError"
+    ? new ReplyError(error.message).code
+    : String(Reflect.get(error, "code") ?? "");
 }
 
 function failed(error: Error): ReplyError {

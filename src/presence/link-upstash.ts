@@ -55,8 +55,10 @@ function reply(item: { result?: Reply; error?: string }): Reply {
 }
 
 function linkError(error: unknown): LinkError {
-  const name = error instanceof Error ? error.name : "";
-  if (name === "TimeoutError") return new LinkError("timeout");
-  if (name.startsWith("Upstash")) return new LinkError("answer");
-  return new LinkError("broken");
+  if (!(error instanceof Error)) return new LinkError("broken");
+  if (error.name === "TimeoutError") return new LinkError("timeout");
+  // Its text is what the server said, followed by the whole command.
+  if (error.name === "UpstashError") return new LinkError("answer", new ReplyError(error.message).code);
+  if (error.name === "UpstashJSONParseError") return new LinkError("answer", "no_json");
+  return new LinkError("broken", String(Reflect.get(error, "code") ?? error.name));
 }

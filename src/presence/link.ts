@@ -12,7 +12,7 @@ export class ReplyError {
   readonly code: string;
 
   constructor(text: string) {
-    this.code = /^[A-Z]+/.exec(text)?.[0] ?? "ERR";
+    this.code = /^[A-Za-z]{1,20}\b/.exec(text)?.[0] ?? "ERR";
   }
 }
 
@@ -23,13 +23,14 @@ export class ReplyError {
  * - `broken`: the connection or the request failed on the way;
  * - `answer`: what came back is no answer to a pipeline (a gateway's error page, a refused token).
  *
- * The message says no more than that: what clients throw may contain commands, addresses and tokens.
+ * `detail` is one word, a code (`ECONNREFUSED`, `WRONGPASS`), never a text: what client libraries throw may contain
+ * commands, addresses and tokens.
  */
 export class LinkError extends Error {
   readonly kind: "timeout" | "refused" | "broken" | "answer";
 
   constructor(kind: LinkError["kind"], detail = "") {
-    super(`redis ${kind}${detail && ` (${detail})`}`);
+    super(`redis ${kind}${detail && ` (${/^\w{1,40}$/.test(detail) ? detail : "?"})`}`);
     this.name = "LinkError";
     this.kind = kind;
   }

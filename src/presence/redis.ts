@@ -301,25 +301,29 @@ class RedisPresence implements Presence {
 
   /** Tries until everything is written again under a new lease, or the driver is closed. */
   async #recover(): Promise<void> {
-    const { renewMs, log } = this.#options;
+    const { renewMs, log, instance } = this.#options;
     await this.#pipe.idle();
     let pauseMs = 0;
     for (; this.#phase === "degraded"; pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, pauseMs * 2), renewMs)) {
       if (pauseMs > 0) await this.#pause(pauseMs * (0.5 + Math.random() / 2));
       if (this.#phase !== "degraded") return;
       try {
-        await this.#pipe.send([this.#lease.take()]);
+        const [taken] = await this.#pipe.send([this.#lease.take()]);
         this.#lease.taken();
+        if (taken === 2) log.error("another process runs under this instance's name", { instance });
         await this.#mirror.writeAll();
+        this.#lease.settle();
+        await this.#pipe.send([this.#lease.renew()]);
       } catch (error) {
         log.debug("presence stays degraded", { error });
         continue;
       }
       if (this.#phase !== "degraded") return;
-      this.#lease.settle();
       this.#pipe.forgive();
       this.#become("ok");
       this.#cursors.settle();
+      // What left meanwhile is still there under an earlier generation.
+      void this.#sweeper.round();
       log.info("presence is whole again", { connections: this.#roster.size });
     }
   }

@@ -7,18 +7,21 @@ export interface Script {
 /**
  * Takes or renews the lease of an instance.
  * KEYS: lease, holders, held. ARGV: `take` or `renew`, generation, earlier generations, lease TTL ms, backstop ms,
- * holder, region, connections. Answers 1, or 0 when a renewed lease had run out or been taken by another generation.
+ * holder, region, connections. Answers 1; 0 when a lease to renew had run out or been taken by another generation; 2
+ * when a lease was taken from a generation that is not an earlier one.
  */
 export const LEASE = script(`
 local lease, holders, held = KEYS[1], KEYS[2], KEYS[3]
 local mode, gen, prev, ttl, backstop, holder = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-if mode == 'renew' and redis.call('HGET', lease, 'gen') ~= gen then return 0 end
+local current = redis.call('HGET', lease, 'gen')
+if mode == 'renew' and current ~= gen then return 0 end
+local known = not current or current == gen or string.find(' ' .. prev .. ' ', ' ' .. current .. ' ', 1, true)
 redis.call('HSET', lease, 'gen', gen, 'prev', prev, 'region', ARGV[7], 'connections', ARGV[8])
 redis.call('PEXPIRE', lease, ttl)
 redis.call('SADD', holders, holder)
 redis.call('PEXPIRE', holders, backstop)
 redis.call('PEXPIRE', held, backstop)
-return 1
+return known and 1 or 2
 `);
 
 /**

@@ -205,7 +205,7 @@ export function presenceContract(makeWorld: () => Promise<PresenceWorld>): void 
 
   inWorld("an instance starts once", async (world) => {
     const a = await world.instance("a");
-    expect(a.start()).rejects.toThrow("started before");
+    await expect(a.start()).rejects.toThrow("started before");
     expect(a.status().state).toBe("ok");
   });
 

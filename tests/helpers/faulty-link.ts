@@ -10,8 +10,8 @@ export interface FaultyLink extends RedisLink {
   fault: "none" | "refuse" | "lost" | "late";
   /** Pipelines since the start. */
   readonly sends: number;
-  /** Called before each send with its commands; may set {@link fault}. */
-  before: (commands: readonly Command[]) => void;
+  /** Called before each send with its commands, and waited for; may set {@link fault}. */
+  before: (commands: readonly Command[]) => void | Promise<void>;
 }
 
 export function faultyLink(inner: RedisLink): FaultyLink {
@@ -33,8 +33,8 @@ export function faultyLink(inner: RedisLink): FaultyLink {
     },
     before: () => {},
     async send(commands, timeoutMs) {
-      this.before(commands);
       sends++;
+      await this.before(commands);
       if (fault === "none") return inner.send(commands, timeoutMs);
       if (fault === "refuse") throw new LinkError("refused");
       if (fault === "late") late.push(commands);

@@ -1,0 +1,27 @@
+// A process of its own, on Bun or Deno, that is one instance with one connection: for tests that kill or stop it.
+// Arguments: link (`resp` or `rest`), URL, token, instance, lease ms, renewal ms, time-out ms. Writes its state to
+// stdout, a line at each change.
+import process from "node:process";
+import { silent } from "../../src/core/log.ts";
+import { Stats } from "../../src/core/stats.ts";
+import { respLink } from "../../src/presence/link-resp.ts";
+import { upstashLink } from "../../src/presence/link-upstash.ts";
+import { redisPresence } from "../../src/presence/redis.ts";
+
+const [kind, url, token, instance, leaseTtlMs, renewMs, timeoutMs] = process.argv.slice(2) as [
+  ...[string, string, string, string, string, string, string],
+];
+
+const presence = redisPresence({
+  link: kind === "resp" ? respLink({ url }) : upstashLink({ url, token }),
+  ...{ instance, region: "eu", log: silent, stats: new Stats(), connections: () => 1 },
+  ...{ leaseTtlMs: Number(leaseTtlMs), renewMs: Number(renewMs), timeoutMs: Number(timeoutMs) },
+});
+presence.onStatus((state) => console.log(state));
+await presence.start();
+const client = `${instance}-client`;
+await presence.connected({
+  ...{ client, user: "child", device: "d", region: "eu", instance, ip: "192.0.2.9", sinceMs: 1 },
+});
+await presence.join("chat:x", { client, user: "child" });
+console.log("joined");
