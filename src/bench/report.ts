@@ -1,8 +1,11 @@
 import { Closes } from "../core/errors.ts";
 import { type FigureName, figures } from "./figures.ts";
 import { machine } from "./machine.ts";
-import type { Row, RunOptions } from "./run.ts";
+import { type Row, type RunOptions, workersOf } from "./run.ts";
 import type { Figures } from "./scenario.ts";
+
+/** Share of a processor from which a worker, which has one thread, may be what limits the figures. */
+const BUSY = 0.8;
 
 /** A run as data: what was asked for, where it ran, every round, and the medians. */
 export function toJson(options: RunOptions, rows: readonly Row[]): object {
@@ -46,6 +49,12 @@ export function notes(options: RunOptions, rows: readonly Row[]): string[] {
     all.push(`published ${rows.map(({ target, via }) => `to ${target} over ${via}`).join(", ")}`);
   }
   for (const { target, rounds } of rows) {
+    const busy = medians(rounds.map(({ figures }) => figures)).generatorCpu ?? 0;
+    if (options.scenario === "broadcast" && busy > BUSY * workersOf(options)) {
+      all.push(
+        `${target}: the generator was near its own limit; take more --workers on a machine with more cores`,
+      );
+    }
     const reasons = new Map<string, number>();
     for (const round of rounds) {
       for (const [reason, times] of round.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + times);

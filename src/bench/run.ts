@@ -7,8 +7,8 @@ import { BenchError, type Target, type TargetKind } from "./targets.ts";
 export interface RunOptions extends LoadOptions {
   readonly scenario: ScenarioName;
   readonly rounds: number;
-  /** Processes of the load generator; 0: as many as the clients need. */
-  readonly workers: number;
+  /** Processes of the load generator; `undefined`: as many as the clients need. */
+  readonly workers?: number | undefined;
 }
 
 /** What is going on, for a progress bar. */
@@ -45,7 +45,7 @@ export async function run(
   signal: AbortSignal,
   onStage: (stage: Stage) => void,
 ): Promise<Row[]> {
-  const workers = options.workers || Math.ceil(options.clients / capacity());
+  const workers = workersOf(options);
   checkCapacity(options.clients, workers);
   await using children = new Children();
   const end = () => void children[Symbol.asyncDispose]();
@@ -62,6 +62,10 @@ export async function run(
     }
   }
   return rows;
+}
+
+export function workersOf({ workers, clients }: RunOptions): number {
+  return workers ?? Math.ceil(clients / capacity());
 }
 
 async function runOnce(

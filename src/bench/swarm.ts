@@ -25,10 +25,12 @@ export interface SwarmOptions {
   readonly window: number;
   /** Latency of messages up to this number is not recorded. */
   readonly warmUp: number;
+  /**
+   * With nobody getting in for so long, whoever is still on the way has failed: at its descriptor limit a server may
+   * hang instead of refusing.
+   */
+  readonly stalledMs: number;
 }
-
-/** With nobody getting in for so long, whoever is still on the way has failed: a server may hang instead of refusing. */
-const STALLED_MS = 15_000;
 
 /** The clients of one worker: raw TCP, one set of handlers for all of them. */
 export class Swarm implements FrameSink {
@@ -81,7 +83,7 @@ export class Swarm implements FrameSink {
       const settled = this.#next - this.#pending;
       if (settled === before) this.#giveUp();
       before = settled;
-    }, STALLED_MS);
+    }, this.#options.stalledMs);
     try {
       this.#dialMore();
       await promise;

@@ -1,3 +1,4 @@
+import process from "node:process";
 import * as hdr from "hdr-histogram-js";
 
 /** Longest time a histogram can tell apart, µs; longer ones count as this. */

@@ -11,6 +11,7 @@ import { signTokens } from "./tokens.ts";
  */
 
 const PROGRESS_MS = 100;
+const STALLED_MS = 15_000;
 
 let swarm: Swarm | undefined;
 
@@ -18,7 +19,7 @@ async function carryOut(order: Order): Promise<Report | undefined> {
   if (order.kind === "gather") {
     const { secret, dialect, count } = order;
     const tokens = secret === "" ? new Array<string>(count).fill("") : await signTokens(order);
-    swarm = new Swarm({ ...order, dialect: dialects[dialect], tokens });
+    swarm = new Swarm({ ...order, dialect: dialects[dialect], tokens, stalledMs: STALLED_MS });
     return undefined;
   }
   if (!swarm) throw new Error("the first order must be to gather");

@@ -1,43 +1,30 @@
 import process from "node:process";
 import { SingleBar } from "cli-progress";
-import { z } from "zod";
 import { notes, toJson, toTable } from "../bench/report.ts";
 import { isLoopback, type RunOptions, run, type Stage } from "../bench/run.ts";
 import { scenarios } from "../bench/scenario.ts";
 import { BenchError, control, remote, self, type TargetKind } from "../bench/targets.ts";
 import { columns, complain, paint, print, UserError } from "./output.ts";
 
-const count = (most: number) => z.coerce.number().int().min(1).max(most);
-
-/** Flags as commander hands them over. */
-const flags = z.object({
-  clients: count(10_000_000).default(1_000),
-  rounds: count(100).default(3),
-  workers: z.coerce.number().int().min(0).max(1_000).default(0),
-  inbox: z.boolean().default(false),
-  rate: z.coerce.number().positive().max(100_000).default(10),
-  seconds: z.coerce.number().positive().max(3_600).default(10),
-  target: z.string().default("self"),
-  channel: z.string().default("bench"),
-  json: z.boolean().default(false),
-});
+/** Flags as commander hands them over: numbers are text. */
+export interface BenchFlags {
+  readonly clients?: string;
+  readonly rounds?: string;
+  readonly workers?: string;
+  readonly rate?: string;
+  readonly seconds?: string;
+  readonly target?: string;
+  readonly channel?: string;
+  readonly inbox?: boolean;
+  readonly json?: boolean;
+}
 
 const SCENARIOS = Object.keys(scenarios) as (keyof typeof scenarios)[];
 
 /** `trunkline bench <scenario>`: loads a target and a control in turn, and prints what both can do. */
-export async function bench(
-  given: Readonly<Record<string, unknown>>,
-  args: readonly string[],
-): Promise<void> {
-  const scenario = SCENARIOS.find((name) => name === args[0]);
-  if (!scenario) {
-    throw new UserError(`which scenario? one of ${SCENARIOS.join(", ")}; such as: trunkline bench idle`);
-  }
-  const parsed = flags.safeParse(given);
-  if (!parsed.success) throw new UserError(mistakes(parsed.error));
-  const { target, channel, json, rate, ...rest } = parsed.data;
-  const options: RunOptions = { ...rest, scenario, ratePerSecond: rate };
-  const kinds = targets(target, channel);
+export async function bench(flags: BenchFlags, args: readonly string[]): Promise<void> {
+  const options = readOptions(flags, args[0]);
+  const kinds = targets(flags.target ?? "self", flags.channel ?? "bench");
 
   const bar = progress();
   const stop = new AbortController();
@@ -49,7 +36,7 @@ export async function bench(
   try {
     const rows = await run(options, kinds, stop.signal, bar.show);
     bar.stop();
-    print(json ? JSON.stringify(toJson(options, rows), null, 2) : report(options, rows));
+    print(flags.json ? JSON.stringify(toJson(options, rows), null, 2) : report(options, rows));
     if (rows.some((row) => row.rounds.some(({ figures }) => !figures.joined))) process.exitCode = 1;
   } catch (error) {
     bar.stop();
@@ -60,6 +47,28 @@ export async function bench(
   } finally {
     process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
   }
+}
+
+function readOptions(flags: BenchFlags, name: string | undefined): RunOptions {
+  const scenario = SCENARIOS.find((known) => known === name);
+  if (!scenario) {
+    throw new UserError(`which scenario? one of ${SCENARIOS.join(", ")}; such as: trunkline bench idle`);
+  }
+  return {
+    scenario,
+    clients: whole("--clients", flags.clients ?? "1000", 10_000_000),
+    rounds: whole("--rounds", flags.rounds ?? "3", 100),
+    workers: flags.workers === undefined ? undefined : whole("--workers", flags.workers, 1_000),
+    inbox: flags.inbox ?? false,
+    ratePerSecond: whole("--rate", flags.rate ?? "10", 100_000),
+    seconds: whole("--seconds", flags.seconds ?? "10", 3_600),
+  };
+}
+
+function whole(flag: string, text: string, most: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+  throw new UserError(`${flag} ${text}: it must be a whole number from 1 to ${most}`);
 }
 
 /** The control comes first: others are compared with it. */
@@ -123,8 +132,4 @@ function progress(): { show(stage: Stage): void; stop(): void } {
     },
     stop: () => bar.stop(),
   };
-}
-
-function mistakes(error: z.ZodError): string {
-  return error.issues.map(({ path, message }) => `--${path.join(".")}: ${message}`).join("\n");
 }
