@@ -3,6 +3,7 @@ import process from "node:process";
 import { Command } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { complain, paint, UserError } from "./cli/output.ts";
+import { TOKEN_FLAGS, TOKEN_USAGE } from "./cli/token.ts";
 
 /** One command: its files are loaded when it runs, not before. */
 interface Row {
@@ -31,6 +32,12 @@ const commands: readonly Row[] = [
     run: async (options) => (await import("./cli/serve.ts")).serve({ ...options, version: manifest.version }),
   },
   {
+    name: TOKEN_USAGE,
+    summary: "make a token, or show what one says",
+    flags: TOKEN_FLAGS,
+    run: async (options, args) => (await import("./cli/token.ts")).token(options, args),
+  },
+  {
     name: "config",
     summary: "print the settings in effect and where each came from, without secrets",
     flags: [
@@ -41,6 +48,25 @@ const commands: readonly Row[] = [
       ["--docs", "print the documentation of all settings instead"],
     ],
     run: async (options) => (await import("./cli/config.ts")).config(options),
+  },
+  {
+    name: "bench <scenario>",
+    summary: "load an instance with thousands of clients, beside a control: idle, broadcast or storm",
+    flags: [
+      ["-n, --clients <number>", "clients at once (default 1000)"],
+      [
+        "-t, --target <target>",
+        "self (starts instances of its own), bun (the control alone) or ws://host:port",
+      ],
+      ["--inbox", "give every client a user of its own, and so an inbox"],
+      ["--rate <number>", "broadcast: messages a second (default 10)"],
+      ["--seconds <number>", "broadcast: for how long (default 10)"],
+      ["--rounds <number>", "rounds for each target, in turn (default 3)"],
+      ["--workers <number>", "processes of the load generator (default: as many as the clients need)"],
+      ["--channel <name>", "channel of a ws:// target (default bench)"],
+      ["--json", "print every round as JSON"],
+    ],
+    run: async (options, args) => (await import("./cli/bench.ts")).bench(options, args),
   },
 ];
 

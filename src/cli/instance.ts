@@ -23,7 +23,7 @@ export interface InstanceParts {
   readonly broker: Broker;
   readonly presence: (connections: () => number) => Presence;
   readonly authenticator: Authenticator;
-  readonly callouts?: Callouts;
+  readonly callouts: Callouts;
   /** Answers requests the product itself has no answer for (`trunkline dev`). */
   readonly extra?: (request: Request) => Promise<Response> | undefined;
   readonly log: Logger;
@@ -86,7 +86,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       broker,
       presence,
       authenticator,
-      ...(parts.callouts && { callouts: parts.callouts }),
+      callouts: parts.callouts,
       fanout: { publish: (topic, frame) => server.publish(topic, frame) },
       release: (key) => admission.release(key),
       stats,

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import process from "node:process";
+import { authCallout } from "../auth/callout.ts";
 import { jwtAuthenticator } from "../auth/jwt.ts";
 import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/keys.ts";
 import type { Broker } from "../broker/broker.ts";
@@ -59,6 +60,10 @@ export async function run(
     broker,
     presence: (connections) => buildPresence(config, log, stats, connections),
     authenticator: jwtAuthenticator({ issuers: tokenIssuers(config), insecure: config.insecure, log }),
+    callouts: authCallout({
+      request: (name, body) => broker.request("auth", name, body, { timeoutMs: config.rpc.timeoutMs }),
+      log: log.with({ at: "callout" }),
+    }),
     ...(extra && { extra }),
     log,
     stats,
@@ -144,11 +149,7 @@ function tokenIssuers({ auth }: Config): Issuer[] {
     ...(tokenSecret ? [{ algorithms: SECRET_ALGORITHMS, secret: tokenSecret }] : []),
     ...(tokenPublicKey ? [{ algorithms: PUBLIC_KEY_ALGORITHMS, publicKey: tokenPublicKey }] : []),
     ...(tokenJwksUrl ? [{ algorithms: PUBLIC_KEY_ALGORITHMS, jwksUrl: tokenJwksUrl }] : []),
-    ...auth.issuers.flatMap(({ audience, ...issuer }) =>
-      [audience ?? undefined]
-        .flat()
-        .map((one) => ({ ...issuer, ...(one !== undefined && { audience: one }) })),
-    ),
+    ...auth.issuers,
   ];
 }
 

@@ -1,6 +1,6 @@
 import type { Identity, ServerSubscription } from "../auth/auth.ts";
 import { inboxOf, USER_NAMESPACE } from "../core/channel.ts";
-import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
+import { Closes, ConnectionError } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Frame, SubscribeResult } from "../protocol/codec.ts";
 import type { ConnectCommand } from "../protocol/command.ts";
@@ -51,12 +51,9 @@ async function identify(edge: Edge, session: Session, command: ConnectCommand): 
     const identity = await authenticator.connection(command.token);
     if (identity.user === "" && !anonymous)
       throw new ConnectionError(Closes.permissionDenied, "anonymous token");
-    if (identity.expiresAt !== undefined && identity.expiresAt * 1000 <= Date.now()) {
-      throw new CommandError(Errors.tokenExpired);
-    }
     return identity;
   }
-  if (options.connectCallout && callouts) {
+  if (options.connectCallout) {
     return await callouts.connect({
       client: session.client,
       protocol: session.codec.name,

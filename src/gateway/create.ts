@@ -34,7 +34,7 @@ export interface GatewayDeps {
   readonly broker: Broker;
   readonly presence: Presence;
   readonly authenticator: Authenticator;
-  readonly callouts?: Callouts;
+  readonly callouts: Callouts;
   /** The runtime's native publish. */
   readonly fanout: Fanout;
   /** Gives a connection's place back to admission. */
@@ -74,7 +74,6 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
   });
   const edge: Edge = {
     ...deps,
-    callouts: deps.callouts,
     hub,
     events,
     liveness,

@@ -20,7 +20,7 @@ export interface Edge {
   readonly broker: Broker;
   readonly presence: Presence;
   readonly authenticator: Authenticator;
-  readonly callouts: Callouts | undefined;
+  readonly callouts: Callouts;
   readonly hub: Hub;
   readonly roster: Roster;
   readonly liveness: Liveness;

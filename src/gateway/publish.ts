@@ -43,7 +43,6 @@ async function publishAs(
   if (!takePublish(session, rules.publishRate)) throw new CommandError(Errors.tooManyRequests);
   let body = data;
   if (rules.publishCallout) {
-    if (!edge.callouts) throw new CommandError(Errors.notAvailable, "no auth callout");
     const { client, user, identity } = session;
     const answer = await edge.callouts.publish({ client, user, channel, data, meta: identity.meta });
     body = answer.data ?? data;

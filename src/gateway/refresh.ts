@@ -11,7 +11,6 @@ export async function refresh(edge: Edge, session: Session, command: RefreshComm
   if (identity.user !== session.user) throw new ConnectionError(Closes.invalidToken, "token of another user");
   if (!session.live) return;
   const ttl = secondsLeft(identity.expiresAt ?? 0);
-  if (ttl === 0) throw new CommandError(Errors.tokenExpired);
   session.identity = { ...session.identity, ...identity, device: session.identity.device };
   session.expiresAt = identity.expiresAt ?? 0;
   edge.liveness.reschedule(session);
@@ -28,7 +27,6 @@ export async function subRefresh(edge: Edge, session: Session, command: SubRefre
   const grant = await edge.authenticator.subscription(command.token, command.channel, session.user);
   if (!session.live) return;
   const ttl = secondsLeft(grant.expiresAt ?? 0);
-  if (ttl === 0) throw new CommandError(Errors.tokenExpired);
   sub.expiresAt = grant.expiresAt;
   if (grant.expiresAt !== undefined) session.subsExpire = true;
   edge.liveness.reschedule(session);

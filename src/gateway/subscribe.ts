@@ -78,14 +78,9 @@ async function authorize(
   if (rules.name === USER_NAMESPACE) throw new CommandError(Errors.permissionDenied);
   if (command.token !== "") {
     if (rules.subscribe === "nobody") throw new CommandError(Errors.permissionDenied);
-    const grant = await edge.authenticator.subscription(command.token, id, session.user);
-    if (grant.expiresAt !== undefined && grant.expiresAt * 1000 <= Date.now()) {
-      throw new CommandError(Errors.tokenExpired);
-    }
-    return grant;
+    return await edge.authenticator.subscription(command.token, id, session.user);
   }
   if (!rules.subscribeCallout) return PLAIN;
-  if (!edge.callouts) throw new CommandError(Errors.notAvailable, "no auth callout");
   return await edge.callouts.subscribe({
     client: session.client,
     user: session.user,
@@ -200,9 +195,12 @@ export function positionResult(
   };
 }
 
-/** Whole seconds until an expiry in Unix seconds; `undefined` for "never" (0). */
+/**
+ * Whole seconds until an expiry in Unix seconds, at least 1 (whoever issues tokens may have a clock a little behind);
+ * `undefined` for "never" (0).
+ */
 export function secondsLeft(expiresAt: number): number | undefined {
-  return expiresAt > 0 ? Math.max(0, Math.ceil(expiresAt - Date.now() / 1000)) : undefined;
+  return expiresAt > 0 ? Math.max(1, Math.ceil(expiresAt - Date.now() / 1000)) : undefined;
 }
 
 /** Ends a client's own subscription at its wish. Unknown channels are no error: an error would make SDKs reconnect. */
