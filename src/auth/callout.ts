@@ -109,6 +109,9 @@ const SubscribeReply = z.object({
 
 const PublishReply = z.object({});
 
+/** Services' decisions, as {@link authCallout} gets them. */
+export type Callouts = ReturnType<typeof authCallout>;
+
 /**
  * Asks services over NATS who somebody is and what they may do. The service answers with JSON:
  *

@@ -1,11 +1,11 @@
 import { fileURLToPath } from "node:url";
 import type { Authenticator } from "../auth/auth.ts";
+import type { Callouts } from "../auth/callout.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import { Admission, connectionCap } from "../gateway/admission.ts";
-import type { Callouts } from "../gateway/callouts.ts";
 import { createGateway } from "../gateway/create.ts";
 import type { GatewayOptions } from "../gateway/edge.ts";
 import { Overload } from "../gateway/overload.ts";

@@ -1,4 +1,5 @@
 import type { Authenticator } from "../auth/auth.ts";
+import type { Callouts } from "../auth/callout.ts";
 import type { Broker } from "../broker/broker.ts";
 import { inboxOf } from "../core/channel.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
@@ -8,7 +9,6 @@ import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
 import { centrifugeJson } from "../protocol/centrifuge-json.ts";
 import type { Fanout } from "./audience.ts";
-import type { Callouts } from "./callouts.ts";
 import { catchUp } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import { onSignal } from "./control.ts";

@@ -1,10 +1,10 @@
 import type { Authenticator } from "../auth/auth.ts";
+import type { Callouts } from "../auth/callout.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Logger } from "../core/log.ts";
 import type { Namespaces } from "../core/namespace.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
-import type { Callouts } from "./callouts.ts";
 import type { Events } from "./events.ts";
 import type { Hub } from "./hub.ts";
 import type { Liveness } from "./liveness.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import type { Callouts } from "../../src/auth/callout.ts";
 import { type AuthRequest, authCallout } from "../../src/auth/callout.ts";
 import { memoryBroker, memoryBus } from "../../src/broker/memory.ts";
 import { CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
 import { createLogger, silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
-import type { Callouts } from "../../src/gateway/callouts.ts";
 
 /** Callouts to a service that gives `answer` (JSON text, an object, or a failure), and what it was asked. */
 function service(answer: unknown) {
