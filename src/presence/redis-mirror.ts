@@ -8,7 +8,7 @@ import type { Pipe } from "./redis-pipe.ts";
 import type { Holding, Roster } from "./roster.ts";
 
 /** Connections written in one step when everything is written again. */
-const STEP = 256;
+const STEP = 500;
 
 /** Connections whose state in Redis is in doubt, before everything is written again instead. */
 const MAX_DOUBTS = 10_000;
@@ -99,7 +99,7 @@ export class Mirror {
     this.#tour = undefined;
     let step: Operation[] = [];
     for (const [client, holding] of this.#options.roster.entries()) {
-      step.push(this.#hold(client, true, [...(holding.channels ?? [])]));
+      step.push(this.#hold(client, true, holding.channels));
       if (step.length < STEP) continue;
       await this.#apply(step);
       step = this.#doubtful();
@@ -119,7 +119,7 @@ export class Mirror {
         this.#tour = undefined;
         return;
       }
-      void this.hold(value[0], true, [...(value[1].channels ?? [])]);
+      void this.hold(value[0], true, value[1].channels);
     }
   }
 
@@ -128,7 +128,7 @@ export class Mirror {
     const { pipe, lease } = this.#options;
     let step: Operation[] = [];
     for (const [client, { record, channels }] of this.#options.roster.entries()) {
-      step.push(this.#release(client, record?.user ?? "", [...(channels ?? [])], true));
+      step.push(this.#release(client, record?.user ?? "", channels, true));
       if (step.length < STEP) continue;
       await pipe.apply(step, lease.renew());
       step = [];
@@ -170,10 +170,10 @@ export class Mirror {
 
   /** The operations that make Redis agree with the roster. */
   #truth(client: string, user: string, channels: ReadonlySet<string>): Operation[] {
-    const holding = this.#options.roster.get(client);
-    if (!holding) return [this.#release(client, user, [...channels], true)];
+    const { roster } = this.#options;
+    if (!roster.get(client)) return [this.#release(client, user, [...channels], true)];
     const [present, gone] = [[] as string[], [] as string[]];
-    for (const channel of channels) (holding.channels?.has(channel) ? present : gone).push(channel);
+    for (const channel of channels) (roster.info(client, channel) ? present : gone).push(channel);
     const held = this.#hold(client, true, present);
     return gone.length === 0 ? [held] : [held, this.#release(client, user, gone, false)];
   }

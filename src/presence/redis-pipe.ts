@@ -16,8 +16,8 @@ export interface ScriptCall {
 export type Call = Command | ScriptCall;
 
 /** Most keys and arguments of one batch, and UTF-16 units in the arguments (Upstash refuses requests over 1 MB). */
-const MAX_PARTS = 16_384;
-const MAX_UNITS = 200_000;
+const MAX_PARTS = 8_192;
+const MAX_UNITS = 250_000;
 
 /** Most calls that wait for the pipeline in flight; beyond, they are given up at once. */
 const MAX_WAITING = 50_000;

@@ -123,7 +123,7 @@ export function redisPresenceContract(makeWorld: () => Promise<RedisWorld>): voi
     const dead = await world.instance("dead");
     const alive = await Promise.all(["s1", "s2"].map((name) => world.instance(name)));
     const log = sweptLog(...alive);
-    const all = Array.from({ length: 500 }, (_, n) => connection(`c${n}`, `u${n}`, "dead"));
+    const all = Array.from({ length: 1_500 }, (_, n) => connection(`c${n}`, `u${n}`, "dead"));
     await Promise.all(
       all.flatMap((record) => [dead.connected(record), dead.join("x", info(record.client, record.user))]),
     );
@@ -236,7 +236,7 @@ export function redisPresenceContract(makeWorld: () => Promise<RedisWorld>): voi
   inWorld("nobody is swept while an instance writes everything again", async (world) => {
     const [a, b] = [await world.instance("a"), await world.instance("b")];
     const log = sweptLog(a, b);
-    const all = Array.from({ length: 600 }, (_, n) => connection(`c${n}`, `u${n}`, "a"));
+    const all = Array.from({ length: 1_200 }, (_, n) => connection(`c${n}`, `u${n}`, "a"));
     await Promise.all(
       all.flatMap((record) => [a.connected(record), a.join("x", info(record.client, record.user))]),
     );
@@ -250,7 +250,7 @@ export function redisPresenceContract(makeWorld: () => Promise<RedisWorld>): voi
     link.before = () => {};
     await until(leaseTime());
     expect(log).toEqual([]);
-    expect(await b.stats("x")).toEqual({ clients: 600, users: 600, partial: false });
+    expect(await b.stats("x")).toEqual({ clients: 1_200, users: 1_200, partial: false });
   });
 
   inWorld("an instance that comes back in the middle of its sweep keeps what it writes", async (world) => {
