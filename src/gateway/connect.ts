@@ -2,6 +2,7 @@ import type { Identity, ServerSubscription } from "../auth/auth.ts";
 import { inboxOf, USER_NAMESPACE } from "../core/channel.ts";
 import { Closes, ConnectionError } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
+import type { ConnectionRecord } from "../presence/presence.ts";
 import type { Frame, SubscribeResult } from "../protocol/codec.ts";
 import type { ConnectCommand } from "../protocol/command.ts";
 import { chunkBytes } from "./catch-up.ts";
@@ -9,7 +10,7 @@ import type { Channel } from "./channel.ts";
 import type { Edge } from "./edge.ts";
 import { loadInbox, type PreparedInbox } from "./inbox.ts";
 import type { Session } from "./session.ts";
-import { admit, positionResult, secondsLeft, subscriptionFor } from "./subscribe.ts";
+import { admit, countRing, positionResult, secondsLeft, subscriptionFor } from "./subscribe.ts";
 
 type Admitted = Identity & { readonly data?: string };
 
@@ -82,7 +83,30 @@ async function limitConnections(edge: Edge, session: Session): Promise<void> {
     }
     return;
   }
-  if (others.length >= connectionsPerUser) throw new ConnectionError(Closes.connectionLimit);
+  if (others.length < connectionsPerUser) return;
+  if ((await countAlive(edge, others)) >= connectionsPerUser)
+    throw new ConnectionError(Closes.connectionLimit);
+}
+
+/** How long an instance may take to say which connections it holds, ms; a dead one never does. */
+const ALIVE_MS = 500;
+
+/**
+ * How many of these connections really live. Presence keeps a connection for its grace period, and those of a crashed
+ * instance until they are swept; nobody must be locked out by them, because 3504 is final for a client.
+ */
+async function countAlive(edge: Edge, connections: readonly ConnectionRecord[]): Promise<number> {
+  const byInstance = Map.groupBy(connections, ({ instance }) => instance);
+  const counts = Array.from(byInstance, async ([instance, held]) => {
+    const body = { clients: held.map(({ client }) => client) };
+    const [alive] = await edge.broker.survey("alive", body, {
+      to: { instance },
+      expect: 1,
+      timeoutMs: ALIVE_MS,
+    });
+    return Array.isArray(alive) ? alive.length : 0;
+  });
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
 /** The user's inbox and what the token asks for, each once. */
@@ -110,6 +134,7 @@ async function prepare(
   const channel = edge.hub.acquire(name);
   try {
     const from = command.subs.get(wanted.channel);
+    if (from?.recover) countRing(edge, channel, from);
     await channel.prepare(from?.recover ? from : undefined);
     const isInbox = name.namespace === USER_NAMESPACE;
     const inbox = isInbox ? await loadInbox(edge, session, channel, from) : undefined;

@@ -25,6 +25,8 @@ const signals = {
   }),
   unsubscribe: target.extend({ channel: z.string() }),
   refresh: target.extend({ expired: z.boolean().optional(), expireAt: z.number().optional() }),
+  /** Which of these connections live here? (Presence may know of some that are gone already.) */
+  alive: z.object({ clients: z.array(z.string()) }),
   clear: z.object({ channel: z.string() }),
   channels: z.object({ pattern: z.string().optional() }),
   info: z.object({}),
@@ -76,6 +78,8 @@ const handlers: Handlers = {
       }
     }
   },
+
+  alive: (edge, body) => body.clients.filter((client) => edge.hub.sessions.has(client)),
 
   clear(edge, body) {
     edge.hub.channels.get(body.channel)?.clear();

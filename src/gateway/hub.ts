@@ -94,8 +94,10 @@ export class Hub {
     this.#overgrown.clear();
   }
 
+  /** Anonymous sessions are nobody's: they are found by their id only. */
   addUser(session: Session): void {
-    const user = session.user;
+    const { user } = session;
+    if (user === "") return;
     const present = this.#users.get(user);
     if (!present) this.#users.set(user, session);
     else if (present instanceof Set) present.add(session);

@@ -43,7 +43,7 @@ export function subscribe(
 
   const channel = edge.hub.acquire(name);
   const from = command.recover && rules.recovery !== "off" ? command : undefined;
-  const ready = channel.live && (!from || channel.recover(from).outcome !== "missing");
+  const ready = channel.live && (!from || countRing(edge, channel, from));
   if (!asked && ready) {
     try {
       complete(edge, session, command, channel, PLAIN);
@@ -53,6 +53,14 @@ export function subscribe(
     return undefined;
   }
   return subscribeLater(edge, session, command, channel, from).finally(() => edge.hub.release(channel));
+}
+
+/** Whether a recovery is answered from memory; counted. */
+export function countRing(edge: Edge, channel: Channel, from: RecoverRequest): boolean {
+  const hit = channel.live && channel.recover(from).outcome !== "missing";
+  if (hit) edge.stats.ringHits++;
+  else edge.stats.ringMisses++;
+  return hit;
 }
 
 async function subscribeLater(
