@@ -172,7 +172,7 @@ describe("channel", () => {
     store.broker.attach = (name, sink) =>
       failures-- > 0 ? Promise.reject(new Error("away")) : attach(name, sink);
     const { channel } = channelOn(store);
-    expect(channel.prepare()).rejects.toThrow("away");
+    await expect(channel.prepare()).rejects.toThrow("away");
     await channel.prepare().catch(() => {});
     await channel.prepare();
     expect(channel.live).toBe(true);
