@@ -171,24 +171,23 @@ export class Streams {
 
   async #conform(found: StreamInfo, wanted: WantedStream): Promise<StreamInfo> {
     const differing = differences(found.config, wanted);
-    if (differing.length === 0) return found;
+    const fixed = obstacles(found.config);
+    if (differing.length === 0 && fixed.length === 0) return found;
+    const unfit = (why: string) =>
+      new Error(
+        `stream ${wanted.name} is not as it must be: ${[...fixed, ...differing].join("; ")}. ${why}. ` +
+          `To give up what it holds and have it made anew, type: nats stream rm ${wanted.name}`,
+      );
+    if (fixed.length > 0) throw unfit("That cannot be changed");
     try {
-      const updated = await this.#api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, {
-        ...found.config,
-        ...wanted,
-      });
-      const left = differences(updated.config, wanted);
-      if (left.length > 0) throw new JetStreamError(0, `left: ${left.join("; ")}`);
+      const config = { ...found.config, ...wanted };
+      const updated = await this.#api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, config);
       this.#log.info("stream updated", { stream: wanted.name, changed: differing.join("; ") });
       return updated;
     } catch (error) {
       if (!(error instanceof JetStreamError)) throw error;
       if (error.code === OVERLAP || error.code === REPLICAS) throw await this.#explain(error, wanted);
-      throw new Error(
-        `stream ${wanted.name} is not as it must be: ${differing.join("; ")}. ` +
-          `The server refuses to change it (${error.message}). ` +
-          `To give up what it holds and have it made anew, type: nats stream rm ${wanted.name}`,
-      );
+      throw unfit(`The server refuses to change it (${error.message})`);
     }
   }
 
@@ -219,13 +218,19 @@ export class Streams {
 }
 
 /** What of a stream is not as wanted, in words. */
-export function differences(found: StreamConfig, wanted: WantedStream): string[] {
+function differences(found: StreamConfig, wanted: WantedStream): string[] {
   const out: string[] = [];
   for (const key of Object.keys(wanted) as (keyof WantedStream)[]) {
     const is = key === "republish" ? pair(found.republish) : show(found[key]);
     const must = key === "republish" ? pair(wanted.republish) : show(wanted[key]);
     if (is !== must) out.push(`${key} is ${is}, must be ${must}`);
   }
+  return out;
+}
+
+/** What a stream must not be, and cannot be rid of. */
+function obstacles(found: StreamConfig): string[] {
+  const out: string[] = [];
   if (found.mirror) out.push(`it mirrors ${found.mirror.name}`);
   if (found.sources?.length) out.push("it has sources");
   if (found.sealed) out.push("it is sealed");
@@ -234,7 +239,8 @@ export function differences(found: StreamConfig, wanted: WantedStream): string[]
 }
 
 function pair(republish: StreamConfig["republish"]): string {
-  return republish ? `${republish.src} → ${republish.dest}` : "none";
+  if (!republish) return "none";
+  return `${republish.src} → ${republish.dest}${republish.headers_only ? " (headers only)" : ""}`;
 }
 
 function show(value: unknown): string {

@@ -49,6 +49,8 @@ export interface TestServer extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly pid: number;
+  /** Holds its configuration, log and data; removed when disposed. */
+  readonly dir: string;
   /** Ends the process at once (default SIGKILL) and waits for its end; files stay. */
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Starts it again on the same port and files. */
@@ -86,6 +88,7 @@ async function testServer(
   return {
     url: url(port),
     port,
+    dir,
     get pid() {
       return child?.pid ?? -1;
     },
