@@ -197,6 +197,7 @@ function gatewayOptions(config: Config): GatewayOptions {
     commandsPerSecond: limits.commandsPerSecond,
     bytesPerSecond: limits.bytesPerSecond,
     channelsPerConnection: limits.channels,
+    everyone: channels.everyone,
     connectionsPerUser: limits.connectionsPerUser,
     newestWins: limits.newestWins,
     rpcTimeoutMs: rpc.timeoutMs,

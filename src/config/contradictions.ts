@@ -1,3 +1,4 @@
+import { DEFAULT_NAMESPACE, USER_NAMESPACE } from "../core/channel.ts";
 import { isPrivate } from "./issuers.ts";
 import type { Config } from "./load.ts";
 import { formatSize } from "./units.ts";
@@ -42,6 +43,13 @@ export function* contradictions(config: Config): Generator<string> {
   const longest = Math.max(...[...config.namespaces.values()].map((rules) => rules.maxMessageBytes));
   if (limits.backpressureBytes < 2 * longest) {
     yield `limits.backpressure: it must be at least ${formatSize(2 * longest)}, twice the longest message of a namespace`;
+  }
+  for (const channel of channels.everyone) {
+    const colon = channel.indexOf(":");
+    const namespace = colon < 0 ? DEFAULT_NAMESPACE : channel.slice(0, colon);
+    if (namespace === USER_NAMESPACE || !config.namespaces.has(namespace)) {
+      yield `channels.everyone: ${channel} is in no namespace everyone may be subscribed to`;
+    }
   }
   if (channels.ringBytes > channels.ringTotalBytes)
     yield "channels.ring: it must be at most channels.ringTotal";

@@ -197,6 +197,10 @@ export const gateway = {
   "rpc.timeout": duration("10ms", "5m", { default: "5s", doc: "How long a service may take to answer." }),
   "rpc.body": size("1B", "1MiB", { default: "64KiB", doc: "Longest request and longest answer." }),
 
+  "channels.everyone": list(/^[^\s,]{1,255}$/, "the name of a channel, such as announcements", {
+    default: [],
+    doc: "Channels every connection is subscribed to from the start: one publish there reaches all users.",
+  }),
   "channels.linger": duration("0s", "1h", {
     default: "20s",
     doc: "How long a channel stays attached after its last subscriber left: a flap costs nothing.",

@@ -109,9 +109,10 @@ async function countAlive(edge: Edge, connections: readonly ConnectionRecord[]):
   return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
-/** The user's inbox and what the token asks for, each once. */
+/** Everyone's channels, what the token asks for and the user's inbox, each once. */
 function wantedSubscriptions(edge: Edge, identity: Identity): ServerSubscription[] {
   const wanted = new Map<string, ServerSubscription>();
+  for (const channel of edge.options.everyone) wanted.set(channel, { channel });
   for (const sub of identity.subscriptions) wanted.set(sub.channel, sub);
   if (identity.user !== "" && edge.namespaces.has(USER_NAMESPACE)) {
     const channel = inboxOf(identity.user);

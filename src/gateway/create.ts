@@ -13,7 +13,7 @@ import { catchUp } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import { onSignal } from "./control.ts";
 import { execute } from "./dispatch.ts";
-import { drainSessions } from "./drain.ts";
+import { drain } from "./drain.ts";
 import type { Edge, GatewayOptions } from "./edge.ts";
 import { Events } from "./events.ts";
 import type { Gateway } from "./gateway.ts";
@@ -92,7 +92,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       return hub.sessions.size;
     },
     operations: createOperations(edge),
-    drain: (pace) => drainSessions(hub, stats, pace),
+    drain: (pace) => drain(edge, pace),
 
     shed(count) {
       const idle = [...hub.sessions.values()].sort((a, b) => a.heardAt - b.heardAt).slice(0, count);

@@ -47,6 +47,8 @@ export interface GatewayOptions {
   readonly commandsPerSecond: number;
   readonly bytesPerSecond: number;
   readonly channelsPerConnection: number;
+  /** Channels every connection is subscribed to from the start. */
+  readonly everyone: readonly string[];
   /** 0: no limit. */
   readonly connectionsPerUser: number;
   /** Close older connections of the same user, or of the same user and device. */

@@ -66,6 +66,13 @@ export class Roster {
     };
   }
 
+  /** Departures in their grace period. */
+  get departing(): number {
+    let count = 0;
+    for (const list of this.#departures.values()) count += list.length;
+    return count;
+  }
+
   opened(session: Session): void {
     const record = this.record(session);
     this.#events.connected(record);

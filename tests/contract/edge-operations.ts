@@ -31,6 +31,19 @@ export function operationsTests({ world, client, fresh }: EdgeContext): void {
     expect(sub.data()).toEqual([1, 2]);
   });
 
+  test("one publish reaches all users, on every instance", async () => {
+    using ann = client("ann");
+    using bob = client("bob", {}, "b");
+    const heard: string[] = [];
+    for (const [name, one] of Object.entries({ ann, bob })) {
+      one.centrifuge.on("publication", ({ channel, data }) => heard.push(`${name} ${channel} ${data}`));
+    }
+    await Promise.all([ann.connected(), bob.connected()]);
+    await world().a.api("publish", { channel: "announcements", data: "hello all" });
+    await until(() => heard.length === 2);
+    expect(heard.sort()).toEqual(["ann announcements hello all", "bob announcements hello all"]);
+  });
+
   test("kick: every connection of a user, wherever it is", async () => {
     const user = fresh("u").replace(":", "-");
     using here = client(user);

@@ -30,6 +30,7 @@ export const EDGE_CONFIG = {
   },
   ping: { interval: "2s", pongTimeout: "1s" },
   auth: { expiryGrace: "1s" },
+  channels: { everyone: ["announcements"] },
 } as const;
 
 /** What the parts of the suite are written with. */
