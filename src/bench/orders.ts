@@ -44,6 +44,6 @@ export type Reply =
 export interface Progress {
   /** Clients that are in, or have failed. */
   readonly settled: number;
-  /** Messages received or known to be lost. */
+  /** Messages received. */
   readonly messages: number;
 }

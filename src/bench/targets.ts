@@ -30,8 +30,12 @@ export interface TargetKind {
   readonly name: string;
   /** How it is published to. */
   readonly via: "NATS" | "HTTP";
-  start(children: Children): Promise<Target>;
+  /** @param listenOn address for a server started here */
+  start(children: Children, listenOn: ListenAddress): Promise<Target>;
 }
+
+/** One address; or all of them, where the clients need the ports of several. */
+export type ListenAddress = "127.0.0.1" | "0.0.0.0";
 
 /** The run cannot begin, or cannot go on, for a reason a person can do something about. */
 export class BenchError extends Error {
@@ -46,28 +50,30 @@ const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 /** Root of subjects and prefix of keys of instances started here, apart from those of any other system. */
 const OWN_ROOT = "trunkbench";
 const OWN_CHANNEL = "bench:load";
+const LOOPBACK = "127.0.0.1";
 const START_MS = 20_000;
 
 /** Plain `Bun.serve`: what the runtime itself can do. */
 export const control: TargetKind = {
   name: "plain Bun",
   via: "HTTP",
-  async start(children) {
-    const child = children.start({ role: "server", args: [CONTROL], env: { ...process.env, PORT: "0" } });
+  async start(children, listenOn) {
+    const env = { ...process.env, HOST: listenOn, PORT: "0" };
+    const child = children.start({ role: "server", args: [CONTROL], env });
     const address = await started(
       child,
       "the control server",
       () => /^ws:\/\/\S+/m.exec(child.output())?.[0],
     );
-    const { hostname: host, port } = new URL(address);
+    const { port } = new URL(address);
     return {
-      host,
+      host: LOOPBACK,
       port: Number(port),
       dialect: "bare",
       channel: "bench",
       secret: "",
       pid: child.process.pid,
-      publisher: httpPublisher(`http://${host}:${port}/publish`, (body) => body),
+      publisher: httpPublisher(`http://${LOOPBACK}:${port}/publish`, (body) => body),
       metric: async () => undefined,
       [Symbol.asyncDispose]: () => child.stop(),
     };
@@ -82,10 +88,10 @@ export function self(env: Environment): TargetKind {
   return {
     name: "trunkline",
     via: viaOf(env),
-    async start(children) {
+    async start(children, listenOn) {
       const dir = await mkdtemp(join(tmpdir(), "trunkline-bench-"));
       const file = join(dir, "config.json");
-      await writeFile(file, JSON.stringify(OWN_SETTINGS));
+      await writeFile(file, JSON.stringify({ ...OWN_SETTINGS, host: listenOn }));
       const secret = randomBytes(32).toString("hex");
       const apiKey = randomBytes(32).toString("hex");
       const port = await freePort();
@@ -102,9 +108,9 @@ export function self(env: Environment): TargetKind {
           TRUNKLINE_API_KEYS: apiKey,
         },
       });
-      await started(child, "trunkline serve", () => answers(`http://127.0.0.1:${port}/readyz`));
+      await started(child, "trunkline serve", () => answers(`http://${LOOPBACK}:${port}/readyz`));
       const target = await reach({
-        url: new URL(`ws://127.0.0.1:${port}`),
+        url: new URL(`ws://${LOOPBACK}:${port}`),
         channel: OWN_CHANNEL,
         secret,
         apiKey,
@@ -124,7 +130,6 @@ export function self(env: Environment): TargetKind {
 }
 
 const OWN_SETTINGS = {
-  host: "127.0.0.1",
   nats: { root: OWN_ROOT },
   redis: { prefix: `${OWN_ROOT}:` },
   // Clients without a user are measured too: what an inbox costs shows apart.
@@ -219,7 +224,7 @@ async function answers(url: string): Promise<boolean> {
 async function freePort(): Promise<number> {
   const probe = createServer();
   const { promise, resolve } = Promise.withResolvers<number>();
-  probe.listen(0, "127.0.0.1", () => resolve((probe.address() as { port: number }).port));
+  probe.listen(0, LOOPBACK, () => resolve((probe.address() as { port: number }).port));
   const port = await promise;
   await new Promise((closed) => probe.close(closed));
   return port;

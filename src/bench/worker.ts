@@ -53,8 +53,8 @@ process.on("message", ({ id, order }: Request) => {
 let reported = "";
 setInterval(() => {
   if (!swarm) return;
-  const { joined, failed, messages, lost } = swarm.tally.counts;
-  const progress = { settled: joined + failed, messages: messages + lost };
+  const { joined, failed, messages } = swarm.tally.counts;
+  const progress = { settled: joined + failed, messages };
   const text = `${progress.settled} ${progress.messages}`;
   if (text !== reported) reply({ id: 0, progress });
   reported = text;
