@@ -77,5 +77,6 @@ export const NAMESPACE_DEFAULTS: Omit<NamespaceRules, "name"> = {
   maxMessageBytes: 65_536,
   publishRate: 0,
   presenceMaxMembers: 5_000,
-  presenceGraceMs: 1_000,
+  // Stock clients come back after 0.5 to 1 s, and after up to 1.5 s more when the first attempt is refused.
+  presenceGraceMs: 3_000,
 };

@@ -37,16 +37,19 @@ async function closeAll(
   ratePerSecond: number,
   deadline: number,
 ): Promise<void> {
-  for (let next = 0; next < sessions.length; ) {
+  let next = 0;
+  for (let owed = 1; next < sessions.length; ) {
+    const wave = sessions.slice(next, next + Math.floor(owed));
+    for (const session of wave) session.end(Closes.shutdown);
+    next += wave.length;
+    owed -= wave.length;
     const left = sessions.length - next;
-    const leftMs = deadline - performance.now();
-    const rate = Math.max(ratePerSecond, (left * 1_000) / Math.max(1, leftMs - WAVE_MS));
+    if (left === 0) return;
     // Other instances may drain at the same time: their waves must not fall together for long.
     const waveMs = WAVE_MS * (0.5 + Math.random());
-    const wave = Math.min(left, Math.ceil((rate * waveMs) / 1_000));
-    for (const session of sessions.slice(next, next + wave)) session.end(Closes.shutdown);
-    next += wave;
-    if (next < sessions.length) await pause(waveMs);
+    const needed = (left * 1_000) / Math.max(1, deadline - performance.now() - waveMs);
+    owed += (Math.max(ratePerSecond, needed) * waveMs) / 1_000;
+    await pause(waveMs);
   }
 }
 

@@ -5,14 +5,32 @@ export interface Balancer extends AsyncDisposable {
   readonly port: number;
 }
 
+export interface BalancerOptions {
+  /** Asks every backend's `/readyz` this often, ms, and passes over those that say no. Default: it is not asked. */
+  readonly probeMs?: number;
+}
+
 /** Listens on a free port of 127.0.0.1 and hands each connection to the first of `backends` (ports) that is up. */
-export async function balancer(backends: readonly number[]): Promise<Balancer> {
+export async function balancer(
+  backends: readonly number[],
+  { probeMs }: BalancerOptions = {},
+): Promise<Balancer> {
   const sockets = new Set<Socket>();
+  const unready = new Set<number>();
+  const probes = probeMs && setInterval(() => void Promise.all(backends.map(probe)), probeMs);
+  const probe = async (port: number) => {
+    const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
+    if (answer?.ok === false) unready.add(port);
+    else unready.delete(port); // one that is down refuses by itself
+  };
   const server = createServer({ pauseOnConnect: true }, (client) => {
     sockets.add(client);
     client.on("error", () => client.destroy());
     client.on("close", () => sockets.delete(client));
-    attempt(client, [...backends]);
+    attempt(
+      client,
+      backends.filter((port) => !unready.has(port)),
+    );
   });
   const attempt = (client: Socket, left: number[]): void => {
     const port = left.shift();
@@ -36,6 +54,7 @@ export async function balancer(backends: readonly number[]): Promise<Balancer> {
   return {
     port: (server.address() as { port: number }).port,
     async [Symbol.asyncDispose]() {
+      clearInterval(probes);
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
     },
