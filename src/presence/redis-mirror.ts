@@ -91,7 +91,7 @@ export class Mirror {
 
   /**
    * Writes everything, past the queue: nothing else may write meanwhile, and what changes must be noted by
-   * {@link doubt}. Renews the lease with every step. @throws LinkError
+   * {@link doubt}. Renews the lease with every step; ends when paused. @throws LinkError
    */
   async writeAll(): Promise<void> {
     this.#doubts.clear();
@@ -158,6 +158,7 @@ export class Mirror {
     const { pipe, lease } = this.#options;
     const results = await pipe.apply(operations, lease.renew());
     if (results.includes("FENCED")) throw new LinkError("answer", "FENCED");
+    if (!this.#noting) throw new LinkError("refused", "closed");
   }
 
   #doubtful(): Operation[] {

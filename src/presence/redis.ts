@@ -113,7 +113,7 @@ class RedisPresence implements Presence {
       if (this.#phase === "new") this.#become("ok");
       void this.#sweeper.round();
     } catch (error) {
-      this.#degrade((error as LinkError).message, false);
+      this.#degrade((error as LinkError).message, true);
     }
   }
 
@@ -316,6 +316,7 @@ class RedisPresence implements Presence {
         await this.#pipe.send([this.#lease.renew()]);
       } catch (error) {
         log.debug("presence stays degraded", { error });
+        this.#options.link.reset();
         continue;
       }
       if (this.#phase !== "degraded") return;

@@ -192,7 +192,8 @@ for (const kind of ["resp", "rest"] as const) {
         const killed = performance.now();
         other.kill("SIGKILL");
         await until(() => log.length > 1, { what: "the sweep of a killed instance" });
-        expect(performance.now() - killed).toBeLessThan(LEASE_TTL_MS + RENEW_MS);
+        // In earnest 15 s and 2.5 s; the rest is for a busy machine.
+        expect(performance.now() - killed).toBeLessThan(LEASE_TTL_MS + RENEW_MS / 2 + 500);
         expect(await there()).toBe(false);
         expect(log[1]!.swept.left).toEqual([
           { channel: "chat:x", info: info("child-client", "child"), lastOfUser: true, lastOfChannel: true },
