@@ -1,22 +1,19 @@
-import { readFile } from "node:fs/promises";
 import process from "node:process";
 import { authCallout } from "../auth/callout.ts";
 import { jwtAuthenticator } from "../auth/jwt.ts";
-import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/keys.ts";
 import type { Broker } from "../broker/broker.ts";
 import { memoryBroker, memoryBus } from "../broker/memory.ts";
 import { natsBroker } from "../broker/nats.ts";
 import type { Config } from "../config.ts";
 import { createLogger, type Logger } from "../core/log.ts";
 import { Stats } from "../core/stats.ts";
-import { respLink } from "../presence/link-resp.ts";
-import { upstashLink } from "../presence/link-upstash.ts";
 import { memoryPresence, memoryPresenceHub } from "../presence/memory.ts";
 import type { Presence } from "../presence/presence.ts";
 import { redisPresence } from "../presence/redis.ts";
 import { detectRuntime } from "../runtime/detect.ts";
+import { natsAddress, redisLink, tokenIssuers } from "./drivers.ts";
 import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
-import { complain, paint, UserError } from "./output.ts";
+import { complain, paint } from "./output.ts";
 import { startSettings } from "./settings.ts";
 
 export interface ServeOptions {
@@ -89,13 +86,8 @@ async function buildBroker(config: Config, log: Logger, stats: Stats): Promise<B
   if (nats.urls.length === 0) {
     return memoryBroker({ bus: memoryBus({ namespaces }), instance, log, stats });
   }
-  const credentials = nats.credentials ?? (await readCredentials(nats.credentialsFile));
   return natsBroker({
-    servers: nats.urls,
-    ...(nats.user && { user: nats.user }),
-    ...(nats.password && { password: nats.password }),
-    ...(nats.token && { token: nats.token }),
-    ...(credentials && { credentials }),
+    ...(await natsAddress(config)),
     root: nats.root,
     publishWindow: nats.publishWindow,
     publishQueue: nats.publishQueue,
@@ -110,18 +102,8 @@ async function buildBroker(config: Config, log: Logger, stats: Stats): Promise<B
   });
 }
 
-async function readCredentials(path: string | undefined): Promise<string | undefined> {
-  if (!path) return undefined;
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
-    throw new UserError(`cannot read the NATS credentials ${path} (${code}); check nats.credentialsFile`);
-  }
-}
-
 function buildPresence(config: Config, log: Logger, stats: Stats, connections: () => number): Presence {
-  const { instanceId: instance, region, redis, upstash, presence } = config;
+  const { instanceId: instance, region, redis, presence } = config;
   const common = {
     instance,
     region,
@@ -131,26 +113,10 @@ function buildPresence(config: Config, log: Logger, stats: Stats, connections: (
     stats,
     connections,
   };
-  const link =
-    upstash.url && upstash.token
-      ? upstashLink({ url: upstash.url, token: upstash.token })
-      : redis.url
-        ? respLink({ url: redis.url })
-        : undefined;
+  const link = redisLink(config);
   return link
     ? redisPresence({ ...common, link, prefix: redis.prefix })
     : memoryPresence({ ...common, hub: memoryPresenceHub() });
-}
-
-/** The short forms of the settings and the issuers of the file, as the authenticator takes them. */
-function tokenIssuers({ auth }: Config): Issuer[] {
-  const { tokenSecret, tokenPublicKey, tokenJwksUrl } = auth;
-  return [
-    ...(tokenSecret ? [{ algorithms: SECRET_ALGORITHMS, secret: tokenSecret }] : []),
-    ...(tokenPublicKey ? [{ algorithms: PUBLIC_KEY_ALGORITHMS, publicKey: tokenPublicKey }] : []),
-    ...(tokenJwksUrl ? [{ algorithms: PUBLIC_KEY_ALGORITHMS, jwksUrl: tokenJwksUrl }] : []),
-    ...auth.issuers,
-  ];
 }
 
 function consoleLogger({ log }: Config): Logger {

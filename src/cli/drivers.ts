@@ -1,0 +1,47 @@
+import { readFile } from "node:fs/promises";
+import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/keys.ts";
+import type { NatsAddress } from "../broker/nats-link.ts";
+import type { Config } from "../config.ts";
+import type { RedisLink } from "../presence/link.ts";
+import { respLink } from "../presence/link-resp.ts";
+import { upstashLink } from "../presence/link-upstash.ts";
+import { UserError } from "./output.ts";
+
+/** Where NATS is and how to log in, as the settings have it. @throws UserError when a credentials file is unreadable */
+export async function natsAddress({ nats }: Config): Promise<NatsAddress> {
+  const credentials = nats.credentials ?? (await readCredentials(nats.credentialsFile));
+  return {
+    servers: nats.urls,
+    ...(nats.user && { user: nats.user }),
+    ...(nats.password && { password: nats.password }),
+    ...(nats.token && { token: nats.token }),
+    ...(credentials && { credentials }),
+  };
+}
+
+/** The way to the Redis the settings name, if they name one. Nothing is connected yet. */
+export function redisLink({ redis, upstash }: Config): RedisLink | undefined {
+  if (upstash.url && upstash.token) return upstashLink({ url: upstash.url, token: upstash.token });
+  return redis.url ? respLink({ url: redis.url }) : undefined;
+}
+
+/** The short forms of the settings and the issuers of the file, as the authenticator takes them. */
+export function tokenIssuers({ auth }: Config): Issuer[] {
+  const { tokenSecret, tokenPublicKey, tokenJwksUrl } = auth;
+  return [
+    ...(tokenSecret ? [{ algorithms: SECRET_ALGORITHMS, secret: tokenSecret }] : []),
+    ...(tokenPublicKey ? [{ algorithms: PUBLIC_KEY_ALGORITHMS, publicKey: tokenPublicKey }] : []),
+    ...(tokenJwksUrl ? [{ algorithms: PUBLIC_KEY_ALGORITHMS, jwksUrl: tokenJwksUrl }] : []),
+    ...auth.issuers,
+  ];
+}
+
+async function readCredentials(path: string | undefined): Promise<string | undefined> {
+  if (!path) return undefined;
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
+    throw new UserError(`cannot read the NATS credentials ${path} (${code}); check nats.credentialsFile`);
+  }
+}
