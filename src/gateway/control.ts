@@ -87,11 +87,11 @@ const handlers: Handlers = {
 
   channels(edge, body) {
     const matches = body.pattern === undefined ? undefined : globMatcher(body.pattern);
-    const counts: Record<string, number> = {};
+    const counts: [string, number][] = [];
     for (const [id, channel] of edge.hub.channels) {
-      if (channel.size > 0 && (!matches || matches(id))) counts[id] = channel.size;
+      if (channel.size > 0 && (!matches || matches(id))) counts.push([id, channel.size]);
     }
-    return counts;
+    return Object.fromEntries(counts); // assigned one by one, a channel named __proto__ would be lost
   },
 
   info: (edge): InstanceInfo => ({

@@ -19,6 +19,8 @@ export interface TestInstance extends AsyncDisposable {
   readonly pid: number;
   /** Lines it has logged, parsed. */
   readonly lines: readonly Readonly<Record<string, unknown>>[];
+  /** Everything it has written to stdout and stderr, by lines. */
+  readonly output: readonly string[];
   /** Ends at once (SIGKILL) and resolves when it is gone. */
   kill(): Promise<void>;
   /** Asks it to drain and waits for its end. Returns the exit code. */
@@ -93,6 +95,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Test
     websocket: `${url.replace("http", "ws")}/connection/websocket`,
     pid: child.pid,
     lines,
+    output: raw,
     kill,
     exited: child.exited,
     signal: (signal) => child.kill(signal),

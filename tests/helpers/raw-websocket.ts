@@ -7,7 +7,19 @@ export interface RawFrame {
   readonly payload: Buffer;
 }
 
-export const OPCODE = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+
+/** A client's frame, masked with zeros, which leave the payload as it is. `fin: false`: more of the message follows. */
+export function clientFrame(payload: string | Uint8Array, opcode: number, fin = true): Buffer {
+  const body = Buffer.from(payload as string);
+  const length =
+    body.length < 126
+      ? Buffer.from([0x80 | body.length])
+      : body.length < 65_536
+        ? Buffer.from([0x80 | 126, body.length >> 8, body.length & 255])
+        : Buffer.concat([Buffer.from([0x80 | 127]), sixtyFour(body.length)]);
+  return Buffer.concat([Buffer.from([(fin ? 0x80 : 0) | opcode]), length, Buffer.alloc(4), body]);
+}
 
 /**
  * A WebSocket client that does nothing by itself: it answers no ping, reads only when told, and sends what it is told,
@@ -67,15 +79,12 @@ export class RawWebSocket implements Disposable {
     payload: string | Uint8Array,
     opcode: number = typeof payload === "string" ? OPCODE.text : OPCODE.binary,
   ): void {
-    const body = Buffer.from(payload as string);
-    const length =
-      body.length < 126
-        ? Buffer.from([0x80 | body.length])
-        : body.length < 65_536
-          ? Buffer.from([0x80 | 126, body.length >> 8, body.length & 255])
-          : Buffer.concat([Buffer.from([0x80 | 127]), sixtyFour(body.length)]);
-    // A mask of zeros leaves the payload as it is.
-    this.#socket.write(Buffer.concat([Buffer.from([0x80 | opcode]), length, Buffer.alloc(4), body]));
+    this.write(clientFrame(payload, opcode));
+  }
+
+  /** Bytes as they are. Returns false while the kernel takes no more. */
+  write(bytes: Uint8Array): boolean {
+    return this.#socket.write(bytes);
   }
 
   /** Waits for the next frame of this kind that was not taken yet, and takes it. */

@@ -1,0 +1,97 @@
+import { expect } from "bun:test";
+import { receives, testClient } from "./clients.ts";
+import type { TestInstance } from "./instances.ts";
+import { OPCODE, RawWebSocket } from "./raw-websocket.ts";
+import { connectionToken } from "./tokens.ts";
+import { until } from "./until.ts";
+
+/** What bad clients do, and how to see that an instance bore it. */
+
+/** Settings of instances under attack: everything they say is heard, so that nothing secret may be said. */
+export const LOUD = { log: { level: "debug" } } as const;
+
+/** A raw client that has not said who it is. */
+export const stranger = (instance: TestInstance, headers: Record<string, string | undefined> = {}) =>
+  RawWebSocket.open(instance.websocket, headers);
+
+/** A raw client that is connected as `user`, or with a token of the test's own. */
+export async function member(
+  instance: TestInstance,
+  user = "mallory",
+  token = connectionToken({ user }),
+): Promise<RawWebSocket> {
+  const client = await stranger(instance);
+  client.send(JSON.stringify({ id: 1, connect: { token } }));
+  await answerTo(client, 1);
+  return client;
+}
+
+export interface Answer {
+  readonly id?: number;
+  readonly error?: { readonly code: number; readonly message: string };
+  readonly [method: string]: unknown;
+}
+
+/** Everything the server has said so far, frames taken apart. */
+export function said(client: RawWebSocket): Answer[] {
+  return client.texts.flatMap((text) => text.split("\n").map((line) => JSON.parse(line) as Answer));
+}
+
+/** The answer to command `id`. */
+export function answerTo(client: RawWebSocket, id: number, timeoutMs = 5_000): Promise<Answer> {
+  return until(() => said(client).find((answer) => answer.id === id), {
+    timeoutMs,
+    what: `an answer to command ${id}`,
+  });
+}
+
+/** The code the server closes with; 1006 when the connection ends without a close frame. */
+export async function closeCode(client: RawWebSocket, timeoutMs = 5_000): Promise<number> {
+  const close = () => client.frames.find(({ opcode }) => opcode === OPCODE.close);
+  await until(() => close() ?? client.ended, { timeoutMs, what: "the server to close" });
+  return close()?.payload.readUInt16BE(0) ?? 1006;
+}
+
+/** What one bad command comes to: "ok", the code of its error, or the code the connection is closed with. */
+export async function verdict(client: RawWebSocket, id: number, timeoutMs = 5_000): Promise<number | "ok"> {
+  const own = () => said(client).find((answer) => answer.id === id);
+  const over = () => client.ended || client.frames.some(({ opcode }) => opcode === OPCODE.close);
+  await until(() => own() !== undefined || over(), { timeoutMs, what: `an answer to command ${id}` });
+  const answer = own();
+  return answer ? (answer.error?.code ?? "ok") : await closeCode(client);
+}
+
+/** One value of `/metrics`, labels included in the name. */
+export async function metric(instance: TestInstance, name: string): Promise<number> {
+  const text = await (await fetch(`${instance.url}/metrics`)).text();
+  const line = text.split("\n").find((one) => one.startsWith(`${name} `));
+  return Number(line?.slice(name.length + 1) ?? Number.NaN);
+}
+
+/** Resident memory of an instance's process, bytes. */
+export async function residentBytes(instance: TestInstance): Promise<number> {
+  const status = await Bun.file(`/proc/${instance.pid}/status`).text();
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
+}
+
+let rounds = 0;
+
+/**
+ * The instance works as if nothing had happened: an honest client connects, publishes and receives, health is good,
+ * and the log has neither an error (what a client does wrong is none) nor anything that is no log line, such as a
+ * stack trace, nor one of `secrets`.
+ */
+export async function unharmed(instance: TestInstance, secrets: readonly string[] = []): Promise<void> {
+  const channel = `chat:unharmed-${rounds++}`;
+  using honest = testClient(instance.websocket, { user: "honest" });
+  await honest.connected();
+  const sub = await honest.subscribe(channel);
+  await honest.centrifuge.publish(channel, { still: "here" });
+  await receives(sub, 1);
+  expect((await fetch(`${instance.url}/healthz`)).status).toBe(200);
+  expect(instance.lines.filter(({ level }) => level === "error")).toEqual([]);
+  expect(instance.output.filter((line) => !line.startsWith("{"))).toEqual([]);
+  for (const secret of secrets) {
+    expect(instance.output.filter((line) => line.includes(secret))).toEqual([]);
+  }
+}
