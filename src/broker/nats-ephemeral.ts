@@ -4,12 +4,13 @@ import type { NamespaceRules } from "../core/namespace.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Attachment, ChannelSink } from "./broker.ts";
 import { type Channel, Roster, type RosterOptions } from "./nats-channel.ts";
+import { within } from "./nats-delay.ts";
 import { type Envelope, readNotice } from "./nats-headers.ts";
 import type { Link } from "./nats-link.ts";
 import { isFlawed, toPublication } from "./nats-publication.ts";
 
-/** Longest time a join may wait for the server, ms. */
-const JOIN_TIMEOUT_MS = 5_000;
+/** Longest time a join may wait for the server, ms: a stock client gives its connection up when a subscribe takes 5 s. */
+const JOIN_TIMEOUT_MS = 4_000;
 
 export interface EphemeralReaderOptions
   extends Pick<RosterOptions, "lingerMs" | "listen" | "subject" | "log" | "intercept"> {
@@ -72,8 +73,7 @@ export class EphemeralReader {
     while (performance.now() < deadline && !channel.closed) {
       if (!(await link.ready(deadline - performance.now()))) break;
       try {
-        await link.nc.flush();
-        return;
+        if (await within(link.nc.flush(), deadline - performance.now())) return;
       } catch {
         // The connection broke meanwhile; the library subscribes again when it is back.
       }

@@ -28,7 +28,7 @@ export interface NatsBrokerOptions extends NatsAddress {
   readonly publishWindow?: number;
   /** Most publishes that wait for a place in the window. Default 10,000. */
   readonly publishQueue?: number;
-  /** Time a publish may take, ms. Default 5,000. */
+  /** Time a publish may take, ms. Default 4,000. */
   readonly publishTimeoutMs?: number;
   /** Most events that wait to be stored. Default 10,000. */
   readonly eventQueue?: number;

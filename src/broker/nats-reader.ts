@@ -6,7 +6,7 @@ import type { Stats } from "../core/stats.ts";
 import type { Attachment, ChannelSink } from "./broker.ts";
 import { missingUpTo, startChain, takeLive, UNKNOWN } from "./nats-chain.ts";
 import { type Channel, Roster, type RosterOptions } from "./nats-channel.ts";
-import { DelayQueue } from "./nats-delay.ts";
+import { DelayQueue, within } from "./nats-delay.ts";
 import { type FillContext, fillChannel } from "./nats-fill.ts";
 import { type Envelope, readNotice } from "./nats-headers.ts";
 import type { Link } from "./nats-link.ts";
@@ -23,8 +23,8 @@ import { Tails } from "./nats-tails.ts";
 const HOLD_MS = 10;
 /** Channels read from the store at a time. */
 const CONCURRENCY = 64;
-/** Longest time a join may wait for the store, ms. */
-const JOIN_TIMEOUT_MS = 5_000;
+/** Longest time a join may wait for the store, ms: a stock client gives its connection up when a subscribe takes 5 s. */
+const JOIN_TIMEOUT_MS = 4_000;
 /** Pause after a failed read, ms. */
 const RETRY_MS = 100;
 /** How often a stream is looked at for no reason, and at most for one, ms. */
@@ -239,10 +239,11 @@ export class Reader {
    */
   async #join(channel: Channel): Promise<void> {
     const deadline = performance.now() + JOIN_TIMEOUT_MS;
+    const left = () => deadline - performance.now();
     for (;;) {
       const { turn, floor } = this.#progress;
       try {
-        const head = await this.store.last(channel.subject);
+        const head = await this.store.last(channel.subject, Math.min(JOIN_TIMEOUT_MS / 2, left()));
         if (channel.closed) return;
         if (turn === this.#progress.turn) {
           channel.epoch = this.epoch;
@@ -254,10 +255,9 @@ export class Reader {
         }
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
-        if (error.why !== "lost") await this.inspect();
+        if (error.why !== "lost") await within(this.inspect(), left());
       }
-      const left = deadline - performance.now();
-      if (left <= 0 || !(await this.#options.link.ready(left)) || this.#progress.closed) {
+      if (left() <= 0 || !(await this.#options.link.ready(left())) || this.#progress.closed) {
         throw new CommandError(Errors.brokerUnavailable, `no head of ${this.store.stream}`);
       }
     }

@@ -30,12 +30,12 @@ export class Store {
 
   /** The oldest kept message at or after `from` whose subject matches, or null. `>` matches all. */
   next(subject: string, from: number): Promise<Envelope | null> {
-    return this.#get({ seq: Math.max(1, from), next_by_subj: subject });
+    return this.#get({ seq: Math.max(1, from), next_by_subj: subject }, TIMEOUT_MS);
   }
 
   /** The newest kept message whose subject matches, or null. */
-  last(subject: string): Promise<Envelope | null> {
-    return this.#get({ last_by_subj: subject });
+  last(subject: string, timeoutMs = TIMEOUT_MS): Promise<Envelope | null> {
+    return this.#get({ last_by_subj: subject }, timeoutMs);
   }
 
   /**
@@ -70,8 +70,8 @@ export class Store {
     }
   }
 
-  async #get(query: Record<string, unknown>): Promise<Envelope | null> {
-    const envelope = await this.#requests.ask(this.#subject, JSON.stringify(query), TIMEOUT_MS);
+  async #get(query: Record<string, unknown>, timeoutMs: number): Promise<Envelope | null> {
+    const envelope = await this.#requests.ask(this.#subject, JSON.stringify(query), timeoutMs);
     if (envelope.code === 0) return envelope;
     if (envelope.code === 404) return null;
     throw new RequestError("absent", this.#subject);

@@ -14,7 +14,7 @@ import type { Reader } from "./nats-reader.ts";
 
 export type { NatsBrokerOptions } from "./nats-parts.ts";
 
-const PUBLISH_TIMEOUT_MS = 5_000;
+const PUBLISH_TIMEOUT_MS = 4_000;
 const CLEAR_TIMEOUT_MS = 5_000;
 /** What the headers of a message may take of the server's limit. */
 const HEADER_BYTES = 64 * 1024;

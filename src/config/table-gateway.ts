@@ -194,7 +194,10 @@ export const gateway = {
     doc: "A client that says nothing for so long after a ping is gone. Shorter than `ping.interval`.",
   }),
 
-  "rpc.timeout": duration("10ms", "5m", { default: "5s", doc: "How long a service may take to answer." }),
+  "rpc.timeout": duration("10ms", "5m", {
+    default: "4s",
+    doc: "How long a service may take to answer. Stock clients wait 5s.",
+  }),
   "rpc.body": size("1B", "1MiB", { default: "64KiB", doc: "Longest request and longest answer." }),
 
   "channels.everyone": list(/^[^\s,]{1,255}$/, "the name of a channel, such as announcements", {

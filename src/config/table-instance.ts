@@ -60,8 +60,8 @@ export const instance = {
     doc: "Messages waiting behind the window, or for NATS to return, at most; more are refused at once.",
   }),
   "nats.publishTimeout": duration("100ms", "5m", {
-    default: "5s",
-    doc: "A message not stored by then is given up with a temporary error.",
+    default: "4s",
+    doc: "A message not stored by then is given up with a temporary error. Stock clients wait 5s for an answer.",
   }),
 
   "upstash.url": maybeText(/^https?:\/\/[^\s@]+$/, "a URL such as https://name.upstash.io", {

@@ -141,7 +141,7 @@ test("a second signal ends it at once, with 1", async () => {
   expect(await instance.exited).toBe(1);
   expect(performance.now() - began).toBeLessThan(1_000);
   for (const socket of sockets) socket[Symbol.dispose]();
-});
+}, 30_000);
 
 test("the deadline holds: for a slow pace, for peers that never close, for a long grace period", async () => {
   await using nats = await natsServer();
@@ -167,7 +167,7 @@ test("the deadline holds: for a slow pace, for peers that never close, for a lon
     expect(close.readUInt16BE(0)).toBe(3001);
   }
   for (const socket of sockets) socket[Symbol.dispose]();
-});
+}, 30_000);
 
 for (const fault of ["dead", "frozen"] as const) {
   test(`with NATS and Redis ${fault} it still leaves in time`, async () => {
@@ -183,7 +183,7 @@ for (const fault of ["dead", "frozen"] as const) {
     expect(await instance.terminate()).toBe(0);
     expect(performance.now() - began).toBeLessThan(12_000);
     for (const server of [nats, redis]) server.resume();
-  });
+  }, 30_000);
 }
 
 /** How many fall into each window, counted from the first. */
