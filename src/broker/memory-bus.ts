@@ -9,7 +9,7 @@ import type { ChannelSink, Notice, Published } from "./broker.ts";
 import { MemoryLog } from "./memory-log.ts";
 
 /** Events kept at most; older ones are forgotten, with their ids. */
-const MAX_EVENTS = 10_000;
+const MAX_EVENTS = 1_000;
 
 /** Answers a request: text, or throws. */
 export type Handler = (body: string, headers: Readonly<Record<string, string>>) => Promise<string> | string;

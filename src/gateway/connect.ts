@@ -160,7 +160,7 @@ function open(
   for (const { wanted, channel, inbox } of prepared) {
     const from = command.subs.get(wanted.channel);
     const sub = subscriptionFor(channel, "server", { info: wanted.info, ...overridesOf(wanted) });
-    session.subs.set(channel.id, sub);
+    session.subs.add(sub);
     const news = inbox?.result(channel, session.codec, chunkBytes(edge));
     if (news) waiting.push(...news.pushes);
     const { result, behind } = news ?? positionResult(edge, session, sub, from);

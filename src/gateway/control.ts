@@ -140,7 +140,7 @@ async function forceSubscribe(
       if (session.state !== "open" || session.subs.has(id)) return;
       const sub = subscriptionFor(channel, "server", { info });
       const { result } = positionResult(edge, session, sub, undefined);
-      session.subs.set(id, sub);
+      session.subs.add(sub);
       session.send(session.codec.subscribePush(id, data === undefined ? result : { ...result, data }));
       admit(edge, session, sub, false, undefined);
     } finally {

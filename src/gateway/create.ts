@@ -185,7 +185,7 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
       saveInboxCursor(edge, session);
       hub.removeUser(session);
       roster.ended(session, code, reason);
-      for (const sub of [...session.subs.values()]) detach(edge, session, sub);
+      for (const sub of session.subs.values()) detach(edge, session, sub);
     },
   };
 }

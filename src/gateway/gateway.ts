@@ -11,7 +11,6 @@ export interface Handshake {
   /** What admission counted it under; whoever ends the connection gives it back with `admission.release`. */
   readonly admissionKey: string;
   readonly origin?: string;
-  readonly userAgent?: string;
 }
 
 /**

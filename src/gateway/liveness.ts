@@ -135,7 +135,7 @@ export class Liveness {
       return;
     }
     if (!session.subsExpire) return;
-    for (const sub of [...session.subs.values()]) {
+    for (const sub of session.subs.values()) {
       if (!sub.expiresAt || sub.expiresAt * 1000 > overdue) continue;
       if (sub.side === "server") {
         session.end(Closes.subscriptionExpired);

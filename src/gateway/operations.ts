@@ -61,12 +61,13 @@ export function createOperations(edge: Edge): Operations {
     async disconnect(target, close, whitelist) {
       // Redis first: from now on nobody sees them as online, whatever becomes of the signal.
       const connections = await edge.presence.connectionsOf(target.user);
-      await edge.presence.forget(
+      const left = await edge.presence.forget(
         connections.filter(
           ({ client }) =>
             (target.client === undefined || client === target.client) && !whitelist?.includes(client),
         ),
       );
+      edge.roster.forgotten(left);
       signal("disconnect", { ...target, ...close, whitelist: whitelist && [...whitelist] });
     },
 

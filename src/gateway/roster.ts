@@ -1,9 +1,10 @@
 import type { Broker } from "../broker/broker.ts";
 import type { ChannelName } from "../core/channel.ts";
+import { reconnects } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import type { ClientInfo } from "../core/publication.ts";
-import type { ConnectionRecord, Presence, Swept } from "../presence/presence.ts";
+import type { ConnectionRecord, Forgotten, Presence, Swept } from "../presence/presence.ts";
 import type { Events } from "./events.ts";
 import type { Hub } from "./hub.ts";
 import type { Session } from "./session.ts";
@@ -20,6 +21,10 @@ interface Departure {
   };
 }
 
+/** A channel with less than this part of the limit here is taken to be within it everywhere. */
+const LOCAL_SHARE = 8;
+const COUNT_EVERY_MS = 1_000;
+
 /**
  * Who is in which channel, told to presence, to the channel's subscribers and to the business cluster. Members of a
  * connection that ended stay for the namespace's grace period, so that a reconnect is no leave and join.
@@ -32,6 +37,8 @@ export class Roster {
   readonly #log: Logger;
   readonly #instance: string;
   readonly #region: string;
+  /** Channels that may be too big for pushes, and when that was last looked at. */
+  readonly #crowds = new Map<string, { big: boolean; askedAt: number }>();
   /** Departures in their grace period, by its length: each list is in order of time. */
   readonly #departures = new Map<number, Departure[]>();
 
@@ -81,14 +88,15 @@ export class Roster {
 
   /**
    * The connection is over. Its channels are left after their grace periods, and only then is its record removed: the
-   * members hang on it.
+   * members hang on it. A client that was told not to come back is gone at once.
    */
   ended(session: Session, code: number, reason: string): void {
     this.#events.disconnected(this.record(session), code, reason);
     let graceMs = 0;
     for (const sub of session.subs.values()) {
-      this.left(session, sub, "gone");
-      if (showsPresence(sub)) graceMs = Math.max(graceMs, sub.channel.rules.presenceGraceMs);
+      this.left(session, sub, reconnects(code) ? "gone" : "unsubscribed");
+      if (showsPresence(sub) && reconnects(code))
+        graceMs = Math.max(graceMs, sub.channel.rules.presenceGraceMs);
     }
     this.#departLater(graceMs, { dueMs: performance.now() + graceMs, client: session.client });
   }
@@ -145,6 +153,20 @@ export class Roster {
     return Promise.all(order.map((departure) => this.#depart(departure))).then(() => {});
   }
 
+  /**
+   * Somebody was kicked: presence has removed the memberships already, so that the sessions' own departures will find
+   * nothing to report. What is pushed for each connection comes with those.
+   */
+  forgotten(left: readonly Forgotten[]): void {
+    for (const { channel: id, user, client, lastOfUser, lastOfChannel } of left) {
+      if (lastOfUser) this.#events.left(id, user, client);
+      if (lastOfChannel) this.#events.vacated(id);
+      const name = this.#hub.resolve(id);
+      const rules = this.#hub.rules(name);
+      if (rules.joinLeave === "user") this.#tell(name, rules, "leave", { user, client }, lastOfUser);
+    }
+  }
+
   /** A crashed instance was swept by this one: its people have left. */
   swept(swept: Swept): void {
     for (const connection of swept.connections) {
@@ -194,7 +216,37 @@ export class Roster {
     userEdge: boolean,
   ): void {
     if (rules.joinLeave === "off" || (rules.joinLeave === "user" && !userEdge)) return;
+    if (this.#crowded(channel.id, rules.presenceMaxMembers)) return;
     this.#broker.notify(channel, { kind, info });
+  }
+
+  /**
+   * Whether a channel has too many members for each coming and going to be pushed to all of them (n joins would be n²
+   * pushes). Members are counted everywhere, but only for channels that have many here, and once a second at most.
+   */
+  #crowded(channel: string, limit: number): boolean {
+    const here = this.#hub.channels.get(channel)?.size ?? 0;
+    if (here > limit) return true;
+    if (here * LOCAL_SHARE <= limit) {
+      this.#crowds.delete(channel);
+      return false;
+    }
+    let crowd = this.#crowds.get(channel);
+    if (!crowd) {
+      crowd = { big: false, askedAt: Number.NEGATIVE_INFINITY };
+      this.#crowds.set(channel, crowd);
+    }
+    const found = crowd;
+    if (performance.now() - found.askedAt > COUNT_EVERY_MS) {
+      found.askedAt = performance.now();
+      this.#presence
+        .stats(channel)
+        .then(({ clients }) => {
+          found.big = clients > limit;
+        })
+        .catch(this.#failed);
+    }
+    return found.big;
   }
 
   readonly #failed = (error: unknown): void => {

@@ -7,7 +7,7 @@ import type { Command } from "../protocol/command.ts";
 import type { Socket, SocketHandler } from "../runtime/runtime.ts";
 import type { CatchUp } from "./catch-up.ts";
 import type { Handshake } from "./gateway.ts";
-import type { Subscription } from "./subscription.ts";
+import { Subscriptions } from "./subscriptions.ts";
 
 /** What one instance does for its sessions. One object for all of them: a session holds no closure of its own. */
 export interface SessionHost {
@@ -44,7 +44,7 @@ export class Session implements SocketHandler, WheelItem {
   #socket: Socket | undefined;
   state: SessionState = "connecting";
   identity: Identity = ANONYMOUS;
-  readonly subs = new Map<string, Subscription>();
+  readonly subs = new Subscriptions();
   /** Subscribes under way, by channel: what else is asked of that channel waits for them. */
   pending: Map<string, Promise<void>> | undefined;
   /** Subscriptions being brought up to date at the client's own pace. */

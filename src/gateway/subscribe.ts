@@ -111,7 +111,7 @@ function complete(
   if (command.rejectUnrecovered && result.wasRecovering && !result.recovered) {
     throw new CommandError(Errors.unrecoverablePosition);
   }
-  session.subs.set(channel.id, sub);
+  session.subs.add(sub);
   const data = grant.data === undefined ? result : { ...result, data: grant.data };
   session.send(session.codec.subscribe(command.id, data));
   admit(edge, session, sub, command.joinLeave, behind);

@@ -25,8 +25,6 @@ const SPEAK_JSON =
   "or ?cf_protocol=protobuf.";
 /** A nonce of 16 bytes in base64 (RFC 6455 §4.1); not every runtime checks it. */
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
-/** Longer ones are cut: it is kept for each connection. */
-const MAX_USER_AGENT = 256;
 
 /** When to come back after a refusal that has no time of its own; spread, so that not all come at once. */
 const retryLater = () => 5 + Math.floor(Math.random() * 11);
@@ -88,7 +86,6 @@ export function upgrade(deps: UpgradeDeps): (c: Context<{ Bindings: RequestConte
       ip,
       admissionKey,
       ...(origin === null ? {} : { origin }),
-      ...userAgent(headers.get("user-agent")),
     });
     const response = c.env.upgrade(handler, protocol ?? undefined);
     if (response) return response;
@@ -106,8 +103,4 @@ function subprotocol(offered: string | null, query: Record<string, string>): str
   if (offered === null) return null;
   const names = offered.split(",").map((name) => name.trim());
   return names.includes(JSON_PROTOCOL) ? JSON_PROTOCOL : undefined;
-}
-
-function userAgent(value: string | null): { userAgent?: string } {
-  return value === null ? {} : { userAgent: value.slice(0, MAX_USER_AGENT) };
 }

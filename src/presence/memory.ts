@@ -4,6 +4,7 @@ import type { Stats } from "../core/stats.ts";
 import type {
   ConnectionRecord,
   Cursor,
+  Forgotten,
   InstanceRecord,
   JoinOutcome,
   LeaveOutcome,
@@ -198,10 +199,14 @@ class MemoryPresence implements Presence {
     return this.#hub.roster.connectionsOf(user);
   }
 
-  async forget(connections: readonly ConnectionRecord[]): Promise<void> {
-    for (const { instance, client } of connections) {
-      this.#hub.roster.disconnect(connectionKey(instance, client));
-    }
+  async forget(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
+    return connections.flatMap(({ instance, client, user }) =>
+      this.#hub.roster
+        .disconnect(connectionKey(instance, client))
+        .left.map(({ channel, lastOfUser, lastOfChannel }) => ({
+          ...{ channel, user, client, lastOfUser, lastOfChannel },
+        })),
+    );
   }
 
   async loadCursor(user: string, device: string): Promise<Cursor | undefined> {

@@ -53,9 +53,10 @@ export interface Presence {
 
   /**
    * Removes connections from the store before they are closed (kick): nobody sees them as online from now on.
-   * Their instances still call {@link leave} and {@link disconnected}, which then change nothing.
+   * Their instances still call {@link leave} and {@link disconnected}, which then change nothing: who kicks tells what
+   * this returns, the memberships that ended.
    */
-  forget(connections: readonly ConnectionRecord[]): Promise<void>;
+  forget(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]>;
 
   /**
    * Where a user (on a device, when named) has confirmably read its inbox up to, so that a client without a position
@@ -114,6 +115,13 @@ export interface PresenceStats {
   readonly clients: number;
   readonly users: number;
   readonly partial: boolean;
+}
+
+/** A membership that ended with a forgotten connection. */
+export interface Forgotten extends LeaveOutcome {
+  readonly channel: string;
+  readonly user: string;
+  readonly client: string;
 }
 
 export interface Cursor {

@@ -7,6 +7,7 @@ import type { LinkError, RedisLink } from "./link.ts";
 import type {
   ConnectionRecord,
   Cursor,
+  Forgotten,
   InstanceRecord,
   JoinOutcome,
   LeaveOutcome,
@@ -40,6 +41,16 @@ export interface RedisPresenceOptions {
   readonly stats: Stats;
   /** Connections of this instance now, published with the lease. */
   readonly connections: () => number;
+}
+
+/** What a release script answered: a digit for each channel. */
+function forgotten(
+  client: string,
+  user: string,
+  channels: readonly string[],
+  digits: string,
+): readonly Forgotten[] {
+  return channels.map((channel, index) => ({ channel, user, client, ...leaveOutcome(digits[index] ?? "0") }));
 }
 
 /** Expiry of everything that is not bound to a lease by its own; renewed at half time. */
@@ -158,12 +169,22 @@ class RedisPresence implements Presence {
   }
 
   async disconnected(client: string): Promise<void> {
-    if (!this.#roster.get(client)) return;
+    await this.#remove(client);
+  }
+
+  /** Removes a connection of this instance with its memberships. */
+  async #remove(client: string): Promise<readonly Forgotten[]> {
+    if (!this.#roster.get(client)) return [];
     const { record, left } = this.#roster.disconnect(client);
     const user = record?.user ?? "";
     const channels = left.map(({ channel }) => channel);
-    if (this.#phase === "ok") await this.#mirror.release(client, user, channels, true);
-    else this.#mirror.doubt(client, user, channels);
+    if (this.#phase === "ok") {
+      const digits = await this.#mirror.release(client, user, channels, true);
+      if (digits !== undefined) return forgotten(client, user, channels, digits);
+    } else this.#mirror.doubt(client, user, channels);
+    return left.map(({ channel, lastOfUser, lastOfChannel }) => ({
+      ...{ channel, user, client, lastOfUser, lastOfChannel },
+    }));
   }
 
   async join(channel: string, info: ClientInfo): Promise<JoinOutcome> {
@@ -218,10 +239,14 @@ class RedisPresence implements Presence {
     return this.#roster.connectionsOf(user);
   }
 
-  async forget(connections: readonly ConnectionRecord[]): Promise<void> {
+  async forget(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
     const own = connections.filter(({ instance }) => instance === this.#lease.instance);
     const others = connections.filter(({ instance }) => instance !== this.#lease.instance);
-    await Promise.all([...own.map(({ client }) => this.disconnected(client)), this.#forgetOthers(others)]);
+    const ended = await Promise.all([
+      ...own.map(({ client }) => this.#remove(client)),
+      this.#forgetOthers(others),
+    ]);
+    return ended.flat();
   }
 
   loadCursor(user: string, device: string): Promise<Cursor | undefined> {
@@ -247,20 +272,19 @@ class RedisPresence implements Presence {
     return [{ instance, region, connections: connections() }];
   }
 
-  async #forgetOthers(connections: readonly ConnectionRecord[]): Promise<void> {
-    if (this.#phase !== "ok" || connections.length === 0) return;
+  async #forgetOthers(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
+    if (this.#phase !== "ok" || connections.length === 0) return [];
     const stored = (await this.#stored(connections.map(({ client }) => client))) ?? [];
-    const releases = stored.flatMap((found, index) => {
+    const releases = stored.map(async (found, index) => {
       const { client, instance, user } = connections[index]!;
       if (!found) return [];
       const { generation } = found;
       const [holder, channels] = [pair(instance, generation), [...found.channels.keys()]];
-      return releaseOperation(this.#keys, {
-        ...{ client, instance, user, generation, holder, channels },
-        whole: true,
-      });
+      const release = { client, instance, user, generation, holder, channels, whole: true };
+      const digits = await this.#pipe.write(releaseOperation(this.#keys, release));
+      return digits === undefined ? [] : forgotten(client, user, channels, digits);
     });
-    await Promise.all(releases.map((release) => this.#pipe.write(release)));
+    return (await Promise.all(releases)).flat();
   }
 
   /** Reads connections. `undefined`: Redis does not answer. */

@@ -68,7 +68,7 @@ test("the memory bus can drop what attachments have not read: they are told, and
 
 test("the memory bus keeps a bounded number of events", () => {
   const bus = memoryBus({ namespaces: CONTRACT_NAMESPACES });
-  for (let n = 0; n < 10_010; n++) bus.record("test", { n }, n % 2 ? `id-${n}` : undefined);
-  expect(bus.events.length).toBe(10_000);
+  for (let n = 0; n < 1_010; n++) bus.record("test", { n }, n % 2 ? `id-${n}` : undefined);
+  expect(bus.events.length).toBe(1_000);
   expect(bus.events[0]!.event).toEqual({ n: 10 });
 });

@@ -17,6 +17,9 @@ let startInstanceC: () => Promise<TestInstance>;
 const config = {
   presence: { leaseTtl: "3s", leaseRenew: "500ms" },
   limits: { newestWins: "device" },
+  namespaces: {
+    crowd: { presence: true, joinLeave: "connection", presenceMaxMembers: 4, subscribe: "authenticated" },
+  },
 };
 
 beforeAll(async () => {
@@ -208,3 +211,49 @@ test("a crashed instance's people leave, with events and pushes, exactly once", 
   expect(await kindsOf({ client, type: "disconnect" })).toHaveLength(1);
   expect(await kindsOf({ channel, user: "victim", type: "leave" })).toHaveLength(1);
 }, 30_000);
+
+test("a kicked user leaves with events, once", async () => {
+  const channel = "chat:kick-events";
+  using here = testClient(a.websocket, { user: "banned" });
+  using witness = testClient(b.websocket, { user: "kick-witness" });
+  await Promise.all([here.connected(), witness.connected()]);
+  await here.subscribe(channel);
+  const seen = await witness.subscribe(channel, { joinLeave: true });
+  await until(async () => (await seen.sub.presenceStats()).numClients === 2);
+  const left: string[] = [];
+  seen.sub.on("leave", ({ info }) => left.push(info.user));
+  await b.api("disconnect", { user: "banned" });
+  expect(await seen.sub.presenceStats()).toMatchObject({ numClients: 1 });
+  await until(() => left.length > 0);
+  await until(async () => (await kindsOf({ channel, user: "banned" })).includes("leave"));
+  expect((await kindsOf({ channel, user: "banned" })).sort()).toEqual(["join", "leave"]);
+  expect(left).toEqual(["banned"]);
+});
+
+test("a crowded channel tells counts, not every coming and going", async () => {
+  const channel = "crowd:x";
+  using witness = testClient(a.websocket, { user: "w" });
+  await witness.connected();
+  const here = await witness.subscribe(channel, { joinLeave: true });
+  const joins: string[] = [];
+  here.sub.on("join", ({ info }) => joins.push(info.user));
+  const crowd = await Promise.all(
+    Array.from({ length: 6 }, async (_, index) => {
+      const client = testClient(a.websocket, { user: `crowd-${index}` });
+      await client.connected();
+      await client.subscribe(channel);
+      return client;
+    }),
+  );
+  await until(async () => (await here.sub.presenceStats()).numClients === 7);
+  await expect(here.sub.presence()).rejects.toMatchObject({ code: 108 });
+  using late = testClient(b.websocket, { user: "late" });
+  await late.connected();
+  await late.subscribe(channel);
+  using last = testClient(a.websocket, { user: "last" });
+  await last.connected();
+  await last.subscribe(channel);
+  await until(async () => (await here.sub.presenceStats()).numClients === 9);
+  expect(joins).not.toContain("last");
+  for (const client of crowd) client[Symbol.dispose]();
+});
