@@ -60,7 +60,9 @@ export function catchUp(edge: Edge, session: Session, task: CatchUp): void {
       return;
     }
     const { frames, last } = firstChunk(recovery.entries, session.codec, chunk);
-    for (const frame of frames) session.send(session.codec.publicationPush(channel.id, frame));
+    session.cork(() => {
+      for (const frame of frames) session.send(session.codec.publicationPush(channel.id, frame));
+    });
     if (last) task.from = { epoch: task.from.epoch, offset: last.publication.offset };
     if (frames.length < recovery.entries.length) continue;
     session.behind?.delete(task);

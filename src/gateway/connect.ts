@@ -38,7 +38,8 @@ export async function connect(edge: Edge, session: Session, command: ConnectComm
     for (const wanted of wantedSubscriptions(edge, identity)) {
       prepared.push(await prepare(edge, session, command, wanted));
     }
-    if (session.live) open(edge, session, command, identity, prepared);
+    // In one write: the answer, and those to the subscribes that came with the connect.
+    if (session.live) session.cork(() => open(edge, session, command, identity, prepared));
   } finally {
     for (const { channel } of prepared) edge.hub.release(channel);
     if (session.state !== "open") session.discard();

@@ -196,6 +196,12 @@ export class Session implements SocketHandler, WheelItem {
     this.#socket.send(frame);
   }
 
+  /** All that is sent within goes out in one write. */
+  cork(callback: () => void): void {
+    if (this.#socket) this.#socket.cork(callback);
+    else callback();
+  }
+
   subscribeTopic(topic: string): void {
     this.#socket?.subscribe(topic);
   }

@@ -101,6 +101,11 @@ export class DenoSocket implements Socket {
     if (this.#topics?.delete(topic)) this.#group.topics.unsubscribe(topic, this);
   }
 
+  /** Deno has no such thing: every message is a write. */
+  cork(callback: () => void): void {
+    callback();
+  }
+
   getBufferedAmount(): number {
     return this.#socket.bufferedAmount;
   }

@@ -32,6 +32,8 @@ export interface Socket {
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;
   getBufferedAmount(): number;
+  /** What is sent within `callback` leaves in one write, where the runtime can do that. Synchronous. */
+  cork(callback: () => void): void;
 }
 
 export interface ServeOptions {
