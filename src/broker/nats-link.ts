@@ -1,7 +1,9 @@
 import { type ConnectionOptions, connect, credsAuthenticator, type NatsConnection } from "nats";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
+import { atLeast } from "../core/version.ts";
 import type { BrokerStatus } from "./broker.ts";
+import { StartError } from "./nats-error.ts";
 
 /** Where the NATS servers are and how to log in. Nothing of it is ever logged. */
 export interface NatsAddress {
@@ -26,11 +28,17 @@ export interface LinkOptions extends NatsAddress {
   readonly stats: Stats;
 }
 
+/** What the headers of a message may take of the server's limit. */
+const HEADER_BYTES = 64 * 1024;
+
+/** Time a closing link takes at most to send what waits, ms. */
+const FLUSH_TIMEOUT_MS = 1_000;
+
 /** What a server lacks and what the driver does instead. The oldest version that has it, and its name. */
 const FEATURES = [
-  { version: [2, 9], name: "direct get by subject (2.9): required" },
-  { version: [2, 11], name: "batched direct get (2.11): gaps are filled one message at a time" },
-  { version: [2, 11], name: "per-message TTL (2.11)" },
+  { version: "2.9", name: "direct get by subject (2.9): required" },
+  { version: "2.11", name: "batched direct get (2.11): gaps are filled one message at a time" },
+  { version: "2.11", name: "per-message TTL (2.11)" },
 ] as const;
 
 /**
@@ -53,9 +61,15 @@ export class Link {
     this.#options = options;
     this.#status = { state: "connected", sinceMs: Date.now(), server: this.#server() };
     void this.#watch();
+    void nc.closed().then((error) => {
+      if (this.#status.state === "closed") return;
+      options.log.error("the NATS client has given up", { error: error ?? undefined });
+      if (this.connected) this.#lost();
+      this.#set("closed");
+    });
   }
 
-  /** Connects; tries again until `connectTimeoutMs` unless the login is refused. */
+  /** Connects; tries again until `connectTimeoutMs` unless the login is refused. @throws StartError */
   static async open(options: LinkOptions): Promise<Link> {
     const deadline = Date.now() + options.connectTimeoutMs;
     for (;;) {
@@ -65,13 +79,14 @@ export class Link {
         const { code, message } = error as { code?: string; message: string };
         const refused = code === "AUTHORIZATION_VIOLATION" || code === "AUTHENTICATION_EXPIRED";
         if (refused || Date.now() > deadline) {
-          throw new Error(
-            `no connection to NATS at ${options.servers.map(withoutSecrets).join(", ")}: ${message}. ${
-              refused
-                ? "Check user, password, token or credentials."
-                : "Check the address (NATS_URL) and that nats-server runs there."
-            }`,
-          );
+          const problem = `no connection to NATS at ${options.servers.map(withoutSecrets).join(", ")}: ${message}`;
+          throw refused
+            ? new StartError("login", problem, "Check user, password, token or credentials.")
+            : new StartError(
+                "unreachable",
+                problem,
+                "Check the address (NATS_URL) and that nats-server runs there.",
+              );
         }
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
@@ -85,6 +100,11 @@ export class Link {
   /** Most bytes a message may have, headers included. */
   get maxPayload(): number {
     return this.nc.info?.max_payload ?? 1024 * 1024;
+  }
+
+  /** Most bytes the body of a message may have, whatever its headers. */
+  get maxBody(): number {
+    return this.maxPayload - HEADER_BYTES;
   }
 
   get status(): BrokerStatus {
@@ -125,6 +145,15 @@ export class Link {
 
   async close(): Promise<void> {
     if (this.#status.state === "closed") return;
+    if (this.connected) {
+      // Signals and notices wait for no answer: let them leave first.
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, FLUSH_TIMEOUT_MS);
+      });
+      await Promise.race([this.nc.flush().catch(() => {}), late]);
+      clearTimeout(timer);
+    }
     this.#set("closed");
     await this.nc.close();
   }
@@ -170,26 +199,44 @@ export class Link {
 
   #server(): { version: string; missing: string[] } {
     const version = this.nc.info?.version ?? "0.0.0";
-    const [major = 0, minor = 0] = version.split(".").map(Number);
-    const has = ([a, b]: readonly [number, number]) => major > a || (major === a && minor >= b);
-    this.batches = has([2, 11]);
-    return { version, missing: FEATURES.filter((one) => !has(one.version)).map((one) => one.name) };
+    this.batches = atLeast(version, "2.11");
+    const missing = FEATURES.filter((one) => !atLeast(version, one.version)).map((one) => one.name);
+    return { version, missing };
   }
 }
 
-function connectionOptions(options: LinkOptions): ConnectionOptions {
-  let { user, password: pass, token, tls } = options;
-  const servers = options.servers.map((server) => {
-    const url = new URL(server.includes("://") ? server : `nats://${server}`);
+/** Each server by itself, with the login that all of them share. */
+export function eachServer(address: NatsAddress): NatsAddress[] {
+  const login = loginOf(address);
+  return address.servers.map((server) => ({ ...address, ...login, servers: [withoutSecrets(server)] }));
+}
+
+/** The login, which may stand in any of the addresses. */
+function loginOf(address: NatsAddress): Pick<NatsAddress, "user" | "password" | "token" | "tls"> {
+  let { user, password, token, tls } = address;
+  for (const url of address.servers.map(urlOf)) {
     if (url.username && url.password) {
       user ??= decodeURIComponent(url.username);
-      pass ??= decodeURIComponent(url.password);
+      password ??= decodeURIComponent(url.password);
     } else if (url.username) token ??= decodeURIComponent(url.username);
     if (url.protocol === "tls:") tls ??= {};
-    return url.host;
-  });
+  }
   return {
-    servers,
+    ...(user !== undefined && { user }),
+    ...(password !== undefined && { password }),
+    ...(token !== undefined && { token }),
+    ...(tls && { tls }),
+  };
+}
+
+function urlOf(server: string): URL {
+  return new URL(server.includes("://") ? server : `nats://${server}`);
+}
+
+function connectionOptions(options: LinkOptions): ConnectionOptions {
+  const { user, password: pass, token, tls } = loginOf(options);
+  return {
+    servers: options.servers.map((server) => urlOf(server).host),
     name: options.name,
     ...(user !== undefined && { user, pass }),
     ...(token !== undefined && { token }),
@@ -207,11 +254,12 @@ function connectionOptions(options: LinkOptions): ConnectionOptions {
     reconnectJitterTLS: 100,
     pingInterval: options.pingIntervalMs,
     maxPingOut: 2,
-    timeout: 5_000,
+    timeout: Math.min(5_000, options.connectTimeoutMs),
     noAsyncTraces: true,
   };
 }
 
-function withoutSecrets(server: string): string {
-  return server.replace(/\/\/[^@/]*@/, "//");
+/** An address without what may stand before its `@`, with a scheme or without one. */
+export function withoutSecrets(server: string): string {
+  return server.replace(/^([a-z]+:\/\/)?[^@/]*@/, "$1");
 }

@@ -12,7 +12,14 @@ import { Publisher } from "./nats-publisher.ts";
 import { Reader } from "./nats-reader.ts";
 import { RequestError, Requests } from "./nats-requests.ts";
 import { Store } from "./nats-store.ts";
-import { channelStream, eventStream, type StreamLife, Streams, type WantedStream } from "./nats-streams.ts";
+import {
+  channelStream,
+  eventStream,
+  type StreamLife,
+  Streams,
+  type WantedStream,
+  wantedStreams,
+} from "./nats-streams.ts";
 
 export interface NatsBrokerOptions extends NatsAddress {
   readonly namespaces: Namespaces;
@@ -101,10 +108,7 @@ async function makeStreams(
   subjects: Subjects,
   streams: Streams,
 ): Promise<Map<string, StreamLife>> {
-  const kept = [...namespaces.values()].filter((rules) => rules.history);
-  const wanted = kept.map(({ name, history }) => channelStream(subjects, name, history!));
-  const replicas = Math.max(1, ...kept.map(({ history }) => history!.replicas));
-  wanted.push(eventStream(subjects, replicas));
+  const wanted = wantedStreams(subjects, namespaces);
   const lives = await Promise.all(wanted.map((one) => patiently(() => streams.ensure(one))));
   return new Map(wanted.map(({ name }, index) => [name, lives[index]!]));
 }

@@ -1,7 +1,9 @@
-import type { StreamConfig, StreamInfo } from "nats";
+import type { JetStreamAccountStats, StreamConfig, StreamInfo } from "nats";
 import type { Logger } from "../core/log.ts";
-import type { HistoryRules } from "../core/namespace.ts";
+import type { HistoryRules, Namespaces } from "../core/namespace.ts";
 import type { Subjects } from "../core/subject.ts";
+import { atLeast } from "../core/version.ts";
+import { StartError } from "./nats-error.ts";
 import { RequestError, type Requests } from "./nats-requests.ts";
 
 /** What the life of a stream is, as far as positions are concerned. */
@@ -28,10 +30,24 @@ export type WantedStream = Pick<
 > &
   Partial<Pick<StreamConfig, "republish">>;
 
+/** What a server says of itself when one connects. */
+export interface ServerFacts {
+  readonly version: string;
+  readonly clustered: boolean;
+}
+
+/** What would be done with a stream at a start; `refuse`: the start would fail with `error`. */
+export type StreamPlan =
+  | { readonly action: "keep" | "create" }
+  | { readonly action: "update"; readonly changes: readonly string[] }
+  | { readonly action: "refuse"; readonly error: StartError };
+
 /** Longest time a publish's id is remembered, ms: every id costs the server memory. */
 const MAX_DUPLICATE_WINDOW_MS = 120_000;
 /** How long the server may take over a request about a stream, ms. */
 const TIMEOUT_MS = 3_000;
+/** Pause before a stream is looked at again that another instance is making, ms. */
+const RETRY_MS = 10;
 const EVENTS_AGE_MS = 24 * 3_600_000;
 const EVENTS_BYTES = 1024 ** 3;
 
@@ -61,7 +77,17 @@ export function channelStream(subjects: Subjects, namespace: string, history: Hi
   };
 }
 
-/** The stream of events; as many copies as the safest namespace has. */
+/** Every stream an instance needs; that of events has as many copies as the safest namespace. */
+export function wantedStreams(subjects: Subjects, namespaces: Namespaces): WantedStream[] {
+  const kept = [...namespaces.values()].flatMap(({ name, history }) => (history ? [{ name, history }] : []));
+  const replicas = Math.max(1, ...kept.map(({ history }) => history.replicas));
+  return [
+    ...kept.map(({ name, history }) => channelStream(subjects, name, history)),
+    eventStream(subjects, replicas),
+  ];
+}
+
+/** The stream of events. */
 export function eventStream(subjects: Subjects, replicas: number): WantedStream {
   return {
     name: subjects.eventStream(),
@@ -100,15 +126,17 @@ export class Streams {
     this.#log = log;
   }
 
-  /** @throws Error that says what to do when the server has no JetStream */
-  async checkServer(): Promise<void> {
+  /** What the account uses and may use. @throws StartError when the server, or the account, has no JetStream */
+  async checkServer(): Promise<JetStreamAccountStats> {
     try {
-      await this.#api("INFO");
+      return await this.#api<JetStreamAccountStats>("INFO");
     } catch (error) {
       const missing = error instanceof JetStreamError && NO_JETSTREAM.includes(error.code);
       if (!missing && !(error instanceof RequestError && error.why === "absent")) throw error;
-      throw new Error(
-        "this NATS server (or this account) has no JetStream. Start it with: nats-server -js -sd <directory>",
+      throw new StartError(
+        "jetstream",
+        "this NATS server (or this account) has no JetStream",
+        "Start it with: nats-server -js -sd <directory>",
       );
     }
   }
@@ -121,7 +149,7 @@ export class Streams {
 
   /**
    * Makes the stream as wanted: created when absent, updated when it differs.
-   * @throws Error that says what differs and what to type, when the server refuses
+   * @throws StartError that says what differs and what to type, when the server refuses
    */
   async ensure(wanted: WantedStream): Promise<StreamLife> {
     for (let attempt = 0; ; attempt++) {
@@ -133,10 +161,22 @@ export class Streams {
         return lifeOf(made);
       } catch (error) {
         if (!(error instanceof JetStreamError)) throw error;
-        // Another instance was quicker, with other settings: look again, then update.
-        if (error.code !== IN_USE || attempt === 10) throw await this.#explain(error, wanted);
+        if (attempt === 10 || !(await this.#inTheMaking(error, wanted))) {
+          throw await this.#explain(error, wanted);
+        }
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
+  }
+
+  /** What {@link ensure} would do with the stream as things are; changes nothing. */
+  async plan(wanted: WantedStream, server: ServerFacts): Promise<StreamPlan> {
+    const found = await this.#info(wanted.name);
+    const refused = await this.#foreseen(found, wanted, server);
+    if (refused) return { action: "refuse", error: refused };
+    if (!found) return { action: "create" };
+    const changes = differences(found.config, wanted);
+    return changes.length > 0 ? { action: "update", changes } : { action: "keep" };
   }
 
   /** Removes the messages of a subject before a sequence. */
@@ -173,12 +213,7 @@ export class Streams {
     const differing = differences(found.config, wanted);
     const fixed = obstacles(found.config);
     if (differing.length === 0 && fixed.length === 0) return found;
-    const unfit = (why: string) =>
-      new Error(
-        `stream ${wanted.name} is not as it must be: ${[...fixed, ...differing].join("; ")}. ${why}. ` +
-          `To give up what it holds and have it made anew, type: nats stream rm ${wanted.name}`,
-      );
-    if (fixed.length > 0) throw unfit("That cannot be changed");
+    if (fixed.length > 0) throw unfit(found, wanted, "That cannot be changed");
     try {
       const config = { ...found.config, ...wanted };
       const updated = await this.#api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, config);
@@ -187,34 +222,70 @@ export class Streams {
     } catch (error) {
       if (!(error instanceof JetStreamError)) throw error;
       if (error.code === OVERLAP || error.code === REPLICAS) throw await this.#explain(error, wanted);
-      throw unfit(`The server refuses to change it (${error.message})`);
+      throw unfit(found, wanted, `The server refuses to change it (${error.message})`);
     }
+  }
+
+  /** Whether another instance is making this stream right now: it is there, or its subjects are taken by nobody else. */
+  async #inTheMaking({ code }: JetStreamError, wanted: WantedStream): Promise<boolean> {
+    return code === IN_USE || (code === OVERLAP && (await this.#othersOn(wanted)).length === 0);
+  }
+
+  /** What the server would refuse to do about a stream, as far as that can be told beforehand. */
+  async #foreseen(
+    found: StreamInfo | null,
+    wanted: WantedStream,
+    server: ServerFacts,
+  ): Promise<StartError | undefined> {
+    if (found && (obstacles(found.config).length > 0 || !canBecome(found.config, wanted, server.version)))
+      return unfit(found, wanted, "That cannot be changed");
+    const others = await this.#othersOn(wanted);
+    if (others.length > 0) return captured(wanted, others);
+    if (!found && wanted.num_replicas > 1 && !server.clustered)
+      return tooFewServers(wanted, "the server is in no cluster");
+    return undefined;
   }
 
   /** Says in words what the server refused. */
-  async #explain({ code, message }: JetStreamError, wanted: WantedStream): Promise<Error> {
-    if (code === OVERLAP) {
-      const subject = wanted.subjects[0]!;
-      const others = (await this.#streamsOn(subject)).filter((name) => name !== wanted.name);
-      const other = others.join(", ") || "another stream";
-      return new Error(
-        `${other} captures ${subject} already, and a subject belongs to one stream only. ` +
-          `Take it away there (nats stream edit ${other} --subjects …) or remove it (nats stream rm ${other})`,
-      );
-    }
-    if (code === REPLICAS) {
-      return new Error(
-        `stream ${wanted.name} is to have ${wanted.num_replicas} replicas, and the servers are fewer (${message}). ` +
-          "Lower history.replicas, or add servers to the cluster",
-      );
-    }
-    return new Error(`stream ${wanted.name} cannot be made: ${message} (${code})`);
+  async #explain({ code, message }: JetStreamError, wanted: WantedStream): Promise<StartError> {
+    if (code === OVERLAP) return captured(wanted, await this.#othersOn(wanted));
+    if (code === REPLICAS) return tooFewServers(wanted, message);
+    const problem = `stream ${wanted.name} cannot be made: ${message} (${code})`;
+    return new StartError("stream", problem, "What the account may use: nats account info");
   }
 
-  async #streamsOn(subject: string): Promise<string[]> {
-    const answer = await this.#api<{ streams?: string[] | null }>("STREAM.NAMES", { subject });
-    return answer.streams ?? [];
+  /** Other streams that capture what this one is to capture. */
+  async #othersOn({ name, subjects }: WantedStream): Promise<string[]> {
+    const query = { subject: subjects[0]! };
+    const answer = await this.#api<{ streams?: string[] | null }>("STREAM.NAMES", query);
+    return (answer.streams ?? []).filter((other) => other !== name);
   }
+}
+
+function unfit({ config }: StreamInfo, wanted: WantedStream, why: string): StartError {
+  const flaws = [...obstacles(config), ...differences(config, wanted)].join("; ");
+  return new StartError(
+    "stream",
+    `stream ${wanted.name} is not as it must be: ${flaws}. ${why}`,
+    `To give up what it holds and have it made anew, type: nats stream rm ${wanted.name}`,
+  );
+}
+
+function captured({ subjects }: WantedStream, others: readonly string[]): StartError {
+  const other = others.join(", ") || "another stream";
+  return new StartError(
+    "stream",
+    `${other} captures ${subjects[0]} already, and a subject belongs to one stream only`,
+    `Take it away there (nats stream edit ${other} --subjects …) or remove it (nats stream rm ${other})`,
+  );
+}
+
+function tooFewServers({ name, num_replicas }: WantedStream, why: string): StartError {
+  return new StartError(
+    "stream",
+    `stream ${name} is to have ${num_replicas} replicas, and the servers are fewer (${why})`,
+    "Lower history.replicas, or add servers to the cluster",
+  );
 }
 
 /** What of a stream is not as wanted, in words. */
@@ -236,6 +307,16 @@ function obstacles(found: StreamConfig): string[] {
   if (found.sealed) out.push("it is sealed");
   if (found.deny_purge) out.push("it denies purges");
   return out;
+}
+
+/** Whether servers of this version let an update make the one into the other (measured on 2.9.10 and 2.12.5). */
+function canBecome(found: StreamConfig, wanted: WantedStream, version: string): boolean {
+  // Discarding by subject goes with "new" only, and the update leaves it as it is.
+  if (found.storage !== wanted.storage || found.discard_new_per_subject) return false;
+  // Both since 2.10 (nats-server#3803, #4361), but for work queues.
+  const retains = found.retention === wanted.retention;
+  const republishes = pair(found.republish) === pair(wanted.republish);
+  return atLeast(version, "2.10") ? retains || found.retention !== "workqueue" : retains && republishes;
 }
 
 function pair(republish: StreamConfig["republish"]): string {

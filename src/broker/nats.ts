@@ -16,8 +16,6 @@ export type { NatsBrokerOptions } from "./nats-parts.ts";
 
 const PUBLISH_TIMEOUT_MS = 4_000;
 const CLEAR_TIMEOUT_MS = 5_000;
-/** What the headers of a message may take of the server's limit. */
-const HEADER_BYTES = 64 * 1024;
 
 /**
  * The broker on NATS JetStream: streams that republish keep what namespaces with history are sent, core NATS carries
@@ -70,7 +68,7 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
     const subject = subjects.message(channel);
     const headers = publishHeaders(publish.id ?? (rules.history ? nuid.next() : undefined), publish);
     if (typeof checked !== "string") headers.set("Content-Type", BYTES_TYPE);
-    if (sizeOf(checked) > link.maxPayload - HEADER_BYTES) {
+    if (sizeOf(checked) > link.maxBody) {
       throw new CommandError(Errors.limitExceeded, "longer than the NATS server takes");
     }
     if (!rules.history) {

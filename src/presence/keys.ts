@@ -31,6 +31,8 @@ export interface Keys {
   readonly sweepWatched: string;
   /** Exists while a missing lease is no proof of death, because the watch was interrupted. */
   readonly sweepHoldOff: string;
+  /** Written and deleted in one step, to see whether that is allowed. */
+  readonly probe: string;
 }
 
 export function presenceKeys(prefix: string): Keys {
@@ -47,6 +49,7 @@ export function presenceKeys(prefix: string): Keys {
     sweepLock: `${prefix}sweep:lock`,
     sweepWatched: `${prefix}sweep:watched`,
     sweepHoldOff: `${prefix}sweep:holdoff`,
+    probe: `${prefix}probe`,
   };
 }
 

@@ -28,11 +28,14 @@ export class ReplyError {
  */
 export class LinkError extends Error {
   readonly kind: "timeout" | "refused" | "broken" | "answer";
+  readonly detail: string;
 
   constructor(kind: LinkError["kind"], detail = "") {
-    super(`redis ${kind}${detail && ` (${/^\w{1,40}$/.test(detail) ? detail : "?"})`}`);
+    const word = detail === "" || /^\w{1,40}$/.test(detail) ? detail : "?";
+    super(`redis ${kind}${word && ` (${word})`}`);
     this.name = "LinkError";
     this.kind = kind;
+    this.detail = word;
   }
 }
 

@@ -1,0 +1,16 @@
+/** What keeps an instance from starting on NATS, and how to mend it. The message is both, and holds no secret. */
+export class StartError extends Error {
+  /** `unreachable`: no server answers; `login`: it refuses us; `jetstream`: it has none; `stream`: one is in the way. */
+  readonly kind: "unreachable" | "login" | "jetstream" | "stream";
+  readonly problem: string;
+  /** A sentence, with the line to type where there is one. */
+  readonly remedy: string;
+
+  constructor(kind: StartError["kind"], problem: string, remedy: string) {
+    super(`${problem}. ${remedy}`);
+    this.name = "StartError";
+    this.kind = kind;
+    this.problem = problem;
+    this.remedy = remedy;
+  }
+}
