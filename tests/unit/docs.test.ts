@@ -1,0 +1,194 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { parseChannel } from "../../src/core/channel.ts";
+import { Closes, Errors, reconnects, Unsubscribes } from "../../src/core/errors.ts";
+import { Stats } from "../../src/core/stats.ts";
+import { subjects } from "../../src/core/subject.ts";
+import { createMetrics } from "../../src/http/metrics.ts";
+import { presenceKeys } from "../../src/presence/keys.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
+
+/** What people wrote; the generated pages have tests of their own. */
+const PAGES = [
+  "README.md",
+  "CHANGELOG.md",
+  ...readdirSync(join(ROOT, "docs"))
+    .filter((name) => name.endsWith(".md") && name !== "config.md")
+    .map((name) => `docs/${name}`),
+];
+const pages = PAGES.map((path) => ({ path, text: read(path) }));
+
+/** Cells of the table under a heading or line, without its head. */
+function rows(page: string, after: string): string[][] {
+  const lines = read(page).split("\n");
+  const from = lines.findIndex((line) => line.startsWith(after));
+  expect(from, `"${after}" in ${page}`).toBeGreaterThanOrEqual(0);
+  const first = lines.findIndex((line, index) => index > from && line.startsWith("|"));
+  const last = lines.findIndex((line, index) => index > first && !line.startsWith("|"));
+  return lines.slice(first + 2, last < 0 ? undefined : last).map((line) =>
+    line
+      .split(/(?<!\\)\|/)
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
+
+const code = (cell: string | undefined) => /`([^`]+)`/.exec(cell ?? "")?.[1] ?? "";
+
+describe("docs/protocol.md", () => {
+  test("lists every error", () => {
+    const documented = rows("docs/protocol.md", "### Errors").map((row) => row.slice(0, 3));
+    const known = Object.values(Errors).map((error) => [
+      String(error.code),
+      error.message,
+      "temporary" in error ? "yes" : "no",
+    ]);
+    expect(documented.sort()).toEqual(known.sort());
+  });
+
+  test("lists every end of a subscription, and what the client does then", () => {
+    const documented = rows("docs/protocol.md", "### Ends of a subscription").map((row) => row.slice(0, 3));
+    const known = Object.values(Unsubscribes).map(({ code: number, reason }) => [
+      String(number),
+      reason,
+      number >= 2500 ? "subscribes again" : "stays out",
+    ]);
+    expect(documented.sort()).toEqual(known.sort());
+  });
+
+  test("lists every end of a connection, and what the client does then", () => {
+    const documented = rows("docs/protocol.md", "### Ends of a connection").map((row) => row.slice(0, 3));
+    const known = Object.values(Closes).map(({ code: number, reason }) => [
+      String(number),
+      reason,
+      reconnects(number) ? "reconnects" : "stays away",
+    ]);
+    expect(documented.sort()).toEqual(known.sort());
+  });
+
+  test("names tests that exist", () => {
+    const tests = readdirSync(join(ROOT, "tests"), { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => read(`tests/${name}`))
+      .join("\n");
+    const titles = rows("docs/protocol.md", "## Commands").map((row) => code(row[2]));
+    expect(titles.length).toBeGreaterThan(10);
+    expect(titles.filter((title) => !tests.includes(`test("${title}"`))).toEqual([]);
+  });
+});
+
+describe("docs/subjects.md", () => {
+  test("shows subjects as they are", () => {
+    const shown = rows("docs/subjects.md", "## Names and subjects").map((row) => row.map(code));
+    expect(shown.length).toBeGreaterThan(5);
+    expect(shown).toEqual(shown.map(([channel]) => [channel!, subjects().message(parseChannel(channel!))]));
+  });
+
+  test("lists every kind of event and control signal, and every reason of a rejection", () => {
+    const kinds = [...read("src/gateway/events.ts").matchAll(/#emit\("(\w+)"/g)].map(([, kind]) => kind!);
+    const documented = rows("docs/subjects.md", "## Events").map((row) => code(row[0]));
+    expect(documented.sort()).toEqual([...kinds, "rejected"].sort());
+
+    const [, signals = ""] =
+      /const signals = \{([\s\S]*?)\n\} as const/.exec(read("src/gateway/control.ts")) ?? [];
+    const section = read("docs/subjects.md").split("## Control signals")[1] ?? "";
+    const names = [...signals.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name!);
+    expect(names).toContain("disconnect");
+    expect(names.filter((name) => !section.includes(`\`${name}\``))).toEqual([]);
+
+    const [, flaws = ""] = /export type Flaw =([^;]+);/.exec(read("src/broker/body.ts")) ?? [];
+    const reasons = [...flaws.matchAll(/"([^"]+)"/g)].map(([, reason]) => reason!);
+    expect(reasons).toContain("not JSON");
+    expect(reasons.filter((reason) => !read("docs/subjects.md").includes(`\`${reason}\``))).toEqual([]);
+  });
+});
+
+test("docs/operations.md lists every metric", async () => {
+  const metrics = createMetrics({
+    stats: new Stats(),
+    connections: () => 0,
+    connectionsLimit: 1,
+    overload: () => ({ state: "ok", delayMs: 0 }),
+    residentBytes: () => 0,
+    broker: () => ({ state: "connected", sinceMs: 0 }),
+    presence: () => ({ state: "ok" }),
+    build: { version: "", runtime: "", region: "", instance: "" },
+  });
+  const names = [...(await metrics.text()).matchAll(/^# TYPE trunkline_(\S+)/gm)].map(([, name]) => name!);
+  const cells = rows("docs/operations.md", "## Metrics").map((row) => row[0]!);
+  const documented = cells.flatMap((cell) =>
+    [...cell.matchAll(/`(\w+)(?:\{\w+\})?`/g)].map(([, name]) => name!),
+  );
+  expect(documented.sort()).toEqual(names.sort());
+});
+
+test("docs/presence.md lists every kind of key", () => {
+  const keys = Object.values(presenceKeys("tl:")).map((key) =>
+    typeof key === "function" ? (key as (...names: string[]) => string)("x", "y") : key,
+  );
+  const text = rows("docs/presence.md", "## What is kept").flat().join(" ");
+  const kinds = keys.map((key) => key.split(":").slice(0, 2).join(":"));
+  expect(kinds.filter((kind) => !text.includes(`${kind}:{`) && !text.includes(`\`${kind}`))).toEqual([]);
+});
+
+describe("every page", () => {
+  const settings = read("docs/config.md");
+  const groups = new Set([...settings.matchAll(/^\| `(\w+)\.\w+`/gm)].map(([, group]) => group!));
+
+  test("names settings and variables that exist", () => {
+    const unknown = pages.flatMap(({ path, text }) => {
+      const variables = text.match(/\b(?:TRUNKLINE|NATS|REDIS|UPSTASH|FLY)_[A-Z_]+[A-Z]\b/g) ?? [];
+      const keys = [...text.matchAll(/`(\w+)\.(\w+)`/g)]
+        .filter(([, group, key]) => groups.has(group!) && key !== "ts" && key !== "md")
+        .map(([, group, key]) => `${group}.${key}`);
+      return [...variables, ...keys]
+        .filter((name) => !settings.includes(`\`${name}`))
+        .map((name) => `${path}: ${name}`);
+    });
+    expect(unknown).toEqual([]);
+  });
+
+  test("names files, pages, sections and commands that exist", () => {
+    const missing = pages.flatMap(({ path, text }) => {
+      const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!);
+      const local = links.filter((target) => !target.startsWith("https://"));
+      const broken = local.filter((target) => !leads(path, target));
+      const files = text.match(/\b(?:src|tests|docs|deploy)\/[\w./-]+\.(?:ts|md|svg|png)\b/g) ?? [];
+      const commands = [...text.matchAll(/(?:npx trunkline|^trunkline|src\/main\.ts) (\w+)/gm)].map(
+        ([, name]) => name!,
+      );
+      return [
+        ...broken,
+        ...files.filter((file) => !existsSync(join(ROOT, file))),
+        ...commands.filter((name) => !read("src/main.ts").includes(`name: "${name}`) && name !== "token"),
+      ].map((what) => `${path}: ${what}`);
+    });
+    expect(missing).toEqual([]);
+  });
+
+  test("is short", () => {
+    expect(pages.filter(({ text }) => text.split("\n").length > 200).map(({ path }) => path)).toEqual([]);
+  });
+});
+
+/** Whether a link of a page leads to a file, and its fragment to a heading there. */
+function leads(page: string, target: string): boolean {
+  const [file = "", fragment] = target.split("#");
+  const path = file === "" ? page : join(dirname(page), file);
+  if (!existsSync(join(ROOT, path))) return false;
+  if (fragment === undefined) return true;
+  return read(path)
+    .split("\n")
+    .filter((line) => line.startsWith("#"))
+    .some(
+      (line) =>
+        line
+          .replace(/^#+ /, "")
+          .toLowerCase()
+          .replace(/[^\w -]/g, "")
+          .replaceAll(" ", "-") === fragment,
+    );
+}
