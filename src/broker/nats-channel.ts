@@ -92,6 +92,7 @@ export class Roster {
       get position() {
         return channel.position;
       },
+      blind: channel.last === 0,
       detach: () => {
         if (!attached) return;
         attached = false;
@@ -162,7 +163,11 @@ export class Roster {
       }
     };
     channel.subscription = nc.subscribe(listen(name), {
-      callback: intercept ? (_error, msg) => intercept(msg, () => take(msg)) : (_error, msg) => take(msg),
+      callback: (error, msg) => {
+        if (error) log.error("a subscription was refused", { channel: name.id, error });
+        else if (intercept) intercept(msg, () => take(msg));
+        else take(msg);
+      },
     });
     this.channels.set(name.name, channel);
     channel.joining = join(channel).then(

@@ -31,7 +31,12 @@ export class Control {
   constructor(options: ControlOptions) {
     this.#options = options;
     for (const subject of options.subjects.controls(options.instance)) {
-      options.link.nc.subscribe(subject, { callback: (_error, message) => this.#signalled(message) });
+      options.link.nc.subscribe(subject, {
+        callback: (error, message) => {
+          if (error) options.log.error("signals cannot be heard", { subject, error });
+          else this.#signalled(message);
+        },
+      });
     }
   }
 
@@ -97,7 +102,10 @@ export class Control {
     };
     const subscription = link.nc.subscribe(subject, {
       queue: QUEUE,
-      callback: (_error, message) => void answer(message),
+      callback: (error, message) => {
+        if (error) log.error("requests cannot be served", { subject, error });
+        else void answer(message);
+      },
     });
     const remove = () => {
       // Drained, not just ended: what is on its way here already is still answered.

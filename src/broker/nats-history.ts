@@ -21,7 +21,7 @@ export interface HistoryContext {
  * Reads a page, by direct gets only. The head is read first and bounds the page, so that page and position agree.
  *
  * Cost in round trips: forward, one for the head, then one for each message and one more (from 2.11 on one for up to
- * 512), and one for the proof where the message at `since` is no longer kept; then all that the channel keeps after
+ * 512; before that, long pages are read in 16 parts at a time), and one for the proof where the message at `since` is no longer kept; then all that the channel keeps after
  * `since` is read, whatever the limit. From a time, a binary search over the stream first (about 20). JetStream has
  * no read backwards: `reverse` reads windows that grow fourfold from the newest message towards the oldest, so about
  * log4(distance / limit) windows and at most some four times the messages it returns.
@@ -72,9 +72,8 @@ async function readForward(
   let more = false;
   if (head && !reached) {
     const from = sinceMs === undefined ? start : await firstSince(store, sinceMs, head);
-    await store.read(subject, from, Math.min(limit, size) + 2, (envelope) => {
-      reached = envelope.seq >= head.seq;
-      if (envelope.seq > head.seq) return false;
+    await store.readRange(subject, from, head.seq, Math.min(limit, size) + 2, (envelope) => {
+      reached = envelope.seq === head.seq;
       if (envelope.seq === start) {
         proven = true;
         return !reached;
@@ -122,11 +121,7 @@ async function readBackward(
   for (let span = limit * 8; oldest && low > oldest.seq && newest.length < limit; span *= 4) {
     const from = Math.max(oldest.seq, low - span);
     const window: Envelope[] = [];
-    await store.read(subject, from, limit, (envelope) => {
-      if (envelope.seq >= low) return false;
-      window.push(envelope);
-      return true;
-    });
+    await store.readRange(subject, from, low - 1, limit, (envelope) => window.push(envelope) > 0);
     add(window);
     low = from;
   }

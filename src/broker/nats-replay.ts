@@ -47,12 +47,12 @@ async function consume(
   const take = (message: Msg) => {
     seen = performance.now();
     const envelope = openEnvelope(message);
-    if (envelope.code !== 0) {
-      if (message.reply) message.respond(); // flow control
+    if (!message.reply?.startsWith("$JS.ACK.")) {
+      if (message.reply) message.respond(); // flow control; else a heartbeat
       return;
     }
     // $JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<times>.<stream seq>.<consumer seq>.<time>.<pending>[.<token>]
-    const tokens = message.reply?.split(".") ?? [];
+    const tokens = message.reply.split(".");
     const at = tokens.length === 9 ? 5 : 7;
     got++;
     if (Number(tokens[at + 1]) !== got) end(new Error("replay has a hole"));
@@ -60,11 +60,12 @@ async function consume(
     else if (wanted >= 0 && got >= wanted) end();
   };
   const subscription = nc.subscribe(inbox, {
-    callback: (_error, message) => {
+    callback: (error, message) => {
       try {
+        if (error) throw error;
         take(message);
-      } catch (error) {
-        end(error as Error);
+      } catch (failure) {
+        end(failure as Error);
       }
     },
   });

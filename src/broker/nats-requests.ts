@@ -42,7 +42,9 @@ export class Requests {
     this.#link = link;
     this.#prefix = `${createInbox()}.`;
     link.nc.subscribe(`${this.#prefix}*`, {
-      callback: (_error, message) => this.#reply(message),
+      callback: (error, message) => {
+        if (!error) this.#reply(message);
+      },
     });
     link.onDown(() => this.#failAll());
   }
@@ -137,7 +139,7 @@ class Answer implements Waiter {
 
   reply(message: Msg): boolean {
     const envelope = openEnvelope(message);
-    if (envelope.code === 503 && envelope.data.length === 0) this.fail("absent");
+    if (envelope.code === 503 && envelope.seq === 0 && envelope.data.length === 0) this.fail("absent");
     else this.#resolve(envelope);
     return true;
   }

@@ -8,6 +8,9 @@ const TIMEOUT_MS = 2_000;
 /** Messages asked for with the first batch of a read, and with every further one. */
 const FIRST_BATCH = 64;
 const BATCH = 512;
+/** Without batches: messages read one after the other first, and parts of a range then read at the same time. */
+const PROBED = 4;
+const PARTS = 16;
 /** Most bytes of one batch: answers come without flow control. */
 const BATCH_BYTES = 4 * 1024 * 1024;
 
@@ -70,9 +73,63 @@ export class Store {
     }
   }
 
+  /**
+   * As {@link read}, up to a known sequence: servers without batches are then asked for several parts at a time.
+   * @param expected about how many messages are wanted
+   */
+  async readRange(
+    subject: string,
+    from: number,
+    to: number,
+    expected: number,
+    each: (envelope: Envelope) => boolean,
+  ): Promise<void> {
+    if (this.#link.batches) {
+      await this.read(subject, from, expected, (envelope) => envelope.seq <= to && each(envelope));
+      return;
+    }
+    let at = Math.max(1, from);
+    const start = at;
+    for (let got = 0; at <= to; ) {
+      if (got < PROBED) {
+        const envelope = await this.next(subject, at);
+        if (!envelope || envelope.seq > to) return;
+        at = envelope.seq + 1;
+        got++;
+        if (!each(envelope)) return;
+        continue;
+      }
+      // How dense the channel was so far decides how far to read at a time.
+      const count = Math.min(BATCH, Math.max(PARTS, expected - got));
+      const end = Math.min(to, at + Math.ceil(((at - start) / got) * count));
+      for (const envelope of await this.#readParts(subject, at, end)) {
+        got++;
+        if (!each(envelope)) return;
+      }
+      at = end + 1;
+    }
+  }
+
+  /** All messages of a range, in order, its parts read at the same time. */
+  async #readParts(subject: string, from: number, to: number): Promise<Envelope[]> {
+    const width = Math.ceil((to - from + 1) / PARTS);
+    const read = async (at: number): Promise<Envelope[]> => {
+      const end = Math.min(to, at + width - 1);
+      const found: Envelope[] = [];
+      while (at <= end) {
+        const envelope = await this.next(subject, at);
+        if (!envelope || envelope.seq > end) break;
+        found.push(envelope);
+        at = envelope.seq + 1;
+      }
+      return found;
+    };
+    return (await Promise.all(Array.from({ length: PARTS }, (_, part) => read(from + part * width)))).flat();
+  }
+
   async #get(query: Record<string, unknown>, timeoutMs: number): Promise<Envelope | null> {
     const envelope = await this.#requests.ask(this.#subject, JSON.stringify(query), timeoutMs);
-    if (envelope.code === 0) return envelope;
+    if (envelope.seq > 0) return envelope; // whatever status its publisher wrote into it
     if (envelope.code === 404) return null;
     throw new RequestError("absent", this.#subject);
   }
@@ -100,18 +157,16 @@ class Batch implements Waiter {
 
   reply(message: Msg): boolean {
     const envelope = openEnvelope(message);
-    if (envelope.code === 204) this.#resolve(envelope.pending > 0 ? "more" : "end");
-    else if (envelope.code === 404) this.#resolve("end");
-    else if (envelope.code !== 0) this.#reject(new RequestError("absent", this.#subject));
-    else {
+    if (envelope.seq > 0) {
       this.last = envelope.seq;
-      if (this.#each(envelope)) {
-        this.expiresAt = performance.now() + TIMEOUT_MS;
-        // A server older than 2.11, in a cluster of several versions, ignores `batch` and answers once.
-        if (envelope.pending >= 0) return false;
-        this.#resolve("more");
-      } else this.#resolve("stopped");
-    }
+      this.expiresAt = performance.now() + TIMEOUT_MS;
+      if (!this.#each(envelope)) this.#resolve("stopped");
+      // A server older than 2.11, in a cluster of several versions, ignores `batch` and answers once.
+      else if (envelope.pending < 0) this.#resolve("more");
+      else return false;
+    } else if (envelope.code === 204) this.#resolve(envelope.pending > 0 ? "more" : "end");
+    else if (envelope.code === 404) this.#resolve("end");
+    else this.#reject(new RequestError("absent", this.#subject));
     return true;
   }
 

@@ -160,6 +160,7 @@ describe("what services can and cannot do", () => {
     forged.set("Nats-Sequence", "900");
     forged.set("Nats-Last-Sequence", "899");
     fixture.nc.publish("rt.keep.x", "1", { headers: forged });
+    await fixture.nc.flush();
     const { offset } = await broker.publish(channel, "2");
     await until(() => sink.publications.length === 2);
     expect(sink.notices).toEqual([]);
