@@ -155,6 +155,11 @@ export interface ChannelSink {
 export interface Attachment {
   /** Position after the last publication given to the sink: nothing of the channel up to here is still to come. */
   readonly position: Position;
+  /**
+   * The store kept nothing of the channel: messages after {@link position} may have come and gone before the attach,
+   * so that only a complete page of history proves what a position before or after it has missed.
+   */
+  readonly blind?: boolean;
   /** Idempotent; the sink is not called again. */
   detach(): void;
 }

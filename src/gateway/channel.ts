@@ -51,6 +51,8 @@ export class Channel implements ChannelSink {
   #attachment: Attachment | undefined;
   #attaching: Promise<void> | undefined;
   #position: Position = NO_POSITION;
+  /** See {@link Attachment.blind}. */
+  #blind = false;
   #ring: Ring | undefined;
   #audiences: Audience[] = [];
   #noticeAudiences: Audience[] = [];
@@ -125,8 +127,9 @@ export class Channel implements ChannelSink {
     const ring = this.#ring;
     if (!ring || (from.epoch !== "" && from.epoch !== this.#position.epoch)) return UNRECOVERABLE;
     if (this.rules.recovery === "cache") return this.#recoverLatest(from, ring);
-    if (from.offset > this.#position.offset) return from.offset <= this.#verified ? NOTHING_MISSED : MISSING;
-    const entries = ring.since(from.offset);
+    const ahead = from.offset > this.#position.offset;
+    if (ahead && from.offset <= this.#verified) return NOTHING_MISSED;
+    const entries = ahead ? undefined : ring.since(from.offset);
     if (!entries) return from.offset <= this.#unreachable ? UNRECOVERABLE : MISSING;
     const limit = this.rules.history?.recoverLimit ?? 0;
     return entries.length > limit ? UNRECOVERABLE : { outcome: "recovered", entries };
@@ -134,7 +137,7 @@ export class Channel implements ChannelSink {
 
   /** What the ring has above an offset. */
   entriesSince(offset: number): readonly RingEntry[] {
-    return this.#ring?.since(Math.max(offset, this.#ring.floor)) ?? [];
+    return this.#ring?.newerThan(offset) ?? [];
   }
 
   #recoverLatest(from: Position, ring: Ring): Recovery {
@@ -182,6 +185,7 @@ export class Channel implements ChannelSink {
   publication(publication: Publication): void {
     const entry = new RingEntry(publication);
     if (this.#ring) {
+      this.#blind = false;
       this.#position = { epoch: this.#position.epoch, offset: publication.offset };
       this.#ring.push(entry);
       this.trim();
@@ -210,6 +214,7 @@ export class Channel implements ChannelSink {
 
   lost(position: Position): void {
     this.#position = position;
+    this.#blind = false;
     this.#ring?.reset(position.offset);
     this.#unreachable = position.offset - 1;
     this.#verified = 0;
@@ -236,7 +241,10 @@ export class Channel implements ChannelSink {
       this.#attachment = attachment;
       // Publications that came between the broker's answer and here are in no ring, but counted in its position.
       this.#position = attachment.position;
-      if (this.rules.history) this.#ring = new Ring(attachment.position.offset);
+      this.#blind = attachment.blind === true;
+      // A ring without a floor serves nobody until a read of the store has proven from where on it is complete.
+      const floor = this.#blind ? Number.POSITIVE_INFINITY : attachment.position.offset;
+      if (this.rules.history) this.#ring = new Ring(floor);
       this.#state = "live";
     } catch (error) {
       if (this.#state === "attaching") this.#state = "idle";
@@ -295,11 +303,19 @@ export class Channel implements ChannelSink {
   async #doCatchUp(offset: number): Promise<void> {
     const { epoch } = this.#position;
     const deadline = performance.now() + CATCH_UP_MS;
-    this.#context.stats.streamReads++;
-    const page = await this.#context.broker.history(this.name, {
-      since: this.#position,
-      limit: this.rules.history?.recoverLimit ?? 0,
-    });
+    const limit = this.rules.history?.recoverLimit ?? 0;
+    const { stats, broker } = this.#context;
+    if (this.#blind) {
+      stats.streamReads++;
+      const { complete } = await broker.history(this.name, { since: { epoch, offset }, limit });
+      if (this.#position.epoch !== epoch) return;
+      if (!complete) {
+        this.#unreachable = Math.max(this.#unreachable, offset);
+        return;
+      }
+    }
+    stats.streamReads++;
+    const page = await broker.history(this.name, { since: this.#position, limit });
     const target = page.publications.findLast((pub) => pub.offset <= offset)?.offset ?? 0;
     while (this.#position.offset < target && this.#position.epoch === epoch && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5));

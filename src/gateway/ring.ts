@@ -93,7 +93,11 @@ export class Ring {
 
   /** Entries above an offset, oldest first; `undefined` when the ring does not reach back that far. */
   since(offset: number): readonly RingEntry[] | undefined {
-    if (offset < this.#floor) return undefined;
+    return offset < this.#floor ? undefined : this.newerThan(offset);
+  }
+
+  /** Entries above an offset, oldest first, whether or not that is all there was. */
+  newerThan(offset: number): readonly RingEntry[] {
     let low = this.#first;
     let high = this.#entries.length;
     while (low < high) {
