@@ -81,3 +81,49 @@ export interface Capability {
 export interface CompiledCapability extends Capability {
   readonly matches: (channel: string) => boolean;
 }
+
+/**
+ * Services' decisions, asked over NATS. Each throws CommandError or ConnectionError with what the service decided, and
+ * a temporary CommandError when it did not answer: nobody gets in by a failure.
+ */
+export interface Callouts {
+  connect(question: ConnectQuestion): Promise<Identity & { readonly data?: string }>;
+  subscribe(question: SubscribeQuestion): Promise<SubscriptionGrant & { readonly data?: string }>;
+  /** `data` is absent when what the client sent stands. */
+  publish(question: PublishQuestion): Promise<{ readonly data?: string }>;
+}
+
+/** What a service is told of a client that connects without a token of ours. JSON: these names, absent when unknown. */
+export interface ConnectQuestion {
+  readonly client: string;
+  /** Codec of the connection, such as `centrifuge-json`. */
+  readonly protocol: string;
+  readonly ip: string;
+  readonly origin?: string;
+  readonly token?: string;
+  /** JSON text. */
+  readonly data?: string;
+  /** Headers the client wrote into its connect command. They prove nothing. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface SubscribeQuestion {
+  readonly client: string;
+  readonly user: string;
+  readonly channel: string;
+  readonly token?: string;
+  /** JSON text. */
+  readonly data?: string;
+  /** JSON text. */
+  readonly meta?: string;
+}
+
+export interface PublishQuestion {
+  readonly client: string;
+  readonly user: string;
+  readonly channel: string;
+  /** JSON text. */
+  readonly data: string;
+  /** JSON text. */
+  readonly meta?: string;
+}

@@ -2,7 +2,14 @@ import { z } from "zod";
 import { CommandError, ConnectionError, Errors } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import { rawMember } from "../protocol/raw-json.ts";
-import type { Identity, SubscriptionGrant } from "./auth.ts";
+import type {
+  Callouts,
+  ConnectQuestion,
+  Identity,
+  PublishQuestion,
+  SubscribeQuestion,
+  SubscriptionGrant,
+} from "./auth.ts";
 import {
   Caps,
   Channels,
@@ -29,41 +36,6 @@ export type AuthRequest = (
   readonly data: string;
   readonly error?: { readonly code: number; readonly message: string };
 }>;
-
-/** What a service is told of a client that connects without a token of ours. JSON: these names, absent when unknown. */
-export interface ConnectQuestion {
-  readonly client: string;
-  /** Codec of the connection, such as `centrifuge-json`. */
-  readonly protocol: string;
-  readonly ip: string;
-  readonly origin?: string;
-  readonly token?: string;
-  /** JSON text. */
-  readonly data?: string;
-  /** Headers the client wrote into its connect command. They prove nothing. */
-  readonly headers: Readonly<Record<string, string>>;
-}
-
-export interface SubscribeQuestion {
-  readonly client: string;
-  readonly user: string;
-  readonly channel: string;
-  readonly token?: string;
-  /** JSON text. */
-  readonly data?: string;
-  /** JSON text. */
-  readonly meta?: string;
-}
-
-export interface PublishQuestion {
-  readonly client: string;
-  readonly user: string;
-  readonly channel: string;
-  /** JSON text. */
-  readonly data: string;
-  /** JSON text. */
-  readonly meta?: string;
-}
 
 /** Least time between two log lines about failing callouts, ms: a storm of clients must not become one of lines. */
 const LOG_INTERVAL_MS = 1_000;
@@ -108,9 +80,6 @@ const SubscribeReply = z.object({
 });
 
 const PublishReply = z.object({});
-
-/** Services' decisions, as {@link authCallout} gets them. */
-export type Callouts = ReturnType<typeof authCallout>;
 
 /**
  * Asks services over NATS who somebody is and what they may do. The service answers with JSON:
@@ -204,7 +173,7 @@ export function authCallout({
       const { data: reply } = await ask("publish", jsonObject(question, { data, meta }), PublishReply);
       return { data: reply };
     },
-  };
+  } satisfies Callouts;
 }
 
 /** Whether a request's failure is one the client should see as it is. That nobody serves the subject is not. */

@@ -1,6 +1,5 @@
 import { fileURLToPath } from "node:url";
-import type { Authenticator } from "../auth/auth.ts";
-import type { Callouts } from "../auth/callout.ts";
+import type { Authenticator, Callouts } from "../auth/auth.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";

@@ -1,5 +1,4 @@
-import type { Authenticator } from "../auth/auth.ts";
-import type { Callouts } from "../auth/callout.ts";
+import type { Authenticator, Callouts } from "../auth/auth.ts";
 import type { Broker } from "../broker/broker.ts";
 import { inboxOf } from "../core/channel.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
@@ -178,6 +177,7 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
 
     ended(session, code, reason) {
       stats.disconnects++;
+      if (code === Closes.slow.code) stats.slowConsumers++;
       hub.sessions.delete(session.client);
       release(session.handshake.admissionKey);
       liveness.ended(session);

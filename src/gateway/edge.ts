@@ -1,5 +1,4 @@
-import type { Authenticator } from "../auth/auth.ts";
-import type { Callouts } from "../auth/callout.ts";
+import type { Authenticator, Callouts } from "../auth/auth.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Logger } from "../core/log.ts";
 import type { Namespaces } from "../core/namespace.ts";

@@ -4,7 +4,7 @@ import type { Bucket } from "../core/limits.ts";
 import type { WheelItem } from "../core/wheel.ts";
 import type { Codec, Frame } from "../protocol/codec.ts";
 import type { Command } from "../protocol/command.ts";
-import type { Socket, SocketHandler } from "../runtime/runtime.ts";
+import { SLOW_READER, type Socket, type SocketHandler } from "../runtime/runtime.ts";
 import type { CatchUp } from "./catch-up.ts";
 import type { Handshake } from "./gateway.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -51,6 +51,8 @@ export class Session implements SocketHandler, WheelItem {
   behind: Set<CatchUp> | undefined;
   /** Commands that came while connect is under way; `undefined` when there is no need to wait. */
   #waiting: Command[] | undefined;
+  /** The runtime had no room for a frame, and is closing the socket. */
+  #cutOff = false;
 
   /** Unix time of the connect command, ms. */
   sinceMs = 0;
@@ -132,7 +134,8 @@ export class Session implements SocketHandler, WheelItem {
 
   closed(_socket: Socket, code: number, reason: string): void {
     this.#socket = undefined;
-    this.#finish("closed", code, reason);
+    if (this.#cutOff || reason === SLOW_READER) this.#finish("closed", Closes.slow.code, Closes.slow.reason);
+    else this.#finish("closed", code, reason);
   }
 
   // ── commands ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -193,7 +196,7 @@ export class Session implements SocketHandler, WheelItem {
     if (!this.#socket || !this.live) return;
     this.#host.sent(frame.length);
     // Under too much backpressure the runtime closes the socket: the client comes back by its position.
-    this.#socket.send(frame);
+    if (this.#socket.send(frame) === 0) this.#cutOff = true;
   }
 
   /** All that is sent within goes out in one write. */

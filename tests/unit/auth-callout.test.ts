@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { Callouts } from "../../src/auth/callout.ts";
+import type { Callouts } from "../../src/auth/auth.ts";
 import { type AuthRequest, authCallout } from "../../src/auth/callout.ts";
 import { memoryBroker, memoryBus } from "../../src/broker/memory.ts";
 import { CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
