@@ -69,6 +69,23 @@ describe("docs/protocol.md", () => {
     expect(documented.sort()).toEqual(known.sort());
   });
 
+  test("marks the codes that nothing sends", () => {
+    const sources = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => read(`src/${name}`))
+      .join("\n");
+    const unsent = Object.entries({ Errors, Unsubscribes, Closes }).flatMap(([table, codes]) =>
+      Object.entries(codes)
+        .filter(([name]) => !new RegExp(`\\b${table}\\.${name}\\b`).test(sources))
+        .map(([, { code: number }]) => String(number)),
+    );
+    const marked = ["### Errors", "### Ends of a subscription", "### Ends of a connection"]
+      .flatMap((heading) => rows("docs/protocol.md", heading))
+      .filter((row) => row.at(-1) === "†")
+      .map((row) => row[0]!);
+    expect(marked.sort()).toEqual(unsent.sort());
+  });
+
   test("names tests that exist", () => {
     const tests = readdirSync(join(ROOT, "tests"), { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".ts"))
