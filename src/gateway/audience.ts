@@ -3,7 +3,8 @@ import type { Session } from "./session.ts";
 
 /** Sends one frame to every socket subscribed to a topic: the runtime's native publish. */
 export interface Fanout {
-  publish(topic: string, frame: Frame): void;
+  /** Returns false when a subscriber had no room for it, and is being closed. */
+  publish(topic: string, frame: Frame): boolean;
 }
 
 /**
@@ -12,34 +13,58 @@ export interface Fanout {
  */
 export class Audience {
   readonly codec: Codec;
-  readonly members = new Set<Session>();
-  readonly #topic: string;
-  #mode: "direct" | "topic" = "direct";
+  readonly #channel: string;
+  /** Tells the topics of a channel apart. */
+  readonly #kind: string;
+  /** The one member that is sent to directly; from the second on, {@link #many} and the topic. */
+  #only: Session | undefined;
+  #many: Set<Session> | undefined;
+  /** When a member was last cut off by a publication, ms of the monotonic clock. */
+  cutOffAt = Number.NEGATIVE_INFINITY;
 
-  constructor(codec: Codec, topic: string) {
+  constructor(codec: Codec, channel: string, kind: string) {
     this.codec = codec;
-    this.#topic = topic;
+    this.#channel = channel;
+    this.#kind = kind;
+  }
+
+  get size(): number {
+    return this.#many ? this.#many.size : this.#only ? 1 : 0;
+  }
+
+  get members(): Iterable<Session> {
+    return this.#many ?? (this.#only ? [this.#only] : []);
   }
 
   /** From now on the session gets what is published here, in program order with what is sent to it. */
   add(session: Session): void {
-    if (this.members.has(session)) return;
-    this.members.add(session);
-    if (this.#mode === "topic") session.subscribeTopic(this.#topic);
-    else if (this.members.size > 1) {
-      this.#mode = "topic";
-      for (const member of this.members) member.subscribeTopic(this.#topic);
+    if (this.#many) {
+      if (this.#many.has(session)) return;
+      this.#many.add(session);
+      session.subscribeTopic(this.#topic);
+    } else if (!this.#only) this.#only = session;
+    else if (this.#only !== session) {
+      this.#many = new Set([this.#only, session]);
+      this.#only = undefined;
+      for (const member of this.#many) member.subscribeTopic(this.#topic);
     }
   }
 
   delete(session: Session): void {
-    if (!this.members.delete(session)) return;
-    if (this.#mode === "topic") session.unsubscribeTopic(this.#topic);
-    if (this.members.size === 0) this.#mode = "direct";
+    if (this.#only === session) this.#only = undefined;
+    if (!this.#many?.delete(session)) return;
+    session.unsubscribeTopic(this.#topic);
+    if (this.#many.size === 0) this.#many = undefined;
   }
 
-  publish(fanout: Fanout, frame: Frame): void {
-    if (this.#mode === "topic") fanout.publish(this.#topic, frame);
-    else for (const member of this.members) member.send(frame);
+  /** Returns false when one of several members had no room for it (one alone knows of it by itself). */
+  publish(fanout: Fanout, frame: Frame): boolean {
+    if (this.#many) return fanout.publish(this.#topic, frame);
+    this.#only?.send(frame);
+    return true;
+  }
+
+  get #topic(): string {
+    return `${this.#kind}${this.#channel}`;
   }
 }

@@ -21,6 +21,8 @@ export interface ChannelContext {
   overgrown(channel: Channel): void;
   /** A session was sent something from its inbox. */
   inboxDelivered(session: Session): void;
+  /** A subscriber had no room for a publication: the runtime is closing its socket. */
+  cutOff(channel: Channel): void;
   /** Continuity broke: every subscriber must be told. */
   lost(channel: Channel): void;
 }
@@ -54,8 +56,9 @@ export class Channel implements ChannelSink {
   /** See {@link Attachment.blind}. */
   #blind = false;
   #ring: Ring | undefined;
-  #audiences: Audience[] = [];
-  #noticeAudiences: Audience[] = [];
+  /** One for each codec in use; most channels never have any for notices. */
+  #audiences: Audience[] = NONE;
+  #noticeAudiences: Audience[] = NONE;
   /** Subscribes under way: the channel must not be given up. */
   pins = 0;
 
@@ -85,7 +88,7 @@ export class Channel implements ChannelSink {
   /** Local subscribers. */
   get size(): number {
     let size = 0;
-    for (const audience of this.#audiences) size += audience.members.size;
+    for (const audience of this.#audiences) size += audience.size;
     return size;
   }
 
@@ -152,8 +155,11 @@ export class Channel implements ChannelSink {
 
   /** Adds a subscriber; what is published from now on reaches it. */
   join(session: Session, notices: boolean): void {
-    audienceFor(this.#audiences, session.codec, this.id, "m").add(session);
-    if (notices) audienceFor(this.#noticeAudiences, session.codec, this.id, "n").add(session);
+    this.#audiences = withAudience(this.#audiences, session.codec, this.id, "m");
+    audienceOf(this.#audiences, session.codec)?.add(session);
+    if (!notices) return;
+    this.#noticeAudiences = withAudience(this.#noticeAudiences, session.codec, this.id, "n");
+    audienceOf(this.#noticeAudiences, session.codec)?.add(session);
   }
 
   leave(session: Session): void {
@@ -192,10 +198,10 @@ export class Channel implements ChannelSink {
     }
     const { stats, fanout } = this.#context;
     for (const audience of this.#audiences) {
-      const size = audience.members.size;
+      const { size } = audience;
       if (size === 0) continue;
       const frame = audience.codec.publicationPush(this.id, entry.encoded(audience.codec));
-      audience.publish(fanout, frame);
+      if (!audience.publish(fanout, frame)) this.#context.cutOff(this);
       stats.publicationsOut++;
       stats.deliveries += size;
       stats.bytesOut += frame.length * size;
@@ -207,7 +213,7 @@ export class Channel implements ChannelSink {
 
   notice(notice: Notice): void {
     for (const audience of this.#noticeAudiences) {
-      if (audience.members.size === 0) continue;
+      if (audience.size === 0) continue;
       audience.publish(this.#context.fanout, audience.codec.noticePush(this.id, notice.kind, notice.info));
     }
   }
@@ -330,11 +336,14 @@ const UNRECOVERABLE: Recovery = { outcome: "unrecoverable" };
 const MISSING: Recovery = { outcome: "missing" };
 const NOTHING_MISSED: Recovery = { outcome: "recovered", entries: [] };
 
-function audienceFor(audiences: Audience[], codec: Codec, channel: string, kind: "m" | "n"): Audience {
-  let audience = audiences.find((one) => one.codec === codec);
-  if (!audience) {
-    audience = new Audience(codec, `${kind}${audiences.length}${channel}`);
-    audiences.push(audience);
-  }
-  return audience;
+const NONE: Audience[] = [];
+
+function audienceOf(audiences: readonly Audience[], codec: Codec): Audience | undefined {
+  return audiences.find((one) => one.codec === codec);
+}
+
+/** The audiences, with one for this codec. */
+function withAudience(audiences: Audience[], codec: Codec, channel: string, kind: "m" | "n"): Audience[] {
+  if (audienceOf(audiences, codec)) return audiences;
+  return [...audiences, new Audience(codec, channel, `${kind}${audiences.length}`)];
 }

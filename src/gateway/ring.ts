@@ -34,6 +34,9 @@ export class RingEntry {
   }
 }
 
+/** Never added to. */
+const EMPTY: RingEntry[] = [];
+
 /** What an entry costs beside its payload, bytes (an estimate: object, publication, encoded copy's header). */
 const ENTRY_OVERHEAD = 200;
 
@@ -42,7 +45,8 @@ const ENTRY_OVERHEAD = 200;
  * has seen everything up to an offset at or above `floor` is served from here, without a gap, by one synchronous read.
  */
 export class Ring {
-  #entries: RingEntry[] = [];
+  /** Shared and empty until something is published: most inboxes are silent. */
+  #entries: RingEntry[] = EMPTY;
   /** Index of the oldest entry: removal moves it, and the array is compacted when half of it is dead. */
   #first = 0;
   #bytes = 0;
@@ -71,7 +75,8 @@ export class Ring {
 
   /** Appends the next publication of the channel. */
   push(entry: RingEntry): void {
-    this.#entries.push(entry);
+    if (this.#entries === EMPTY) this.#entries = [entry];
+    else this.#entries.push(entry);
     this.#bytes += entry.bytes;
   }
 
@@ -124,7 +129,7 @@ export class Ring {
 
   /** Forgets everything; complete from `floor` on. */
   reset(floor: number): void {
-    this.#entries = [];
+    this.#entries = EMPTY;
     this.#first = 0;
     this.#bytes = 0;
     this.#floor = floor;
