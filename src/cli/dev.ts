@@ -27,7 +27,7 @@ const TOKEN_LIFE = "12h";
  */
 export async function dev(options: DevOptions): Promise<void> {
   const overrides: Record<string, unknown> = {
-    "auth.tokenSecret": process.env.TRUNKLINE_TOKEN_SECRET ?? randomBytes(32).toString("hex"),
+    "auth.tokenSecret": process.env.TRUNKLINE_TOKEN_SECRET || randomBytes(32).toString("hex"),
     ...(!process.env.TRUNKLINE_API_KEYS && { "api.keys": [API_KEY] }),
     ...(options.port !== undefined && { port: options.port }),
   };

@@ -159,7 +159,7 @@ export const gateway = {
   }),
   "limits.connectionsPerUser": whole(0, MANY, {
     default: 0,
-    doc: "Connections of one user to this instance. 0: no limit. Anonymous clients are not counted.",
+    doc: "Connections of one user, on all instances together. 0: no limit. Anonymous clients are not counted.",
   }),
   "limits.newestWins": choice(["off", "user", "device"], {
     default: "off",

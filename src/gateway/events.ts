@@ -1,5 +1,4 @@
 import type { Broker } from "../broker/broker.ts";
-import type { Stats } from "../core/stats.ts";
 import type { ConnectionRecord } from "../presence/presence.ts";
 
 /** Where an event comes from: itself for a live instance, the dead one when a survivor reports for it. */
@@ -15,12 +14,10 @@ interface Source {
 export class Events {
   readonly #broker: Broker;
   readonly #own: Source;
-  readonly #stats: Stats;
 
-  constructor(broker: Broker, own: Source, stats: Stats) {
+  constructor(broker: Broker, own: Source) {
     this.#broker = broker;
     this.#own = { instance: own.instance, region: own.region };
-    this.#stats = stats;
   }
 
   connected(connection: ConnectionRecord): void {
@@ -56,7 +53,6 @@ export class Events {
   }
 
   #emit(kind: string, fields: object, id?: string): void {
-    this.#stats.eventsEmitted++;
     this.#broker.emit(kind, { type: kind, timeMs: Date.now(), ...this.#own, ...fields }, id);
   }
 }
