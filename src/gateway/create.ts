@@ -56,7 +56,7 @@ const SWEEP_MS = 1_000;
 /** Builds the gateway of one instance. It owns no connection to anything: ports are passed in and closed elsewhere. */
 export function createGateway(deps: GatewayDeps): RunningGateway {
   const { options, stats, log, broker, presence } = deps;
-  const events = new Events(broker, deps, stats);
+  const events = new Events(broker, deps);
   const hub = new Hub(
     { namespaces: deps.namespaces, ...options },
     {
@@ -169,6 +169,8 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
     drained(session) {
       for (const task of [...(session.behind ?? [])]) catchUp(edge, session, task);
     },
+
+    wasCutOff: (session) => hub.wasCutOff(session),
 
     malformed(session, detail) {
       stats.readErrors++;
