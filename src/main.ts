@@ -50,6 +50,13 @@ const commands: readonly Row[] = [
     run: async (options) => (await import("./cli/config.ts")).config(options),
   },
   {
+    name: "doctor",
+    summary: "check that this machine and these settings can run an instance, and say what to type where not",
+    flags: [CONFIG_FLAG, ["--json", "as JSON"]],
+    run: async (options) =>
+      (await import("./cli/doctor.ts")).doctor({ ...options, bun: manifest.engines.bun.replace(">=", "") }),
+  },
+  {
     name: "bench <scenario>",
     summary: "load an instance with thousands of clients, beside a control: idle, broadcast or storm",
     flags: [

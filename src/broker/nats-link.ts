@@ -164,7 +164,8 @@ export class Link {
       if (status.type === "disconnect") this.#lost();
       else if (status.type === "reconnect") this.#restored();
       else if (status.type === "error") {
-        this.#options.log.warn("NATS reports an error", { error: String(status.data) });
+        const { data, permissionContext } = status;
+        this.#options.log.warn("NATS reports an error", { error: String(data), ...permissionContext });
       }
     }
   }

@@ -11,8 +11,19 @@ export interface SettingsOptions {
   readonly profile?: "serve" | "dev";
 }
 
+/** The settings cannot be used; the message lists every mistake. */
+export class SettingsError extends UserError {
+  readonly mistakes: readonly string[];
+
+  constructor(title: string, mistakes: readonly string[]) {
+    super(`${title}\n${mistakes.map((text) => `  ${text}`).join("\n")}`);
+    this.mistakes = mistakes;
+  }
+}
+
 /**
- * The settings in effect, from flags, environment and file. @throws UserError that lists every mistake at once
+ * The settings in effect, from flags, environment and file. @throws SettingsError with every mistake at once; UserError
+ * when the file cannot be read
  */
 export async function readSettings(
   options: SettingsOptions,
@@ -25,19 +36,15 @@ export async function readSettings(
     overrides,
     profile,
   });
-  if (result.mistakes) throw new UserError(listed("the settings have mistakes:", result.mistakes));
+  if (result.mistakes) throw new SettingsError("the settings have mistakes:", result.mistakes);
   return { ...result, refusals: [...refusals(result.config)] };
 }
 
 /** As {@link readSettings}, for commands that start an instance: what `serve` refuses is a mistake too. */
 export async function startSettings(options: SettingsOptions): Promise<Config> {
   const settings = await readSettings(options);
-  if (settings.refusals.length > 0) throw new UserError(listed("refusing to start:", settings.refusals));
+  if (settings.refusals.length > 0) throw new SettingsError("refusing to start:", settings.refusals);
   return settings.config;
-}
-
-function listed(title: string, texts: readonly string[]): string {
-  return `${title}\n${texts.map((text) => `  ${text}`).join("\n")}`;
 }
 
 async function readConfigFile(path: string): Promise<string> {
