@@ -38,7 +38,7 @@ export type Deliver<M, C extends Chain<M>> = (
 export const UNKNOWN = -1;
 
 /** Most messages held per channel; beyond that the newest are left to the store. */
-export const MAX_HELD = 1024;
+export const MAX_HELD = 4096;
 
 /** Takes one live message. */
 export function takeLive<M, C extends Chain<M>>(

@@ -118,7 +118,9 @@ export class Roster {
 
   /** Calls every sink of a channel; one that throws harms nobody else. */
   publication(channel: Channel, publication: Publication): void {
-    for (const sink of channel.sinks) {
+    const { sinks } = channel;
+    for (const sink of sinks) {
+      if (sinks !== channel.sinks && !channel.sinks.includes(sink)) continue; // detached by another one
       try {
         sink.publication(publication);
       } catch (error) {
@@ -128,7 +130,9 @@ export class Roster {
   }
 
   notice(channel: Channel, notice: Notice): void {
-    for (const sink of channel.sinks) {
+    const { sinks } = channel;
+    for (const sink of sinks) {
+      if (sinks !== channel.sinks && !channel.sinks.includes(sink)) continue; // detached by another one
       try {
         sink.notice(notice);
       } catch (error) {
@@ -138,7 +142,9 @@ export class Roster {
   }
 
   lost(channel: Channel, position: Position, why: "epoch" | "truncated"): void {
-    for (const sink of channel.sinks) {
+    const { sinks } = channel;
+    for (const sink of sinks) {
+      if (sinks !== channel.sinks && !channel.sinks.includes(sink)) continue; // detached by another one
       try {
         sink.lost(position, why);
       } catch (error) {
@@ -152,21 +158,13 @@ export class Roster {
   }
 
   #open(name: ChannelName): Channel {
-    const { nc, listen, subject, message, join, intercept, log } = this.#options;
+    const { nc, listen, subject, join, intercept, log } = this.#options;
     const channel = new Channel(name, subject(name));
-    // What a callback throws would end the library's read loop, and with it the connection.
-    const take = (msg: Msg) => {
-      try {
-        if (!channel.closed) message(channel, openEnvelope(msg));
-      } catch (error) {
-        log.error("a message could not be taken", { channel: name.id, error });
-      }
-    };
     channel.subscription = nc.subscribe(listen(name), {
       callback: (error, msg) => {
         if (error) log.error("a subscription was refused", { channel: name.id, error });
-        else if (intercept) intercept(msg, () => take(msg));
-        else take(msg);
+        else if (intercept) intercept(msg, () => this.#take(channel, msg));
+        else this.#take(channel, msg);
       },
     });
     this.channels.set(name.name, channel);
@@ -180,6 +178,15 @@ export class Roster {
       },
     );
     return channel;
+  }
+
+  /** Never throws: that would end the library's read loop, and with it the connection. */
+  #take(channel: Channel, msg: Msg): void {
+    try {
+      if (!channel.closed) this.#options.message(channel, openEnvelope(msg));
+    } catch (error) {
+      this.#options.log.error("a message could not be taken", { channel: channel.name.id, error });
+    }
   }
 
   #lingered(channel: Channel): void {

@@ -32,22 +32,26 @@ const PAUSE_MS = 20;
  * given up, and said so. @throws StoreError
  */
 export async function fillChannel(channel: Channel, context: FillContext): Promise<void> {
-  for (let attempt = 0; context.valid() && missingUpTo(channel) > 0; attempt++) {
+  for (let vain = 0; context.valid() && missingUpTo(channel) > 0; ) {
+    const { last } = channel;
     await readOn(channel, context);
     if (!context.valid() || missingUpTo(channel) === 0) return;
-    if (attempt < context.retries) {
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS << attempt));
-      continue;
-    }
-    const first = channel.held?.[0];
-    if (first) {
-      context.truncated(channel, first.seq - 1);
-      skipGap(channel, context.deliver);
-    } else {
-      // It was the channel's newest when its head was read, and is gone before it could be.
-      context.truncated(channel, channel.wanted);
-      channel.last = channel.wanted;
-    }
+    if (channel.last > last) vain = 0;
+    else if (vain < context.retries) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS << vain++));
+    else giveUp(channel, context);
+  }
+}
+
+/** What is missing is no longer kept: says so, and goes on behind it. */
+function giveUp(channel: Channel, context: FillContext): void {
+  const first = channel.held?.[0];
+  if (first) {
+    context.truncated(channel, first.seq - 1);
+    skipGap(channel, context.deliver);
+  } else {
+    // It was the channel's newest when its head was read, and is gone before it could be.
+    context.truncated(channel, channel.wanted);
+    channel.last = channel.wanted;
   }
 }
 
@@ -59,7 +63,7 @@ export async function fillChannel(channel: Channel, context: FillContext): Promi
 async function readOn(channel: Channel, context: FillContext): Promise<void> {
   const { store, size } = context;
   const start = channel.last;
-  const known = Math.max(start, channel.floor);
+  const target = missingUpTo(channel);
   let proven = false;
   let unproven: Envelope[] = [];
   const take = (envelope: Envelope, linked: boolean) => {
@@ -73,7 +77,7 @@ async function readOn(channel: Channel, context: FillContext): Promise<void> {
     proven = true;
     for (const one of waiting) take(one, complete || one !== oldest);
   };
-  await store.read(channel.subject, start, 16, (envelope) => {
+  await store.read(channel.subject, start, { expected: 16, known: target }, (envelope) => {
     if (!context.valid()) return false;
     if (envelope.seq === start) proven = true;
     else if (proven) take(envelope, true);
@@ -83,10 +87,10 @@ async function readOn(channel: Channel, context: FillContext): Promise<void> {
       if (unproven.length >= size) flush(false);
       return true;
     }
-    return missingUpTo(channel) > 0;
+    return envelope.seq < target && missingUpTo(channel) > 0;
   });
   if (proven || unproven.length === 0 || !context.valid()) return;
-  const complete = await nothingDropped(store, known, context.cleared(channel));
+  const complete = await nothingDropped(store, Math.max(start, channel.floor), context.cleared(channel));
   if (context.valid()) flush(complete);
 }
 

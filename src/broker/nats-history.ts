@@ -72,8 +72,10 @@ async function readForward(
   let more = false;
   if (head && !reached) {
     const from = sinceMs === undefined ? start : await firstSince(store, sinceMs, head);
-    await store.readRange(subject, from, head.seq, Math.min(limit, size) + 2, (envelope) => {
-      reached = envelope.seq === head.seq;
+    const hints = { expected: Math.min(limit, size) + 2, known: head.seq };
+    await store.read(subject, from, hints, (envelope) => {
+      reached = envelope.seq >= head.seq;
+      if (envelope.seq > head.seq) return false;
       if (envelope.seq === start) {
         proven = true;
         return !reached;
@@ -121,7 +123,11 @@ async function readBackward(
   for (let span = limit * 8; oldest && low > oldest.seq && newest.length < limit; span *= 4) {
     const from = Math.max(oldest.seq, low - span);
     const window: Envelope[] = [];
-    await store.readRange(subject, from, low - 1, limit, (envelope) => window.push(envelope) > 0);
+    await store.read(subject, from, { expected: limit, known: low - 1 }, (envelope) => {
+      if (envelope.seq >= low) return false;
+      window.push(envelope);
+      return true;
+    });
     add(window);
     low = from;
   }

@@ -17,7 +17,7 @@ export async function replay(
   each: (subject: string, seq: number, envelope: Envelope) => boolean,
 ): Promise<void> {
   if (!link.batches) return await consume(link, store.stream, from, each);
-  const whole = await store.read(">", from, Number.POSITIVE_INFINITY, (envelope) =>
+  const whole = await store.read(">", from, { expected: Number.POSITIVE_INFINITY }, (envelope) =>
     each(envelope.subject ?? "", envelope.seq, envelope),
   );
   if (!whole) throw new Error("replay abandoned");

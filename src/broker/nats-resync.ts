@@ -12,8 +12,10 @@ import type { Store } from "./nats-store.ts";
 import type { StreamLife } from "./nats-streams.ts";
 import { TAIL_CHECK_MS } from "./nats-tails.ts";
 
-/** A replayed message costs about as much as a fortieth of asking for one channel's head. */
+/** A replayed message costs about as much as a fortieth of asking for one channel's head, or for one message. */
 const REPLAYED_PER_CHECK = 40;
+/** So many messages are always replayed: a tenth of a second. */
+const REPLAYED_ANYWAY = 20_000;
 const RETRY_MS = 50;
 
 export interface ResyncOptions {
@@ -43,6 +45,8 @@ export class Resync {
   readonly #options: ResyncOptions;
   #inspecting: Promise<void> | undefined;
   #inspectedAt = performance.now();
+  /** Last sequence of the stream when the last run began to read. */
+  #end = 0;
   #again: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ResyncOptions) {
@@ -84,6 +88,7 @@ export class Resync {
       let failed = false;
       try {
         await this.#inspect();
+        this.#end = progress.life.lastSeq;
         if (current()) await this.#catchUp(current);
       } catch (error) {
         failed = true;
@@ -111,12 +116,12 @@ export class Resync {
    */
   async runTwice(): Promise<void> {
     const { progress } = this.#options;
-    const { turn, high } = progress;
+    const { turn } = progress;
     await this.run();
     if (turn !== progress.turn || progress.closed) return;
     this.#again = setTimeout(() => {
       if (turn !== progress.turn || !progress.live) return;
-      progress.rewind(high);
+      progress.rewind(this.#end);
       void this.run();
     }, TAIL_CHECK_MS);
   }
@@ -169,7 +174,8 @@ export class Resync {
     stats.streamReads++;
     const from = progress.resumeAt;
     const messages = progress.life.lastSeq - from + 1;
-    if (messages <= channels.length * REPLAYED_PER_CHECK) await this.#replay(channels, from, current);
+    const replayed = Math.max(REPLAYED_ANYWAY, channels.length * REPLAYED_PER_CHECK);
+    if (messages <= replayed) await this.#replay(channels, from, current);
     else await Promise.all(channels.map((channel) => pool.run(() => this.#refresh(channel))));
   }
 

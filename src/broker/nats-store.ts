@@ -5,14 +5,21 @@ import { type NoAnswer, RequestError, type Requests, type Waiter } from "./nats-
 
 /** How long one direct get may take, ms. */
 const TIMEOUT_MS = 2_000;
-/** Messages asked for with the first batch of a read, and with every further one. */
-const FIRST_BATCH = 64;
+/** Most messages asked for at once. */
 const BATCH = 512;
 /** Without batches: messages read one after the other first, and parts of a range then read at the same time. */
 const PROBED = 4;
 const PARTS = 16;
 /** Most bytes of one batch: answers come without flow control. */
 const BATCH_BYTES = 4 * 1024 * 1024;
+
+/** What a reader knows beforehand. */
+export interface ReadHints {
+  /** About how many messages are wanted, so that not many more are fetched. */
+  readonly expected: number;
+  /** The stream reaches up to here, at least. */
+  readonly known?: number;
+}
 
 /**
  * Reads one stream by direct gets: no consumer, no leader, any copy answers. A server without the stream answers with
@@ -43,26 +50,30 @@ export class Store {
 
   /**
    * Gives every kept message of `subject` from `from` on to `each`, oldest first, until that returns false. Resolves
-   * with whether the end was reached. One message per round trip, or batches on servers that have them.
-   * @param expected about how many are wanted, so that a batch does not bring many more
+   * with whether the end was reached. In batches; servers without them answer one message at a time, and are asked
+   * for several parts at once where the stream is known to reach far enough.
    */
   async read(
+    subject: string,
+    from: number,
+    { expected, known = 0 }: ReadHints,
+    each: (envelope: Envelope) => boolean,
+  ): Promise<boolean> {
+    const start = Math.max(1, from);
+    return this.#link.batches
+      ? await this.#readBatches(subject, start, expected, each)
+      : await this.#readSingles(subject, start, expected, known, each);
+  }
+
+  async #readBatches(
     subject: string,
     from: number,
     expected: number,
     each: (envelope: Envelope) => boolean,
   ): Promise<boolean> {
-    let next = Math.max(1, from);
+    let next = from;
     let size = Math.min(BATCH, Math.max(1, expected));
     for (;;) {
-      if (!this.#link.batches || size === 1) {
-        const envelope = await this.next(subject, next);
-        if (!envelope) return true;
-        next = envelope.seq + 1;
-        if (!each(envelope)) return false;
-        size = FIRST_BATCH;
-        continue;
-      }
       const batch = new Batch(this.#subject, each);
       const query = { seq: next, next_by_subj: subject, batch: size, max_bytes: BATCH_BYTES };
       this.#requests.send(this.#subject, JSON.stringify(query), batch);
@@ -73,38 +84,29 @@ export class Store {
     }
   }
 
-  /**
-   * As {@link read}, up to a known sequence: servers without batches are then asked for several parts at a time.
-   * @param expected about how many messages are wanted
-   */
-  async readRange(
+  async #readSingles(
     subject: string,
     from: number,
-    to: number,
     expected: number,
+    known: number,
     each: (envelope: Envelope) => boolean,
-  ): Promise<void> {
-    if (this.#link.batches) {
-      await this.read(subject, from, expected, (envelope) => envelope.seq <= to && each(envelope));
-      return;
-    }
-    let at = Math.max(1, from);
-    const start = at;
-    for (let got = 0; at <= to; ) {
-      if (got < PROBED) {
+  ): Promise<boolean> {
+    let at = from;
+    for (let got = 0; ; ) {
+      if (got < PROBED || at > known) {
         const envelope = await this.next(subject, at);
-        if (!envelope || envelope.seq > to) return;
+        if (!envelope) return true;
         at = envelope.seq + 1;
         got++;
-        if (!each(envelope)) return;
+        if (!each(envelope)) return false;
         continue;
       }
       // How dense the channel was so far decides how far to read at a time.
-      const count = Math.min(BATCH, Math.max(PARTS, expected - got));
-      const end = Math.min(to, at + Math.ceil(((at - start) / got) * count));
+      const count = Math.min(BATCH, Math.max(PARTS, expected - got, got));
+      const end = Math.min(known, at + Math.ceil(((at - from) / got) * count));
       for (const envelope of await this.#readParts(subject, at, end)) {
         got++;
-        if (!each(envelope)) return;
+        if (!each(envelope)) return false;
       }
       at = end + 1;
     }

@@ -189,3 +189,21 @@ describe("what services can and cannot do", () => {
     for (const publication of sink.publications) expect(publication).not.toHaveProperty("info");
   });
 });
+
+test("a sink detached by another one during a delivery is not called again", async () => {
+  await using fixture = await natsFixture(FLOW_NAMESPACES);
+  const { broker } = await fixture.broker();
+  const channel = parseChannel("keep:x");
+  const [first, second] = [new Recorder(), new Recorder()];
+  await broker.attach(channel, first);
+  const attachment = await broker.attach(channel, second);
+  const record = first.publication.bind(first);
+  first.publication = (publication) => {
+    record(publication);
+    attachment.detach();
+  };
+  await broker.publish(channel, "1");
+  await broker.publish(channel, "2");
+  await until(() => first.publications.length === 2);
+  expect(second.publications).toEqual([]);
+});

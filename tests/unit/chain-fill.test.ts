@@ -40,7 +40,7 @@ class FakeStream implements StoreReads {
     return this.#envelope(this.#visible(subject).at(-1));
   }
 
-  async read(subject: string, from: number, _expected: number, each: (envelope: Envelope) => boolean) {
+  async read(subject: string, from: number, _hints: object, each: (envelope: Envelope) => boolean) {
     this.reads++;
     const found = this.#visible(subject).filter((one) => one.seq >= from);
     for (const one of found) if (!each(this.#envelope(one)!)) return false;
