@@ -142,6 +142,7 @@ async function forceSubscribe(
       const { result } = positionResult(edge, session, sub, undefined);
       session.subs.add(sub);
       session.send(session.codec.subscribePush(id, data === undefined ? result : { ...result, data }));
+      if (!session.live) return; // that was too much for it
       admit(edge, session, sub, false, undefined);
     } finally {
       edge.hub.release(channel);

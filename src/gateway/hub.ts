@@ -25,17 +25,21 @@ export class Hub {
   readonly #idle = new Map<Channel, number>();
   /** Channels whose ring was filled from the store beyond its share, for clients that wait right now. */
   readonly #overgrown = new Set<Channel>();
+  /** Channels with a subscriber that was cut off since the last sweep, and between the two before. */
+  #cutOff = new Set<Channel>();
+  #cutOffBefore = new Set<Channel>();
   readonly #options: HubOptions;
   readonly #context: ChannelContext;
   #ringBytes: number;
 
-  constructor(options: HubOptions, context: Omit<ChannelContext, "ringBytes" | "overgrown">) {
+  constructor(options: HubOptions, context: Omit<ChannelContext, "ringBytes" | "overgrown" | "cutOff">) {
     this.#options = options;
     this.#ringBytes = options.ringChannelBytes;
     this.#context = {
       ...context,
       ringBytes: () => this.#ringBytes,
       overgrown: (channel) => this.#overgrown.add(channel),
+      cutOff: (channel) => this.#cutOff.add(channel),
     };
   }
 
@@ -78,7 +82,7 @@ export class Hub {
     this.#idle.set(channel, performance.now());
   }
 
-  /** Once a second: gives up channels nobody needs, and shares the rings' memory out anew. */
+  /** Once a second: gives up channels nobody needs, shares the rings' memory out anew, forgets who was cut off. */
   sweep(now = performance.now()): void {
     for (const [channel, since] of this.#idle) {
       if (now - since < this.#options.lingerMs) break;
@@ -92,6 +96,19 @@ export class Hub {
     this.#ringBytes = next;
     for (const channel of squeezed ? this.channels.values() : this.#overgrown) channel.trim();
     this.#overgrown.clear();
+    [this.#cutOff, this.#cutOffBefore] = [this.#cutOffBefore, this.#cutOff];
+    this.#cutOff.clear();
+  }
+
+  /**
+   * Whether a subscriber of one of the session's channels was cut off a moment ago, most likely the session itself:
+   * who it is, the runtime does not say.
+   */
+  wasCutOff(session: Session): boolean {
+    for (const { channel } of session.subs.values()) {
+      if (this.#cutOff.has(channel) || this.#cutOffBefore.has(channel)) return true;
+    }
+    return false;
   }
 
   /** Anonymous sessions are nobody's: they are found by their id only. */

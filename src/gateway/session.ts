@@ -20,6 +20,8 @@ export interface SessionHost {
   /** What was buffered has been written, and some subscription is behind. */
   drained(session: Session): void;
   sent(bytes: number): void;
+  /** Whether a publication to one of its channels was too much for somebody a moment ago. */
+  wasCutOff(session: Session): boolean;
   /** Called once, after the socket is gone. */
   ended(session: Session, code: number, reason: string): void;
   malformed(session: Session, detail: string): void;
@@ -32,6 +34,9 @@ const ANONYMOUS: Identity = { user: "", subscriptions: [], capabilities: [] };
 
 /** Frames a client may have waiting while its connect command is under way. */
 const MAX_WAITING = 1024;
+
+/** Close code of a connection that ended without a close frame (RFC 6455 §7.1.5). */
+const ABNORMAL = 1006;
 
 /**
  * One connection. Kept small: a million of these live on a machine; what few sessions need is absent until needed.
@@ -134,8 +139,9 @@ export class Session implements SocketHandler, WheelItem {
 
   closed(_socket: Socket, code: number, reason: string): void {
     this.#socket = undefined;
-    if (this.#cutOff || reason === SLOW_READER) this.#finish("closed", Closes.slow.code, Closes.slow.reason);
-    else this.#finish("closed", code, reason);
+    if (code === ABNORMAL && this.#wasCutOff(reason)) {
+      this.#finish("closed", Closes.slow.code, Closes.slow.reason);
+    } else this.#finish("closed", code, reason);
   }
 
   // ── commands ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -233,6 +239,14 @@ export class Session implements SocketHandler, WheelItem {
     this.#finish("draining", close.code, close.reason);
     socket?.close(close.code, close.reason);
     socket?.terminate();
+  }
+
+  /**
+   * Whether the runtime closed the socket because its peer does not read. Of publications Bun tells only that somebody
+   * was cut off: another subscriber that vanishes within the second is taken for slow, too.
+   */
+  #wasCutOff(reason: string): boolean {
+    return this.#cutOff || reason === SLOW_READER || this.#host.wasCutOff(this);
   }
 
   #finish(state: "draining" | "closed", code: number, reason: string): void {

@@ -114,6 +114,7 @@ function complete(
   session.subs.add(sub);
   const data = grant.data === undefined ? result : { ...result, data: grant.data };
   session.send(session.codec.subscribe(command.id, data));
+  if (!session.live) return; // that was too much for it
   admit(edge, session, sub, command.joinLeave, behind);
   if (sub.expiresAt !== undefined) {
     session.subsExpire = true;

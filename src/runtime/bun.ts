@@ -60,9 +60,9 @@ class BunListener implements Server {
     this.port = server.port ?? 0;
   }
 
-  publish(topic: string, frame: string | Uint8Array): void {
-    // What it returns speaks of the worst subscriber only, and that one is closed already.
-    this.#server.publish(topic, frame);
+  publish(topic: string, frame: string | Uint8Array): boolean {
+    // What it returns speaks of the worst subscriber only.
+    return this.#server.publish(topic, frame) !== 0;
   }
 
   stopListening(): void {

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import type { Socket, SocketHandler } from "./runtime.ts";
+import { SLOW_READER, type Socket, type SocketHandler } from "./runtime.ts";
 import type { Topics } from "./topics.ts";
 
 /** What the sockets of one server share. */
@@ -69,7 +69,8 @@ export class DenoSocket implements Socket {
     // As on Bun, one frame of any size fits while there is room. Deno writes nothing before this tick ends, though, so
     // that a burst alone is no slow reader.
     if (buffered > backpressureBytes && (this.#over >= PATIENCE || buffered > backpressureBytes * BURST)) {
-      this.terminate();
+      this.#socket.close(1006, "");
+      this.#end(1006, SLOW_READER);
       return 0;
     }
     this.#socket.send(frame as string | Uint8Array<ArrayBuffer>);
@@ -106,8 +107,11 @@ export class DenoSocket implements Socket {
     callback();
   }
 
+  /** Whoever sees something here is told when it is gone ({@link SocketHandler.drained}), however little it was. */
   getBufferedAmount(): number {
-    return this.#socket.bufferedAmount;
+    const buffered = this.#socket.bufferedAmount;
+    if (buffered > 0 && this.#state === "open") this.#group.pressed.add(this);
+    return buffered;
   }
 
   /** Called every few ms while under pressure. */

@@ -64,8 +64,8 @@ class DenoListener implements Server {
     }, PRESSURE_POLL_MS);
   }
 
-  publish(topic: string, frame: string | Uint8Array): void {
-    this.#group.topics.publish(topic, frame);
+  publish(topic: string, frame: string | Uint8Array): boolean {
+    return this.#group.topics.publish(topic, frame);
   }
 
   stopListening(): void {

@@ -3,6 +3,9 @@
  * closure is made per connection; on Bun the native `ServerWebSocket` is itself the {@link Socket}.
  */
 
+/** Reason a socket is `closed` with (code 1006) when the runtime cut it off for having too much unsent. */
+export const SLOW_READER = "slow reader";
+
 /** Receives what happens on one socket. Methods MUST NOT throw. */
 export interface SocketHandler {
   /** Frame types the peer may send: `true` for text only. */
@@ -14,7 +17,8 @@ export interface SocketHandler {
   drained(socket: Socket): void;
   /**
    * Called exactly once, whoever closed; before `close` and `terminate` return when it was this side. `code` 1006 when
-   * there was no close frame.
+   * there was no close frame. Why a socket was cut off for what it had unsent, Bun does not say here, but before, by
+   * what `send` and `publish` return; Deno says it here ({@link SLOW_READER}), before those return.
    */
   closed(socket: Socket, code: number, reason: string): void;
 }
@@ -64,8 +68,11 @@ export interface RequestContext {
 export interface Server {
   readonly hostname: string;
   readonly port: number;
-  /** One frame to every socket subscribed to the topic; encoded and queued natively where the runtime can. */
-  publish(topic: string, frame: string | Uint8Array): void;
+  /**
+   * One frame to every socket subscribed to the topic; encoded and queued natively where the runtime can. Returns false
+   * when there was none, or one of them had no room and is being closed.
+   */
+  publish(topic: string, frame: string | Uint8Array): boolean;
   /** Refuses new TCP connections (on Deno: answers new requests 503); open ones go on. */
   stopListening(): void;
   /** Ends every connection and releases the port. Idempotent. */

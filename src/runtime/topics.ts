@@ -24,10 +24,16 @@ export class Topics<S extends Subscriber> {
     if (subscribers?.delete(subscriber) && subscribers.size === 0) this.#topics.delete(topic);
   }
 
-  /** Hands the frame to every subscriber. One that ends during the loop may unsubscribe itself. */
-  publish(topic: string, frame: string | Uint8Array): void {
+  /**
+   * Hands the frame to every subscriber. One that ends during the loop may unsubscribe itself. Returns false when there
+   * was none, or one did not take it.
+   */
+  publish(topic: string, frame: string | Uint8Array): boolean {
     const subscribers = this.#topics.get(topic);
-    if (subscribers) for (const subscriber of subscribers) subscriber.send(frame);
+    if (!subscribers) return false;
+    let taken = true;
+    for (const subscriber of subscribers) if (subscriber.send(frame) === 0) taken = false;
+    return taken;
   }
 
   /** Topics with at least one subscriber. */

@@ -50,7 +50,8 @@ function channelOn(store: ReturnType<typeof fakeStore>, rules: Partial<Namespace
     { ...NAMESPACE_DEFAULTS, name: "chat", history, recovery: "stream", ...rules },
     {
       broker: store.broker,
-      fanout: { publish() {} },
+      fanout: { publish: () => true },
+      cutOff() {},
       stats,
       ringBytes: () => 1e6,
       overgrown() {},

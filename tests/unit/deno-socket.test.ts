@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { DenoSocket, type SocketGroup } from "../../src/runtime/deno-socket.ts";
-import type { SocketHandler } from "../../src/runtime/runtime.ts";
+import { SLOW_READER, type SocketHandler } from "../../src/runtime/runtime.ts";
 import { Topics } from "../../src/runtime/topics.ts";
 
 /** A WebSocket that writes nothing until it is told to. */
@@ -75,12 +75,22 @@ test("the next frame ends a socket that stayed above its limit, or went far abov
   for (let n = 0; n < 3; n++) patient.socket.poll();
   expect(patient.events).toEqual([]);
   expect(patient.socket.send("more")).toBe(0);
-  expect([patient.events, patient.fake.sent.length]).toEqual([[[1006, ""]], 1]);
+  expect([patient.events, patient.fake.sent.length]).toEqual([[[1006, SLOW_READER]], 1]);
 
   const flooded = setup();
   flooded.socket.send("x".repeat(401));
   expect(flooded.socket.send("more")).toBe(0);
-  expect(flooded.events).toEqual([[1006, ""]]);
+  expect(flooded.events).toEqual([[1006, SLOW_READER]]);
+});
+
+test("who looks at what is buffered hears of it when it is gone", () => {
+  const { fake, events, socket } = setup();
+  expect(socket.send("x")).toBe(1);
+  expect(socket.getBufferedAmount()).toBe(1);
+  fake.bufferedAmount = 0;
+  socket.poll();
+  expect(events).toEqual(["drained"]);
+  expect(socket.getBufferedAmount()).toBe(0);
 });
 
 test("frames are measured in bytes of UTF-8", () => {
