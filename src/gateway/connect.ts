@@ -171,6 +171,8 @@ function open(
   session.state = "open";
   session.identified = true;
   edge.hub.addUser(session);
+  edge.stats.connects++;
+  edge.roster.opened(session);
   session.send(
     session.codec.connect(command.id, {
       client: session.client,
@@ -184,8 +186,7 @@ function open(
     }),
   );
   for (const push of waiting) session.send(push);
-  edge.stats.connects++;
-  edge.roster.opened(session);
+  if (!session.live) return; // one of them was too much for it
   for (const { channel } of prepared) {
     admit(edge, session, session.subs.get(channel.id)!, false, late.get(channel));
   }

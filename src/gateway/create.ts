@@ -68,7 +68,11 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
     },
   );
   const liveness = new Liveness(options, stats, {
-    inboxOffset: (session) => session.subs.get(inboxOf(session.user))?.channel.position.offset ?? 0,
+    inboxOffset(session) {
+      const sub = session.subs.get(inboxOf(session.user));
+      for (const task of session.behind ?? []) if (task.sub === sub) return task.from.offset;
+      return sub?.channel.position.offset ?? 0;
+    },
     subscriptionExpired: (session, sub) => revoke(edge, session, sub, Unsubscribes.expired),
   });
   const edge: Edge = {

@@ -57,9 +57,11 @@ export class PreparedInbox {
     // A link that breaks before the pushes have arrived must not have moved the client past them.
     const before = waiting[0] ? waiting[0].publication.offset - 1 : offset;
     const position = { epoch, offset: before };
+    const { frames, last } = firstChunk(waiting, codec, chunk);
     return {
       result: { ...common, position, recovered: false, publications: [] },
-      pushes: waiting.map((entry) => codec.publicationPush(channel.id, entry.encoded(codec))),
+      pushes: frames.map((frame) => codec.publicationPush(channel.id, frame)),
+      behind: last && frames.length < waiting.length ? { epoch, offset: last.publication.offset } : undefined,
     };
   }
 }

@@ -30,7 +30,7 @@ export class Liveness {
     options: LivenessOptions,
     stats: Stats,
     hooks: {
-      /** Newest offset of the session's inbox, 0 without one. */
+      /** Newest offset of its inbox that the session was sent, 0 without one. */
       inboxOffset(session: Session): number;
       subscriptionExpired(session: Session, sub: Subscription): void;
     },
