@@ -39,9 +39,6 @@ export interface Instance {
   shutdown(): Promise<void>;
 }
 
-/** Longest body of the server API, bytes: a batch of full-size messages. */
-const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
-
 /** Most connections let go in one step of shedding, as a share of all. */
 const SHED_SHARE = 0.02;
 const SHED_EVERY_MS = 1_000;
@@ -69,7 +66,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       limits: {
         delayMs: config.overload.eventLoopDelayMs,
         residentBytes: config.overload.memoryBytes,
-        bytesOutPerSecond: 0,
+        bytesOutPerSecond: config.overload.bytesOutPerSecond,
       },
       residentBytes: runtime.residentBytes,
       bytesOut: () => stats.bytesOut,
@@ -87,6 +84,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       authenticator,
       callouts: parts.callouts,
       fanout: { publish: (topic, frame) => server.publish(topic, frame) },
+      pressed: () => overload.state !== "ok",
       release: (key) => admission.release(key),
       stats,
       log: log.with({ at: "gateway" }),
@@ -125,7 +123,8 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
         allowedOrigins: config.http.allowedOrigins,
         proxy: proxyTrust(config),
         apiKeys: config.api.keys,
-        maxRequestBytes: MAX_REQUEST_BYTES,
+        maxRequestBytes: config.http.maxRequestBytes,
+        ...(config.http.metricsToken && { metricsToken: config.http.metricsToken }),
       },
     });
 
@@ -142,7 +141,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       port: config.port,
       maxFrameBytes: config.limits.frameBytes,
       backpressureBytes: config.limits.backpressureBytes,
-      maxRequestBytes: MAX_REQUEST_BYTES,
+      maxRequestBytes: config.http.maxRequestBytes,
       fetch: (request, context) => parts.extra?.(request) ?? app.fetch(request, context),
     });
     const url = `http://${server.hostname.includes(":") ? `[${server.hostname}]` : server.hostname}:${server.port}`;

@@ -11,6 +11,8 @@ export class Stats {
   publicationsOut = 0;
   /** Deliveries: publications times local subscribers. */
   deliveries = 0;
+  /** Publications of low priority left out under overload, in channels without history. */
+  lowPriorityDropped = 0;
   bytesIn = 0;
   bytesOut = 0;
   readErrors = 0;

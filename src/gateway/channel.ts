@@ -25,6 +25,8 @@ export interface ChannelContext {
   cutOff(channel: Channel): void;
   /** Continuity broke: every subscriber must be told. */
   lost(channel: Channel): void;
+  /** The instance has more to do than it can: what matters least is left out. */
+  pressed(): boolean;
 }
 
 /** What a subscriber that comes back is given: everything after its position, or that it cannot be had. */
@@ -189,6 +191,12 @@ export class Channel implements ChannelSink {
   // ── what the broker says ───────────────────────────────────────────────────────────────────────────────────────
 
   publication(publication: Publication): void {
+    const { stats, fanout, pressed } = this.#context;
+    // Only where nothing is promised: a channel with history stays whole.
+    if (publication.priority === "low" && !this.rules.history && pressed()) {
+      stats.lowPriorityDropped++;
+      return;
+    }
     const entry = new RingEntry(publication);
     if (this.#ring) {
       this.#blind = false;
@@ -196,7 +204,6 @@ export class Channel implements ChannelSink {
       this.#ring.push(entry);
       this.trim();
     }
-    const { stats, fanout } = this.#context;
     for (const audience of this.#audiences) {
       const { size } = audience;
       if (size === 0) continue;

@@ -4,7 +4,7 @@ import { inboxOf } from "../core/channel.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { Namespaces } from "../core/namespace.ts";
-import type { Stats } from "../core/stats.ts";
+import { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
 import { centrifugeJson } from "../protocol/centrifuge-json.ts";
 import type { Fanout } from "./audience.ts";
@@ -36,6 +36,8 @@ export interface GatewayDeps {
   readonly callouts: Callouts;
   /** The runtime's native publish. */
   readonly fanout: Fanout;
+  /** Whether the instance has more to do than it can. */
+  readonly pressed: () => boolean;
   /** Gives a connection's place back to admission. */
   readonly release: (admissionKey: string) => void;
   readonly stats: Stats;
@@ -63,6 +65,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       broker,
       fanout: deps.fanout,
       stats,
+      pressed: deps.pressed,
       lost: (channel) => lost(edge, channel),
       inboxDelivered: (session) => edge.liveness.inboxDelivered(session),
     },
@@ -97,11 +100,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
     operations: createOperations(edge),
     drain: (pace) => drain(edge, pace),
 
-    shed(count) {
-      const idle = [...hub.sessions.values()].sort((a, b) => a.heardAt - b.heardAt).slice(0, count);
-      for (const session of idle) session.end(Closes.overloaded);
-      return idle.length;
-    },
+    shed: (count) => shed(hub, stats, count),
 
     start() {
       if (state !== "idle") return;
@@ -133,6 +132,22 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       hub.close();
     },
   };
+}
+
+/** Lets the connections go that were silent longest. */
+function shed(hub: Hub, stats: Stats, count: number): number {
+  // Numbers sort without calling back: this runs when there is no time.
+  const heardAt = Float64Array.from(hub.sessions.values(), (session) => session.heardAt).sort();
+  const silentSince = heardAt[Math.min(count, heardAt.length) - 1] ?? Number.NEGATIVE_INFINITY;
+  let left = count;
+  for (const session of hub.sessions.values()) {
+    if (left === 0) break;
+    if (session.heardAt > silentSince) continue;
+    session.end(Closes.overloaded);
+    left--;
+  }
+  Stats.bump(stats.rejected, "shed", count - left);
+  return count - left;
 }
 
 /** Continuity of a channel broke: its subscribers come back, and are told what they could not be given. */

@@ -11,6 +11,15 @@ export interface LivenessOptions {
   readonly expiryGraceMs: number;
 }
 
+/** Resolution of the clock, ms. */
+const TICK_MS = 100;
+
+/** Looks that come later than this, ms, come after a stall: what peers said meanwhile has not been read yet. */
+const STALL_MS = 250;
+
+/** Time to read what has waited, ms. */
+const READ_MS = 1_000;
+
 /** A client with new, unconfirmed inbox messages is pinged this soon: its pong proves that they arrived. */
 const INBOX_PING_MS = 1_000;
 
@@ -39,7 +48,7 @@ export class Liveness {
     this.#stats = stats;
     this.#inboxOffset = hooks.inboxOffset;
     this.#subscriptionExpired = hooks.subscriptionExpired;
-    this.#wheel = new Wheel<Session>({ tickMs: 100, due: (session) => this.#due(session) });
+    this.#wheel = new Wheel<Session>({ tickMs: TICK_MS, due: (session) => this.#due(session) });
   }
 
   start(): void {
@@ -102,11 +111,14 @@ export class Liveness {
 
   #due(session: Session): void {
     if (!session.live) return;
+    const now = performance.now();
+    const stalled = now - session.wheelDue * TICK_MS > STALL_MS;
     if (session.state === "connecting") {
-      session.abandon(Closes.stale);
+      if (stalled) this.#wheel.schedule(session, READ_MS);
+      else session.abandon(Closes.stale);
       return;
     }
-    const now = performance.now();
+    if (stalled && session.checkAt > 0) session.checkAt = now + this.#options.pongTimeoutMs;
     if (session.checkAt > 0 && now >= session.checkAt) {
       const pingedAt = session.checkAt - this.#options.pongTimeoutMs;
       session.checkAt = 0;

@@ -38,6 +38,7 @@ const COUNTERS = {
   messagesIn: ["messages_received_total", "Commands and messages read from clients."],
   publicationsOut: ["publications_total", "Publications handed to a fan-out, one for all subscribers."],
   deliveries: ["deliveries_total", "Publications times local subscribers."],
+  lowPriorityDropped: ["low_priority_dropped_total", "Publications of low priority left out under overload."],
   bytesIn: ["received_bytes_total", "Bytes read from clients, without framing."],
   bytesOut: ["sent_bytes_total", "Bytes written to clients, without framing."],
   readErrors: ["read_errors_total", "Frames that could not be understood."],

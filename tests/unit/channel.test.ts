@@ -52,6 +52,7 @@ function channelOn(store: ReturnType<typeof fakeStore>, rules: Partial<Namespace
       broker: store.broker,
       fanout: { publish: () => true },
       cutOff() {},
+      pressed: () => false,
       stats,
       ringBytes: () => 1e6,
       overgrown() {},
