@@ -15,9 +15,34 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const ROUNDS = 5;
 /** Beyond it, the server stands in another region than the instance. */
 const SLOW_MS = 25;
-/** The oldest server without known holes, and what to install. */
-const RECOMMENDED = "2.12.5";
-const INSTALL = `nats-server ${RECOMMENDED} or later: https://github.com/nats-io/nats-server/releases`;
+const INSTALL = "nats-server 2.12.12 or later: https://github.com/nats-io/nats-server/releases";
+
+/**
+ * Holes of nats-server that others can use, and the releases that mend them, one for each line of versions
+ * (https://advisories.nats.io, up to those of 2026-06-29).
+ */
+const ADVISORIES = [
+  {
+    id: "CVE-2026-27889",
+    hole: "whoever reaches a websocket listener can crash the server",
+    mended: ["2.11.14", "2.12.5"],
+  },
+  {
+    id: "CVE-2026-29785",
+    hole: "whoever reaches a leafnode listener with compression can, too",
+    mended: ["2.11.14", "2.12.5"],
+  },
+  {
+    id: "NATS-2026-16",
+    hole: "with no_auth_user, route and leafnode listeners let in whoever reaches them",
+    mended: ["2.11.16", "2.12.7", "2.14.0"],
+  },
+  {
+    id: "NATS-2026-18",
+    hole: "where queues are denied by name, queue subscriptions get around denied subjects",
+    mended: ["2.11.16", "2.12.7", "2.14.0"],
+  },
+] as const;
 
 /** Checks every NATS server of the settings, and what an instance would find on them. Nothing is changed there. */
 export async function checkNats(config: Config): Promise<Finding[]> {
@@ -110,16 +135,22 @@ function* checkVersion(link: Link): Generator<Finding> {
     const verdict = atLeast(version, "2.9") ? "warning" : "failed";
     yield { check, verdict, what: version, cause: `it lacks ${missing.join("; ")}`, fix: INSTALL };
   }
-  const mended =
-    atLeast(version, RECOMMENDED) || (version.startsWith("2.11.") && atLeast(version, "2.11.14"));
-  if (mended) return;
+  const open = advisories(version);
+  if (open.length === 0) return;
   yield {
     ...{ check: "nats advisories", verdict: "warning", what: `${version} has known holes` },
-    cause:
-      "CVE-2026-27889: whoever reaches a websocket listener can stop the server before any login; " +
-      "CVE-2026-29785 likewise for leafnodes. Mended in 2.11.14 and 2.12.5",
-    fix: `keep those listeners from the internet, or install ${INSTALL}`,
+    cause: open.map(({ id, hole }) => `${id}: ${hole}`).join("\n"),
+    fix: `${INSTALL}\nuntil then keep all listeners but this one from other networks`,
   };
+}
+
+/** What is known against a version of nats-server. */
+export function advisories(version: string): readonly (typeof ADVISORIES)[number][] {
+  const line = version.split(".", 2).join(".");
+  return ADVISORIES.filter(({ mended }) => {
+    const own = mended.find((release) => release.startsWith(`${line}.`)) ?? mended[mended.length - 1]!;
+    return !atLeast(version, own);
+  });
 }
 
 async function checkRoundTrip({ nc }: Link): Promise<Finding> {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { JetStreamAccountStats } from "nats";
 import { eventStream } from "../../src/broker/nats-streams.ts";
+import { advisories } from "../../src/cli/doctor-nats.ts";
 import { type Finding, overall, toJson, toText } from "../../src/cli/doctor-report.ts";
 import { checkLimits } from "../../src/cli/doctor-streams.ts";
 import { subjects } from "../../src/core/subject.ts";
@@ -96,4 +97,17 @@ describe("limits of an account", () => {
     expect(verdicts({ limits, storage: 3.5 * 1024 ** 3 }, [])[0]![0]).toBe("warning");
     expect(verdicts({ limits, storage: 1024 ** 3 }, [])[0]![0]).toBe("ok");
   });
+});
+
+test.each([
+  ["2.9.10", 4],
+  ["2.11.13", 4],
+  ["2.11.14", 2],
+  ["2.11.16", 0],
+  ["2.12.5", 2],
+  ["2.12.12", 0],
+  ["2.14.0", 0],
+  ["2.15.2", 0],
+] as const)("nats-server %s has %d known holes", (version, count) => {
+  expect(advisories(version)).toHaveLength(count);
 });
