@@ -194,6 +194,7 @@ function gatewayOptions(config: Config): GatewayOptions {
     expiryGraceMs: auth.expiryGraceMs,
     commandsPerSecond: limits.commandsPerSecond,
     bytesPerSecond: limits.bytesPerSecond,
+    pendingCommands: limits.pendingCommands,
     channelsPerConnection: limits.channels,
     everyone: channels.everyone,
     connectionsPerUser: limits.connectionsPerUser,

@@ -180,7 +180,7 @@ export const gateway = {
   }),
   "limits.pendingCommands": whole(1, 100_000, {
     default: 256,
-    doc: "Commands of one connection that wait for their answers; with more it is closed.",
+    doc: "Commands of one connection that may wait for their answers; further ones are refused (error 111).",
   }),
   "limits.frame": size("1KiB", "16MiB", { default: "64KiB", doc: "Longest frame a client may send." }),
   "limits.backpressure": size("64KiB", "1GiB", {

@@ -38,8 +38,10 @@ export async function connect(edge: Edge, session: Session, command: ConnectComm
     for (const wanted of wantedSubscriptions(edge, identity)) {
       prepared.push(await prepare(edge, session, command, wanted));
     }
+    if (!session.live) return;
+    refuseSurplus(edge, session);
     // In one write: the answer, and those to the subscribes that came with the connect.
-    if (session.live) session.cork(() => open(edge, session, command, identity, prepared));
+    session.cork(() => open(edge, session, command, identity, prepared));
   } finally {
     for (const { channel } of prepared) edge.hub.release(channel);
     if (session.state !== "open") session.discard();
@@ -87,6 +89,15 @@ async function limitConnections(edge: Edge, session: Session): Promise<void> {
   if (others.length < connectionsPerUser) return;
   if ((await countAlive(edge, others)) >= connectionsPerUser)
     throw new ConnectionError(Closes.connectionLimit);
+}
+
+/** Of connections that came at once, none on record yet, no more get in than may: here, in the step that opens them. */
+function refuseSurplus(edge: Edge, { user }: Session): void {
+  const { connectionsPerUser, newestWins } = edge.options;
+  if (user === "" || connectionsPerUser === 0 || newestWins !== "off") return;
+  if (edge.hub.sessionsOf(user).length >= connectionsPerUser) {
+    throw new ConnectionError(Closes.connectionLimit);
+  }
 }
 
 /** How long an instance may take to say which connections it holds, ms; a dead one never does. */

@@ -22,9 +22,19 @@ export function execute(edge: Edge, session: Session, command: Command): void {
       overLimit(edge, session, command);
       return;
     }
+    if (session.unanswered >= edge.options.pendingCommands && command.id > 0) {
+      Stats.bump(edge.stats.rejected, "pending_commands");
+      throw new CommandError(Errors.tooManyRequests);
+    }
     const busy = "channel" in command ? session.pending?.get(command.channel) : undefined;
     const work = busy ? busy.then(() => carryOut(edge, session, command)) : carryOut(edge, session, command);
-    work?.catch((error: unknown) => failed(edge, session, command, error));
+    if (!work) return;
+    session.unanswered++;
+    void work
+      .catch((error: unknown) => failed(edge, session, command, error))
+      .then(() => {
+        session.unanswered--;
+      });
   } catch (error) {
     failed(edge, session, command, error);
   }

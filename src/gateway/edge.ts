@@ -45,6 +45,8 @@ export interface GatewayOptions {
   readonly expiryGraceMs: number;
   readonly commandsPerSecond: number;
   readonly bytesPerSecond: number;
+  /** Commands of one connection that wait for their answers; further ones are refused. */
+  readonly pendingCommands: number;
   readonly channelsPerConnection: number;
   /** Channels every connection is subscribed to from the start. */
   readonly everyone: readonly string[];

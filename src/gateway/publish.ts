@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Published } from "../broker/broker.ts";
@@ -72,7 +73,8 @@ function takePublish(session: Session, perSecond: number): boolean {
 export async function rpc(edge: Edge, session: Session, command: RpcCommand): Promise<void> {
   if (command.rpcMethod === "") throw new CommandError(Errors.methodNotFound);
   if (command.rpcMethod.startsWith(OWN_METHODS)) return await ownRpc(edge, session, command);
-  if (command.data.length > edge.options.rpcMaxBytes) throw new CommandError(Errors.limitExceeded);
+  const { rpcMaxBytes } = edge.options;
+  if (Buffer.byteLength(command.data) > rpcMaxBytes) throw new CommandError(Errors.limitExceeded);
   const reply = await edge.broker.request("rpc", command.rpcMethod, command.data, {
     timeoutMs: edge.options.rpcTimeoutMs,
     headers: identityHeaders(edge, session),
@@ -82,6 +84,9 @@ export async function rpc(edge: Edge, session: Session, command: RpcCommand): Pr
     // 400 to 1999 is the range of application errors; other codes have a meaning of their own for the SDKs.
     if (code >= 400 && code < 2000) throw new CommandError({ code, message });
     throw new CommandError(Errors.internal, `service error ${code}`);
+  }
+  if (Buffer.byteLength(reply.data) > rpcMaxBytes) {
+    throw new CommandError(Errors.limitExceeded, "a service's answer is too long");
   }
   session.send(session.codec.rpc(command.id, jsonLine(reply.data)));
 }

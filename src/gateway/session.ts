@@ -77,6 +77,8 @@ export class Session implements SocketHandler, WheelItem {
   commandsLeft = 0;
   bytesLeft = 0;
   bucketAt = 0;
+  /** Commands under way that wait for a broker, a store or a service. */
+  unanswered = 0;
   /** Made with the first publish under a limit. */
   publishes: Bucket | undefined;
   wheelPrev: WheelItem | undefined = undefined;
