@@ -172,13 +172,21 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
     received(session, bytes) {
       stats.messagesIn++;
       stats.bytesIn += bytes;
-      const now = session.heardAt;
-      const elapsed = session.bucketAt === 0 ? Number.POSITIVE_INFINITY : (now - session.bucketAt) / 1000;
-      session.bucketAt = now;
-      session.commandsLeft = refilled(session.commandsLeft, elapsed, options.commandsPerSecond);
+      refill(session, options);
       if (options.bytesPerSecond === 0) return true;
-      session.bytesLeft = refilled(session.bytesLeft, elapsed, options.bytesPerSecond) - bytes;
-      return session.bytesLeft >= 0;
+      session.bytesLeft -= bytes;
+      if (session.bytesLeft >= 0) return true;
+      Stats.bump(stats.rejected, "byte_rate");
+      return false;
+    },
+
+    heard(session) {
+      if (options.commandsPerSecond === 0) return true;
+      refill(session, options);
+      session.commandsLeft -= 1;
+      if (session.commandsLeft >= 0) return true;
+      Stats.bump(stats.rejected, "command_rate");
+      return false;
     },
 
     sent(bytes) {
@@ -209,6 +217,16 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
       for (const sub of session.subs.values()) detach(edge, session, sub);
     },
   };
+}
+
+/** Gives a session's buckets what came back since it was last heard. */
+function refill(session: Session, { commandsPerSecond, bytesPerSecond }: GatewayOptions): void {
+  const now = session.heardAt;
+  const elapsed = session.bucketAt === 0 ? Number.POSITIVE_INFINITY : (now - session.bucketAt) / 1000;
+  session.bucketAt = now;
+  if (commandsPerSecond > 0)
+    session.commandsLeft = refilled(session.commandsLeft, elapsed, commandsPerSecond);
+  if (bytesPerSecond > 0) session.bytesLeft = refilled(session.bytesLeft, elapsed, bytesPerSecond);
 }
 
 /** A token bucket's content: a burst of twice the rate. */

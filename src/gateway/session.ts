@@ -17,6 +17,8 @@ export interface SessionHost {
   execute(session: Session, command: Command): void;
   /** Counts a frame. Returns false when the connection has used up its bytes. */
   received(session: Session, bytes: number): boolean;
+  /** Counts a WebSocket ping or pong. Returns false when the connection has used up its commands, which it counts as. */
+  heard(session: Session): boolean;
   /** What was buffered has been written, and some subscription is behind. */
   drained(session: Session): void;
   sent(bytes: number): void;
@@ -132,7 +134,10 @@ export class Session implements SocketHandler, WheelItem {
   }
 
   heard(): void {
+    if (!this.live) return;
     this.heardAt = performance.now();
+    // At once: thousands more may have arrived with this one, and each would be answered, keeping everybody waiting.
+    if (!this.#host.heard(this)) this.abandon(Closes.tooManyRequests);
   }
 
   drained(): void {
@@ -234,7 +239,7 @@ export class Session implements SocketHandler, WheelItem {
     socket?.close(close.code, close.reason);
   }
 
-  /** Ends a connection whose peer seems gone: a close frame, should it only be slow, and no waiting for it. */
+  /** Ends a connection whose peer seems gone or is not to be heard further: a close frame, and no waiting for it. */
   abandon(close: CloseCode): void {
     if (!this.live) return;
     const socket = this.#socket;

@@ -1,5 +1,5 @@
 import type { SubscriptionGrant, SubscriptionOverrides } from "../auth/auth.ts";
-import { USER_NAMESPACE } from "../core/channel.ts";
+import { type ChannelName, USER_NAMESPACE } from "../core/channel.ts";
 import { type CloseCode, Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import { Stats } from "../core/stats.ts";
@@ -41,18 +41,17 @@ export function subscribe(
     throw new CommandError(Errors.permissionDenied);
   }
 
-  const channel = edge.hub.acquire(name);
   const from = command.recover && rules.recovery !== "off" ? command : undefined;
+  if (asked) return subscribeAsked(edge, session, command, name, from);
+  const channel = edge.hub.acquire(name);
   const ready = channel.live && (!from || countRing(edge, channel, from));
-  if (!asked && ready) {
-    try {
-      complete(edge, session, command, channel, PLAIN);
-    } finally {
-      edge.hub.release(channel);
-    }
-    return undefined;
+  if (!ready) return subscribeLater(edge, session, command, channel, from, PLAIN);
+  try {
+    complete(edge, session, command, channel, PLAIN);
+  } finally {
+    edge.hub.release(channel);
   }
-  return subscribeLater(edge, session, command, channel, from).finally(() => edge.hub.release(channel));
+  return undefined;
 }
 
 /** Whether a recovery is answered from memory; counted. */
@@ -63,16 +62,34 @@ export function countRing(edge: Edge, channel: Channel, from: RecoverRequest): b
   return hit;
 }
 
+/** Only who may subscribe makes a channel live: names are free, channels are not. */
+async function subscribeAsked(
+  edge: Edge,
+  session: Session,
+  command: SubscribeCommand,
+  name: ChannelName,
+  from: RecoverRequest | undefined,
+): Promise<void> {
+  const grant = await authorize(edge, session, command, name);
+  if (session.state !== "open") return;
+  await subscribeLater(edge, session, command, edge.hub.acquire(name), from, grant);
+}
+
+/** Releases the channel at the end. */
 async function subscribeLater(
   edge: Edge,
   session: Session,
   command: SubscribeCommand,
   channel: Channel,
   from: RecoverRequest | undefined,
+  grant: Grant,
 ): Promise<void> {
-  const grant = await authorize(edge, session, command, channel);
-  await channel.prepare(from);
-  if (session.state === "open") complete(edge, session, command, channel, grant);
+  try {
+    await channel.prepare(from);
+    if (session.state === "open") complete(edge, session, command, channel, grant);
+  } finally {
+    edge.hub.release(channel);
+  }
 }
 
 /** Asks the token, then the service where the namespace says so. */
@@ -80,9 +97,10 @@ async function authorize(
   edge: Edge,
   session: Session,
   command: SubscribeCommand,
-  channel: Channel,
+  name: ChannelName,
 ): Promise<Grant> {
-  const { id, rules } = channel;
+  const { id } = name;
+  const rules = edge.hub.rules(name);
   if (rules.name === USER_NAMESPACE) throw new CommandError(Errors.permissionDenied);
   if (command.token !== "") {
     if (rules.subscribe === "nobody") throw new CommandError(Errors.permissionDenied);
