@@ -36,6 +36,7 @@ test(
     const checker = new Checker();
     using ann = await watched(checker, a.websocket, "ann", CHANNEL);
     using bob = await watched(checker, b.websocket, "bob", CHANNEL);
+    using cid = await watched(checker, b.websocket, "cid", CHANNEL);
     const publishers = [
       checker.publish({
         channel: CHANNEL,
@@ -59,6 +60,7 @@ test(
     // A subscribe goes on waiting, or is tried again by the SDK.
     const late = ann.client.centrifuge.newSubscription("chat:late");
     late.subscribe();
+    cid.client.breakLink(); // it comes back in the middle of the outage
     await until(async () => (await readiness(a)) === 503 && (await readiness(b)) === 503, {
       what: "both to be unready",
     });
@@ -75,7 +77,7 @@ test(
       await publisher.stop();
     }
     await checker.judge();
-    expect(checker.totals).toEqual({ recoveries: 0, discontinuities: 0 });
+    expect(checker.totals).toEqual({ recoveries: 1, discontinuities: 0 });
     expect([ann.reconnects, bob.reconnects]).toEqual([0, 0]);
     console.log(
       `NATS away ${Math.round(backAt - killedAt)} ms: not ready after ${Math.round(unreadyMs)} ms; back, first delivery ` +
