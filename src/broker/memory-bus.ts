@@ -162,7 +162,8 @@ export class MemoryBus {
       return;
     }
     this.publish(channel, id, undefined);
-    this.record("rejected", { channel: channel.id, reason: data.flaw }, undefined);
+    const event = { type: "rejected", timeMs: this.now(), channel: channel.id, reason: data.flaw };
+    this.record("rejected", event, undefined);
     this.#toAttached(channel.id, ({ owner }) => owner.rejected(channel.id, data.flaw));
   }
 

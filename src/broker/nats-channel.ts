@@ -1,4 +1,4 @@
-import type { Msg, NatsConnection, Subscription } from "nats";
+import type { Msg, NatsConnection, NatsError } from "nats";
 import type { ChannelName } from "../core/channel.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
@@ -8,6 +8,7 @@ import type { Attachment, ChannelSink, Notice } from "./broker.ts";
 import { type Chain, type Held, UNKNOWN } from "./nats-chain.ts";
 import { DelayQueue } from "./nats-delay.ts";
 import { type Envelope, openEnvelope } from "./nats-headers.ts";
+import { subscribe } from "./nats-subscription.ts";
 
 const NONE: readonly ChannelSink[] = Object.freeze([]);
 
@@ -26,7 +27,7 @@ export class Channel implements Chain<Envelope> {
   repair: "none" | "waiting" | "filling" = "none";
   /** Replaced, never changed: a sink may detach while it is called. */
   sinks: readonly ChannelSink[] = NONE;
-  subscription: Subscription | undefined;
+  subscription: { unsubscribe(): void } | undefined;
   /** Set while the first attach is under way. */
   joining: Promise<void> | undefined;
   /** `performance.now()` of the last detach. */
@@ -87,23 +88,17 @@ export class Roster {
     if (channel.joining) await channel.joining;
     if (channel.closed) throw new CommandError(Errors.brokerUnavailable, "the broker is closed");
     channel.sinks = [...channel.sinks, sink];
-    let attached = true;
-    return {
-      get position() {
-        return channel.position;
-      },
-      blind: channel.last === 0,
-      detach: () => {
-        if (!attached) return;
-        attached = false;
-        channel.sinks = without(channel.sinks, sink);
-        if (channel.sinks.length > 0) return;
-        channel.idleSince = performance.now();
-        if (channel.lingering || channel.closed) return;
-        channel.lingering = true;
-        this.#lingering.push(channel);
-      },
-    };
+    return new ChannelAttachment(this, channel, sink);
+  }
+
+  /** Called once for each attachment that ends. */
+  detach(channel: Channel, sink: ChannelSink): void {
+    channel.sinks = without(channel.sinks, sink);
+    if (channel.sinks.length > 0) return;
+    channel.idleSince = performance.now();
+    if (channel.lingering || channel.closed) return;
+    channel.lingering = true;
+    this.#lingering.push(channel);
   }
 
   /** Ends every subscription. */
@@ -158,15 +153,9 @@ export class Roster {
   }
 
   #open(name: ChannelName): Channel {
-    const { nc, listen, subject, join, intercept, log } = this.#options;
+    const { nc, listen, subject, join } = this.#options;
     const channel = new Channel(name, subject(name));
-    channel.subscription = nc.subscribe(listen(name), {
-      callback: (error, msg) => {
-        if (error) log.error("a subscription was refused", { channel: name.id, error });
-        else if (intercept) intercept(msg, () => this.#take(channel, msg));
-        else this.#take(channel, msg);
-      },
-    });
+    channel.subscription = subscribe(nc, listen(name), channel, this.#receive);
     this.channels.set(name.name, channel);
     channel.joining = join(channel).then(
       () => {
@@ -179,6 +168,13 @@ export class Roster {
     );
     return channel;
   }
+
+  readonly #receive = (channel: Channel, error: NatsError | null, msg: Msg): void => {
+    const { intercept, log } = this.#options;
+    if (error) log.error("a subscription was refused", { channel: channel.name.id, error });
+    else if (intercept) intercept(msg, () => this.#take(channel, msg));
+    else this.#take(channel, msg);
+  };
 
   /** Never throws: that would end the library's read loop, and with it the connection. */
   #take(channel: Channel, msg: Msg): void {
@@ -209,4 +205,30 @@ export class Roster {
 function without(sinks: readonly ChannelSink[], sink: ChannelSink): readonly ChannelSink[] {
   const at = sinks.indexOf(sink);
   return sinks.length === 1 && at === 0 ? NONE : sinks.toSpliced(at, 1);
+}
+
+/** A class and not a closure: there is one for each channel of an instance. */
+class ChannelAttachment implements Attachment {
+  readonly blind: boolean;
+  readonly #roster: Roster;
+  readonly #channel: Channel;
+  #sink: ChannelSink | undefined;
+
+  constructor(roster: Roster, channel: Channel, sink: ChannelSink) {
+    this.#roster = roster;
+    this.#channel = channel;
+    this.#sink = sink;
+    this.blind = channel.last === 0;
+  }
+
+  get position(): Position {
+    return this.#channel.position;
+  }
+
+  detach(): void {
+    if (!this.#sink) return;
+    const sink = this.#sink;
+    this.#sink = undefined;
+    this.#roster.detach(this.#channel, sink);
+  }
 }

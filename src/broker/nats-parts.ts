@@ -122,7 +122,7 @@ function assemble(
   streams: Streams,
   lives: ReadonlyMap<string, StreamLife>,
 ): Parts {
-  const { namespaces, log, stats, instance, lingerMs = 10_000, intercept } = options;
+  const { namespaces, log, stats, instance, region, lingerMs = 10_000, intercept } = options;
   const readers = new Map<string, Reader>();
   const ephemerals = new Map<string, EphemeralReader>();
   const byStream = new Map<string, Reader>();
@@ -179,7 +179,15 @@ function assemble(
       stats.bodiesRejected++;
       log.debug("message left out", { channel: channel.id, reason: flaw });
       const id = stream ? `rejected:${stream}:${byStream.get(stream)!.epoch}:${offset}` : undefined;
-      events.emit("rejected", { channel: channel.id, reason: flaw, ...(offset > 0 && { offset }) }, id);
+      const event = {
+        type: "rejected",
+        timeMs: Date.now(),
+        instance,
+        region,
+        channel: channel.id,
+        reason: flaw,
+      };
+      events.emit("rejected", offset > 0 ? { ...event, offset } : event, id);
     };
   }
 
