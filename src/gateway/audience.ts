@@ -32,6 +32,11 @@ export class Audience {
     return this.#many ? this.#many.size : this.#only ? 1 : 0;
   }
 
+  /** Members are reached by the topic, and not one by one. */
+  get shared(): boolean {
+    return this.#many !== undefined;
+  }
+
   get members(): Iterable<Session> {
     return this.#many ?? (this.#only ? [this.#only] : []);
   }

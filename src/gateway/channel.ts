@@ -211,7 +211,7 @@ export class Channel implements ChannelSink {
       if (!audience.publish(fanout, frame)) this.#context.cutOff(this);
       stats.publicationsOut++;
       stats.deliveries += size;
-      stats.bytesOut += frame.length * size;
+      if (audience.shared) stats.bytesOut += frame.length * size; // else the session has counted it
     }
     if (this.name.namespace === USER_NAMESPACE) {
       for (const session of this.members()) this.#context.inboxDelivered(session);

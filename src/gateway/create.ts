@@ -189,8 +189,9 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
       return false;
     },
 
-    sent(bytes) {
-      stats.bytesOut += bytes;
+    sent(bytes, taken) {
+      if (taken) stats.bytesOut += bytes;
+      else stats.writeErrors++;
     },
 
     drained(session) {

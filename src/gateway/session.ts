@@ -21,7 +21,8 @@ export interface SessionHost {
   heard(session: Session): boolean;
   /** What was buffered has been written, and some subscription is behind. */
   drained(session: Session): void;
-  sent(bytes: number): void;
+  /** A frame was handed to the socket, or (not `taken`) dropped because the socket is being closed. */
+  sent(bytes: number, taken: boolean): void;
   /** Whether a publication to one of its channels was too much for somebody a moment ago. */
   wasCutOff(session: Session): boolean;
   /** Called once, after the socket is gone. */
@@ -207,9 +208,10 @@ export class Session implements SocketHandler, WheelItem {
 
   send(frame: Frame): void {
     if (!this.#socket || !this.live) return;
-    this.#host.sent(frame.length);
     // Under too much backpressure the runtime closes the socket: the client comes back by its position.
-    if (this.#socket.send(frame) === 0) this.#cutOff = true;
+    const taken = this.#socket.send(frame) !== 0;
+    if (!taken) this.#cutOff = true;
+    this.#host.sent(frame.length, taken);
   }
 
   /** All that is sent within goes out in one write. */
