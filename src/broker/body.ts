@@ -1,6 +1,7 @@
 import { CommandError, Errors } from "../core/errors.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import type { Body } from "../core/publication.ts";
+import { isDeeper } from "../protocol/raw-json.ts";
 import type { PublishOptions } from "./broker.ts";
 
 /** Deepest JSON a message may nest: parsers of some client languages recurse, and give up or crash much further. */
@@ -89,8 +90,7 @@ function readJson(text: string): string | Refused {
   } catch {
     return NOT_JSON;
   }
-  // A depth of n takes n opening and n closing brackets: short texts need no count.
-  if (text.length > 2 * MAX_JSON_DEPTH && isDeep(text)) return TOO_DEEP;
+  if (isDeeper(text, MAX_JSON_DEPTH)) return TOO_DEEP;
   if (SURROGATE_ESCAPE.test(text) && hasLoneEscape(text)) return LONE_SURROGATE;
   return oneLine(text);
 }
@@ -102,26 +102,6 @@ export function oneLine(text: string): string {
 
 const NEWLINE = /[\r\n]/;
 const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
-
-/** @param text valid JSON */
-function isDeep(text: string): boolean {
-  let depth = 0;
-  for (let at = 0; at < text.length; at++) {
-    switch (text.charCodeAt(at)) {
-      case 0x22: // a string: on to its closing quote
-        while (text.charCodeAt(++at) !== 0x22) if (text.charCodeAt(at) === 0x5c) at++;
-        break;
-      case 0x5b:
-      case 0x7b:
-        if (++depth > MAX_JSON_DEPTH) return true;
-        break;
-      case 0x5d:
-      case 0x7d:
-        depth--;
-    }
-  }
-  return false;
-}
 
 /**
  * Whether an escape names half a surrogate pair (`"\ud800"`). JavaScript reads it; other languages' clients refuse the

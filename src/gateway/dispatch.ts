@@ -1,6 +1,8 @@
+import { MAX_JSON_DEPTH } from "../broker/body.ts";
 import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
 import { Stats } from "../core/stats.ts";
 import type { Command } from "../protocol/command.ts";
+import { isDeeper } from "../protocol/raw-json.ts";
 import { connect } from "./connect.ts";
 import type { Edge } from "./edge.ts";
 import { publish, rpc } from "./publish.ts";
@@ -42,6 +44,7 @@ export function execute(edge: Edge, session: Session, command: Command): void {
 
 function carryOut(edge: Edge, session: Session, command: Command): Promise<void> | undefined {
   if (!session.live) return undefined;
+  refuseDeep(command);
   switch (command.method) {
     case "connect":
       if (session.tried) throw new ConnectionError(Closes.badRequest, "a second connect");
@@ -75,6 +78,14 @@ function carryOut(edge: Edge, session: Session, command: Command): Promise<void>
     case "unavailable":
       throw new CommandError(Errors.notAvailable);
   }
+}
+
+/**
+ * What a client sends along may go to a service, whose parser may recurse. (A publish is looked at where it is stored.)
+ */
+function refuseDeep(command: Command): void {
+  if (command.method === "publish" || !("data" in command) || command.data === undefined) return;
+  if (isDeeper(command.data, MAX_JSON_DEPTH)) throw new CommandError(Errors.badRequest, "nested too deep");
 }
 
 /** Remembers a subscribe under way, so that what follows on its channel waits for it (and is not failed by it). */

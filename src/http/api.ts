@@ -1,10 +1,12 @@
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { z } from "zod";
+import { MAX_JSON_DEPTH } from "../broker/body.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { Operations } from "../gateway/gateway.ts";
+import { isDeeper } from "../protocol/raw-json.ts";
 import { errorOf, METHODS } from "./api-methods.ts";
+import { bodyText } from "./body.ts";
 import { credentials, secretCheck } from "./secret.ts";
 
 export interface ApiDeps {
@@ -16,6 +18,9 @@ export interface ApiDeps {
 }
 
 type Answer = { readonly result: unknown } | { readonly error: { code: number; message: string } };
+
+/** Deepest a request may nest: a message as deep as any may be, within a command of a batch. */
+const MAX_DEPTH = MAX_JSON_DEPTH + 5;
 
 /** Commands one batch may hold. */
 const MAX_BATCH = 1_000;
@@ -47,20 +52,18 @@ export function serverApi(deps: ApiDeps): Hono {
     c.header("cache-control", "no-store");
     return;
   });
-  api.use(bodyLimit({ maxSize: deps.maxRequestBytes, onError: (c) => c.text("request too large\n", 413) }));
 
   api.post("/", async (c) => {
-    const body = await parse(c.req.raw);
-    if (body === undefined) return c.text("the body is no JSON\n", 400);
-    const call = callShape.safeParse(body);
+    const { refusal, value } = await read(c.req.raw, deps.maxRequestBytes);
+    if (refusal) return refusal;
+    const call = callShape.safeParse(value);
     if (!call.success) return c.json({ error: errorOf(Errors.badRequest, explain(call.error)) });
     return c.json(await answer(call.data.method, call.data.params));
   });
 
   api.post("/:method", async (c) => {
-    const body = await parse(c.req.raw);
-    if (body === undefined) return c.text("the body is no JSON\n", 400);
-    return c.json(await answer(c.req.param("method"), body));
+    const { refusal, value } = await read(c.req.raw, deps.maxRequestBytes);
+    return refusal ?? c.json(await answer(c.req.param("method"), value));
   });
 
   /** Carries one call out. A batch answers without the envelope, as Centrifugo's does. */
@@ -99,15 +102,18 @@ export function serverApi(deps: ApiDeps): Hono {
   return api;
 }
 
-/** The body as JSON, `{}` when there is none, `undefined` when it is none. */
-async function parse(request: Request): Promise<unknown> {
-  const text = await request.text();
-  if (text === "") return {};
+/** The body as JSON, `{}` when there is none; or why not. */
+async function read(request: Request, maxBytes: number): Promise<{ refusal?: Response; value?: unknown }> {
+  const text = await bodyText(request, maxBytes);
+  if (text === 413) return { refusal: new Response("request too large\n", { status: 413 }) };
+  if (text === "") return { value: {} };
   try {
-    return JSON.parse(text);
+    // Something so deep would keep everybody waiting, and is refused in the end.
+    if (text !== 400 && !isDeeper(text, MAX_DEPTH)) return { value: JSON.parse(text) };
   } catch {
-    return undefined;
+    // As good as one that broke off.
   }
+  return { refusal: new Response("the body is no JSON\n", { status: 400 }) };
 }
 
 /** SDKs send null for what is not given; only `data` may be null and mean it. */
@@ -118,9 +124,15 @@ function withoutNulls(params: unknown): unknown {
   );
 }
 
+/** Mistakes named at once, and characters they may take: their number and the names are the caller's choice. */
+const MAX_ISSUES = 5;
+const MAX_EXPLANATION = 500;
+
 /** What is wrong, by parameter; never the values, which may be anything. */
 function explain(error: z.ZodError): string {
   return error.issues
+    .slice(0, MAX_ISSUES)
     .map((issue) => (issue.path.length > 0 ? `${issue.path.join(".")}: ${issue.message}` : issue.message))
-    .join("; ");
+    .join("; ")
+    .slice(0, MAX_EXPLANATION);
 }

@@ -39,6 +39,30 @@ export function rawMember(text: string, ...path: readonly string[]): string | un
   return text.slice(start, end);
 }
 
+/**
+ * Whether a JSON text nests deeper than `depth`. Of a text that is none, what looks like brackets outside strings is
+ * counted all the same, so that a deep one need not be parsed.
+ */
+export function isDeeper(text: string, depth: number): boolean {
+  if (text.length <= 2 * depth) return false; // each level takes two
+  let open = 0;
+  for (let at = 0; at < text.length; at++) {
+    switch (text.charCodeAt(at)) {
+      case QUOTE:
+        at = skipString(text, at) - 1;
+        break;
+      case 91:
+      case 123:
+        if (++open > depth) return true;
+        break;
+      case 93:
+      case 125:
+        open--;
+    }
+  }
+  return false;
+}
+
 function skipSpace(text: string, at: number): number {
   for (; ; at++) {
     const c = text.charCodeAt(at);

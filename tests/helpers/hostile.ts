@@ -1,4 +1,5 @@
 import { expect } from "bun:test";
+import { connect } from "node:net";
 import { receives, testClient } from "./clients.ts";
 import type { TestInstance } from "./instances.ts";
 import { OPCODE, RawWebSocket } from "./raw-websocket.ts";
@@ -93,5 +94,36 @@ export async function unharmed(instance: TestInstance, secrets: readonly string[
   expect(instance.output.filter((line) => !line.startsWith("{"))).toEqual([]);
   for (const secret of secrets) {
     expect(instance.output.filter((line) => line.includes(secret))).toEqual([]);
+  }
+}
+
+/**
+ * Sends bytes over a TCP connection of their own and returns everything that came back until the server hung up, or
+ * `undefined` when it did not.
+ */
+export async function exchange(
+  instance: TestInstance,
+  bytes: string,
+  timeoutMs = 5_000,
+): Promise<string | undefined> {
+  const { hostname, port } = new URL(instance.url);
+  const socket = connect(Number(port), hostname);
+  let answer = "";
+  let ended = false;
+  socket.on("data", (chunk: Buffer) => {
+    answer += chunk.toString("latin1");
+  });
+  socket.on("error", () => {});
+  socket.on("close", () => {
+    ended = true;
+  });
+  socket.write(Buffer.from(bytes, "latin1"));
+  try {
+    await until(() => ended, { timeoutMs });
+    return answer;
+  } catch {
+    return undefined;
+  } finally {
+    socket.destroy();
   }
 }

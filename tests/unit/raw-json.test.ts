@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { rawMember } from "../../src/protocol/raw-json.ts";
+import { isDeeper, rawMember } from "../../src/protocol/raw-json.ts";
 
 test("gives a member's text exactly as it was written", () => {
   const text =
@@ -28,4 +28,11 @@ test("agrees with JSON.parse on every object", () => {
       }
     }),
   );
+});
+
+test("depth is counted outside strings, and of texts that are no JSON", () => {
+  const deep = (levels: number) => `${"[".repeat(levels)}"]]\\"[[["${"]".repeat(levels)}`;
+  expect([isDeeper(deep(10), 10), isDeeper(deep(11), 10)]).toEqual([false, true]);
+  expect([isDeeper('{"a":'.repeat(11), 10), isDeeper(`"${"[".repeat(50)}`, 10)]).toEqual([true, false]);
+  expect(isDeeper("[1],".repeat(50), 1)).toBe(false);
 });

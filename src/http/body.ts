@@ -1,0 +1,25 @@
+import { Buffer } from "node:buffer";
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * The text of a request's body, or the status that refuses it: 413 for more than `maxBytes`, 400 for what is not UTF-8
+ * or broke off. Never rejects: what a client leaves unfinished is its own affair.
+ */
+export async function bodyText(request: Request, maxBytes: number): Promise<string | 400 | 413> {
+  const length = request.headers.get("content-length");
+  if (Number(length) > maxBytes) return 413;
+  try {
+    if (length !== null) return utf8.decode(await request.arrayBuffer());
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of request.body ?? []) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) return 413;
+      chunks.push(chunk);
+    }
+    return utf8.decode(Buffer.concat(chunks));
+  } catch {
+    return 400; // each runtime throws something of its own
+  }
+}
