@@ -39,6 +39,9 @@ export type Recovery =
 /** How long a position ahead of ours may take to arrive, ms, before the store is asked again. */
 const CATCH_UP_MS = 2_000;
 
+/** While the store is read, the ring may grow to so many times its share: what it drops then, the page does not have. */
+const FILLING_SHARES = 4;
+
 /** Reads of the store one subscriber may wait for; with {@link Channel.recover} still missing, it is told so. */
 const MAX_PREPARE_READS = 4;
 
@@ -185,7 +188,8 @@ export class Channel implements ChannelSink {
 
   /** Brings the ring back to its share of memory. */
   trim(): void {
-    this.#ring?.trim(this.rules.history?.recoverLimit ?? 0, this.#context.ringBytes());
+    const spare = this.#filling ? FILLING_SHARES : 1;
+    this.#ring?.trim(this.rules.history?.recoverLimit ?? 0, this.#context.ringBytes() * spare);
   }
 
   // ── what the broker says ───────────────────────────────────────────────────────────────────────────────────────
@@ -296,10 +300,11 @@ export class Channel implements ChannelSink {
     const page = await this.#context.broker.history(this.name, { since: { epoch, offset: from }, limit });
     if (this.#ring !== ring || this.#position.epoch !== epoch) return;
     this.#context.overgrown(this);
-    const last = page.publications.at(-1)?.offset ?? from;
-    // The page must meet the ring: all of it read, or read up to something the ring has.
-    if (page.complete && (!page.more || last >= ring.floor)) ring.prepend(page.publications, from);
-    else this.#unreachable = Math.max(this.#unreachable, from);
+    const readTo = page.more ? (page.publications.at(-1)?.offset ?? from) : page.position.offset;
+    // The page must meet the ring, which may have been trimmed meanwhile. (One without a floor has never been.)
+    const meets = ring.floor === Number.POSITIVE_INFINITY ? !page.more : readTo >= ring.floor;
+    if (page.complete && meets) ring.prepend(page.publications, from);
+    else if (page.more || !page.complete) this.#unreachable = Math.max(this.#unreachable, from);
   }
 
   /**

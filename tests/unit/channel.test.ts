@@ -42,7 +42,11 @@ function fakeStore(kept: number[], head: number, evicted = 0) {
   return store;
 }
 
-function channelOn(store: ReturnType<typeof fakeStore>, rules: Partial<NamespaceRules> = {}) {
+function channelOn(
+  store: ReturnType<typeof fakeStore>,
+  rules: Partial<NamespaceRules> = {},
+  ringBytes = 1e6,
+) {
   const lost: string[] = [];
   const stats = new Stats();
   const channel = new Channel(
@@ -54,7 +58,7 @@ function channelOn(store: ReturnType<typeof fakeStore>, rules: Partial<Namespace
       cutOff() {},
       pressed: () => false,
       stats,
-      ringBytes: () => 1e6,
+      ringBytes: () => ringBytes,
       overgrown() {},
       inboxDelivered() {},
       lost: (one) => lost.push(one.id),
@@ -91,6 +95,30 @@ describe("channel", () => {
     await channel.prepare(at(10));
     expect(recovered(channel, at(10))).toEqual([11, 12, 15]);
     expect(channel.position).toEqual(at(15));
+  });
+
+  test("a ring that was trimmed while the store was read makes no hole", async () => {
+    const kept = [11, 12, 13, 14];
+    const store = fakeStore(kept, 14);
+    const { channel } = channelOn(store, { history: { ...history, recoverLimit: 100 } }, 1_000);
+    await channel.prepare();
+    const read = store.broker.history;
+    let live = 15;
+    store.broker.history = async (name, query) => {
+      const page = await read(name, query);
+      // More comes, while the answer is on its way, than the ring keeps.
+      for (const end = live + 30; live < end; live++) {
+        kept.push(live);
+        store.sink.publication({ offset: live, data: String(live), timeMs: 0 });
+      }
+      return page;
+    };
+    await channel.prepare(at(10));
+    expect(recovered(channel, at(10))).toBe("missing");
+    store.broker.history = read;
+    const from = live - 10;
+    await channel.prepare(at(from));
+    expect(recovered(channel, at(from))).toEqual(Array.from({ length: 9 }, (_, n) => from + 1 + n));
   });
 
   test("what cannot be proven complete is unrecoverable, and asked for only once", async () => {
