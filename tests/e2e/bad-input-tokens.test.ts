@@ -150,6 +150,22 @@ for (const runtime of ["bun", "deno"] as const) {
       }
     });
 
+    test("a token in a frame that is malformed is not logged", async () => {
+      const token = use(connectionToken({ user: "malformed" }));
+      for (const frame of [
+        `{"id":1,"connect":{"token":"${token}"`,
+        `{"id":1,"connect":{"token":["${token}"]}}`,
+        `{"id":1,"${token}":{}}`,
+        `{"id":"${token}","connect":{}}`,
+        `{"id":1,"connect":{"token":"${token}","name":7}}`,
+        token,
+      ]) {
+        using client = await stranger(instance);
+        client.send(frame);
+        expect(await verdict(client, 1)).toBe(3501);
+      }
+    });
+
     const refreshes: readonly (readonly [what: string, token: string, gets: number])[] = [
       ["another user's token", connectionToken({ user: "ann" }), 3500],
       ["nobody's token", connectionToken({ user: "" }), 3500],

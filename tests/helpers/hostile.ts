@@ -99,12 +99,13 @@ export async function unharmed(instance: TestInstance, secrets: readonly string[
 
 /**
  * Sends bytes over a TCP connection of their own and returns everything that came back until the server hung up, or
- * `undefined` when it did not.
+ * `undefined` when it did not. With `trickleMs` one more byte follows each time that many ms have passed.
  */
 export async function exchange(
   instance: TestInstance,
   bytes: string,
   timeoutMs = 5_000,
+  trickleMs?: number,
 ): Promise<string | undefined> {
   const { hostname, port } = new URL(instance.url);
   const socket = connect(Number(port), hostname);
@@ -118,12 +119,14 @@ export async function exchange(
     ended = true;
   });
   socket.write(Buffer.from(bytes, "latin1"));
+  const trickle = trickleMs === undefined ? undefined : setInterval(() => socket.write("x"), trickleMs);
   try {
     await until(() => ended, { timeoutMs });
     return answer;
   } catch {
     return undefined;
   } finally {
+    clearInterval(trickle);
     socket.destroy();
   }
 }
