@@ -39,8 +39,11 @@ export type Recovery =
 /** How long a position ahead of ours may take to arrive, ms, before the store is asked again. */
 const CATCH_UP_MS = 2_000;
 
-/** While the store is read, the ring may grow to so many times its share: what it drops then, the page does not have. */
-const FILLING_SHARES = 4;
+/**
+ * Most bytes of a ring that the store is read for, until those who wait are served: what it drops meanwhile the page
+ * does not have.
+ */
+const GROWN_BYTES = 16 * 1024 * 1024;
 
 /** Reads of the store one subscriber may wait for; with {@link Channel.recover} still missing, it is told so. */
 const MAX_PREPARE_READS = 4;
@@ -72,6 +75,8 @@ export class Channel implements ChannelSink {
   /** Highest offset ahead of ours that the store had nothing before. */
   #verified = 0;
   #filling: Promise<void> | undefined;
+  /** The ring may be larger than its share, for those who wait for what is read. */
+  #grown = false;
   #fillFrom = Number.POSITIVE_INFINITY;
   #catching: Promise<void> | undefined;
 
@@ -188,8 +193,17 @@ export class Channel implements ChannelSink {
 
   /** Brings the ring back to its share of memory. */
   trim(): void {
-    const spare = this.#filling ? FILLING_SHARES : 1;
-    this.#ring?.trim(this.rules.history?.recoverLimit ?? 0, this.#context.ringBytes() * spare);
+    if (this.#filling) return; // to be called again when it is filled
+    this.#grown = false;
+    this.#cut();
+  }
+
+  #cut(): void {
+    const bytes = this.#context.ringBytes();
+    this.#ring?.trim(
+      this.rules.history?.recoverLimit ?? 0,
+      this.#grown ? Math.max(bytes, GROWN_BYTES) : bytes,
+    );
   }
 
   // ── what the broker says ───────────────────────────────────────────────────────────────────────────────────────
@@ -206,7 +220,7 @@ export class Channel implements ChannelSink {
       this.#blind = false;
       this.#position = { epoch: this.#position.epoch, offset: publication.offset };
       this.#ring.push(entry);
-      this.trim();
+      this.#cut();
     }
     for (const audience of this.#audiences) {
       const { size } = audience;
@@ -272,8 +286,10 @@ export class Channel implements ChannelSink {
   /** Reads the store so that the ring reaches back to `offset` (-1: the latest message only). */
   async #fill(offset: number): Promise<void> {
     this.#fillFrom = Math.min(this.#fillFrom, offset);
+    this.#grown = true;
     this.#filling ??= this.#doFill().finally(() => {
       this.#filling = undefined;
+      this.#context.overgrown(this);
     });
     await this.#filling;
   }
@@ -299,7 +315,6 @@ export class Channel implements ChannelSink {
     const limit = this.rules.history?.recoverLimit ?? 0;
     const page = await this.#context.broker.history(this.name, { since: { epoch, offset: from }, limit });
     if (this.#ring !== ring || this.#position.epoch !== epoch) return;
-    this.#context.overgrown(this);
     const readTo = page.more ? (page.publications.at(-1)?.offset ?? from) : page.position.offset;
     // The page must meet the ring, which may have been trimmed meanwhile. (One without a floor has never been.)
     const meets = ring.floor === Number.POSITIVE_INFINITY ? !page.more : readTo >= ring.floor;

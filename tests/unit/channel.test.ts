@@ -5,6 +5,7 @@ import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespac
 import { Stats } from "../../src/core/stats.ts";
 import { Channel } from "../../src/gateway/channel.ts";
 
+const MEGABYTE = "x".repeat(1024 * 1024);
 const history = { size: 100, ageMs: 60_000, recoverLimit: 10, replicas: 1 };
 
 /** A store of one channel, with its reads counted. */
@@ -106,15 +107,16 @@ describe("channel", () => {
     let live = 15;
     store.broker.history = async (name, query) => {
       const page = await read(name, query);
-      // More comes, while the answer is on its way, than the ring keeps.
-      for (const end = live + 30; live < end; live++) {
+      // More comes, while the answer is on its way, than even a growing ring keeps.
+      for (const end = live + 20; live < end; live++) {
         kept.push(live);
-        store.sink.publication({ offset: live, data: String(live), timeMs: 0 });
+        store.sink.publication({ offset: live, data: MEGABYTE, timeMs: 0 });
       }
       return page;
     };
     await channel.prepare(at(10));
     expect(recovered(channel, at(10))).toBe("missing");
+    channel.trim();
     store.broker.history = read;
     const from = live - 10;
     await channel.prepare(at(from));
