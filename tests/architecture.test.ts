@@ -195,7 +195,7 @@ describe("imports", () => {
     const HOMES: Readonly<Record<string, RegExp>> = {
       hono: /^src\/http\//,
       nats: /^src\/broker\/nats|^src\/(cli|bench)\//,
-      ioredis: /^src\/presence\//,
+      ioredis: /^src\/(presence|bench)\//,
       "@upstash/redis": /^src\/presence\//,
       jose: /^src\/(auth|cli|bench)\//,
       zod: /^src\/(config|http|auth|gateway)\//,

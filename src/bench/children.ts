@@ -1,11 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BenchError } from "./error.ts";
+import { Guard } from "./guard.ts";
 
 export interface Program {
-  /** Arguments of the runtime that runs this process: a script and its own arguments. */
+  /** Path or name of the program; without it, the runtime of this process. */
+  readonly command?: string;
   readonly args: readonly string[];
-  /** The whole environment. */
+  /** The whole environment; without it, that of this process. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** A `worker` has an IPC channel and writes to our output; a `server` has neither. */
   readonly role: "worker" | "server";
@@ -14,6 +18,8 @@ export interface Program {
 /** One process that was started here. */
 export interface Child {
   readonly process: ChildProcess;
+  /** It has ended, or was never started. */
+  readonly gone: boolean;
   /** The last of what a server has written, for an error's text. */
   output(): string;
   /** SIGTERM, and SIGKILL when it is not gone soon. Idempotent. */
@@ -22,10 +28,12 @@ export interface Child {
 
 const OUTPUT_CHARS = 4_000;
 const STOP_MS = 5_000;
+const START_MS = 20_000;
 
-/** Every process a run has started: none outlives it, however it ends (but for SIGKILL of this very process). */
+/** Every process a run has started: none outlives it, however it ends. */
 export class Children implements AsyncDisposable {
   readonly #all = new Set<Child>();
+  readonly #guard = new Guard();
   readonly #killAll = () => {
     for (const child of this.#all) child.process.kill("SIGKILL");
   };
@@ -34,11 +42,13 @@ export class Children implements AsyncDisposable {
     process.on("exit", this.#killAll);
   }
 
-  start({ args, env, role }: Program): Child {
-    const own = spawn(process.execPath, args, {
+  start({ command = process.execPath, args, env, role }: Program): Child {
+    const own = spawn(command, args, {
       env: env as NodeJS.ProcessEnv | undefined,
       stdio: role === "worker" ? ["ignore", "inherit", "inherit", "ipc"] : ["ignore", "pipe", "pipe"],
     });
+    const { pid } = own;
+    if (pid !== undefined) this.#guard.watch(pid);
     let output = "";
     for (const stream of [own.stdout, own.stderr]) {
       stream?.setEncoding("utf8");
@@ -46,26 +56,60 @@ export class Children implements AsyncDisposable {
         output = (output + text).slice(-OUTPUT_CHARS);
       });
     }
-    const exited = once(own, "exit");
+    let gone = false;
+    const exited = once(own, "exit")
+      .catch((error: Error) => {
+        output += error.message; // it could not be started
+      })
+      .then(() => {
+        gone = true;
+        this.#all.delete(child);
+        if (pid !== undefined) this.#guard.forget(pid);
+      });
     const child: Child = {
       process: own,
+      get gone() {
+        return gone;
+      },
       output: () => output.trim(),
       stop: async () => {
         own.kill("SIGTERM");
         const force = setTimeout(() => own.kill("SIGKILL"), STOP_MS);
-        await exited.finally(() => clearTimeout(force));
+        await exited;
+        clearTimeout(force);
       },
     };
     this.#all.add(child);
-    exited.then(
-      () => this.#all.delete(child),
-      () => this.#all.delete(child), // it could not be started, which whoever waits for it will see
-    );
     return child;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#all].map((child) => child.stop()));
+    this.#guard.close();
     process.off("exit", this.#killAll);
+  }
+}
+
+/**
+ * Waits until `probe` finds something, which it returns.
+ * @throws BenchError with what the child has written, when it ends or does not become ready in time
+ */
+export async function started<T>(
+  child: Child,
+  what: string,
+  probe: () => Promise<T> | T,
+): Promise<NonNullable<T>> {
+  const end = Date.now() + START_MS;
+  for (;;) {
+    const found = await probe();
+    if (found) return found;
+    const { gone } = child;
+    if (gone || Date.now() > end) {
+      await child.stop();
+      throw new BenchError(
+        `${what} ${gone ? "ended" : "did not become ready"}:\n${child.output() || "(it said nothing)"}`,
+      );
+    }
+    await sleep(20);
   }
 }

@@ -1,9 +1,12 @@
 import { fileURLToPath } from "node:url";
 import type { Child, Children } from "./children.ts";
+import { headcount } from "./layout.ts";
 import type { Gathering, Order, Progress, Reply, Request } from "./orders.ts";
+import type { Pace } from "./pace.ts";
+import type { Publishing } from "./swarm.ts";
 import { type Report, type Sum, sum } from "./tally.ts";
 
-const WORKER = fileURLToPath(new URL("./worker.ts", import.meta.url));
+const WORKER = fileURLToPath(new URL("./worker.ts", import.meta.url).href);
 
 /** Clients on their way in at once, all workers together: well under the listen backlog of any server (512). */
 const WINDOW = 256;
@@ -14,6 +17,8 @@ type Part = "first" | "count" | "window";
 export class Fleet implements AsyncDisposable {
   readonly #workers: readonly Worker[];
   readonly #onProgress: (progress: Progress) => void;
+  /** Clients of each worker. */
+  #counts: readonly number[] = [];
 
   /** @param onProgress called every now and then with the sums since the last report */
   constructor(children: Children, workers: number, onProgress: (progress: Progress) => void = () => {}) {
@@ -27,41 +32,61 @@ export class Fleet implements AsyncDisposable {
 
   /** Sums since the last report. */
   get progress(): Progress {
-    let settled = 0;
-    let messages = 0;
+    const total = { ...NOTHING };
     for (const { progress } of this.#workers) {
-      settled += progress.settled;
-      messages += progress.messages;
+      total.settled += progress.settled;
+      total.messages += progress.messages;
+      total.answered += progress.answered;
     }
-    return { settled, messages };
+    return total;
   }
 
-  /** Divides `clients` among the workers and signs their tokens; nobody connects yet. */
-  async gather(clients: number, common: Omit<Gathering, Part>): Promise<void> {
+  /** Divides the clients of the layout among the workers and signs their tokens; nobody connects yet. */
+  async gather(common: Omit<Gathering, Part>): Promise<void> {
     const { length } = this.#workers;
+    const clients = headcount(common.layout);
     const window = Math.max(1, Math.floor(WINDOW / length));
-    let first = 0;
-    await Promise.all(
-      this.#workers.map((worker, index) => {
-        const count = Math.floor((clients * (index + 1)) / length) - first;
-        const order = { kind: "gather", ...common, first, count, window } as const;
-        first += count;
-        return worker.order(order);
-      }),
-    );
+    const firsts = this.#workers.map((_, index) => Math.floor((clients * index) / length));
+    this.#counts = firsts.map((first, index) => (firsts[index + 1] ?? clients) - first);
+    await this.#each((index) => ({
+      kind: "gather",
+      ...common,
+      first: firsts[index]!,
+      count: this.#counts[index]!,
+      window,
+    }));
   }
 
   async open(): Promise<void> {
     await this.#all({ kind: "open" });
   }
 
-  async drop(): Promise<void> {
-    await this.#all({ kind: "drop" });
+  /** Cuts the connections of all clients whose number is a multiple of `step`. */
+  async drop(step = 1): Promise<void> {
+    await this.#all({ kind: "drop", step });
   }
 
-  /** Counts what `upTo` messages should have brought and did not. */
-  async settle(upTo: number): Promise<void> {
-    await this.#all({ kind: "settle", upTo });
+  /** Cuts and opens connections again at a fixed rate, one after the other. */
+  async churn({ count, ratePerSecond }: Pace): Promise<void> {
+    await this.#each((index) => ({
+      kind: "churn",
+      count: Math.round(count * this.#share(index)),
+      ratePerSecond: ratePerSecond * this.#share(index),
+    }));
+  }
+
+  /** Lets clients publish, `ratePerSecond` in all. */
+  async publish(publishing: Publishing): Promise<void> {
+    await this.#each((index) => ({
+      kind: "publish",
+      ...publishing,
+      ratePerSecond: publishing.ratePerSecond * this.#share(index),
+    }));
+  }
+
+  /** Counts what did not come, when every publisher has published `each` messages. */
+  async settle(each: number): Promise<void> {
+    await this.#all({ kind: "settle", each });
   }
 
   /** What was counted since the last report. */
@@ -75,12 +100,21 @@ export class Fleet implements AsyncDisposable {
     await Promise.all(this.#workers.map((worker) => worker.child.stop()));
   }
 
+  /** Part of all clients that one worker has. */
+  #share(index: number): number {
+    return this.#counts[index]! / this.#counts.reduce((sum, count) => sum + count, 0);
+  }
+
   #all(order: Order): Promise<(Report | undefined)[]> {
-    return Promise.all(this.#workers.map((worker) => worker.order(order)));
+    return this.#each(() => order);
+  }
+
+  #each(order: (index: number) => Order): Promise<(Report | undefined)[]> {
+    return Promise.all(this.#workers.map((worker, index) => worker.order(order(index))));
   }
 }
 
-const NOTHING: Progress = { settled: 0, messages: 0 };
+const NOTHING: Progress = { settled: 0, messages: 0, answered: 0 };
 
 /** The fleet's end of one worker. */
 class Worker {

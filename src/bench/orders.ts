@@ -1,4 +1,7 @@
-import type { dialects } from "./dialect.ts";
+import type { DialectName } from "./dialects.ts";
+import type { Layout } from "./layout.ts";
+import type { Pace } from "./pace.ts";
+import type { Endpoint, Publishing } from "./swarm.ts";
 import type { Report } from "./tally.ts";
 
 /** What the fleet tells a worker to do; each order is answered once it is done. */
@@ -6,24 +9,24 @@ export type Order =
   | ({ readonly kind: "gather" } & Gathering)
   /** Connect everybody who is away. */
   | { readonly kind: "open" }
-  /** Cut every connection. */
-  | { readonly kind: "drop" }
-  /** Count what `upTo` messages did not bring. */
-  | { readonly kind: "settle"; readonly upTo: number }
+  /** Cut the connection of every client whose number is a multiple of `step`. */
+  | { readonly kind: "drop"; readonly step: number }
+  | ({ readonly kind: "churn" } & Pace)
+  | ({ readonly kind: "publish" } & Publishing)
+  /** Count what did not come when every publisher has published `each` messages. */
+  | { readonly kind: "settle"; readonly each: number }
   /** Report what was counted since the last report. */
   | { readonly kind: "report" };
 
 /** The clients of one worker. */
 export interface Gathering {
-  readonly port: number;
-  readonly hosts: readonly string[];
-  readonly dialect: keyof typeof dialects;
-  readonly channel: string;
+  readonly endpoints: readonly Endpoint[];
+  readonly dialect: DialectName;
+  readonly layout: Layout;
   /** Number of the first client. */
   readonly first: number;
   readonly count: number;
   readonly window: number;
-  readonly warmUp: number;
   /** Secret the tokens are signed with; "" where the target wants none. */
   readonly secret: string;
   readonly users: "own" | "none";
@@ -46,4 +49,6 @@ export interface Progress {
   readonly settled: number;
   /** Messages received. */
   readonly messages: number;
+  /** Publishes that were answered. */
+  readonly answered: number;
 }

@@ -1,40 +1,51 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type NatsConnection } from "nats";
 import { parseChannel } from "../core/channel.ts";
 import { subjects } from "../core/subject.ts";
 import { nowMs } from "./clock.ts";
 import type { Body } from "./dialect.ts";
+import { type Pace, pace } from "./pace.ts";
+import { Times } from "./tally.ts";
 
-/** Publishes into the one channel of a run. Messages keep the order of the calls when each call is waited for. */
+/** Publishes into channels, as a service does. Messages keep the order of the calls when each call is waited for. */
 export interface Publisher extends AsyncDisposable {
   /** @throws Error when the target refuses */
-  publish(body: Body): Promise<void>;
+  publish(channel: string, body: Body): Promise<void>;
+  /**
+   * Listens to a channel behind the gateway's back and times what it hears there until disposed: what the target
+   * stands on takes so long by itself. `undefined` where there is nothing behind.
+   */
+  listen?(channel: string): Disposable & { readonly times: Times };
 }
 
 const TIMEOUT_MS = 5_000;
 
-/** Over HTTP: `POST url` with what `wrap` makes of a body. */
+/** Over HTTP: a `POST` to each of `urls` (processes that know nothing of each other) with what `wrap` makes of it. */
 export function httpPublisher(
-  url: string,
-  wrap: (body: Body) => unknown,
+  urls: readonly string[],
+  wrap: (channel: string, body: Body) => { readonly query?: string; readonly body: unknown },
   headers: Readonly<Record<string, string>> = {},
 ): Publisher {
   return {
-    async publish(body) {
-      const response = await fetch(url, {
-        method: "POST",
-        headers: { "content-type": "application/json", ...headers },
-        body: JSON.stringify(wrap(body)),
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
-      const text = await response.text();
-      // The server API answers with 200 and an error inside.
-      if (!response.ok || text.includes('"error"')) {
-        throw new Error(`publishing was refused: HTTP ${response.status} ${text.slice(0, 200)}`);
-      }
+    async publish(channel, message) {
+      const { query = "", body } = wrap(channel, message);
+      await Promise.all(urls.map((url) => post(`${url}${query}`, body, headers)));
     },
     async [Symbol.asyncDispose]() {},
   };
+}
+
+async function post(url: string, body: unknown, headers: Readonly<Record<string, string>>): Promise<void> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  const text = await response.text();
+  // Server APIs of this kind answer with 200 and an error inside.
+  if (!response.ok || text.includes('"error"')) {
+    throw new Error(`publishing was refused: HTTP ${response.status} ${text.slice(0, 200)}`);
+  }
 }
 
 export interface NatsOptions {
@@ -46,13 +57,22 @@ export interface NatsOptions {
 }
 
 /** Over plain NATS, as any service would: fire and forget. */
-export async function natsPublisher(options: NatsOptions, channel: string): Promise<Publisher> {
+export async function natsPublisher(options: NatsOptions): Promise<Publisher> {
   const names = subjects(options.root);
-  const subject = names.message(parseChannel(channel));
   const connection = await connect({ servers: [...options.servers] });
   return {
-    async publish(body) {
-      connection.publish(subject, JSON.stringify(body));
+    async publish(channel, body) {
+      connection.publish(names.message(parseChannel(channel)), JSON.stringify(body));
+    },
+    listen(channel) {
+      const times = new Times();
+      const subscription = connection.subscribe(names.live(parseChannel(channel)), {
+        callback(_, message) {
+          const { dueMs, warm } = message.json<Body>();
+          if (!warm) times.record(nowMs() - dueMs);
+        },
+      });
+      return { times, [Symbol.dispose]: () => subscription.unsubscribe() };
     },
     async [Symbol.asyncDispose]() {
       if (options.ownsStreams) await deleteStreams(connection, names.stream("x").slice(0, -1));
@@ -68,36 +88,36 @@ async function deleteStreams(connection: NatsConnection, prefix: string): Promis
   }
 }
 
-export interface Schedule {
-  /** Number of the first message. */
+export interface Schedule extends Pace {
+  /** In turn: each gets numbers of its own. */
+  readonly channels: readonly string[];
+  /** Number of the first message of each channel. */
   readonly first: number;
-  readonly count: number;
-  readonly ratePerSecond: number;
+  /** Latency does not count. */
+  readonly warm?: boolean;
 }
 
-/** A timer is about this late; what is left is waited for with the processor, to publish when it is due. */
-const TIMER_SLACK_MS = 2;
-/** Waiting with the processor would use it up when messages are closer together. */
-const SPIN_FROM_MS = 10;
+/** Messages under way at once, to different channels; those of one channel never overtake each other. */
+const UNDER_WAY = 64;
 
 /**
- * Publishes at a fixed rate. Each message carries the time it was *due*, whenever it gets out: a target that makes the
- * publisher wait is charged for it (no coordinated omission).
+ * Publishes at a fixed rate. Each message carries the time it was *due*: a target that makes the publisher wait is
+ * charged for it.
  */
 export async function publishAll(
   publisher: Publisher,
   schedule: Schedule,
   signal: AbortSignal,
 ): Promise<void> {
-  const intervalMs = 1000 / schedule.ratePerSecond;
-  const slackMs = intervalMs >= SPIN_FROM_MS ? TIMER_SLACK_MS : 0;
-  const startMs = nowMs() + intervalMs;
-  for (let i = 0; i < schedule.count; i++) {
-    const dueMs = startMs + i * intervalMs;
-    const waitMs = dueMs - nowMs() - slackMs;
-    if (waitMs > 0) await sleep(waitMs, undefined, { signal });
-    else signal.throwIfAborted();
-    while (slackMs > 0 && nowMs() < dueMs);
-    await publisher.publish({ n: schedule.first + i, dueMs });
-  }
+  const { channels, first, warm } = schedule;
+  const window = Math.min(channels.length, UNDER_WAY);
+  const underWay: Promise<void>[] = [];
+  await pace(schedule, signal, async (i, dueMs) => {
+    await underWay[i % window];
+    const n = first + Math.floor(i / channels.length);
+    const publishing = publisher.publish(channels[i % channels.length]!, { n, dueMs, ...(warm && { warm }) });
+    publishing.catch(() => {}); // thrown where it is waited for
+    underWay[i % window] = publishing;
+  });
+  await Promise.all(underWay);
 }

@@ -1,68 +1,115 @@
 import { Closes } from "../core/errors.ts";
-import { type FigureName, figures } from "./figures.ts";
+import { type FigureName, figures, show } from "./figures.ts";
 import { machine } from "./machine.ts";
-import { type Row, type RunOptions, workersOf } from "./run.ts";
-import type { Figures } from "./scenario.ts";
+import { type Outcome, type Row, type RunOptions, workersOf } from "./run.ts";
+import type { ScenarioName } from "./scenario.ts";
+import { baseline, ratio, type Summaries, spread, summarize } from "./summary.ts";
 
 /** Share of a processor from which a worker, which has one thread, may be what limits the figures. */
 const BUSY = 0.8;
 
-/** A run as data: what was asked for, where it ran, every round, and the medians. */
-export function toJson(options: RunOptions, rows: readonly Row[]): object {
+/** A run in one line: what, how many, how much. */
+export function describe(options: RunOptions): string {
+  const { scenario, clients, inbox, ratePerSecond, seconds, roomSize, channels } = options;
+  const people = `${clients.toLocaleString("en")} clients${inbox ? " with inboxes" : ""}`;
+  const rate = ratePerSecond.toLocaleString("en");
+  const loads: Readonly<Record<ScenarioName, string>> = {
+    idle: "",
+    broadcast: `, ${rate} messages/s for ${seconds} s`,
+    rooms: ` in rooms of ${roomSize}, ${rate} messages/s for ${seconds} s`,
+    fanin: `, ${rate} messages/s to ${channels} channels for ${seconds} s`,
+    inbox: `, every other one away, ${rate} messages/s for ${seconds} s`,
+    churn: `, ${rate} connects/s for ${seconds} s`,
+    storm: "",
+  };
+  return `${scenario}: ${people}${loads[scenario]}`;
+}
+
+/** A run as data: what was asked for, where it ran, every round, and what they come to. */
+export function toJson(options: RunOptions, { rows, skipped }: Outcome): object {
   return {
     at: new Date().toISOString(),
     machine: machine(),
     options,
-    targets: rows.map(({ target, rounds }) => ({
-      target,
-      median: medians(rounds.map((round) => round.figures)),
-      rounds: rounds.map(({ figures, reasons }) => ({ figures, reasons: Object.fromEntries(reasons) })),
+    targets: rows.map(({ rounds, ...row }) => ({
+      ...row,
+      summary: summariesOf(rounds),
+      rounds: rounds.map(({ figures, latency, reasons }) => ({
+        figures,
+        latency,
+        reasons: Object.fromEntries(reasons),
+      })),
     })),
-    notes: notes(options, rows),
+    skipped,
+    notes: notes(options, { rows, skipped }),
   };
 }
 
-/** A run as a table: a line for each figure, a column for each target, and ratios to the first one, the control. */
+/**
+ * A run as a table: a line for each figure, a column for each target: the value, how far the rounds lie apart, and what
+ * it is in terms of the control.
+ */
 export function toTable(rows: readonly Row[]): string[][] {
-  const columns = rows.map((row) => medians(row.rounds.map((round) => round.figures)));
-  const [first, ...others] = columns;
-  const compared = others.length > 0;
-  const table = [["", ...rows.map((row) => row.target), ...(compared ? others.map(() => "ratio") : [])]];
+  const control = baseline(rows);
+  const columns = rows.map((row) => ({ row, of: summariesOf(row.rounds) }));
+  const base = columns.find(({ row }) => row === control)?.of;
+  const table = [["", ...rows.map(({ target }) => target)]];
   for (const name of Object.keys(figures) as FigureName[]) {
-    if (columns.every((column) => column[name] === undefined)) continue;
-    const cells = columns.map((column) => show(name, column[name]));
-    const ratios = others.map((column) => ratio(name, column[name], first?.[name]));
-    table.push([figures[name].label, ...cells, ...ratios]);
+    if (columns.every(({ of }) => of[name] === undefined)) continue;
+    const cells = columns.map(({ row, of }) => cell(name, of, row === control ? undefined : base));
+    table.push([figures[name].label, ...cells]);
   }
   return table;
 }
 
+/** One figure of one target, beside a control where there is one. */
+export function cell(name: FigureName, of: Summaries, base: Summaries | undefined): string {
+  const summary = of[name];
+  if (!summary) return "-";
+  const percent = "worst" in figures[name] ? undefined : spread(summary);
+  const times = ratio(name, summary, base?.[name]);
+  return [
+    show(name, summary.value),
+    percent === undefined ? "" : `±${Math.round(percent * 100)}%`,
+    times === undefined ? "" : `×${times.toFixed(2)}`,
+  ]
+    .filter((text) => text !== "")
+    .join(" ");
+}
+
 /** What the figures do not say by themselves. */
-export function notes(options: RunOptions, rows: readonly Row[]): string[] {
+export function notes(options: RunOptions, { rows, skipped }: Outcome): string[] {
   const { cpu, cores, memoryBytes, system, runtime } = machine();
+  const control = baseline(rows);
   const all = [
     `${cores} cores (${cpu}), ${Math.round(memoryBytes / 2 ** 30)} GiB, ${system}, ${runtime}`,
-    `median of ${options.rounds} round${options.rounds === 1 ? "" : "s"}, each with new processes; ` +
-      "the load generator runs on the same machine and shares its processors",
+    `median of ${options.rounds} round${options.rounds === 1 ? "" : "s"}, each with new processes` +
+      (options.rounds === 1 ? "" : " (± half of how far they lie apart; of losses and failures the worst)") +
+      "; the load generator runs on the same machine and shares its processors",
   ];
+  if (control) all.push(`× in terms of ${control.target}`);
   if (options.scenario !== "idle") {
-    all.push(`published ${rows.map(({ target, via }) => `to ${target} over ${via}`).join(", ")}`);
+    all.push(`a service publishes ${rows.map(({ target, via }) => `to ${target} over ${via}`).join(", ")}`);
   }
-  for (const { target, rounds } of rows) {
-    const busy = medians(rounds.map(({ figures }) => figures)).generatorCpu ?? 0;
-    if (options.scenario === "broadcast" && busy > BUSY * workersOf(options)) {
-      all.push(
-        `${target}: the generator was near its own limit; take more --workers on a machine with more cores`,
-      );
-    }
-    const reasons = new Map<string, number>();
-    for (const round of rounds) {
-      for (const [reason, times] of round.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + times);
-    }
-    for (const [reason, times] of reasons)
-      all.push(`${target}: ${times} × ${reason}${hint(options, reason)}`);
+  const several = rows.filter(({ instances }) => instances > 1);
+  if (several.length > 0) {
+    all.push(`processes: ${several.map(({ target, instances }) => `${target} ${instances}`).join(", ")}`);
   }
+  for (const row of rows) all.push(...remarks(options, row));
+  for (const { target, why } of skipped) all.push(`${target} was left out: ${why}`);
   return all;
+}
+
+function* remarks(options: RunOptions, { target, rounds }: Row): Generator<string> {
+  const busy = summariesOf(rounds).generatorCpu?.value ?? 0;
+  if (options.scenario !== "idle" && busy > BUSY * workersOf(options)) {
+    yield `${target}: the generator was near its own limit; take more --workers on a machine with more cores`;
+  }
+  const reasons = new Map<string, number>();
+  for (const round of rounds) {
+    for (const [reason, times] of round.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + times);
+  }
+  for (const [reason, times] of reasons) yield `${target}: ${times} × ${reason}${hint(options, reason)}`;
 }
 
 /** The one refusal that the options of a run explain. */
@@ -71,39 +118,6 @@ function hint({ inbox }: RunOptions, reason: string): string {
   return " (these clients have no user; add --inbox, or set TRUNKLINE_ANONYMOUS=true at the target)";
 }
 
-/** The median of each figure; with an even number of rounds the mean of the middle two. */
-export function medians(rounds: readonly Figures[]): Figures {
-  const result: Figures = {};
-  for (const name of Object.keys(figures) as FigureName[]) {
-    const values = rounds.map((round) => round[name]).filter((value) => value !== undefined);
-    if (values.length === 0) continue;
-    values.sort((a, b) => a - b);
-    const middle = values.length / 2;
-    result[name] = (values[Math.ceil(middle) - 1]! + values[Math.floor(middle)]!) / 2;
-  }
-  return result;
-}
-
-function ratio(name: FigureName, value: number | undefined, control: number | undefined): string {
-  if (!("ratio" in figures[name]) || value === undefined || !control) return "";
-  return `× ${(value / control).toFixed(2)}`;
-}
-
-function show(name: FigureName, value: number | undefined): string {
-  if (value === undefined) return "-";
-  const { unit } = figures[name];
-  switch (unit) {
-    case "bytes":
-      return bytes(value);
-    case "":
-    case "/s":
-      return `${Math.round(value).toLocaleString("en")}${unit && ` ${unit}`}`;
-    default:
-      return `${value.toFixed(value < 10 ? 2 : 1)} ${unit}`;
-  }
-}
-
-function bytes(value: number): string {
-  if (Math.abs(value) < 2 ** 20) return `${(value / 1024).toFixed(2)} KB`;
-  return `${(value / 2 ** 20).toFixed(1)} MB`;
+function summariesOf(rounds: Row["rounds"]): Summaries {
+  return summarize(rounds.map((round) => round.figures));
 }

@@ -1,7 +1,7 @@
 import type { Socket, SocketHandler } from "bun";
 import { Client } from "./client.ts";
 import { nowMs } from "./clock.ts";
-import { type Dialect, type Incoming, type Message, PONG } from "./dialect.ts";
+import { type Dialect, type Incoming, type Joining, NOWHERE } from "./dialect.ts";
 import {
   clientFrame,
   FrameError,
@@ -11,20 +11,28 @@ import {
   readUpgrade,
   upgradeRequest,
 } from "./frame.ts";
+import { type Layout, placeOf } from "./layout.ts";
+import { Ledger } from "./ledger.ts";
+import { type Pace, pace } from "./pace.ts";
 import { Tally } from "./tally.ts";
 
-export interface SwarmOptions {
+/** Where one can connect to; several addresses of one server have local ports of their own each. */
+export interface Endpoint {
+  readonly hostname: string;
   readonly port: number;
-  /** Addresses of the one server, dialed in turn: each has local ports of its own. */
-  readonly hosts: readonly string[];
+}
+
+export interface SwarmOptions {
+  /** Dialed in turn, by the clients' numbers. */
+  readonly endpoints: readonly Endpoint[];
   readonly dialect: Dialect;
-  readonly channel: string;
+  readonly layout: Layout;
+  /** Number of the first client. */
+  readonly first: number;
   /** One for each client. */
   readonly tokens: readonly string[];
   /** Clients on their way in at once. */
   readonly window: number;
-  /** Latency of messages up to this number is not recorded. */
-  readonly warmUp: number;
   /**
    * With nobody getting in for so long, whoever is still on the way has failed: at its descriptor limit a server may
    * hang instead of refusing.
@@ -32,18 +40,30 @@ export interface SwarmOptions {
   readonly stalledMs: number;
 }
 
+/** What clients publish, see {@link Swarm.publish}. */
+export interface Publishing {
+  /** Messages a second, of all publishers of the swarm together. */
+  readonly ratePerSecond: number;
+  /** Number of the first message of each publisher, and how many each publishes. */
+  readonly first: number;
+  readonly each: number;
+  readonly warm: boolean;
+}
+
 /** The clients of one worker: raw TCP, one set of handlers for all of them. */
 export class Swarm implements FrameSink {
   readonly clients: readonly Client[];
   readonly tally = new Tally();
+  readonly #ledger = new Ledger(this.tally);
   readonly #options: SwarmOptions;
-  readonly #request: Uint8Array;
   readonly #handlers: SocketHandler<Client>;
-  readonly #pong = clientFrame(Opcode.text, PONG);
+  readonly #pong: Uint8Array;
   /** Not dialed yet, from here on. */
   #next = 0;
   /** Dialed and neither in nor failed. */
   #pending = 0;
+  /** How many have got in or failed so far. */
+  #settledCount = 0;
   #opened: (() => void) | undefined;
   /** Whose bytes are being read. */
   #reading: Client | undefined;
@@ -60,8 +80,9 @@ export class Swarm implements FrameSink {
 
   constructor(options: SwarmOptions) {
     this.#options = options;
-    this.clients = options.tokens.map((token) => new Client(token));
-    this.#request = upgradeRequest(`${options.hosts[0]}:${options.port}`, options.dialect.path);
+    this.clients = options.tokens.map((token, index) => new Client(options.first + index, token));
+    this.#next = this.clients.length;
+    this.#pong = clientFrame(Opcode.text, options.dialect.pong);
     this.#handlers = {
       open: (socket) => this.#connected(socket),
       data: (socket, chunk) => {
@@ -76,55 +97,94 @@ export class Swarm implements FrameSink {
   /** Connects every client that is away. Resolves when each is in or has failed; the tally says which. */
   async open(): Promise<void> {
     this.#next = 0;
+    await this.#settling(() => this.#dialMore());
+  }
+
+  /** Cuts every `step`-th connection without a close frame. Positions are kept. */
+  drop(step = 1): void {
+    for (const client of this.clients) if (client.number % step === 0) this.#hangUp(client);
+  }
+
+  /** Cuts one connection after the other, at a fixed rate, and opens it again at once. */
+  async churn(rate: Pace, signal: AbortSignal): Promise<void> {
+    await this.#settling(async () => {
+      await pace(rate, signal, (i, dueMs) => {
+        const client = this.clients[i % this.clients.length]!;
+        if (client.state === "upgrading" || client.state === "joining") return; // still on its way from the last time
+        this.#hangUp(client);
+        this.#dial(client, dueMs);
+      });
+      this.#dialMore();
+    });
+  }
+
+  /** Lets every client that has a channel to publish to do so in turn, at a fixed rate. */
+  async publish({ ratePerSecond, first, each, warm }: Publishing, signal: AbortSignal): Promise<void> {
+    const { layout, dialect } = this.#options;
+    const publishers = this.clients.filter(({ number }) => placeOf(layout, number).publishes !== "");
+    const { length } = publishers;
+    if (length === 0) return;
+    await pace({ ratePerSecond, count: length * each }, signal, (i, dueMs) => {
+      const client = publishers[i % length]!;
+      const n = first + Math.floor(i / length);
+      const body = { n, dueMs, from: client.number, ...(warm && { warm }) };
+      const id = this.#ledger.publishing(body);
+      if (client.state !== "joined") this.#ledger.refused(id, "not connected when it was to publish");
+      else {
+        const text = dialect.publish(id, placeOf(layout, client.number).publishes, body);
+        this.#write(client, clientFrame(Opcode.text, text));
+      }
+    });
+  }
+
+  /** Counts what did not come, when every publisher has published `each` messages. */
+  settle(each: number): void {
+    this.#ledger.settle(this.clients, this.#options.layout, each);
+  }
+
+  /** Runs `start` and waits until nobody is on the way in; gives up on those who get nowhere. */
+  async #settling(start: () => Promise<void> | void): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#opened = resolve;
     let before = -1;
     const stalled = setInterval(() => {
-      const settled = this.#next - this.#pending;
-      if (settled === before) this.#giveUp();
-      before = settled;
+      if (this.#pending > 0 && this.#settledCount === before) this.#giveUp();
+      before = this.#settledCount;
     }, this.#options.stalledMs);
     try {
+      await start();
+      this.#opened = resolve;
       this.#dialMore();
       await promise;
     } finally {
       clearInterval(stalled);
-    }
-  }
-
-  /** Cuts every connection without a close frame. Positions are kept. */
-  drop(): void {
-    for (const client of this.clients) this.#hangUp(client);
-  }
-
-  /** Counts what `upTo` messages should have brought each client and did not (a gap was counted when it was seen). */
-  settle(upTo: number): void {
-    for (const client of this.clients) this.tally.counts.lost += Math.max(0, upTo - client.seen);
-  }
-
-  #dialMore(): void {
-    const { window, port, hosts } = this.#options;
-    while (this.#pending < window && this.#next < this.clients.length) {
-      const client = this.clients[this.#next]!;
-      const hostname = hosts[this.#next % hosts.length]!;
-      this.#next++;
-      if (client.state !== "away") continue;
-      this.#pending++;
-      client.state = "upgrading";
-      client.dialedMs = nowMs();
-      this.tally.firstDialMs ||= client.dialedMs;
-      Bun.connect<Client>({ hostname, port, socket: this.#handlers, data: client }).catch(
-        (error: NodeJS.ErrnoException) => this.#closed(client, error.code ?? error.message),
-      );
-    }
-    if (this.#pending === 0 && this.#next === this.clients.length) {
-      this.#opened?.();
       this.#opened = undefined;
     }
   }
 
+  #dialMore(): void {
+    while (this.#pending < this.#options.window && this.#next < this.clients.length) {
+      const client = this.clients[this.#next++]!;
+      if (client.state === "away") this.#dial(client, nowMs());
+    }
+    if (this.#pending === 0 && this.#next === this.clients.length) this.#opened?.();
+  }
+
+  /** @param dueMs when it is, or was, to be dialed */
+  #dial(client: Client, dueMs: number): void {
+    const { endpoints } = this.#options;
+    this.#pending++;
+    client.state = "upgrading";
+    client.dialedMs = dueMs;
+    this.tally.firstDialMs ||= dueMs;
+    const endpoint = endpoints[client.number % endpoints.length]!;
+    Bun.connect<Client>({ ...endpoint, socket: this.#handlers, data: client }).catch(
+      (error: NodeJS.ErrnoException) => this.#closed(client, error.code ?? error.message),
+    );
+  }
+
   #settled(): void {
     this.#pending--;
+    this.#settledCount++;
     this.#dialMore();
   }
 
@@ -140,8 +200,13 @@ export class Swarm implements FrameSink {
     // It was given up on meanwhile.
     if (client.state !== "upgrading" || client.socket) socket.terminate();
     else {
+      const { endpoints, dialect, layout } = this.#options;
+      const { hostname, port } = endpoints[0]!;
       client.socket = socket;
-      this.#write(client, this.#request);
+      this.#write(
+        client,
+        upgradeRequest(`${hostname}:${port}`, dialect.path(placeOf(layout, client.number))),
+      );
     }
   }
 
@@ -203,9 +268,10 @@ export class Swarm implements FrameSink {
   }
 
   #upgraded(client: Client): void {
-    const hello = this.#options.dialect.hello(client, this.#options.channel);
+    const { dialect, layout } = this.#options;
+    const hello = dialect.hello(client, placeOf(layout, client.number));
     client.state = "joining";
-    if (hello === undefined) this.#joined(client);
+    if (hello === undefined) this.#joined(client, NOWHERE);
     else this.#write(client, clientFrame(Opcode.text, hello));
   }
 
@@ -215,42 +281,44 @@ export class Swarm implements FrameSink {
       if (client.state === "away") return;
       switch (event.kind) {
         case "message":
-          this.#message(client, event, receivedMs, event.n > this.#options.warmUp);
+          this.#ledger.received(client, event, receivedMs);
           break;
         case "ping":
           this.tally.counts.pings++;
           this.#write(client, this.#pong);
           break;
+        case "connected":
+          this.#identified(client, event.subs);
+          break;
         case "joined":
-          client.epoch = event.epoch;
-          client.offset = event.offset;
-          if (event.recovered !== undefined)
-            this.tally.counts[event.recovered ? "recovered" : "unrecovered"]++;
-          for (const message of event.replayed) this.#message(client, message, receivedMs, false);
-          this.tally.counts.replayed += event.replayed.length;
-          this.#joined(client);
+          this.#joined(client, event);
+          break;
+        case "done":
+          this.#ledger.published(event.id, receivedMs);
           break;
         case "refused":
-          this.#leave(client, event.reason);
+          if (!this.#ledger.refused(event.id, event.reason)) this.#leave(client, event.reason);
       }
     }
   }
 
-  /** The protocol promises order: what comes out of it counts as lost and as a duplicate. */
-  #message(client: Client, { n, dueMs, offset }: Message, receivedMs: number, timed: boolean): void {
-    client.offset = offset || client.offset;
-    if (n <= client.seen) {
-      this.tally.counts.duplicates++;
-      return;
-    }
-    this.tally.counts.lost += n - client.seen - 1;
-    client.seen = n;
-    this.tally.received(n, dueMs, receivedMs, timed);
+  /** The server knows it. Unless it has asked for a subscription, which is answered apart, it is in with that. */
+  #identified(client: Client, subs: ReadonlyMap<string, Joining>): void {
+    const { listens, unasked } = placeOf(this.#options.layout, client.number);
+    if (listens !== "" && !unasked) return;
+    const sub = listens === "" ? NOWHERE : subs.get(listens);
+    if (sub) this.#joined(client, sub);
+    else this.#leave(client, `not subscribed to its ${listens.split(":")[0]} channel by the server`);
   }
 
-  #joined(client: Client): void {
-    client.state = "joined";
+  #joined(client: Client, { epoch, offset, recovered, replayed }: Joining): void {
     const now = nowMs();
+    client.state = "joined";
+    client.joinedMs = now;
+    client.epoch = epoch;
+    client.offset = offset;
+    if (recovered !== undefined) this.tally.counts[recovered ? "recovered" : "unrecovered"]++;
+    for (const message of replayed) this.#ledger.received(client, message, now);
     this.tally.joined(now - client.dialedMs, now);
     this.#settled();
   }

@@ -51,9 +51,10 @@ export interface Report {
   readonly counts: Counts;
   /** Why clients did not get in, or were thrown out, with how often. */
   readonly reasons: Readonly<Record<string, number>>;
-  /** Encoded {@link Times}: from dialing to joined, and from due to received. */
+  /** Encoded {@link Times}: from dialing to joined, from due to received, and from due to the answer. */
   readonly joining: string;
   readonly latency: string;
+  readonly acks: string;
   /** For each message, by its number: the longest time to any client of this worker, ms. */
   readonly slowestMs: readonly (readonly [n: number, ms: number])[];
   /** First dial and last join, {@link nowMs}; 0 when there was none. */
@@ -62,6 +63,9 @@ export interface Report {
   /** First and last message received, {@link nowMs}; 0 when there was none. */
   readonly firstMessageMs: number;
   readonly lastMessageMs: number;
+  /** When the first publish was due, and the last answer came; 0 when there was none. */
+  readonly firstPublishMs: number;
+  readonly lastAckMs: number;
   /** Processor time of the worker, ms. */
   readonly cpuMs: number;
 }
@@ -77,11 +81,17 @@ function zeros() {
     dropped: 0,
     messages: 0,
     duplicates: 0,
+    /** Came after a newer one of the same publisher. */
+    disorder: 0,
     lost: 0,
+    /** Publishes that were accepted, that were refused, and that nobody answered. */
+    published: 0,
+    refused: 0,
+    unanswered: 0,
     pings: 0,
     recovered: 0,
     unrecovered: 0,
-    /** Messages that came with a recovery. */
+    /** Messages due before their client was in. */
     replayed: 0,
   };
 }
@@ -91,9 +101,12 @@ export class Tally {
   counts = zeros();
   firstDialMs = 0;
   lastJoinMs = 0;
+  firstPublishMs = 0;
+  #lastAckMs = 0;
   #reasons = new Map<string, number>();
   #joining = new Times();
   #latency = new Times();
+  #acks = new Times();
   #slowestMs = new Map<number, number>();
   #firstMessageMs = 0;
   #lastMessageMs = 0;
@@ -105,13 +118,22 @@ export class Tally {
     this.#joining.record(tookMs);
   }
 
-  /** A client's way in, or its stay, has ended. */
-  ended(kind: "failed" | "dropped", reason: string): void {
+  /** A client's way in, or its stay, has ended, or a publish of it was refused. */
+  ended(kind: "failed" | "dropped" | "refused", reason: string): void {
     this.counts[kind]++;
     this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
   }
 
-  /** @param timed whether its latency counts (it does not while warming up) */
+  published(dueMs: number, nowMs: number, timed: boolean): void {
+    this.counts.published++;
+    this.#lastAckMs = nowMs;
+    if (timed) this.#acks.record(nowMs - dueMs);
+  }
+
+  /**
+   * @param n number of the message among all of the run; 0 when it has none that is its own
+   * @param timed whether its latency counts (it does not while warming up)
+   */
   received(n: number, dueMs: number, nowMs: number, timed: boolean): void {
     this.counts.messages++;
     this.#firstMessageMs ||= nowMs;
@@ -119,7 +141,7 @@ export class Tally {
     if (!timed) return;
     const tookMs = nowMs - dueMs;
     this.#latency.record(tookMs);
-    if (tookMs > (this.#slowestMs.get(n) ?? 0)) this.#slowestMs.set(n, tookMs);
+    if (n > 0 && tookMs > (this.#slowestMs.get(n) ?? 0)) this.#slowestMs.set(n, tookMs);
   }
 
   /** Reports, and starts anew. */
@@ -129,18 +151,23 @@ export class Tally {
       reasons: Object.fromEntries(this.#reasons),
       joining: this.#joining.encode(),
       latency: this.#latency.encode(),
+      acks: this.#acks.encode(),
       slowestMs: [...this.#slowestMs],
       firstDialMs: this.firstDialMs,
       lastJoinMs: this.lastJoinMs,
       firstMessageMs: this.#firstMessageMs,
       lastMessageMs: this.#lastMessageMs,
+      firstPublishMs: this.firstPublishMs,
+      lastAckMs: this.#lastAckMs,
       cpuMs: cpuMs() - this.#cpuMs,
     };
     this.counts = zeros();
     this.firstDialMs = this.lastJoinMs = this.#firstMessageMs = this.#lastMessageMs = 0;
+    this.firstPublishMs = this.#lastAckMs = 0;
     this.#reasons = new Map();
     this.#joining = new Times();
     this.#latency = new Times();
+    this.#acks = new Times();
     this.#slowestMs = new Map();
     this.#cpuMs = cpuMs();
     return report;
@@ -153,12 +180,15 @@ export interface Sum {
   readonly reasons: ReadonlyMap<string, number>;
   readonly joining: Times;
   readonly latency: Times;
+  readonly acks: Times;
   /** For each message the time until its last client had it. */
   readonly lastClient: Times;
   /** From the first dial to the last join, ms. */
   readonly joiningMs: number;
   /** From the first message's arrival to the last one's, ms. */
   readonly receivingMs: number;
+  /** From the first publish to the last answer, ms. */
+  readonly publishingMs: number;
   /** Processor time of all workers, ms. */
   readonly cpuMs: number;
 }
@@ -168,6 +198,7 @@ export function sum(reports: readonly Report[]): Sum {
   const reasons = new Map<string, number>();
   const joining = new Times();
   const latency = new Times();
+  const acks = new Times();
   const slowestMs = new Map<number, number>();
   for (const report of reports) {
     for (const key of Object.keys(counts) as (keyof Counts)[]) counts[key] += report.counts[key];
@@ -176,6 +207,7 @@ export function sum(reports: readonly Report[]): Sum {
     }
     joining.add(report.joining);
     latency.add(report.latency);
+    acks.add(report.acks);
     for (const [n, ms] of report.slowestMs) slowestMs.set(n, Math.max(ms, slowestMs.get(n) ?? 0));
   }
   const lastClient = new Times();
@@ -185,6 +217,7 @@ export function sum(reports: readonly Report[]): Sum {
     reasons,
     joining,
     latency,
+    acks,
     lastClient,
     joiningMs: span(
       reports.map((report) => report.firstDialMs),
@@ -193,6 +226,10 @@ export function sum(reports: readonly Report[]): Sum {
     receivingMs: span(
       reports.map((report) => report.firstMessageMs),
       reports.map((report) => report.lastMessageMs),
+    ),
+    publishingMs: span(
+      reports.map((report) => report.firstPublishMs),
+      reports.map((report) => report.lastAckMs),
     ),
     cpuMs: reports.reduce((total, report) => total + report.cpuMs, 0),
   };

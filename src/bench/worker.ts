@@ -1,5 +1,5 @@
 import process from "node:process";
-import { dialects } from "./dialect.ts";
+import { dialects } from "./dialects.ts";
 import type { Order, Reply, Request } from "./orders.ts";
 import { Swarm } from "./swarm.ts";
 import type { Report } from "./tally.ts";
@@ -12,6 +12,8 @@ import { signTokens } from "./tokens.ts";
 
 const PROGRESS_MS = 100;
 const STALLED_MS = 15_000;
+/** A worker is stopped by ending it. */
+const NEVER = new AbortController().signal;
 
 let swarm: Swarm | undefined;
 
@@ -28,10 +30,16 @@ async function carryOut(order: Order): Promise<Report | undefined> {
       await swarm.open();
       return undefined;
     case "drop":
-      swarm.drop();
+      swarm.drop(order.step);
+      return undefined;
+    case "churn":
+      await swarm.churn(order, NEVER);
+      return undefined;
+    case "publish":
+      await swarm.publish(order, NEVER);
       return undefined;
     case "settle":
-      swarm.settle(order.upTo);
+      swarm.settle(order.each);
       return undefined;
     case "report":
       return swarm.tally.take();
@@ -53,9 +61,9 @@ process.on("message", ({ id, order }: Request) => {
 let reported = "";
 setInterval(() => {
   if (!swarm) return;
-  const { joined, failed, messages } = swarm.tally.counts;
-  const progress = { settled: joined + failed, messages };
-  const text = `${progress.settled} ${progress.messages}`;
+  const { joined, failed, messages, published, refused } = swarm.tally.counts;
+  const progress = { settled: joined + failed, messages, answered: published + refused };
+  const text = Object.values(progress).join();
   if (text !== reported) reply({ id: 0, progress });
   reported = text;
 }, PROGRESS_MS);

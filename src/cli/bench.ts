@@ -1,9 +1,15 @@
+import { writeFile } from "node:fs/promises";
 import process from "node:process";
-import { SingleBar } from "cli-progress";
-import { notes, toJson, toTable } from "../bench/report.ts";
-import { isLoopback, type RunOptions, run, type Stage } from "../bench/run.ts";
-import { scenarios } from "../bench/scenario.ts";
-import { BenchError, control, remote, self, type TargetKind } from "../bench/targets.ts";
+import { isLoopback } from "../bench/address.ts";
+import { BenchError } from "../bench/error.ts";
+import { toSvg } from "../bench/plot.ts";
+import { describe, notes, toJson, toTable } from "../bench/report.ts";
+import { neededInstances, type Outcome, type RunOptions, run } from "../bench/run.ts";
+import { scenarioNames, scenarios } from "../bench/scenario.ts";
+import type { TargetKind } from "../bench/target.ts";
+import { remote, trunkline } from "../bench/target-trunkline.ts";
+import { isPeer, peers } from "../bench/targets.ts";
+import { progress } from "./bench-progress.ts";
 import { columns, complain, paint, print, UserError } from "./output.ts";
 
 /** Flags as commander hands them over: numbers are text. */
@@ -11,20 +17,23 @@ export interface BenchFlags {
   readonly clients?: string;
   readonly rounds?: string;
   readonly workers?: string;
+  readonly instances?: string;
   readonly rate?: string;
   readonly seconds?: string;
+  readonly roomSize?: string;
+  readonly channels?: string;
   readonly target?: string;
   readonly channel?: string;
   readonly inbox?: boolean;
+  readonly stack?: boolean;
   readonly json?: boolean;
+  readonly plot?: string;
 }
-
-const SCENARIOS = Object.keys(scenarios) as (keyof typeof scenarios)[];
 
 /** `trunkline bench <scenario>`: loads a target and a control in turn, and prints what both can do. */
 export async function bench(flags: BenchFlags, args: readonly string[]): Promise<void> {
   const options = readOptions(flags, args[0]);
-  const kinds = targets(flags.target ?? "self", flags.channel ?? "bench");
+  const kinds = targets(flags, options);
 
   const bar = progress();
   const stop = new AbortController();
@@ -34,10 +43,13 @@ export async function bench(flags: BenchFlags, args: readonly string[]): Promise
   };
   process.on("SIGINT", interrupted).on("SIGTERM", interrupted);
   try {
-    const rows = await run(options, kinds, stop.signal, bar.show);
+    const outcome = await run(options, kinds, stop.signal, bar.show);
     bar.stop();
-    print(flags.json ? JSON.stringify(toJson(options, rows), null, 2) : report(options, rows));
-    if (rows.some((row) => row.rounds.some(({ figures }) => !figures.joined))) process.exitCode = 1;
+    print(flags.json ? JSON.stringify(toJson(options, outcome), null, 2) : report(options, outcome));
+    if (flags.plot) {
+      await writeFile(flags.plot, toSvg(describe(options), outcome.rows));
+    }
+    if (outcome.rows.some((row) => row.rounds.some(({ figures }) => !figures.joined))) process.exitCode = 1;
   } catch (error) {
     bar.stop();
     if (stop.signal.aborted) {
@@ -50,18 +62,24 @@ export async function bench(flags: BenchFlags, args: readonly string[]): Promise
 }
 
 function readOptions(flags: BenchFlags, name: string | undefined): RunOptions {
-  const scenario = SCENARIOS.find((known) => known === name);
+  const scenario = scenarioNames.find((known) => known === name);
   if (!scenario) {
-    throw new UserError(`which scenario? one of ${SCENARIOS.join(", ")}; such as: trunkline bench idle`);
+    throw new UserError(`which scenario? one of ${scenarioNames.join(", ")}; such as: trunkline bench idle`);
   }
+  const { ratePerSecond, seconds } = scenarios[scenario];
+  const maybe = (flag: string, text: string | undefined) =>
+    text === undefined ? undefined : whole(flag, text, 1_000);
   return {
     scenario,
     clients: whole("--clients", flags.clients ?? "1000", 10_000_000),
     rounds: whole("--rounds", flags.rounds ?? "3", 100),
-    workers: flags.workers === undefined ? undefined : whole("--workers", flags.workers, 1_000),
+    workers: maybe("--workers", flags.workers),
+    instances: maybe("--instances", flags.instances),
     inbox: flags.inbox ?? false,
-    ratePerSecond: whole("--rate", flags.rate ?? "10", 100_000),
-    seconds: whole("--seconds", flags.seconds ?? "10", 3_600),
+    ratePerSecond: whole("--rate", flags.rate ?? `${ratePerSecond}`, 1_000_000),
+    seconds: whole("--seconds", flags.seconds ?? `${seconds}`, 3_600),
+    roomSize: whole("--room-size", flags.roomSize ?? "10", 10_000),
+    channels: whole("--channels", flags.channels ?? "4", 1_000),
   };
 }
 
@@ -71,16 +89,25 @@ function whole(flag: string, text: string, most: number): number {
   throw new UserError(`${flag} ${text}: it must be a whole number from 1 to ${most}`);
 }
 
-/** The control comes first: others are compared with it. */
-function targets(target: string, channel: string): TargetKind[] {
-  if (target === "bun") return [control];
-  if (target === "self") return [control, self(process.env)];
-  const url = URL.canParse(target) ? new URL(target) : undefined;
-  if (url?.protocol !== "ws:") {
-    throw new UserError(
-      `--target ${target}: it must be self, bun, or the address of a trunkline, ws://host:port`,
-    );
-  }
+function targets(flags: BenchFlags, options: RunOptions): TargetKind[] {
+  const { target = "bun,trunkline" } = flags;
+  if (URL.canParse(target)) return elsewhere(new URL(target), flags.channel ?? "bench");
+  return target.split(",").map((name) => {
+    if (isPeer(name)) return peers[name];
+    if (name !== "trunkline") {
+      throw new UserError(
+        `--target ${name}: it must be some of trunkline, ${Object.keys(peers).join(", ")} with commas between ` +
+          "them, or the address of a trunkline, ws://host:port",
+      );
+    }
+    // Instances that share nothing would be no system.
+    const several = neededInstances(options) > 1 && !process.env.NATS_URL;
+    return trunkline(process.env, flags.stack || several ? "stack" : "environment");
+  });
+}
+
+function elsewhere(url: URL, channel: string): TargetKind[] {
+  if (url.protocol !== "ws:") throw new UserError(`--target ${url.protocol}//…: it must begin with ws://`);
   const secret = process.env.TRUNKLINE_TOKEN_SECRET;
   if (!secret) {
     throw new UserError("set TRUNKLINE_TOKEN_SECRET to the target's, to sign the clients' tokens with");
@@ -91,45 +118,16 @@ function targets(target: string, channel: string): TargetKind[] {
   }
   const there = remote({ url, channel, secret, apiKey }, process.env);
   // A control on this machine says nothing about a target on another.
-  return isLoopback(url.hostname) ? [control, there] : [there];
+  return isLoopback(url.hostname) ? [peers.bun, there] : [there];
 }
 
-function report(options: RunOptions, rows: Awaited<ReturnType<typeof run>>): string {
-  const [head, ...lines] = columns(toTable(rows)).split("\n");
-  const load =
-    options.scenario === "broadcast" ? `, ${options.ratePerSecond} messages/s for ${options.seconds} s` : "";
-  const title = `${options.scenario}: ${options.clients.toLocaleString("en")} clients${options.inbox ? " with inboxes" : ""}${load}`;
+function report(options: RunOptions, outcome: Outcome): string {
+  const [head, ...lines] = columns(toTable(outcome.rows)).split("\n");
   return [
-    paint("bold", title),
+    paint("bold", describe(options)),
     paint("dim", head!),
     ...lines,
     "",
-    ...notes(options, rows).map((note) => paint("dim", `· ${note}`)),
+    ...notes(options, outcome).map((note) => paint("dim", `· ${note}`)),
   ].join("\n");
-}
-
-/** A bar for each stage, on terminals. */
-function progress(): { show(stage: Stage): void; stop(): void } {
-  if (!process.stderr.isTTY) return { show() {}, stop() {} };
-  const bar = new SingleBar({
-    format: "{what} [{bar}] {value}/{total}",
-    stream: process.stderr,
-    clearOnComplete: true,
-    hideCursor: true,
-    barCompleteChar: "█",
-    barIncompleteChar: "·",
-  });
-  let current = "";
-  return {
-    show({ round, target, name, done, total }) {
-      const what = `round ${round}, ${target}: ${name}`.padEnd(36);
-      if (what !== current) {
-        bar.stop();
-        bar.start(total, 0, { what });
-        current = what;
-      }
-      bar.update(Math.min(done, total));
-    },
-    stop: () => bar.stop(),
-  };
 }

@@ -1,14 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import type { Server, ServerWebSocket } from "bun";
 import { jwtVerify } from "jose";
 import type { Body } from "../../src/bench/dialect.ts";
 import { type RunOptions, run } from "../../src/bench/run.ts";
-import type { TargetKind } from "../../src/bench/targets.ts";
-import { until } from "../helpers/until.ts";
+import type { Target, TargetKind } from "../../src/bench/target.ts";
 
-const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const SECRET = "only-for-tests-0123456789abcdefghijklmnop";
 const NEVER = new AbortController().signal;
 
@@ -20,7 +16,31 @@ const options: RunOptions = {
   workers: 2,
   ratePerSecond: 50,
   seconds: 0.2,
+  roomSize: 10,
+  channels: 4,
 };
+
+/** A target of this very process. */
+function kindOf(port: number, of: Partial<Target> = {}): TargetKind {
+  return {
+    name: "fake",
+    via: "HTTP",
+    connected: true,
+    version: "",
+    start: async () => ({
+      endpoints: [{ hostname: "127.0.0.1", port }],
+      dialect: "bare",
+      channel: "fake",
+      inbox: "inbox-",
+      secret: "",
+      pids: [],
+      publisher: { publish: async () => {}, async [Symbol.asyncDispose]() {} },
+      usage: async () => ({}),
+      async [Symbol.asyncDispose]() {},
+      ...of,
+    }),
+  };
+}
 
 /** What a fake server does besides what it should. */
 interface Misdeeds {
@@ -28,6 +48,8 @@ interface Misdeeds {
   refuse?(socket: ServerWebSocket<number>, number: number): boolean;
   /** Copies of a message a client gets; 1 is right. */
   copies?(number: number, n: number): number;
+  /** Sends a message to a client, when it likes to. */
+  deliver?(number: number, n: number, send: () => void): void;
 }
 
 /** A server that speaks just enough of the Centrifuge protocol, checks what clients send, and can do wrong. */
@@ -39,9 +61,11 @@ class FakeServer implements AsyncDisposable {
   readonly #server: Server<number>;
   readonly #sockets = new Set<ServerWebSocket<number>>();
   readonly #copies: (number: number, n: number) => number;
+  readonly #deliver: NonNullable<Misdeeds["deliver"]>;
 
   constructor(misdeeds: Misdeeds = {}) {
     this.#copies = misdeeds.copies ?? (() => 1);
+    this.#deliver = misdeeds.deliver ?? ((_, __, send) => send());
     let number = 0;
     this.#server = Bun.serve<number>({
       hostname: "127.0.0.1",
@@ -74,26 +98,19 @@ class FakeServer implements AsyncDisposable {
   }
 
   get kind(): TargetKind {
-    return {
-      name: "fake",
-      via: "HTTP",
-      start: async () => ({
-        host: "127.0.0.1",
-        port: this.#server.port!,
-        dialect: "centrifuge",
-        channel: "fake",
-        secret: SECRET,
-        publisher: { publish: async (body) => this.#send(body), async [Symbol.asyncDispose]() {} },
-        metric: async () => undefined,
-        async [Symbol.asyncDispose]() {},
-      }),
-    };
+    return kindOf(this.#server.port!, {
+      dialect: "centrifuge",
+      secret: SECRET,
+      publisher: { publish: async (_, body) => this.#send(body), async [Symbol.asyncDispose]() {} },
+    });
   }
 
   #send(body: Body): void {
     const push = JSON.stringify({ push: { channel: "fake", pub: { data: body } } });
     for (const socket of this.#sockets) {
-      for (let i = 0; i < this.#copies(socket.data, body.n); i++) socket.send(push);
+      for (let i = 0; i < this.#copies(socket.data, body.n); i++) {
+        this.#deliver(socket.data, body.n, () => void socket.send(push));
+      }
     }
   }
 
@@ -103,8 +120,8 @@ class FakeServer implements AsyncDisposable {
 }
 
 async function load(server: FakeServer, changes: Partial<RunOptions> = {}) {
-  const [row] = await run({ ...options, ...changes }, [server.kind], NEVER, () => {});
-  return row!.rounds[0]!;
+  const { rows } = await run({ ...options, ...changes }, [server.kind], NEVER, () => {});
+  return rows[0]!.rounds[0]!;
 }
 
 /** 50 messages to warm up, 10 that are timed. */
@@ -142,6 +159,18 @@ describe("the load generator against servers that do right and wrong", () => {
     expect(figures).toMatchObject({ joined: 20, lost: 3, duplicates: 2 });
   });
 
+  test("what comes after a newer one is out of order, neither lost nor a duplicate", async () => {
+    let held: (() => void) | undefined;
+    await using server = new FakeServer({
+      deliver(number, n, send) {
+        if (number === 2 && n === 12) held = send;
+        else send();
+        if (number === 2 && n === 13) held?.();
+      },
+    });
+    expect((await load(server)).figures).toMatchObject({ lost: 0, duplicates: 0, disorder: 1 });
+  });
+
   test("who does not get in or is thrown out is counted with the reason", async () => {
     await using server = new FakeServer({
       refuse(socket, number) {
@@ -168,23 +197,9 @@ describe("the load generator against servers that do right and wrong", () => {
       port: 0,
       fetch: () => new Response("busy", { status: 503 }),
     }) as Server<undefined> & AsyncDisposable;
-    const kind = (port: number): TargetKind => ({
-      name: "fake",
-      via: "HTTP",
-      start: async () => ({
-        host: "127.0.0.1",
-        port,
-        dialect: "bare",
-        channel: "fake",
-        secret: "",
-        publisher: { publish: async () => {}, async [Symbol.asyncDispose]() {} },
-        metric: async () => undefined,
-        async [Symbol.asyncDispose]() {},
-      }),
-    });
     const reasons = async (port: number) => {
-      const [row] = await run({ ...options, scenario: "idle" }, [kind(port)], NEVER, () => {});
-      return Object.fromEntries(row!.rounds[0]!.reasons);
+      const { rows } = await run({ ...options, scenario: "idle" }, [kindOf(port)], NEVER, () => {});
+      return Object.fromEntries(rows[0]!.rounds[0]!.reasons);
     };
     expect(await reasons(busy.port!)).toEqual({ "HTTP 503": 20 });
     expect(await reasons(1)).toEqual({ ECONNREFUSED: 20 });
@@ -204,73 +219,11 @@ test("a run that is stopped ends at once, whatever it waits for", async () => {
   expect(performance.now() - startMs).toBeLessThan(8_000);
 }, 20_000);
 
-describe("trunkline bench", () => {
-  test("storm: the product recovers everybody without a loss, the control nobody", async () => {
-    const { code, out } = await command("storm", "-n", "50", "--rounds", "1", "--json");
-    expect(code).toBe(0);
-    const { targets } = JSON.parse(out);
-    expect(targets[0]).toMatchObject({ target: "plain Bun", median: { joined: 50, lost: 500 } });
-    expect(targets[1]).toMatchObject({
-      target: "trunkline",
-      median: { joined: 50, failed: 0, recovered: 50, unrecovered: 0, replayed: 500, lost: 0, duplicates: 0 },
-    });
-  }, 30_000);
-
-  test("idle: memory and rate of both, as a table", async () => {
-    const { code, out } = await command("idle", "-n", "300", "--rounds", "1", "--inbox");
-    expect(code).toBe(0);
-    expect(out).toMatch(/idle: 300 clients with inboxes\n +plain Bun +trunkline +ratio\n/);
-    expect(out).toMatch(/^clients in +300 +300 *$/m);
-    expect(out).toMatch(/^user memory per connection.* +[\d.]+ KB +[\d.]+ KB +× [\d.]+$/m);
-  }, 30_000);
-
-  test("too many clients for one process are refused before anything is measured", async () => {
-    const { code, out } = await command("idle", "-n", "9000000", "-t", "bun", "--workers", "1");
-    expect(code).toBe(1);
-    expect(out).toContain("9000000 clients are too many");
-  });
-
-  test("interrupted, it leaves no process behind", async () => {
-    const child = Bun.spawn([process.execPath, MAIN, "bench", "broadcast", "-n", "50", "--seconds", "60"], {
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    // The server and one worker.
-    const started = await until(() => {
-      const pids = childrenOf(child.pid);
-      return pids.length === 2 ? pids : undefined;
-    });
-    child.kill("SIGINT");
-    expect(await child.exited).toBe(130);
-    await until(() => started.every((pid) => !isAlive(pid)), { what: "its children to be gone" });
-  }, 15_000);
+test("a target that cannot be had is left out and said, and none at all is an error", async () => {
+  await using server = new FakeServer();
+  const missing = { ...kindOf(1), name: "missing", unavailable: async () => "nobody has it" };
+  const { rows, skipped } = await run({ ...options, seconds: 0.02 }, [missing, server.kind], NEVER, () => {});
+  expect(rows.map(({ target }) => target)).toEqual(["fake"]);
+  expect(skipped).toEqual([{ target: "missing", why: "nobody has it" }]);
+  await expect(run(options, [missing], NEVER, () => {})).rejects.toThrow("missing: nobody has it");
 });
-
-async function command(...args: string[]): Promise<{ code: number; out: string }> {
-  const { NATS_URL: _, REDIS_URL: __, ...env } = process.env;
-  const child = Bun.spawn([process.execPath, MAIN, "bench", ...args], {
-    env,
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [code, out, err] = await Promise.all([
-    child.exited,
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return { code, out: out + err };
-}
-
-function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
-  return text === "" ? [] : text.split(" ").map(Number);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Socket } from "bun";
 import { bare } from "../../src/bench/dialect.ts";
-import { Swarm } from "../../src/bench/swarm.ts";
+import { Swarm, type SwarmOptions } from "../../src/bench/swarm.ts";
 import { until } from "../helpers/until.ts";
 
 const HEAD = "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
@@ -30,17 +30,16 @@ function listen(onRequest: (socket: Socket<undefined>) => void) {
   return { port: server.port, sockets, received, [Symbol.dispose]: () => server.stop(true) };
 }
 
-function swarm(port: number, clients: number, stalledMs = 10_000): Swarm {
-  const tokens = new Array<string>(clients).fill("");
+function swarm(port: number, clients: number, options: Partial<SwarmOptions> = {}): Swarm {
   return new Swarm({
-    port,
-    hosts: ["127.0.0.1"],
+    endpoints: [{ hostname: "127.0.0.1", port }],
     dialect: bare,
-    channel: "c",
-    tokens,
+    layout: { kind: "one", channel: "c", clients },
+    first: 0,
+    tokens: new Array<string>(clients).fill(""),
     window: 4,
-    warmUp: 0,
-    stalledMs,
+    stalledMs: 10_000,
+    ...options,
   });
 }
 
@@ -81,7 +80,7 @@ test("the same bytes for everybody are counted for everybody, control frames inc
 
 test("a server that accepts and says nothing has failed its clients after a while", async () => {
   using server = listen(() => {});
-  const own = swarm(server.port, 6, 100);
+  const own = swarm(server.port, 6, { stalledMs: 100 });
   await own.open();
   const { counts, reasons } = own.tally.take();
   expect(counts).toMatchObject({ joined: 0, failed: 6 });
@@ -98,8 +97,59 @@ test("cut off and back, a client goes on where it was", async () => {
   await own.open();
   server.sockets[1]!.write(push(3));
   await until(() => own.tally.counts.messages === 2);
+  own.settle(3);
   expect(own.tally.counts).toMatchObject({ joined: 2, dropped: 0, lost: 1 });
   server.sockets[1]!.end();
   await until(() => own.tally.counts.dropped === 1);
   expect(own.tally.take().reasons).toEqual({ "closed without a close frame": 1 });
+});
+
+/** Text of a masked frame shorter than 126 bytes. */
+function textOf(frame: Buffer): string {
+  const [mask, body] = [frame.subarray(2, 6), frame.subarray(6)];
+  return Buffer.from(body.map((byte, i) => byte ^ mask[i & 3]!)).toString();
+}
+
+function reply(socket: Socket<undefined>, text: string): void {
+  socket.write(Buffer.concat([Buffer.from([0x81, text.length]), Buffer.from(text)]));
+}
+
+test("clients publish in turn, and each answer is accounted for", async () => {
+  using server = listen((socket) => void socket.write(HEAD));
+  const layout = { kind: "rooms", channel: "c", clients: 3, size: 2 } as const;
+  const own = swarm(server.port, 3, { layout });
+  await own.open();
+  const publishing = { ratePerSecond: 1_000, first: 1, each: 1, warm: false };
+  await own.publish(publishing, new AbortController().signal);
+  await until(() => server.received.length === 3);
+  const commands = server.received.map((frame) => JSON.parse(textOf(frame)));
+  expect(commands.map(({ publish }) => [publish.channel, publish.data.n, publish.data.from])).toEqual([
+    ["c-0", 1, 0],
+    ["c-0", 1, 1],
+    ["c-1", 1, 2],
+  ]);
+  reply(server.sockets[0]!, `{"id":${commands[0].id},"publish":{}}`);
+  reply(server.sockets[1]!, `{"id":${commands[1].id},"error":{"code":103,"message":"no"}}`);
+  await until(() => own.tally.counts.published + own.tally.counts.refused === 2);
+  own.settle(1);
+  // Two in the first room hear two each, one in the second hears itself; nothing was delivered.
+  expect(own.tally.counts).toMatchObject({
+    published: 1,
+    refused: 1,
+    unanswered: 1,
+    lost: 5,
+    dropped: 0,
+  });
+  expect(own.tally.take().reasons).toEqual({ "error 103: no": 1 });
+  own.drop();
+});
+
+test("churn cuts and dials at its rate, and connects are timed from when they were due", async () => {
+  using server = listen((socket) => void socket.write(HEAD));
+  const own = swarm(server.port, 4);
+  await own.open();
+  await own.churn({ count: 6, ratePerSecond: 200 }, new AbortController().signal);
+  expect(server.sockets.length).toBe(10);
+  expect(own.tally.counts).toMatchObject({ joined: 10, failed: 0, dropped: 0 });
+  own.drop();
 });

@@ -1,0 +1,35 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { nowMs } from "./clock.ts";
+
+export interface Pace {
+  readonly count: number;
+  readonly ratePerSecond: number;
+}
+
+/** A timer is about this late; what is left is waited for with the processor. */
+const TIMER_SLACK_MS = 2;
+/** Waiting with the processor would use it up when actions are closer together. */
+const SPIN_FROM_MS = 10;
+
+/**
+ * Acts at a fixed rate. Each action is told when it was *due*, whenever its turn comes: whoever makes the caller wait is
+ * charged for it (no coordinated omission).
+ */
+export async function pace(
+  { count, ratePerSecond }: Pace,
+  signal: AbortSignal,
+  act: (index: number, dueMs: number) => Promise<void> | void,
+): Promise<void> {
+  const intervalMs = 1000 / ratePerSecond;
+  const slackMs = intervalMs >= SPIN_FROM_MS ? TIMER_SLACK_MS : 0;
+  const startMs = nowMs() + intervalMs;
+  for (let i = 0; i < count; i++) {
+    const plannedMs = startMs + i * intervalMs;
+    const waitMs = plannedMs - nowMs() - slackMs;
+    if (waitMs > 0) await sleep(waitMs, undefined, { signal });
+    else signal.throwIfAborted();
+    while (slackMs > 0 && nowMs() < plannedMs);
+    // A timer may fire up to 1 ms early too, which must not be taken off what follows.
+    await act(i, Math.min(plannedMs, nowMs()));
+  }
+}

@@ -1,0 +1,133 @@
+import type { Figures } from "./figures.ts";
+import { publishAll } from "./publish.ts";
+import {
+  addUp,
+  arrived,
+  costs,
+  curve,
+  join,
+  load,
+  merge,
+  messageFigures,
+  meter,
+  per,
+  perSecond,
+  type Round,
+  type Spent,
+  type Stand,
+} from "./stand.ts";
+import type { Sum } from "./tally.ts";
+
+/** Each user has an inbox, services write to one at a time; every other user is away, and finds it all on return. */
+export async function inbox(stand: Stand): Promise<Round> {
+  const { target, fleet, layout, options, signal } = stand;
+  const joined = await join(stand);
+  const clients = layout.clients;
+  const prefix = layout.kind === "inbox" ? layout.prefix : "";
+  const channels = Array.from({ length: clients }, (_, number) => `${prefix}${number}`);
+  const { ratePerSecond } = options;
+  const each = Math.max(1, Math.round((ratePerSecond * options.seconds) / clients));
+  const away = Math.ceil(clients / 2);
+  stand.stage("publishing", "messages", clients + (clients - away) * each);
+  await publishAll(
+    target.publisher,
+    { channels, first: 1, count: clients, ratePerSecond, warm: true },
+    signal,
+  );
+  await arrived(stand, "messages", clients);
+  await fleet.drop(2);
+  const publishing = await meter(stand);
+  await publishAll(target.publisher, { channels, first: 2, count: clients * each, ratePerSecond }, signal);
+  await arrived(stand, "messages", clients + (clients - away) * each);
+  const cost = await publishing();
+  const present = await fleet.report();
+  stand.stage("coming back", "settled", away);
+  const returning = await meter(stand);
+  await fleet.open();
+  await arrived(stand, "messages", away * each);
+  const back = await returning();
+  await fleet.settle(1 + each);
+  const returned = await fleet.report();
+  const all = addUp(present, returned);
+  return {
+    figures: {
+      joined: joined.sum.counts.joined,
+      failed: joined.sum.counts.failed + all("failed"),
+      dropped: all("dropped"),
+      ...resumes(returned, back),
+      ...messageFigures(present),
+      deliveryRate: undefined,
+      lastClient: undefined,
+      ...costs(cost, present.counts.messages - clients, clients * each),
+      lost: all("lost"),
+      duplicates: all("duplicates"),
+      disorder: all("disorder"),
+    },
+    latency: curve(present.latency),
+    reasons: merge(joined.sum, present, returned),
+  };
+}
+
+/** Messages published before the clients of a storm are cut off, while they are away, and after they are back. */
+const STORM_MESSAGES = 10;
+const STORM_RATE = 100;
+
+/** Everybody is cut off, misses some messages, and comes back at once. */
+export async function storm(stand: Stand): Promise<Round> {
+  const { target, fleet, layout, options, signal } = stand;
+  const joined = await join(stand);
+  const clients = joined.sum.counts.joined;
+  const channels = layout.kind === "one" ? [layout.channel] : [];
+  const publish = (part: number) =>
+    publishAll(
+      target.publisher,
+      { channels, first: part * STORM_MESSAGES + 1, count: STORM_MESSAGES, ratePerSecond: STORM_RATE },
+      signal,
+    );
+  stand.stage("publishing", "messages", clients * STORM_MESSAGES);
+  await publish(0);
+  await arrived(stand, "messages", clients * STORM_MESSAGES);
+  const before = await fleet.report();
+  await fleet.drop();
+  await publish(1);
+  stand.stage("coming back", "settled", options.clients);
+  const spent = await meter(stand);
+  await fleet.open();
+  const cost = await spent();
+  const back = await fleet.report();
+  await publish(2);
+  await arrived(stand, "messages", clients * STORM_MESSAGES);
+  await fleet.settle(3 * STORM_MESSAGES);
+  const after = await fleet.report();
+  const all = addUp(before, back, after);
+  return {
+    figures: {
+      joined: clients,
+      failed: joined.sum.counts.failed + all("failed"),
+      dropped: all("dropped"),
+      connectRate: joined.figures.connectRate,
+      ...resumes(back, cost),
+      lost: all("lost"),
+      duplicates: all("duplicates"),
+      disorder: all("disorder"),
+      generatorCpu: load(back, back.joiningMs),
+    },
+    reasons: merge(joined.sum, before, back, after),
+  };
+}
+
+function resumes(back: Sum, { cpuMs, redis, nats, streamReads }: Spent): Figures {
+  const { joined, recovered, unrecovered, replayed } = back.counts;
+  return {
+    resumeRate: perSecond(joined, back.joiningMs),
+    resumeP50: back.joining.percentileMs(50),
+    resumeP99: back.joining.percentileMs(99),
+    resumeCpu: per(cpuMs, joined / 1000),
+    resumeRedis: per(redis, joined),
+    resumeNats: per(nats, joined),
+    recovered,
+    unrecovered,
+    replayed,
+    streamReads,
+  };
+}
