@@ -91,8 +91,8 @@ for (const runtime of ["bun", "deno"] as const) {
       instance = await startInstance({ runtime, config: LOUD });
     }, 60_000);
     afterAll(async () => {
-      await unharmed(instance, [TEST_API_KEY, TEST_SECRET]);
-      await instance[Symbol.asyncDispose]();
+      await using ended = instance;
+      await unharmed(ended, [TEST_API_KEY, TEST_SECRET]);
     });
 
     const post = (path: string, body: BodyInit | undefined, headers: Record<string, string> = keyed) =>

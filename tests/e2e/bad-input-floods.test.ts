@@ -75,10 +75,10 @@ for (const runtime of ["bun", "deno"] as const) {
       unlimited = await startInstance({ runtime, config: { limits } });
     }, 60_000);
     afterAll(async () => {
-      for (const instance of [limited, unlimited]) {
-        await unharmed(instance);
-        await instance[Symbol.asyncDispose]();
-      }
+      await using one = limited;
+      await using two = unlimited;
+      await unharmed(one);
+      await unharmed(two);
     });
 
     test("100,000 subscribes end the connection with 3013 when their rate is limited", async () => {

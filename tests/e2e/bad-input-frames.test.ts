@@ -105,8 +105,8 @@ for (const runtime of ["bun", "deno"] as const) {
       instance = await startInstance({ runtime, config });
     }, 60_000);
     afterAll(async () => {
-      await unharmed(instance);
-      await instance[Symbol.asyncDispose]();
+      await using ended = instance;
+      await unharmed(ended);
     });
 
     for (const [what, frame, gets] of COMMANDS) {

@@ -81,8 +81,8 @@ for (const runtime of ["bun", "deno"] as const) {
       instance = await startInstance({ runtime, config: LOUD });
     }, 60_000);
     afterAll(async () => {
-      await unharmed(instance, [TEST_API_KEY]);
-      await instance[Symbol.asyncDispose]();
+      await using ended = instance;
+      await unharmed(ended, [TEST_API_KEY]);
     });
     const statuses = (answer: string | undefined) =>
       [...(answer ?? "still open").matchAll(/HTTP\/1\.[01] (\d+)/g)].map(([, status]) => Number(status));

@@ -136,6 +136,7 @@ beforeAll(async () => {
 }, 60_000);
 
 afterAll(async () => {
+  await using _ = stack;
   for (const instance of [a, b]) {
     await unharmed(instance);
     expect(await metric(instance, "trunkline_broker_reconnects_total")).toBe(0);
@@ -145,7 +146,6 @@ afterAll(async () => {
       ),
     ).toEqual([]);
   }
-  await stack.disposeAsync();
 });
 
 /** The subjects seen so far that are no plumbing of the product or of JetStream. */

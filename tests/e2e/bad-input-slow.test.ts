@@ -63,8 +63,8 @@ for (const runtime of ["bun", "deno"] as const) {
       instance = await startInstance({ runtime, config });
     }, 60_000);
     afterAll(async () => {
-      await unharmed(instance);
-      await instance[Symbol.asyncDispose]();
+      await using ended = instance;
+      await unharmed(ended);
     });
 
     const slowConsumers = () => metric(instance, "trunkline_slow_consumers_total");

@@ -113,8 +113,8 @@ for (const runtime of ["bun", "deno"] as const) {
       expect(instance.lines.filter(({ level }) => level === "debug").length).toBeGreaterThan(
         TOKENS.length / 2,
       );
-      await unharmed(instance, used);
-      await instance[Symbol.asyncDispose]();
+      await using ended = instance;
+      await unharmed(ended, used);
     });
 
     for (const [what, token, gets] of TOKENS) {
