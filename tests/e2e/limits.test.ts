@@ -1,77 +1,46 @@
 import { expect, test } from "bun:test";
 import { connect } from "nats";
-import { type TestClient, testClient } from "../helpers/clients.ts";
-import { startInstance, TEST_API_KEY, type TestInstance } from "../helpers/instances.ts";
-import { OPCODE, RawWebSocket } from "../helpers/raw-websocket.ts";
-import { natsServer, redisServer } from "../helpers/servers.ts";
+import { testClient } from "../helpers/clients.ts";
+import { closeCode, member, metric, said } from "../helpers/hostile.ts";
+import { startInstance, TEST_API_KEY } from "../helpers/instances.ts";
+import type { RawWebSocket } from "../helpers/raw-websocket.ts";
+import { natsServer } from "../helpers/servers.ts";
 import { connectionToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 
-/** Every limit, gone over on the wire. */
+/** What one connection may do, each limit gone over on the wire. How many connections there may be is tested beside. */
 
 const TEST_MS = 20_000;
 
-interface Reply {
-  readonly id?: number;
-  readonly error?: { readonly code: number; readonly temporary?: boolean };
-}
-
-/** A raw client that is connected as `user`. */
-async function raw(instance: TestInstance, user: string): Promise<RawWebSocket> {
-  const socket = await RawWebSocket.open(instance.websocket);
-  expect(socket.status).toBe(101);
-  socket.send(JSON.stringify({ id: 1, connect: { token: connectionToken({ user }) } }));
-  await socket.take(OPCODE.text);
-  return socket;
-}
-
-/** What has come so far, in order. */
-const replies = (socket: RawWebSocket): Reply[] =>
-  socket.texts.flatMap((text) =>
-    text
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as Reply),
-  );
+/** Answers to what came after connect. */
+const answers = (socket: RawWebSocket) => said(socket).filter(({ id }) => id !== 1);
 
 const errorsOf = (socket: RawWebSocket) =>
-  replies(socket).flatMap(({ error }) => (error ? [error.code] : []));
-
-const closeCode = async (socket: RawWebSocket) => (await socket.take(OPCODE.close)).readUInt16BE(0);
+  answers(socket).flatMap(({ error }) => (error ? [error.code] : []));
 
 const command = (id: number, method: string, params: object) => JSON.stringify({ id, [method]: params });
-
-/** The code a stock client is disconnected with. */
-const disconnectCode = ({ centrifuge }: TestClient) =>
-  new Promise<number>((resolve) => centrifuge.once("disconnected", ({ code }) => resolve(code)));
-
-const rejected = async ({ url }: TestInstance, reason: string): Promise<number> => {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  const found = text
-    .split("\n")
-    .find((line) => line.startsWith(`trunkline_rejected_total{reason="${reason}"}`));
-  return Number(found?.split(" ").at(-1) ?? 0);
-};
 
 test(
   "commands: twice the rate at once, then 111, and who goes on is closed with 3013",
   async () => {
     await using instance = await startInstance({ config: { limits: { commandsPerSecond: 10 } } });
-    using socket = await raw(instance, "ann");
+    using socket = await member(instance, "ann");
     const batch = (from: number, count: number) =>
       Array.from({ length: count }, (_, n) =>
         command(from + n, "presence_stats", { channel: "chat:x" }),
       ).join("\n");
     socket.send(batch(2, 25));
-    await until(() => replies(socket).length === 25);
+    await until(() => answers(socket).length === 25);
     const codes = errorsOf(socket);
     // Connect was one of the twenty; the others are refused for another reason.
     expect(codes.filter((code) => code === 103).length).toBeWithin(19, 21);
     expect(codes.filter((code) => code === 111).length).toBeWithin(5, 7);
-    expect(replies(socket).find(({ error }) => error?.code === 111)?.error?.temporary).toBe(true);
+    expect(answers(socket).find(({ error }) => error?.code === 111)).toMatchObject({
+      error: { temporary: true },
+    });
     socket.send(batch(100, 20));
     expect(await closeCode(socket)).toBe(3013);
-    expect(await rejected(instance, "command_rate")).toBeGreaterThan(5);
+    expect(await metric(instance, 'trunkline_rejected_total{reason="command_rate"}')).toBeGreaterThan(5);
   },
   TEST_MS,
 );
@@ -82,11 +51,11 @@ test(
     await using instance = await startInstance({
       config: { limits: { bytesPerSecond: "4KiB", frame: "2KiB", commandsPerSecond: 0 } },
     });
-    using socket = await raw(instance, "ann");
+    using socket = await member(instance, "ann");
     const frame = command(2, "rpc", { method: "nobody.home", data: "x".repeat(900) });
     for (let n = 0; n < 20; n++) socket.send(frame);
     expect(await closeCode(socket)).toBe(3013);
-    expect(replies(socket).length).toBeLessThanOrEqual(9);
+    expect(answers(socket).length).toBeLessThanOrEqual(9);
   },
   TEST_MS,
 );
@@ -106,21 +75,21 @@ test(
       callback: (_error, message) => held.push(() => message.respond("1")),
     });
     await nc.flush();
-    using socket = await raw(instance, "ann");
+    using socket = await member(instance, "ann");
     for (let id = 2; id < 10; id++) socket.send(command(id, "rpc", { method: "slow", data: 1 }));
-    await until(() => replies(socket).length === 3);
-    expect(replies(socket).map(({ id, error }) => [id, error?.code])).toEqual([
+    await until(() => answers(socket).length === 3);
+    expect(answers(socket).map(({ id, error }) => [id, error?.code])).toEqual([
       [7, 111],
       [8, 111],
       [9, 111],
     ]);
     await until(() => held.length === 5);
     for (const answer of held) answer();
-    await until(() => replies(socket).length === 8);
+    await until(() => answers(socket).length === 8);
     expect(errorsOf(socket)).toEqual([111, 111, 111]);
     socket.send(command(20, "rpc", { method: "slow", data: 1 }));
     await until(() => held.length === 6);
-    expect(await rejected(instance, "pending_commands")).toBe(3);
+    expect(await metric(instance, 'trunkline_rejected_total{reason="pending_commands"}')).toBe(3);
   },
   TEST_MS,
 );
@@ -139,9 +108,7 @@ test(
     using greedy = testClient(instance.websocket, {
       getToken: async () => connectionToken({ user: "bob", channels: ["chat:1", "chat:2", "chat:3"] }),
     });
-    const ended = disconnectCode(greedy);
-    greedy.centrifuge.connect();
-    expect(await ended).toBe(3505);
+    await expect(greedy.connected()).rejects.toMatchObject({ code: 3505 });
   },
   TEST_MS,
 );
@@ -188,153 +155,9 @@ test(
     const beyond = await far.subscribe("slow:x", { since: { offset: offset - 1, epoch } });
     expect(beyond.subscribed[0]).toMatchObject({ wasRecovering: true, recovered: false });
 
-    using socket = await raw(instance, "huge");
+    using socket = await member(instance, "huge");
     socket.send("x".repeat(3_000));
     expect(await closeCode(socket)).toBe(1009);
-  },
-  TEST_MS,
-);
-
-test(
-  "connections of one user: 3504 for one too many, at once or in turn, and room again when one has left",
-  async () => {
-    await using nats = await natsServer();
-    await using redis = await redisServer();
-    const env = { NATS_URL: nats.url, REDIS_URL: redis.url };
-    const config = { limits: { connectionsPerUser: 2 } };
-    await using a = await startInstance({ config, env });
-    await using b = await startInstance({ config, env });
-    using first = testClient(a.websocket, { user: "ann" });
-    using second = testClient(b.websocket, { user: "ann" });
-    await first.connected();
-    await until(async () => {
-      const { connections } = await b.api<{ connections: object }>("connections", { user: "ann" });
-      return Object.keys(connections).length === 1;
-    });
-    await second.connected();
-    await until(async () => {
-      const { connections } = await a.api<{ connections: object }>("connections", { user: "ann" });
-      return Object.keys(connections).length === 2;
-    });
-    using third = testClient(a.websocket, { user: "ann" });
-    await expect(third.connected()).rejects.toMatchObject({ code: 3504 });
-    using other = testClient(a.websocket, { user: "bob" });
-    await other.connected();
-    second.centrifuge.disconnect();
-    await until(async () => {
-      const { connections } = await a.api<{ connections: object }>("connections", { user: "ann" });
-      return Object.keys(connections).length === 1;
-    });
-    using fourth = testClient(a.websocket, { user: "ann" });
-    await fourth.connected();
-    // Who lost its link is on record for a while, and must not stand in its own way: 3504 is final.
-    const back = fourth.connected();
-    fourth.breakLink();
-    await back;
-
-    // All at once, before anybody is on record.
-    const storm = Array.from({ length: 10 }, () => testClient(a.websocket, { user: "eve" }));
-    const outcomes = await Promise.allSettled(storm.map((client) => client.connected()));
-    expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
-    for (const outcome of outcomes) {
-      if (outcome.status === "rejected") expect(outcome.reason).toMatchObject({ code: 3504 });
-    }
-    for (const client of storm) client[Symbol.dispose]();
-  },
-  TEST_MS,
-);
-
-test(
-  "the newest connection of a user wins everywhere, where that is the rule",
-  async () => {
-    await using nats = await natsServer();
-    await using redis = await redisServer();
-    const env = { NATS_URL: nats.url, REDIS_URL: redis.url };
-    const config = { limits: { newestWins: "user" } };
-    await using a = await startInstance({ config, env });
-    await using b = await startInstance({ config, env });
-    const device = (instance: TestInstance, name: string) =>
-      testClient(instance.websocket, {
-        getToken: async () => connectionToken({ user: "ann", device: name }),
-      });
-    using phone = device(a, "phone");
-    using other = testClient(a.websocket, { user: "bob" });
-    await Promise.all([phone.connected(), other.connected()]);
-    await until(async () => {
-      const { connections } = await b.api<{ connections: object }>("connections", { user: "ann" });
-      return Object.keys(connections).length === 1;
-    });
-    const ended = disconnectCode(phone);
-    using tablet = device(b, "tablet");
-    await tablet.connected();
-    expect(await ended).toBe(4501);
-    expect(other.centrifuge.state).toBe("connected" as never);
-    expect(tablet.centrifuge.state).toBe("connected" as never);
-  },
-  TEST_MS,
-);
-
-test(
-  "connections of one address: so many at once (503), so many a second (429), with the time to come back",
-  async () => {
-    await using capped = await startInstance({ config: { limits: { connectionsPerIp: 3 } } });
-    const sockets = await Promise.all(Array.from({ length: 3 }, (_, n) => raw(capped, `u${n}`)));
-    using over = await RawWebSocket.open(capped.websocket);
-    expect(over.status).toBe(503);
-    expect(over.head).toMatch(/^retry-after: \d+/im);
-    sockets[0]![Symbol.dispose]();
-    await until(async () => {
-      using again = await RawWebSocket.open(capped.websocket);
-      return again.status === 101;
-    });
-    expect(await rejected(capped, "ip_cap")).toBeGreaterThan(0);
-
-    await using paced = await startInstance({
-      config: { limits: { connectsPerIpPerSecond: 1, connectsPerIpBurst: 4 } },
-    });
-    const statuses = [];
-    for (let n = 0; n < 6; n++) {
-      using socket = await RawWebSocket.open(paced.websocket);
-      statuses.push(socket.status);
-      if (socket.status === 429) expect(socket.head).toMatch(/^retry-after: 1/im);
-    }
-    expect(statuses.slice(0, 4)).toEqual([101, 101, 101, 101]);
-    expect(statuses.slice(4)).toContain(429);
-    for (const socket of sockets) socket[Symbol.dispose]();
-  },
-  TEST_MS,
-);
-
-test(
-  "connections of the instance: 503 with the time to come back, and a place given up is free",
-  async () => {
-    await using instance = await startInstance({ config: { limits: { connections: 2 } } });
-    using one = await raw(instance, "one");
-    const two = await raw(instance, "two");
-    using three = await RawWebSocket.open(instance.websocket);
-    expect(three.status).toBe(503);
-    expect(three.head).toMatch(/^retry-after: \d+/im);
-    two[Symbol.dispose]();
-    await until(async () => {
-      using again = await RawWebSocket.open(instance.websocket);
-      return again.status === 101;
-    });
-    expect(one.ended).toBe(false);
-  },
-  TEST_MS,
-);
-
-test(
-  "who does not identify itself in time is closed with 3502",
-  async () => {
-    await using instance = await startInstance({ config: { limits: { connectDeadline: "300ms" } } });
-    const began = performance.now();
-    using socket = await RawWebSocket.open(instance.websocket);
-    expect(await closeCode(socket)).toBe(3502);
-    expect(performance.now() - began).toBeGreaterThan(250);
-    using quick = await raw(instance, "quick");
-    await until(() => performance.now() - began > 1_000);
-    expect(quick.ended).toBe(false);
   },
   TEST_MS,
 );
