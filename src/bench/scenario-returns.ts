@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Figures } from "./figures.ts";
 import { publishAll } from "./publish.ts";
 import {
@@ -18,6 +19,9 @@ import {
 } from "./stand.ts";
 import type { Sum } from "./tally.ts";
 
+/** Longer than the grace after which a gateway counts somebody as away: what that costs is not the messages' cost. */
+const AWAY_MS = 4_000;
+
 /** Each user has an inbox, services write to one at a time; every other user is away, and finds it all on return. */
 export async function inbox(stand: Stand): Promise<Round> {
   const { target, fleet, layout, options, signal } = stand;
@@ -36,6 +40,7 @@ export async function inbox(stand: Stand): Promise<Round> {
   );
   await arrived(stand, "messages", clients);
   await fleet.drop(2);
+  await sleep(AWAY_MS, undefined, { signal });
   const publishing = await meter(stand);
   await publishAll(target.publisher, { channels, first: 2, count: clients * each, ratePerSecond }, signal);
   await arrived(stand, "messages", clients + (clients - away) * each);

@@ -103,7 +103,7 @@ async function configure({ host, port, secret, apiKey, dir, redisUrl }: Settings
   });
   const file = join(dir, `${port}.json`);
   const config = {
-    http_server: { address: host, port },
+    http_server: { address: host, port: String(port) },
     http_api: { key: apiKey },
     client: {
       token: { hmac_secret_key: secret },
@@ -116,7 +116,7 @@ async function configure({ host, port, secret, apiKey, dir, redisUrl }: Settings
       ],
     },
     usage_stats: { disabled: true },
-    ...(redisUrl && { engine: { type: "redis", redis: { address: redisUrl } } }),
+    ...(redisUrl && { engine: { type: "redis", redis: { address: [redisUrl] } } }),
   };
   await writeFile(file, JSON.stringify(config));
   return { args: ["--config", file], env: {} };

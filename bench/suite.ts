@@ -1,0 +1,149 @@
+import process from "node:process";
+import type { RunOptions } from "../src/bench/run.ts";
+import { type ScenarioName, scenarios } from "../src/bench/scenario.ts";
+import type { TargetKind } from "../src/bench/target.ts";
+import { trunkline } from "../src/bench/target-trunkline.ts";
+import { peers } from "../src/bench/targets.ts";
+
+/** One part of the results: a run, and why it is there. */
+export interface Case {
+  readonly id: string;
+  readonly title: string;
+  readonly why: string;
+  readonly options: RunOptions;
+  readonly kinds: readonly TargetKind[];
+}
+
+type Plan = Omit<Case, "options" | "kinds"> &
+  Partial<RunOptions> & {
+    readonly scenario: ScenarioName;
+    readonly kinds: readonly TargetKind[];
+  };
+
+/** The product as it runs in earnest: with JetStream on disk and a Redis, both on this machine. */
+const own = trunkline(process.env, "stack");
+const alike = [peers.centrifugo, peers["centrifuge-go"]];
+const all = [peers.bun, own, peers.ws, peers.socketio, ...alike];
+/** Those that know users and keep messages. */
+const gateways = [own, ...alike];
+
+const plans: readonly Plan[] = [
+  {
+    id: "idle",
+    title: "Idle connections",
+    why: "What a connection costs that is there and says nothing: nearly all of them, nearly always.",
+    scenario: "idle",
+    clients: 10_000,
+    kinds: all,
+  },
+  {
+    id: "idle-inbox",
+    title: "Idle connections with an inbox each",
+    why: "The same, with a user and a channel of one's own for every connection.",
+    scenario: "idle",
+    clients: 10_000,
+    inbox: true,
+    rounds: 1,
+    kinds: gateways,
+  },
+  {
+    id: "latency",
+    title: "Latency of one channel",
+    why: "Few clients and a steady trickle: how long a message takes when nothing else is to do.",
+    scenario: "broadcast",
+    clients: 100,
+    ratePerSecond: 100,
+    kinds: all,
+  },
+  {
+    id: "broadcast",
+    title: "Broadcast",
+    why: "One channel with everybody in it; every message becomes thousands.",
+    scenario: "broadcast",
+    clients: 5_000,
+    ratePerSecond: 10,
+    kinds: all,
+  },
+  {
+    id: "broadcast-50k",
+    title: "Broadcast to 50,000",
+    why:
+      "The case gateways are judged by: a message each 100 ms to 50,000 clients, 500,000 deliveries a second. More " +
+      "than this machine can do one write at a time, so that it shows what happens beyond the limit.",
+    scenario: "broadcast",
+    clients: 50_000,
+    ratePerSecond: 10,
+    rounds: 1,
+    kinds: [peers.bun, own],
+  },
+  {
+    id: "rooms",
+    title: "Rooms",
+    why: "Many small channels, whose members publish to each other.",
+    scenario: "rooms",
+    clients: 2_000,
+    ratePerSecond: 1_000,
+    kinds: all,
+  },
+  {
+    id: "fanin",
+    title: "Fan-in",
+    why: "Everybody publishes to a few channels; for a gateway that keeps messages, accepted means stored.",
+    scenario: "fanin",
+    clients: 1_000,
+    ratePerSecond: 2_000,
+    kinds: all,
+  },
+  {
+    id: "inbox",
+    title: "Inboxes",
+    why: "Services write to single users. Every other one is away and must find everything on return.",
+    scenario: "inbox",
+    clients: 2_000,
+    ratePerSecond: 2_000,
+    kinds: gateways,
+  },
+  {
+    id: "churn",
+    title: "Churn",
+    why: "Connections that come and go all the time, as in trains and lifts, while messages go on.",
+    scenario: "churn",
+    clients: 1_000,
+    ratePerSecond: 300,
+    rounds: 1,
+    kinds: all,
+  },
+  {
+    id: "storm",
+    title: "Reconnect storm",
+    why: "Everybody is cut off, misses ten messages, and comes back at once.",
+    scenario: "storm",
+    clients: 10_000,
+    kinds: [peers.bun, ...gateways],
+  },
+];
+
+/** All parts of the results; `quick`: a tenth of the size, to see that everything works. */
+export function suite(quick: boolean): Case[] {
+  return plans.map(({ id, title, why, kinds, ...given }) => {
+    const { scenario, clients = 1_000, ratePerSecond = scenarios[scenario].ratePerSecond } = given;
+    const options: RunOptions = {
+      inbox: false,
+      seconds: 4,
+      rounds: 2,
+      roomSize: 10,
+      channels: 4,
+      ...given,
+      clients,
+      ratePerSecond,
+    };
+    const small = {
+      ...options,
+      clients: Math.max(100, clients / 10),
+      ratePerSecond: scenario === "broadcast" ? ratePerSecond : Math.max(1, ratePerSecond / 10),
+      seconds: 1,
+      rounds: 1,
+    };
+    return { id, title, why, kinds, options: quick ? small : options };
+  });
+}

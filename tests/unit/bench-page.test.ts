@@ -1,0 +1,66 @@
+import { describe, expect, test } from "bun:test";
+import { fromOutcome, type Kept, page, toOutcome } from "../../bench/page.ts";
+import { suite } from "../../bench/suite.ts";
+import type { Figures } from "../../src/bench/figures.ts";
+import { machine } from "../../src/bench/machine.ts";
+import type { Row } from "../../src/bench/run.ts";
+
+const [idle] = suite(true);
+
+function row(target: string, figures: Figures): Row {
+  const rounds = [{ figures, reasons: new Map([["HTTP 503", 2]]) }];
+  return { target, version: `${target} 1`, via: "HTTP", instances: 1, rounds };
+}
+
+function kept(own: Figures, changes: Partial<Kept> = {}): Kept {
+  const { id, title, why, options } = idle!;
+  const rows = [row("plain Bun", { userBytes: 2048, connectRate: 20_000 }), row("trunkline", own)];
+  return {
+    ...{ id, title, why, options },
+    at: "2026-01-02T03:04:05.000Z",
+    revision: "abc1234",
+    machine: machine(),
+    programs: ["nats-server 2.9.10"],
+    busyCores: 0,
+    tookMs: 1_000,
+    quick: false,
+    ...fromOutcome({ rows, skipped: [{ target: "Centrifugo", why: "no Go" }] }),
+    ...changes,
+  };
+}
+
+describe("the page of results", () => {
+  test("judges the budgets by what was measured, and says what was not", () => {
+    const text = page([kept({ userBytes: 5000, connectRate: 12_000, idleRedis: 0.001 })]);
+    expect(text).toContain("| user memory per idle connection ≤ 4 KB | 4.88 KB | **missed** |");
+    expect(text).toMatch(/half of plain Bun's bare upgrades \| ×0\.60 \| kept \|/);
+    expect(text).toMatch(/Redis commands per idle connection ≤ 0\.01 \/s \| 0\.001 \| kept \|/);
+    expect(text).toMatch(/1\.5 × that of a plain NATS subscriber \| not measured \|/);
+  });
+
+  test("tells everything a reader needs to doubt it", () => {
+    const all = [kept({ userBytes: 5000 }, { busyCores: 1.2, quick: true })];
+    const text = page(all);
+    expect(text).toContain("2026-01-02, revision abc1234");
+    expect(text).toContain("plain Bun 1 · trunkline 1 · nats-server 2.9.10");
+    expect(text).toContain("up to 1.2 processors as “Idle connections” began");
+    expect(text).toContain("their figures are no results");
+    expect(text).toContain("Centrifugo was left out: no Go");
+    expect(text).toContain("trunkline: 2 × HTTP 503");
+    expect(page([kept({})])).not.toMatch(/Not quiet|Small sizes/);
+  });
+
+  test("survives being kept as JSON", () => {
+    const one = kept({ userBytes: 5000 });
+    expect(toOutcome(JSON.parse(JSON.stringify(one)))).toEqual(toOutcome(one));
+  });
+});
+
+test("every part of the suite has a name of its own and a control or peers beside the product", () => {
+  const parts = suite(false);
+  expect(new Set(parts.map(({ id }) => id)).size).toBe(parts.length);
+  for (const { kinds } of parts) {
+    expect(kinds.some(({ name }) => name === "trunkline")).toBe(true);
+    expect(kinds.length).toBeGreaterThan(1);
+  }
+});
