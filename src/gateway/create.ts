@@ -1,19 +1,13 @@
-import type { Authenticator, Callouts } from "../auth/auth.ts";
-import type { Broker } from "../broker/broker.ts";
 import { inboxOf } from "../core/channel.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
-import type { Logger } from "../core/log.ts";
-import type { Namespaces } from "../core/namespace.ts";
 import { Stats } from "../core/stats.ts";
-import type { Presence } from "../presence/presence.ts";
 import { centrifugeJson } from "../protocol/centrifuge-json.ts";
-import type { Fanout } from "./audience.ts";
 import { catchUp } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import { onSignal } from "./control.ts";
 import { execute } from "./dispatch.ts";
 import { drain } from "./drain.ts";
-import type { Edge, GatewayOptions } from "./edge.ts";
+import type { Edge, GatewayDeps, GatewayOptions } from "./edge.ts";
 import { Events } from "./events.ts";
 import type { Gateway } from "./gateway.ts";
 import { Hub } from "./hub.ts";
@@ -23,26 +17,6 @@ import { createOperations } from "./operations.ts";
 import { Roster } from "./roster.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { detach, revoke } from "./subscribe.ts";
-
-export interface GatewayDeps {
-  readonly instance: string;
-  readonly region: string;
-  readonly version: string;
-  readonly options: GatewayOptions;
-  readonly namespaces: Namespaces;
-  readonly broker: Broker;
-  readonly presence: Presence;
-  readonly authenticator: Authenticator;
-  readonly callouts: Callouts;
-  /** The runtime's native publish. */
-  readonly fanout: Fanout;
-  /** Whether the instance has more to do than it can. */
-  readonly pressed: () => boolean;
-  /** Gives a connection's place back to admission. */
-  readonly release: (admissionKey: string) => void;
-  readonly stats: Stats;
-  readonly log: Logger;
-}
 
 export interface RunningGateway extends Gateway {
   /** Begins to listen to broker and presence, which must have started. */

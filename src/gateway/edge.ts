@@ -4,13 +4,14 @@ import type { Logger } from "../core/log.ts";
 import type { Namespaces } from "../core/namespace.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
+import type { Fanout } from "./audience.ts";
 import type { Events } from "./events.ts";
 import type { Hub } from "./hub.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Roster } from "./roster.ts";
 
-/** Everything of one instance that commands, signals and operations work on. Built once, by `createGateway`. */
-export interface Edge {
+/** What a gateway is made of: ports and plain values, built and closed elsewhere. */
+export interface GatewayDeps {
   readonly instance: string;
   readonly region: string;
   readonly version: string;
@@ -20,12 +21,22 @@ export interface Edge {
   readonly presence: Presence;
   readonly authenticator: Authenticator;
   readonly callouts: Callouts;
+  /** The runtime's native publish. */
+  readonly fanout: Fanout;
+  /** Whether the instance has more to do than it can. */
+  readonly pressed: () => boolean;
+  /** Gives a connection's place back to admission. */
+  readonly release: (admissionKey: string) => void;
+  readonly stats: Stats;
+  readonly log: Logger;
+}
+
+/** Everything of one instance that commands, signals and operations work on. Built once, by `createGateway`. */
+export interface Edge extends GatewayDeps {
   readonly hub: Hub;
   readonly roster: Roster;
   readonly liveness: Liveness;
   readonly events: Events;
-  readonly stats: Stats;
-  readonly log: Logger;
   /** When the instance was built, ms of the monotonic clock. */
   readonly startedAt: number;
 }
