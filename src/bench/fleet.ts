@@ -61,6 +61,11 @@ export class Fleet implements AsyncDisposable {
     await this.#all({ kind: "open" });
   }
 
+  /** Connects those who were thrown out. */
+  async reopen(): Promise<void> {
+    await this.#all({ kind: "reopen" });
+  }
+
   /** Cuts the connections of all clients whose number is a multiple of `step`. */
   async drop(step = 1): Promise<void> {
     await this.#all({ kind: "drop", step });

@@ -3,11 +3,13 @@ import { publishAll } from "./publish.ts";
 import {
   addUp,
   difference,
+  faults,
+  finish,
   join,
+  latencies,
   load,
   memory,
   merge,
-  messageFigures,
   meter,
   per,
   perSecond,
@@ -71,15 +73,14 @@ export async function churn(stand: Stand): Promise<Round> {
   const churned = await fleet.report();
   await sleep(LAST_MESSAGE_MS, undefined, { signal });
   const after = await memory(stand);
-  await fleet.settle(each);
-  const rest = await fleet.report();
-  const all = addUp(churned, rest);
+  const clients = joined.sum.counts.joined;
+  const late = clients * each - churned.counts.messages;
+  const { sum: last, rest } = await finish(stand, late, each);
   const connects = churned.counts.joined;
   return {
     figures: {
-      joined: joined.sum.counts.joined,
-      failed: joined.sum.counts.failed + all("failed"),
-      dropped: all("dropped"),
+      joined: clients,
+      ...faults(joined.sum, churned, last, ...rest),
       churnRate: perSecond(connects, churned.joiningMs),
       churnP50: churned.joining.percentileMs(50),
       churnP99: churned.joining.percentileMs(99),
@@ -89,14 +90,10 @@ export async function churn(stand: Stand): Promise<Round> {
       grownBytes: per(difference(after.user, before.user), connects),
       recovered: churned.counts.recovered,
       unrecovered: churned.counts.unrecovered,
-      ...messageFigures(churned),
-      deliveryRate: undefined,
-      replayed: all("replayed"),
-      lost: all("lost"),
-      duplicates: all("duplicates"),
-      disorder: all("disorder"),
+      ...latencies(churned),
+      replayed: addUp(churned, last, ...rest)("replayed"),
       generatorCpu: load(churned, churned.joiningMs),
     },
-    reasons: merge(joined.sum, churned, rest),
+    reasons: merge(joined.sum, churned, last, ...rest),
   };
 }

@@ -1,13 +1,16 @@
 import { expectedInAll } from "./layout.ts";
 import { publishAll } from "./publish.ts";
 import {
+  addUp,
   arrived,
   costs,
   curve,
+  faults,
+  finish,
   join,
+  latencies,
   load,
   merge,
-  messageFigures,
   meter,
   perSecond,
   type Round,
@@ -16,7 +19,7 @@ import {
 
 /** One channel, everybody in it, one publisher. */
 export async function broadcast(stand: Stand): Promise<Round> {
-  const { target, fleet, layout, options, signal } = stand;
+  const { target, layout, options, signal } = stand;
   const joined = await join(stand);
   const clients = joined.sum.counts.joined;
   const { ratePerSecond } = options;
@@ -31,21 +34,20 @@ export async function broadcast(stand: Stand): Promise<Round> {
   await publishAll(target.publisher, { ...schedule, first: warmUp + 1, count: count - warmUp }, signal);
   await arrived(stand, "messages", clients * count);
   const cost = await spent();
-  await fleet.settle(count);
-  const sum = await fleet.report();
+  const { sum, rest } = await finish(stand, clients * count, count);
   return {
     figures: {
       joined: clients,
-      failed: joined.sum.counts.failed,
-      dropped: sum.counts.dropped,
-      ...messageFigures(sum),
+      deliveryRate: perSecond(sum.counts.messages, sum.receivingMs),
+      ...latencies(sum),
+      ...faults(joined.sum, sum, ...rest),
       natsP50: behind?.times.percentileMs(50),
       natsP99: behind?.times.percentileMs(99),
       ...costs(cost, sum.counts.messages, count),
       generatorCpu: load(sum, sum.receivingMs),
     },
     latency: curve(sum.latency),
-    reasons: merge(joined.sum, sum),
+    reasons: merge(joined.sum, sum, ...rest),
   };
 }
 
@@ -71,26 +73,24 @@ export async function clientsPublish(stand: Stand): Promise<Round> {
   await arrived(stand, "answered", publishers * each);
   await arrived(stand, "messages", deliveries);
   const cost = await spent();
-  await fleet.settle(each);
-  const sum = await fleet.report();
+  const { sum, rest } = await finish(stand, deliveries, each);
   const { counts } = sum;
   return {
     figures: {
       joined: joined.sum.counts.joined,
-      failed: joined.sum.counts.failed,
-      dropped: counts.dropped,
+      ...faults(joined.sum, sum, ...rest),
       published: counts.published,
       publishRate: perSecond(counts.published, sum.publishingMs),
       ackP50: sum.acks.percentileMs(50),
       ackP99: sum.acks.percentileMs(99),
       refused: counts.refused,
-      unanswered: counts.unanswered,
-      ...messageFigures(sum),
-      lastClient: undefined,
+      unanswered: addUp(...rest)("unanswered"),
+      deliveryRate: perSecond(counts.messages, sum.receivingMs),
+      ...latencies(sum),
       ...costs(cost, counts.messages, counts.published),
       generatorCpu: load(sum, sum.publishingMs),
     },
     latency: curve(sum.latency),
-    reasons: merge(joined.sum, sum),
+    reasons: merge(joined.sum, sum, ...rest),
   };
 }

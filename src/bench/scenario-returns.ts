@@ -2,14 +2,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Figures } from "./figures.ts";
 import { publishAll } from "./publish.ts";
 import {
-  addUp,
   arrived,
   costs,
   curve,
+  faults,
+  finish,
   join,
+  latencies,
   load,
   merge,
-  messageFigures,
   meter,
   per,
   perSecond,
@@ -51,25 +52,18 @@ export async function inbox(stand: Stand): Promise<Round> {
   await fleet.open();
   await arrived(stand, "messages", away * each);
   const back = await returning();
-  await fleet.settle(1 + each);
-  const returned = await fleet.report();
-  const all = addUp(present, returned);
+  const { sum: returned, rest } = await finish(stand, away * each, 1 + each);
   return {
     figures: {
       joined: joined.sum.counts.joined,
-      failed: joined.sum.counts.failed + all("failed"),
-      dropped: all("dropped"),
       ...resumes(returned, back),
-      ...messageFigures(present),
-      deliveryRate: undefined,
+      ...latencies(present),
       lastClient: undefined,
       ...costs(cost, present.counts.messages - clients, clients * each),
-      lost: all("lost"),
-      duplicates: all("duplicates"),
-      disorder: all("disorder"),
+      ...faults(joined.sum, present, returned, ...rest),
     },
     latency: curve(present.latency),
-    reasons: merge(joined.sum, present, returned),
+    reasons: merge(joined.sum, present, returned, ...rest),
   };
 }
 
@@ -102,22 +96,16 @@ export async function storm(stand: Stand): Promise<Round> {
   const back = await fleet.report();
   await publish(2);
   await arrived(stand, "messages", clients * STORM_MESSAGES);
-  await fleet.settle(3 * STORM_MESSAGES);
-  const after = await fleet.report();
-  const all = addUp(before, back, after);
+  const { sum: after, rest } = await finish(stand, clients * STORM_MESSAGES, 3 * STORM_MESSAGES);
   return {
     figures: {
       joined: clients,
-      failed: joined.sum.counts.failed + all("failed"),
-      dropped: all("dropped"),
       connectRate: joined.figures.connectRate,
       ...resumes(back, cost),
-      lost: all("lost"),
-      duplicates: all("duplicates"),
-      disorder: all("disorder"),
+      ...faults(joined.sum, before, back, after, ...rest),
       generatorCpu: load(back, back.joiningMs),
     },
-    reasons: merge(joined.sum, before, back, after),
+    reasons: merge(joined.sum, before, back, after, ...rest),
   };
 }
 

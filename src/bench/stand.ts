@@ -102,19 +102,14 @@ export async function meter({ target }: Pick<Stand, "target">): Promise<() => Pr
   };
 }
 
-/** Figures every scenario with messages has. */
-export function messageFigures(sum: Sum): Figures {
-  const { counts, latency, lastClient } = sum;
+/** How long messages took. */
+export function latencies({ latency, lastClient }: Sum): Figures {
   return {
-    deliveryRate: perSecond(counts.messages, sum.receivingMs),
     p50: latency.percentileMs(50),
     p99: latency.percentileMs(99),
     p999: latency.percentileMs(99.9),
     max: latency.percentileMs(100),
     lastClient: lastClient.percentileMs(50),
-    lost: counts.lost,
-    duplicates: counts.duplicates,
-    disorder: counts.disorder,
   };
 }
 
@@ -152,6 +147,46 @@ export async function arrived(
     reached = fleet.progress[counts];
     changedMs = performance.now();
   }
+}
+
+/**
+ * The end of a round, once everything should have arrived: whoever was thrown out comes back, as any SDK would, and
+ * what has not arrived then is lost.
+ * @param goal messages that should have arrived since the last report
+ * @param each messages every publisher has published
+ * @returns what was counted up to the end, and what was counted since
+ */
+export async function finish(
+  stand: Stand,
+  goal: number,
+  each: number,
+): Promise<{ sum: Sum; rest: readonly Sum[] }> {
+  const { fleet } = stand;
+  const sum = await fleet.report();
+  await fleet.reopen();
+  const back = await fleet.report();
+  if (back.counts.joined > 0) {
+    await arrived(stand, "messages", goal - sum.counts.messages - back.counts.messages);
+  }
+  await fleet.settle(each);
+  return { sum, rest: [back, await fleet.report()] };
+}
+
+/** What went wrong in all of it. */
+export function faults(...sums: readonly Sum[]): Figures {
+  const all = addUp(...sums);
+  return {
+    failed: all("failed"),
+    dropped: all("dropped"),
+    lost: all("lost"),
+    duplicates: all("duplicates"),
+    disorder: all("disorder"),
+  };
+}
+
+/** A count of several reports together. */
+export function addUp(...sums: readonly Sum[]): (name: keyof Counts) => number {
+  return (name) => sums.reduce((total, { counts }) => total + counts[name], 0);
 }
 
 export interface Memory {
@@ -210,9 +245,4 @@ export function merge(...sums: readonly Sum[]): Map<string, number> {
     for (const [reason, times] of reasons) all.set(reason, (all.get(reason) ?? 0) + times);
   }
   return all;
-}
-
-/** A count of several reports together. */
-export function addUp(...sums: readonly Sum[]): (name: keyof Counts) => number {
-  return (name) => sums.reduce((total, { counts }) => total + counts[name], 0);
 }

@@ -65,6 +65,7 @@ export class Swarm implements FrameSink {
   /** How many have got in or failed so far. */
   #settledCount = 0;
   #opened: (() => void) | undefined;
+  readonly #thrownOut: Client[] = [];
   /** Whose bytes are being read. */
   #reading: Client | undefined;
   /** What the frames being read have said so far. */
@@ -98,6 +99,14 @@ export class Swarm implements FrameSink {
   async open(): Promise<void> {
     this.#next = 0;
     await this.#settling(() => this.#dialMore());
+  }
+
+  /** Connects those a server has thrown out, as their SDKs would do; they go on where they were. */
+  async reopen(): Promise<void> {
+    await this.#settling(() => {
+      for (const client of this.#thrownOut.splice(0))
+        if (client.state === "away") this.#dial(client, nowMs());
+    });
   }
 
   /** Cuts every `step`-th connection without a close frame. Positions are kept. */
@@ -349,7 +358,8 @@ export class Swarm implements FrameSink {
     client.state = "away";
     client.socket = client.rest = undefined;
     this.tally.ended(state === "joined" ? "dropped" : "failed", reason);
-    if (state !== "joined") this.#settled();
+    if (state === "joined") this.#thrownOut.push(client);
+    else this.#settled();
   }
 }
 

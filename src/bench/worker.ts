@@ -29,6 +29,9 @@ async function carryOut(order: Order): Promise<Report | undefined> {
     case "open":
       await swarm.open();
       return undefined;
+    case "reopen":
+      await swarm.reopen();
+      return undefined;
     case "drop":
       swarm.drop(order.step);
       return undefined;

@@ -153,3 +153,17 @@ test("churn cuts and dials at its rate, and connects are timed from when they we
   expect(own.tally.counts).toMatchObject({ joined: 10, failed: 0, dropped: 0 });
   own.drop();
 });
+
+test("whoever was thrown out comes back, and nobody else", async () => {
+  using server = listen((socket) => void socket.write(HEAD));
+  const own = swarm(server.port, 3);
+  await own.open();
+  server.sockets[1]!.end();
+  await until(() => own.tally.counts.dropped === 1);
+  await own.reopen();
+  expect(server.sockets.length).toBe(4);
+  expect(own.tally.counts).toMatchObject({ joined: 4, dropped: 1 });
+  await own.reopen();
+  expect(server.sockets.length).toBe(4);
+  own.drop();
+});
