@@ -15,12 +15,12 @@ import { fromOutcome, type Kept, page, toOutcome } from "./page.ts";
 import { type Case, suite } from "./suite.ts";
 
 /*
- * Measures everything RESULTS.md shows, and writes it: `bun bench/results.ts`. Each part is kept in results.json as soon
+ * Measures everything RESULTS.md shows, and writes it: `bun bench/results.ts`. Each part is kept in results.jsonl as soon
  * as it is done; one part alone can be measured again, and the page be made anew without measuring.
  */
 
 const DIR = import.meta.dirname;
-const DATA = join(DIR, "results.json");
+const DATA = join(DIR, "results.jsonl");
 
 const flags = new Command("results")
   .option("--quick", "a tenth of the size: shows that everything works")
@@ -76,7 +76,7 @@ async function measure(part: Case): Promise<Kept> {
 
 async function write(): Promise<void> {
   const all = parts.map(({ id }) => kept.get(id)).filter((one) => one !== undefined);
-  await writeFile(DATA, `${JSON.stringify(all, null, 1)}\n`);
+  await writeFile(DATA, all.map((one) => `${JSON.stringify(one)}\n`).join(""));
   await writeFile(join(DIR, "RESULTS.md"), page(all));
   for (const one of all) {
     await writeFile(join(DIR, `${one.id}.svg`), toSvg(describe(one.options), toOutcome(one).rows));
@@ -85,7 +85,8 @@ async function write(): Promise<void> {
 
 async function readKept(): Promise<Kept[]> {
   try {
-    return JSON.parse(await readFile(DATA, "utf8"));
+    const lines = (await readFile(DATA, "utf8")).trimEnd().split("\n");
+    return lines.map((line) => JSON.parse(line) as Kept);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return []; // the first time
     throw error;

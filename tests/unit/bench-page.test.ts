@@ -32,10 +32,11 @@ function kept(own: Figures, changes: Partial<Kept> = {}): Kept {
 describe("the page of results", () => {
   test("judges the budgets by what was measured, and says what was not", () => {
     const text = page([kept({ userBytes: 5000, connectRate: 12_000, idleRedis: 0.001 })]);
-    expect(text).toContain("| user memory per idle connection ≤ 4 KB | 4.88 KB | **missed** |");
-    expect(text).toMatch(/half of plain Bun's bare upgrades \| ×0\.60 \| kept \|/);
-    expect(text).toMatch(/Redis commands per idle connection ≤ 0\.01 \/s \| 0\.001 \| kept \|/);
-    expect(text).toMatch(/1\.5 × that of a plain NATS subscriber \| not measured \|/);
+    const lines = text.split("\n").map((line) => line.replace(/ +/g, " "));
+    expect(lines).toContain("| user memory per idle connection ≤ 4 KB | 4.88 KB | **missed** |");
+    expect(text).toMatch(/half of plain Bun's bare upgrades +\| ×0\.60 +\| kept +\|/);
+    expect(lines).toContain("| Redis commands per idle connection ≤ 0.01 /s | 0.001 | kept |");
+    expect(text).toMatch(/1\.5 × that of a plain NATS subscriber +\| not measured +\|/);
   });
 
   test("tells everything a reader needs to doubt it", () => {
