@@ -1,13 +1,14 @@
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { until } from "../helpers/until.ts";
 
 const CHILDREN = fileURLToPath(new URL("../../src/bench/children.ts", import.meta.url));
 
+/** Neither gone nor dead and waiting for whoever inherited it. */
 function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
   } catch {
     return false;
   }
