@@ -50,6 +50,8 @@ export class Link {
   generation = 0;
   /** Whether the server answers a direct get with several messages (2.11). */
   batches = false;
+  /** Whether the server lets a message have an age of its own (2.11). */
+  messageTtl = false;
   readonly #options: LinkOptions;
   #status: BrokerStatus;
   readonly #down = new Set<() => void>();
@@ -201,6 +203,7 @@ export class Link {
   #server(): { version: string; missing: string[] } {
     const version = this.nc.info?.version ?? "0.0.0";
     this.batches = atLeast(version, "2.11");
+    this.messageTtl = atLeast(version, "2.11");
     const missing = FEATURES.filter((one) => !atLeast(version, one.version)).map((one) => one.name);
     return { version, missing };
   }

@@ -86,7 +86,7 @@ export async function startParts(
     const requests = new Requests(link);
     const streams = new Streams(requests, log);
     await patiently(() => streams.checkServer());
-    const lives = await makeStreams(options, subjects, streams);
+    const lives = await makeStreams(options, subjects, streams, link);
     const parts = assemble(options, subjects, listeners, link, requests, streams, lives);
     const { server } = link.status;
     log.info("NATS broker", {
@@ -107,8 +107,9 @@ async function makeStreams(
   { namespaces }: NatsBrokerOptions,
   subjects: Subjects,
   streams: Streams,
+  link: Link,
 ): Promise<Map<string, StreamLife>> {
-  const wanted = wantedStreams(subjects, namespaces);
+  const wanted = wantedStreams(subjects, namespaces, link.messageTtl);
   const lives = await Promise.all(wanted.map((one) => patiently(() => streams.ensure(one))));
   return new Map(wanted.map(({ name }, index) => [name, lives[index]!]));
 }
@@ -157,7 +158,7 @@ function assemble(
       ephemerals.set(rules.name, new EphemeralReader({ ...common, rejected, listen: subjects.message }));
       continue;
     }
-    const wanted = channelStream(subjects, rules.name, rules.history);
+    const wanted = channelStream(subjects, rules.name, rules.history, link.messageTtl);
     const reader = new Reader(
       {
         ...common,

@@ -28,7 +28,10 @@ export type WantedStream = Pick<
   | "num_replicas"
   | "allow_direct"
 > &
-  Partial<Pick<StreamConfig, "republish">>;
+  Partial<Pick<StreamConfig, "republish">> & {
+    /** Publishers may give a message an age of its own, header `Nats-TTL` (nats-server 2.11). */
+    readonly allow_msg_ttl?: true;
+  };
 
 /** What a server says of itself when one connects. */
 export interface ServerFacts {
@@ -58,8 +61,13 @@ const OVERLAP = 10065;
 const REPLICAS = 10074;
 const NO_JETSTREAM = [10039, 10076];
 
-/** The stream of a namespace that keeps history. */
-export function channelStream(subjects: Subjects, namespace: string, history: HistoryRules): WantedStream {
+/** The stream of a namespace that keeps history. @param messageTtl whether the server knows ages of single messages */
+export function channelStream(
+  subjects: Subjects,
+  namespace: string,
+  history: HistoryRules,
+  messageTtl: boolean,
+): WantedStream {
   return {
     name: subjects.stream(namespace),
     subjects: [subjects.messages(namespace)],
@@ -74,15 +82,20 @@ export function channelStream(subjects: Subjects, namespace: string, history: Hi
     num_replicas: history.replicas,
     allow_direct: true,
     republish: { src: subjects.messages(namespace), dest: subjects.lives(namespace) },
+    ...(messageTtl && { allow_msg_ttl: true as const }),
   };
 }
 
 /** Every stream an instance needs; that of events has as many copies as the safest namespace. */
-export function wantedStreams(subjects: Subjects, namespaces: Namespaces): WantedStream[] {
+export function wantedStreams(
+  subjects: Subjects,
+  namespaces: Namespaces,
+  messageTtl: boolean,
+): WantedStream[] {
   const kept = [...namespaces.values()].flatMap(({ name, history }) => (history ? [{ name, history }] : []));
   const replicas = Math.max(1, ...kept.map(({ history }) => history.replicas));
   return [
-    ...kept.map(({ name, history }) => channelStream(subjects, name, history)),
+    ...kept.map(({ name, history }) => channelStream(subjects, name, history, messageTtl)),
     eventStream(subjects, replicas),
   ];
 }
@@ -292,7 +305,7 @@ function tooFewServers({ name, num_replicas }: WantedStream, why: string): Start
 function differences(found: StreamConfig, wanted: WantedStream): string[] {
   const out: string[] = [];
   for (const key of Object.keys(wanted) as (keyof WantedStream)[]) {
-    const is = key === "republish" ? pair(found.republish) : show(found[key]);
+    const is = key === "republish" ? pair(found.republish) : show((found as Partial<WantedStream>)[key]);
     const must = key === "republish" ? pair(wanted.republish) : show(wanted[key]);
     if (is !== must) out.push(`${key} is ${is}, must be ${must}`);
   }

@@ -20,7 +20,7 @@ export interface StreamChecks {
 
 /** Checks JetStream, the account's limits, and what a start would do with each stream. */
 export async function checkStreams({ streams, link, config, reports }: StreamChecks): Promise<Finding[]> {
-  const wanted = wantedStreams(subjects(config.nats.root), config.namespaces);
+  const wanted = wantedStreams(subjects(config.nats.root), config.namespaces, link.messageTtl);
   const server = {
     version: link.status.server?.version ?? "0",
     clustered: link.nc.info?.cluster !== undefined,

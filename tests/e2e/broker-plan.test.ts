@@ -41,7 +41,7 @@ describe("what a start would do with a stream is what it does", () => {
     const link = await open({ servers: [server.url] });
     try {
       const streams = new Streams(new Requests(link), silent);
-      const wanted = channelStream(subjects(), "keep", { ...HISTORY, replicas });
+      const wanted = channelStream(subjects(), "keep", { ...HISTORY, replicas }, link.messageTtl);
       const jsm = await link.nc.jetstreamManager();
       if (config) await jsm.streams.add({ ...wanted, ...config });
       const before = config && (await jsm.streams.info(config.name ?? "RT_keep")).config;

@@ -36,6 +36,26 @@ describe("the streams of a starting instance", () => {
     await expect(jsm.streams.info("RT_live")).rejects.toThrow();
   });
 
+  test("a message may have an age of its own where the server knows that", async () => {
+    await using fixture = await natsFixture(FLOW_NAMESPACES);
+    const { broker } = await fixture.broker();
+    const channel = parseChannel("keep:ttl");
+    const recorder = new Recorder();
+    await broker.attach(channel, recorder);
+    const short = headers();
+    short.set("Nats-TTL", "1s");
+    const js = fixture.nc.jetstream();
+    await js.publish("rt.keep.ttl", '"gone soon"', { headers: short });
+    await js.publish("rt.keep.ttl", '"stays"');
+    await until(() => recorder.data.length === 2);
+    const kept = async () =>
+      (await broker.history(channel, { limit: 10 })).publications.map(({ data }) => data);
+    const missing = broker.status().server!.missing.join();
+    if (missing.includes("TTL")) expect(await kept()).toEqual(['"gone soon"', '"stays"']);
+    else
+      await until(async () => Bun.deepEquals(await kept(), ['"stays"']), { what: "the message to be gone" });
+  });
+
   test("instances starting at once with different rules: one of them, and no failure", async () => {
     await using fixture = await natsFixture(FLOW_NAMESPACES);
     await Promise.all([10, 20, 30, 40].map((size) => fixture.broker({ namespaces: keeping({ size }) })));
