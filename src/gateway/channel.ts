@@ -102,10 +102,6 @@ export class Channel implements ChannelSink {
     return size;
   }
 
-  get ringSize(): { entries: number; bytes: number } {
-    return { entries: this.#ring?.size ?? 0, bytes: this.#ring?.bytes ?? 0 };
-  }
-
   get live(): boolean {
     return this.#state === "live";
   }
