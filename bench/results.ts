@@ -8,9 +8,9 @@ import { machine } from "../src/bench/machine.ts";
 import { toSvg } from "../src/bench/plot.ts";
 import { describe } from "../src/bench/report.ts";
 import { run } from "../src/bench/run.ts";
-import { programOf } from "../src/bench/stack.ts";
 import { progress } from "../src/cli/bench-progress.ts";
 import { complain } from "../src/cli/output.ts";
+import { programOf } from "../src/process/programs.ts";
 import { fromOutcome, type Kept, page, toOutcome } from "./page.ts";
 import { type Case, suite } from "./suite.ts";
 

@@ -19,7 +19,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ["core"],
   console: [],
   // The load generator: a program of its own, which knows a gateway from outside only.
-  bench: ["core"],
+  bench: ["core", "process"],
+  // Other programs as children of this one.
+  process: [],
+  // Regions as processes of this machine: knows a gateway from outside only, too.
+  world: ["core", "process"],
   cli: [
     "core",
     "protocol",
@@ -32,6 +36,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "config",
     "console",
     "bench",
+    "process",
+    "world",
   ],
   main: ["cli"],
 };

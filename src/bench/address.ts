@@ -1,7 +1,5 @@
-import { connect, createServer } from "node:net";
+import { accepts, LOOPBACK } from "../process/ports.ts";
 import type { Endpoint } from "./swarm.ts";
-
-export const LOOPBACK = "127.0.0.1";
 
 /**
  * Connections to one address. Linux gives out every other of its 28,232 local ports first, and searches long for the
@@ -33,21 +31,4 @@ export async function reachable({ hostname, port }: Endpoint, clients: number): 
 
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host.startsWith("127.");
-}
-
-/** Whether somebody listens there. */
-export function accepts({ hostname, port }: Endpoint): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const probe = connect({ host: hostname, port }, () => resolve(true)).on("error", () => resolve(false));
-  return promise.finally(() => probe.destroy());
-}
-
-/** A TCP port of 127.0.0.1 that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const probe = createServer();
-  const { promise, resolve } = Promise.withResolvers<number>();
-  probe.listen(0, LOOPBACK, () => resolve((probe.address() as { port: number }).port));
-  const port = await promise;
-  await new Promise((closed) => probe.close(closed));
-  return port;
 }

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import type { Child, Children } from "./children.ts";
+import type { Child, Children } from "../process/children.ts";
 import { headcount } from "./layout.ts";
 import type { Gathering, Order, Progress, Reply, Request } from "./orders.ts";
 import type { Pace } from "./pace.ts";

@@ -1,4 +1,4 @@
-import { Children } from "./children.ts";
+import { Children } from "../process/children.ts";
 import { BenchError } from "./error.ts";
 import type { Figures } from "./figures.ts";
 import { Fleet } from "./fleet.ts";

@@ -1,11 +1,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import Redis from "ioredis";
-import { accepts, freePort, LOOPBACK } from "./address.ts";
-import { type Children, started } from "./children.ts";
-import { BenchError } from "./error.ts";
+import { type Children, started } from "../process/children.ts";
+import { accepts, freePort, LOOPBACK } from "../process/ports.ts";
+import { program } from "../process/programs.ts";
 import { processorMs, userBytes } from "./machine.ts";
 import type { Usage } from "./target.ts";
 
@@ -16,17 +15,11 @@ export interface Stack extends AsyncDisposable {
   usage(): Promise<Usage>;
 }
 
-const PROGRAMS = { "nats-server": "NATS_SERVER_BIN", "redis-server": "REDIS_SERVER_BIN" } as const;
 const TIMEOUT_MS = 5_000;
+/** What else one can do where a server is missing. */
+const INSTEAD = ", or NATS_URL and REDIS_URL to servers that run";
 
-/** Path of a server's program, by its environment variable or on PATH; `undefined` when it is not here. */
-export function programOf(name: keyof typeof PROGRAMS): string | undefined {
-  const { env } = process;
-  const path = `${env.PATH}:/usr/sbin:/usr/local/sbin`;
-  return env[PROGRAMS[name]] || (Bun.which(name, { PATH: path }) ?? undefined);
-}
-
-/** Starts both servers. @throws BenchError with what to type when a program is missing */
+/** Starts both servers. @throws ChildError with what to type when a program is missing */
 export async function startStack(children: Children): Promise<Stack> {
   const dir = await mkdtemp(join(tmpdir(), "trunkline-bench-"));
   const [natsPort, monitorPort, redisPort] = [await freePort(), await freePort(), await freePort()];
@@ -35,10 +28,14 @@ export async function startStack(children: Children): Promise<Stack> {
     file,
     `listen: "${LOOPBACK}:${natsPort}"\nhttp: "${LOOPBACK}:${monitorPort}"\njetstream { store_dir: "${dir}/js" }\n`,
   );
-  const nats = children.start({ role: "server", command: program("nats-server"), args: ["-c", file] });
+  const nats = children.start({
+    role: "server",
+    command: program("nats-server", INSTEAD),
+    args: ["-c", file],
+  });
   const redis = children.start({
     role: "server",
-    command: program("redis-server"),
+    command: program("redis-server", INSTEAD),
     args: ["--port", `${redisPort}`, "--bind", LOOPBACK, "--save", "", "--appendonly", "no", "--dir", dir],
   });
   await started(nats, "nats-server", () => accepts({ hostname: LOOPBACK, port: monitorPort }));
@@ -90,13 +87,4 @@ export function total(
     sum += value;
   }
   return pids.length === 0 ? undefined : sum;
-}
-
-function program(name: keyof typeof PROGRAMS): string {
-  const path = programOf(name);
-  if (path) return path;
-  throw new BenchError(
-    `${name} is needed and not on PATH. Type: sudo apt-get install ${name}  (or set ${PROGRAMS[name]} to its path, ` +
-      "or NATS_URL and REDIS_URL to servers that run)",
-  );
 }

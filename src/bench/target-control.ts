@@ -1,8 +1,9 @@
 import { createRequire } from "node:module";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { endpointsOf, LOOPBACK, listenOn } from "./address.ts";
-import { type Children, started } from "./children.ts";
+import { type Children, started } from "../process/children.ts";
+import { LOOPBACK } from "../process/ports.ts";
+import { endpointsOf, listenOn } from "./address.ts";
 import { httpPublisher } from "./publish.ts";
 import type { Target, TargetKind } from "./target.ts";
 

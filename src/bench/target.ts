@@ -1,4 +1,4 @@
-import type { Children } from "./children.ts";
+import type { Children } from "../process/children.ts";
 import type { DialectName } from "./dialects.ts";
 import type { Publisher } from "./publish.ts";
 import type { Endpoint } from "./swarm.ts";

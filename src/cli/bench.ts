@@ -9,6 +9,7 @@ import { scenarioNames, scenarios } from "../bench/scenario.ts";
 import type { TargetKind } from "../bench/target.ts";
 import { remote, trunkline } from "../bench/target-trunkline.ts";
 import { isPeer, peers } from "../bench/targets.ts";
+import { ChildError } from "../process/error.ts";
 import { progress } from "./bench-progress.ts";
 import { columns, complain, paint, print, UserError } from "./output.ts";
 
@@ -55,7 +56,8 @@ export async function bench(flags: BenchFlags, args: readonly string[]): Promise
     if (stop.signal.aborted) {
       complain("stopped");
       process.exitCode = 130;
-    } else throw error instanceof BenchError ? new UserError(error.message) : error;
+    } else
+      throw error instanceof BenchError || error instanceof ChildError ? new UserError(error.message) : error;
   } finally {
     process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
   }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { BenchError } from "./error.ts";
+import { ChildError } from "./error.ts";
 import { Guard } from "./guard.ts";
 
 export interface Program {
@@ -92,7 +92,7 @@ export class Children implements AsyncDisposable {
 
 /**
  * Waits until `probe` finds something, which it returns.
- * @throws BenchError with what the child has written, when it ends or does not become ready in time
+ * @throws ChildError with what the child has written, when it ends or does not become ready in time
  */
 export async function started<T>(
   child: Child,
@@ -106,7 +106,7 @@ export async function started<T>(
     const { gone } = child;
     if (gone || Date.now() > end) {
       await child.stop();
-      throw new BenchError(
+      throw new ChildError(
         `${what} ${gone ? "ended" : "did not become ready"}:\n${child.output() || "(it said nothing)"}`,
       );
     }

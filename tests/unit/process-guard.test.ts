@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { until } from "../helpers/until.ts";
 
-const CHILDREN = fileURLToPath(new URL("../../src/bench/children.ts", import.meta.url));
+const CHILDREN = fileURLToPath(new URL("../../src/process/children.ts", import.meta.url));
 
 /** Neither gone nor dead and waiting for whoever inherited it. */
 function isAlive(pid: number): boolean {
