@@ -1,4 +1,5 @@
 /** The settings of an instance: one table, read from a JSON file and the environment. Only commands read it. */
+export { DEV_APPS } from "./config/apps.ts";
 export { refusals } from "./config/contradictions.ts";
 export { configMarkdown } from "./config/docs.ts";
 export type { IssuerSettings } from "./config/issuers.ts";

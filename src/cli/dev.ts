@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import process from "node:process";
 import { SignJWT } from "jose";
-import type { Config } from "../config.ts";
+import { type Config, DEV_APPS } from "../config.ts";
 import { paint, print } from "./output.ts";
 import { run } from "./serve.ts";
 import { startSettings } from "./settings.ts";
@@ -62,7 +62,7 @@ function tokenEndpoint(secret: string, config: Config): (request: Request) => Pr
   };
 }
 
-function welcome(url: string, { nats, region }: Config): void {
+function welcome(url: string, { nats, region, apps }: Config): void {
   const publish =
     nats.urls.length > 0
       ? `nats pub rt.chat.room.42 '{"text":"hi"}'`
@@ -75,7 +75,13 @@ function welcome(url: string, { nats, region }: Config): void {
       `  Open     ${paint("cyan", `${url}/#room=42`)}`,
       `  Connect  ${url.replace("http", "ws")}/connection/websocket`,
       `  Publish  ${publish}`,
+      // An app of somebody's own has a secret that is not for terminals.
+      ...apps.filter((app) => DEV_APPS.includes(app)).map(pusherLine),
       "",
     ].join("\n"),
   );
+}
+
+function pusherLine({ id, keys }: Config["apps"][number]): string {
+  return keys.map(({ key, secret }) => `  Pusher   app ${id}, key ${key}, secret ${secret}`).join("\n");
 }

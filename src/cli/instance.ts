@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { Authenticator, Callouts } from "../auth/auth.ts";
+import { PusherApps } from "../auth/pusher-apps.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
@@ -72,6 +73,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       bytesOut: () => stats.bytesOut,
     });
     let draining = false;
+    const apps = new PusherApps(config.apps);
     const presence = parts.presence(() => gateway.connections);
     const gateway = createGateway({
       instance: config.instanceId,
@@ -83,6 +85,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       presence,
       authenticator,
       callouts: parts.callouts,
+      apps,
       fanout: { publish: (topic, frame) => server.publish(topic, frame) },
       pressed: () => overload.state !== "ok",
       release: (key) => admission.release(key),

@@ -51,8 +51,26 @@ export function* contradictions(config: Config): Generator<string> {
       yield `channels.everyone: ${channel} is in no namespace everyone may be subscribed to`;
     }
   }
+  yield* appContradictions(config);
   if (channels.ringBytes > channels.ringTotalBytes)
     yield "channels.ring: it must be at most channels.ringTotal";
+}
+
+function* appContradictions({ apps, namespaces }: Config): Generator<string> {
+  for (const { id, namespace } of apps) {
+    if (namespace === USER_NAMESPACE) yield `apps.${id}: the namespace ${namespace} is not for apps`;
+    else if (!namespaces.has(namespace)) yield `apps.${id}: there is no namespace ${namespace}`;
+  }
+  const names = {
+    id: apps.map(({ id }) => id),
+    key: apps.flatMap(({ keys }) => keys.map(({ key }) => key)),
+    namespace: apps.map(({ namespace }) => namespace),
+  };
+  for (const [what, all] of Object.entries(names)) {
+    for (const name of new Set(all.filter((one, at) => all.indexOf(one) < at))) {
+      yield `apps: two have the ${what} ${name}`;
+    }
+  }
 }
 
 /** Why `trunkline serve` does not start with otherwise flawless settings; each says what to set. */

@@ -13,7 +13,8 @@ export function configMarkdown(): string {
 }
 
 function groupOf(key: string): string {
-  return key.includes(".") ? key.slice(0, key.indexOf(".")) : "";
+  if (key.includes(".")) return key.slice(0, key.indexOf("."));
+  return Object.hasOwn(GROUPS, key) ? key : "";
 }
 
 function table(rows: Table, variables: boolean): string {

@@ -129,14 +129,16 @@ export function list(
   return setting(row, { unit: "", what: `a list, each of it ${what}`, schema, fromEnv: commas });
 }
 
-/** Anything a schema of its own describes; in the file only. */
+/** Anything a schema of its own describes; in the file only, unless `fromEnv` reads it from a variable. */
 export function structure<T>(
   schema: z.ZodType<T>,
   what: string,
   row: Row<T>,
   show: (value: T) => unknown,
 ): Setting<T, ""> {
-  return setting({ ...row, fileOnly: true }, { unit: "", what, schema, show });
+  const { fromEnv, ...rest } = row;
+  const place = fromEnv ? rest : { ...rest, fileOnly: true as const };
+  return setting(place, { unit: "", what, schema, show, ...(fromEnv && { fromEnv }) });
 }
 
 /** A duration in [min, max], as text ("30s") or a number of ms; the value is in ms. */

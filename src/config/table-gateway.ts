@@ -1,4 +1,5 @@
 import ipaddr from "ipaddr.js";
+import { apps, appsFromEnv, DEV_APPS, showApp } from "./apps.ts";
 import {
   issuers,
   JWKS_SHAPE,
@@ -68,6 +69,20 @@ export const gateway = {
         "`publicKey` and `jwksUrl`, and where wanted `issuer`, `audience` and `kid`.",
     },
     (value) => value.map(showIssuer),
+  ),
+  apps: structure(
+    apps,
+    "a list of apps",
+    {
+      default: [],
+      dev: [...DEV_APPS],
+      secret: "parts",
+      fromEnv: appsFromEnv,
+      doc:
+        "Applications of the Pusher protocol, each with `id`, `keys` and `namespace`; every other member is in " +
+        "[pusher.md](pusher.md). In the environment: the same list as JSON.",
+    },
+    (value) => value.map(showApp),
   ),
   "auth.anonymous": yesNo({
     default: false,

@@ -13,6 +13,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   redis: "Redis",
   presence: "Presence",
   auth: "Who may connect",
+  apps: "Pusher apps",
   api: "Server API",
   http: "Front door",
   proxy: "Trusted proxy",

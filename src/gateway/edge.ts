@@ -1,4 +1,5 @@
 import type { Authenticator, Callouts } from "../auth/auth.ts";
+import type { PusherApps } from "../auth/pusher-apps.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Logger } from "../core/log.ts";
 import type { Namespaces } from "../core/namespace.ts";
@@ -21,6 +22,8 @@ export interface GatewayDeps {
   readonly presence: Presence;
   readonly authenticator: Authenticator;
   readonly callouts: Callouts;
+  /** Applications of the Pusher protocol. */
+  readonly apps: PusherApps;
   /** The runtime's native publish. */
   readonly fanout: Fanout;
   /** Whether the instance has more to do than it can. */
