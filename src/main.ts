@@ -27,9 +27,13 @@ const commands: readonly Row[] = [
   },
   {
     name: "serve",
-    summary: "run one instance for production (secure by default)",
-    flags: [CONFIG_FLAG],
-    run: async (options) => (await import("./cli/serve.ts")).serve({ ...options, version: manifest.version }),
+    summary: "run one instance for production, or several workers on one port (secure by default)",
+    flags: [
+      CONFIG_FLAG,
+      ["-w, --workers <number>", "processes that share the port, each an instance of its own (default 1)"],
+      ["--worker <n>", "be number n of several workers that something else starts, such as systemd"],
+    ],
+    run: async (options) => (await import("./cli/start.ts")).serve({ ...options, version: manifest.version }),
   },
   {
     name: TOKEN_USAGE,

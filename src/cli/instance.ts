@@ -9,6 +9,7 @@ import { Admission, connectionCap } from "../gateway/admission.ts";
 import { createGateway } from "../gateway/create.ts";
 import type { GatewayOptions } from "../gateway/edge.ts";
 import { Overload } from "../gateway/overload.ts";
+import { adminApp } from "../http/admin.ts";
 import { createApp } from "../http/app.ts";
 import { loadAssets } from "../http/assets.ts";
 import { createMetrics } from "../http/metrics.ts";
@@ -26,6 +27,8 @@ export interface InstanceParts {
   readonly callouts: Callouts;
   /** Answers requests the product itself has no answer for (`trunkline dev`). */
   readonly extra?: (request: Request) => Promise<Response> | undefined;
+  /** One of several workers that listen on the same port. */
+  readonly worker?: boolean;
   readonly log: Logger;
   readonly stats: Stats;
 }
@@ -95,30 +98,32 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     await presence.start();
     started.unshift(presence);
 
+    const health = {
+      draining: () => draining,
+      broker: () => broker.status(),
+      overload: () => overload.state,
+      brokerAwayMs: config.health.natsAwayMs,
+    };
+    const metrics = createMetrics({
+      stats,
+      connections: () => gateway.connections,
+      connectionsLimit: cap,
+      overload: () => ({ state: overload.state, delayMs: overload.delayMs }),
+      residentBytes: runtime.residentBytes,
+      broker: () => broker.status(),
+      presence: () => presence.status(),
+      build: {
+        version: parts.version,
+        runtime: `${runtime.name} ${runtime.version}`,
+        region: config.region,
+        instance: config.instanceId,
+      },
+    });
     const app = createApp({
       gateway,
       admission,
-      health: {
-        draining: () => draining,
-        broker: () => broker.status(),
-        overload: () => overload.state,
-        brokerAwayMs: config.health.natsAwayMs,
-      },
-      metrics: createMetrics({
-        stats,
-        connections: () => gateway.connections,
-        connectionsLimit: cap,
-        overload: () => ({ state: overload.state, delayMs: overload.delayMs }),
-        residentBytes: runtime.residentBytes,
-        broker: () => broker.status(),
-        presence: () => presence.status(),
-        build: {
-          version: parts.version,
-          runtime: `${runtime.name} ${runtime.version}`,
-          region: config.region,
-          instance: config.instanceId,
-        },
-      }),
+      health,
+      metrics,
       assets: await loadAssets(fileURLToPath(new URL("../console", import.meta.url).href)),
       stats,
       log,
@@ -139,16 +144,26 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     }, SHED_EVERY_MS);
     overload.onChange((state) => log.warn("overload", { state, delayMs: Math.round(overload.delayMs) }));
 
-    const server = runtime.serve({
-      hostname: config.host,
-      port: config.port,
+    const bounds = {
       maxFrameBytes: config.limits.frameBytes,
       backpressureBytes: config.limits.backpressureBytes,
       maxRequestBytes: config.http.maxRequestBytes,
+    };
+    if (config.admin.port > 0) {
+      const admin = adminApp({ health, metrics, metricsToken: config.http.metricsToken });
+      const { host: hostname, port } = config.admin;
+      const second = runtime.serve({ hostname, port, ...bounds, fetch: (request) => admin.fetch(request) });
+      started.push(second);
+    }
+    const server = runtime.serve({
+      hostname: config.host,
+      port: config.port,
+      reusePort: parts.worker ?? false,
+      ...bounds,
       fetch: (request, context) => parts.extra?.(request) ?? app.fetch(request, context),
     });
     const url = `http://${server.hostname.includes(":") ? `[${server.hostname}]` : server.hostname}:${server.port}`;
-    log.info("listening", {
+    log.info(parts.worker ? "worker listening" : "listening", {
       url,
       instance: config.instanceId,
       region: config.region,

@@ -5,37 +5,25 @@ import type { Broker } from "../broker/broker.ts";
 import { memoryBroker, memoryBus } from "../broker/memory.ts";
 import { natsBroker } from "../broker/nats.ts";
 import type { Config } from "../config.ts";
-import { createLogger, type Logger } from "../core/log.ts";
+import type { Logger } from "../core/log.ts";
 import { Stats } from "../core/stats.ts";
 import { memoryPresence, memoryPresenceHub } from "../presence/memory.ts";
 import type { Presence } from "../presence/presence.ts";
 import { redisPresence } from "../presence/redis.ts";
 import { detectRuntime } from "../runtime/detect.ts";
+import { consoleLogger } from "./console-log.ts";
 import { natsAddress, redisLink, tokenIssuers } from "./drivers.ts";
 import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
 import { complain, paint } from "./output.ts";
-import { startSettings } from "./settings.ts";
 
-export interface ServeOptions {
-  readonly config?: string;
-  readonly version: string;
-}
-
-/** `trunkline serve`: one instance for production, until SIGTERM or SIGINT; a second signal ends it at once. */
-export async function serve(options: ServeOptions): Promise<void> {
-  const config = await startSettings({ file: options.config, profile: "serve" });
-  await run(config, { version: options.version });
+export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "worker"> {
+  readonly started?: (instance: Instance) => void;
+  /** Hands over a way to tell the instance to leave, beside signals. */
+  readonly told?: (leave: () => void) => void;
 }
 
 /** Builds the drivers the settings ask for, runs an instance on them, and leaves in order when told to. */
-export async function run(
-  config: Config,
-  {
-    version,
-    extra,
-    started,
-  }: Pick<InstanceParts, "version" | "extra"> & { started?: (instance: Instance) => void },
-): Promise<void> {
+export async function run(config: Config, options: RunOptions): Promise<void> {
   const runtime = await detectRuntime();
   const log = consoleLogger(config);
   const stats = new Stats();
@@ -52,7 +40,8 @@ export async function run(
   const broker = await buildBroker(config, log, stats);
   const instance = await startInstance({
     config,
-    version,
+    version: options.version,
+    worker: options.worker ?? false,
     runtime,
     broker,
     presence: (connections) => buildPresence(config, log, stats, connections),
@@ -61,12 +50,13 @@ export async function run(
       request: (name, body) => broker.request("auth", name, body, { timeoutMs: config.rpc.timeoutMs }),
       log: log.with({ at: "callout" }),
     }),
-    ...(extra && { extra }),
+    ...(options.extra && { extra: options.extra }),
     log,
     stats,
   });
-  started?.(instance);
+  options.started?.(instance);
   await new Promise<void>((resolve) => {
+    options.told?.(() => void instance.shutdown().then(resolve));
     let signals = 0;
     const stop = () => {
       if (++signals > 1) {
@@ -117,27 +107,4 @@ function buildPresence(config: Config, log: Logger, stats: Stats, connections: (
   return link
     ? redisPresence({ ...common, link, prefix: redis.prefix })
     : memoryPresence({ ...common, hub: memoryPresenceHub() });
-}
-
-function consoleLogger({ log }: Config): Logger {
-  return createLogger(log.level, (line) => {
-    process.stdout.write(`${log.format === "json" ? JSON.stringify(line) : toText(line)}\n`);
-  });
-}
-
-const LEVEL_STYLES = { debug: "dim", info: "cyan", warn: "yellow", error: "red" } as const;
-
-function toText({
-  time,
-  level,
-  message,
-  ...fields
-}: Parameters<Parameters<typeof createLogger>[1]>[0]): string {
-  const facts = Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`);
-  return [
-    paint("dim", time.slice(11, 23)),
-    paint(LEVEL_STYLES[level], level.padEnd(5)),
-    message,
-    ...facts,
-  ].join(" ");
 }

@@ -3,6 +3,9 @@ import { isPrivate } from "./issuers.ts";
 import type { Config } from "./load.ts";
 import { formatSize } from "./units.ts";
 
+/** Longest name of an instance, as the settings table has it. */
+const INSTANCE_ID_CHARS = 64;
+
 /** What single values cannot show to be wrong. Every text names the keys and holds no value of a secret. */
 export function* contradictions(config: Config): Generator<string> {
   const { nats, upstash, redis, presence, limits, ping, channels } = config;
@@ -39,6 +42,16 @@ export function* contradictions(config: Config): Generator<string> {
   if (ping.pongTimeoutMs >= ping.intervalMs) yield "ping.pongTimeout: it must be shorter than ping.interval";
   if (limits.bytesPerSecond > 0 && limits.bytesPerSecond * 2 < limits.frameBytes) {
     yield "limits.bytesPerSecond: twice of it must be at least limits.frame, or the longest frame never fits";
+  }
+  if (config.workers > 1 && nats.urls.length === 0) {
+    yield "workers: with the embedded broker each worker would be an island; set nats.urls (NATS_URL) for all of them, " +
+      "or workers to 1";
+  }
+  if (config.instanceId.length + `-${config.workers}`.length > INSTANCE_ID_CHARS && config.workers > 1) {
+    yield `instanceId: workers add their number to it, and more than ${INSTANCE_ID_CHARS} characters are too many`;
+  }
+  if (config.admin.port > 0 && config.admin.port + config.workers > 65_535) {
+    yield "admin.port: there is no room above it for a port for each worker";
   }
   const longest = Math.max(...[...config.namespaces.values()].map((rules) => rules.maxMessageBytes));
   if (limits.backpressureBytes < 2 * longest) {

@@ -26,6 +26,10 @@ export const instance = {
     env: ["INSTANCE_ID", "FLY_MACHINE_ID"],
     doc: "Name of this instance; two living ones must never share it.",
   }),
+  workers: whole(1, 1_024, {
+    default: 1,
+    doc: "Processes of `trunkline serve` that share the port, each an instance of its own. Several need NATS.",
+  }),
   insecure: yesNo({
     default: false,
     dev: true,
@@ -89,6 +93,15 @@ export const instance = {
   "presence.leaseRenew": duration("500ms", "2m", {
     default: "5s",
     doc: "How often an instance renews its lease; at most half of `presence.leaseTtl`.",
+  }),
+
+  "admin.port": whole(0, 65_535, {
+    default: 0,
+    doc: "Second port, with `/healthz`, `/readyz` and `/metrics` of this very process; worker n has it plus n. 0: none.",
+  }),
+  "admin.host": text(/^[^\s/]+$/, "an address such as 127.0.0.1 or ::", {
+    default: "127.0.0.1",
+    doc: "Address of that second port. On others than loopback set `http.metricsToken`.",
   }),
 
   "log.level": choice(LOG_LEVELS, { default: "info", doc: "Least severity written." }),

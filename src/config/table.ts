@@ -24,6 +24,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   drain: "Drain",
   overload: "Overload",
   health: "Health",
+  admin: "Second port",
   log: "Log",
 };
 

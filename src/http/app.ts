@@ -4,13 +4,13 @@ import type { Stats } from "../core/stats.ts";
 import type { Admission } from "../gateway/admission.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
+import { adminApp } from "./admin.ts";
 import { serverApi } from "./api.ts";
 import { type Assets, serveAssets } from "./assets.ts";
 import { clientIp, type ProxyTrust } from "./client-ip.ts";
-import { type Health, unreadiness } from "./health.ts";
+import type { Health } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
 import { originPolicy } from "./origin.ts";
-import { credentials, secretCheck } from "./secret.ts";
 import { upgrade } from "./upgrade.ts";
 
 export interface AppDeps {
@@ -34,8 +34,6 @@ export interface AppOptions {
   readonly metricsToken?: string;
   readonly maxRequestBytes: number;
 }
-
-const NO_STORE = { "cache-control": "no-store" };
 
 /**
  * Everything of one instance that is spoken over HTTP. The runtime's request context is Hono's `env`:
@@ -69,21 +67,7 @@ export function createApp(deps: AppDeps): Hono<{ Bindings: RequestContext }> {
     }),
   );
 
-  app.get("/healthz", (c) => c.text("ok\n", 200, NO_STORE));
-
-  app.get("/readyz", (c) => {
-    const reasons = unreadiness(health, Date.now());
-    const ready = reasons.length === 0;
-    return c.json({ ready, ...(ready ? {} : { reasons }) }, ready ? 200 : 503, NO_STORE);
-  });
-
-  const mayRead = options.metricsToken === undefined ? undefined : secretCheck([options.metricsToken]);
-  app.get("/metrics", async (c) => {
-    if (mayRead && !mayRead(credentials(c.req.header("authorization"), "bearer"))) {
-      return c.text("unauthorized\n", 401, { "www-authenticate": "Bearer" });
-    }
-    return c.body(await metrics.text(), 200, { "content-type": metrics.contentType, ...NO_STORE });
-  });
+  app.route("/", adminApp({ health, metrics, metricsToken: options.metricsToken }));
 
   app.use(serveAssets(deps.assets));
   app.get("/", (c) => c.text("Trunkline: connect a Centrifuge client to /connection/websocket\n"));

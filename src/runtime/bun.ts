@@ -10,7 +10,7 @@ type BunServer = Bun.Server<SocketHandler>;
 
 /** The runtime port on Bun. A connection is Bun's own `ServerWebSocket`: nothing is wrapped around it. */
 export function bunRuntime(): Runtime {
-  return { name: "bun", version: Bun.version, serve, ...host() };
+  return { name: "bun", version: Bun.version, serve, noSharedPorts: undefined, ...host() };
 }
 
 function serve(options: ServeOptions): Server {

@@ -17,6 +17,11 @@ export function denoRuntime(): Runtime {
     name: "deno",
     version: deno.version.deno,
     serve: (options) => new DenoListener(deno, options),
+    // Without the flag Deno ends the whole process when asked to (2.9); with it there is this function.
+    noSharedPorts:
+      "listenDatagram" in deno
+        ? undefined
+        : "Deno shares a port between processes only with its flag --unstable-net: deno run -A --unstable-net src/main.ts serve",
     ...host(),
   };
 }

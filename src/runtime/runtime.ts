@@ -83,6 +83,8 @@ export interface Runtime {
   readonly name: "bun" | "deno";
   readonly version: string;
   serve(options: ServeOptions): Server;
+  /** Why `reusePort` cannot be used in this process, and what to type; `undefined` when it can. */
+  readonly noSharedPorts: string | undefined;
   /** Descriptors this process may open (soft limit), or `undefined` where it cannot be known. */
   descriptorLimit(): number | undefined;
   /** Resident memory in bytes; never throws. */

@@ -1,0 +1,190 @@
+import { type ChildProcess, fork } from "node:child_process";
+import process from "node:process";
+import type { Config } from "../config.ts";
+import type { Logger } from "../core/log.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { consoleLogger } from "./console-log.ts";
+import { UserError } from "./output.ts";
+
+/** What a worker tells its supervisor: where it listens. */
+export interface FromWorker {
+  readonly listening: string;
+}
+
+/** What a supervisor tells its workers. Doing it twice is doing it once: signals may reach a worker as well. */
+export type ToWorker = "leave";
+
+/** First pause before a worker that has ended is started again; doubles with each end that follows soon. */
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 10_000;
+/** A worker that listened for so long has started well: the next pause is the first one again. */
+const WELL_MS = 30_000;
+
+/** What the supervisor knows of one worker, across its lives. */
+interface Slot {
+  readonly number: number;
+  child: ChildProcess | undefined;
+  listening: boolean;
+  listeningSinceMs: number;
+  pauseMs: number;
+  restart: ReturnType<typeof setTimeout> | undefined;
+}
+
+/**
+ * Runs `config.workers` processes that listen on one port, starts again those that end, and lets all of them drain on
+ * SIGTERM or SIGINT; a second signal kills them. Ends the process: with 0 when every worker drained in order.
+ * @param file `--config`, which the workers need too
+ */
+export async function supervise(config: Config, runtime: Runtime, file: string | undefined): Promise<void> {
+  const log = consoleLogger(config).with({ at: "workers" });
+  if (!config.redis.url && !config.upstash.url) {
+    log.warn(
+      "presence is embedded: each worker knows its own clients only; set REDIS_URL or UPSTASH_REDIS_REST_URL",
+    );
+  }
+  const port = exclusivePort(config, runtime);
+  const workers = new Workers({ config, port, file, log });
+  const stop = () => workers.stop();
+  runtime.onSignal("SIGTERM", stop);
+  runtime.onSignal("SIGINT", stop);
+  runtime.exit(await workers.run());
+}
+
+/**
+ * The port to listen on, found free. A shared port is never "in use" for processes of one user: without this, two
+ * systems would share their clients.
+ */
+function exclusivePort({ host: hostname, port }: Config, runtime: Runtime): number {
+  try {
+    const probe = runtime.serve({
+      hostname,
+      port,
+      maxFrameBytes: 0,
+      backpressureBytes: 0,
+      maxRequestBytes: 0,
+      fetch: () => new Response("starting\n", { status: 503, headers: { "retry-after": "1" } }),
+    });
+    void probe.close();
+    return probe.port;
+  } catch (error) {
+    throw new UserError(`cannot listen on ${hostname}, port ${port}: ${(error as Error).message}`);
+  }
+}
+
+interface WorkersOptions {
+  readonly config: Config;
+  readonly port: number;
+  readonly file: string | undefined;
+  readonly log: Logger;
+}
+
+class Workers {
+  readonly #options: WorkersOptions;
+  readonly #slots: readonly Slot[];
+  readonly #ended = Promise.withResolvers<number>();
+  #state: "starting" | "running" | "leaving" | "killed" = "starting";
+  #exitCode = 0;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+    this.#slots = Array.from({ length: options.config.workers }, (_, index) => ({
+      number: index + 1,
+      child: undefined,
+      listening: false,
+      listeningSinceMs: 0,
+      pauseMs: FIRST_PAUSE_MS,
+      restart: undefined,
+    }));
+  }
+
+  /** Starts all; resolves with the exit code when all have left. */
+  run(): Promise<number> {
+    for (const slot of this.#slots) this.#start(slot);
+    return this.#ended.promise;
+  }
+
+  /** The first time all drain, the second time they are killed. */
+  stop(): void {
+    if (this.#state === "leaving" || this.#state === "killed") {
+      this.#options.log.warn("a second signal: leaving at once");
+      this.#kill();
+    } else this.#leave();
+  }
+
+  #start(slot: Slot): void {
+    const { config, port, file } = this.#options;
+    const { number } = slot;
+    const flags = ["serve", "--worker", `${number}`, ...(file === undefined ? [] : ["--config", file])];
+    const child = fork(process.argv[1]!, flags, {
+      env: { ...process.env, INSTANCE_ID: config.instanceId, PORT: `${port}` },
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
+    slot.child = child;
+    slot.restart = undefined;
+    child.on("message", ({ listening }: FromWorker) => {
+      slot.listening = true;
+      slot.listeningSinceMs = performance.now();
+      this.#listens(listening);
+    });
+    child.on("error", (error) => this.#options.log.error("worker", { worker: number, error }));
+    child.on("exit", (code, signal) => this.#exited(slot, code, signal));
+  }
+
+  #listens(url: string): void {
+    if (this.#state !== "starting" || !this.#slots.every(({ listening }) => listening)) return;
+    this.#state = "running";
+    const { config, log } = this.#options;
+    const { instanceId: instance, region } = config;
+    log.info("listening", { url, instance, region, workers: this.#slots.length });
+  }
+
+  #exited(slot: Slot, code: number | null, signal: string | null): void {
+    const { log } = this.#options;
+    const worker = slot.number;
+    const livedMs = slot.listening ? performance.now() - slot.listeningSinceMs : 0;
+    slot.child = undefined;
+    slot.listening = false;
+    switch (this.#state) {
+      case "running": {
+        if (livedMs > WELL_MS) slot.pauseMs = FIRST_PAUSE_MS;
+        log.error("a worker has ended", { worker, code, signal, restartMs: slot.pauseMs });
+        slot.restart = setTimeout(() => this.#start(slot), slot.pauseMs);
+        slot.pauseMs = Math.min(slot.pauseMs * 2, LONGEST_PAUSE_MS);
+        return;
+      }
+      case "starting":
+        // Whatever it was, it has said so; settings that start no worker will not start the next one either.
+        log.error("a worker did not start", { worker, code, signal });
+        this.#exitCode = 1;
+        this.#leave();
+        return;
+      default:
+        if (code !== 0 && livedMs > 0) this.#exitCode = 1;
+        this.#endIfAllLeft();
+    }
+  }
+
+  #leave(): void {
+    this.#state = "leaving";
+    this.#options.log.info("leaving", { workers: this.#slots.filter(({ child }) => child).length });
+    for (const { child, listening, restart } of this.#slots) {
+      clearTimeout(restart);
+      // One that is still starting has nothing to drain, and does not listen to orders yet.
+      if (listening) child?.send("leave" satisfies ToWorker);
+      else child?.kill("SIGTERM");
+    }
+    this.#endIfAllLeft();
+  }
+
+  #kill(): void {
+    this.#state = "killed";
+    this.#exitCode = 1;
+    for (const { child } of this.#slots) child?.kill("SIGKILL");
+  }
+
+  #endIfAllLeft(): void {
+    if (this.#slots.some(({ child }) => child)) return;
+    this.#options.log.info("all workers have left", { code: this.#exitCode });
+    this.#ended.resolve(this.#exitCode);
+  }
+}

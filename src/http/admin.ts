@@ -1,0 +1,34 @@
+import { Hono } from "hono";
+import { type Health, unreadiness } from "./health.ts";
+import type { Metrics } from "./metrics.ts";
+import { credentials, secretCheck } from "./secret.ts";
+
+export interface AdminDeps {
+  readonly health: Health;
+  readonly metrics: Metrics;
+  /** Bearer token `/metrics` asks for; none: open to whoever reaches the port. */
+  readonly metricsToken: string | undefined;
+}
+
+const NO_STORE = { "cache-control": "no-store" };
+
+/** What operators ask an instance: health, readiness, metrics. Part of its port, and all of its second one. */
+export function adminApp({ health, metrics, metricsToken }: AdminDeps): Hono {
+  const app = new Hono();
+  app.get("/healthz", (c) => c.text("ok\n", 200, NO_STORE));
+
+  app.get("/readyz", (c) => {
+    const reasons = unreadiness(health, Date.now());
+    const ready = reasons.length === 0;
+    return c.json({ ready, ...(ready ? {} : { reasons }) }, ready ? 200 : 503, NO_STORE);
+  });
+
+  const mayRead = metricsToken === undefined ? undefined : secretCheck([metricsToken]);
+  app.get("/metrics", async (c) => {
+    if (mayRead && !mayRead(credentials(c.req.header("authorization"), "bearer"))) {
+      return c.text("unauthorized\n", 401, { "www-authenticate": "Bearer" });
+    }
+    return c.body(await metrics.text(), 200, { "content-type": metrics.contentType, ...NO_STORE });
+  });
+  return app;
+}
