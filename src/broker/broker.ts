@@ -1,6 +1,7 @@
 import type { ChannelName } from "../core/channel.ts";
 import type { Position } from "../core/position.ts";
 import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
+import type { Outbox, OutboxOptions } from "./outbox.ts";
 
 /**
  * The broker port: how messages reach instances, and what keeps them.
@@ -109,6 +110,9 @@ export interface Broker {
    * @param id makes it idempotent across instances and retries
    */
   emit(kind: string, event: Readonly<Record<string, unknown>>, id?: string): void;
+
+  /** Opens the outbox; once, after `start`. @throws Error that says how to mend it */
+  outbox(options: OutboxOptions): Promise<Outbox>;
 }
 
 export interface BrokerStatus {

@@ -7,6 +7,7 @@ import { subjects } from "../core/subject.ts";
 import { type Flaw, isRefused, readBody } from "./body.ts";
 import type { ChannelSink, Notice, Published } from "./broker.ts";
 import { MemoryLog } from "./memory-log.ts";
+import { OutboxLines } from "./memory-outbox.ts";
 
 /** Events kept at most; older ones are forgotten, with their ids. */
 const MAX_EVENTS = 1_000;
@@ -53,6 +54,7 @@ export class MemoryBus {
   readonly members = new Set<BusMember>();
   /** Handlers by subject. */
   readonly services = new Map<string, Set<Handler>>();
+  readonly outbox = new OutboxLines();
   readonly #namespaces: Namespaces;
   readonly #logs = new Map<string, MemoryLog>();
   readonly #attached = new Map<string, Set<MemoryAttachment>>();

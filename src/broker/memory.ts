@@ -15,6 +15,7 @@ import type {
   SignalListener,
 } from "./broker.ts";
 import { type BusMember, type Handler, type MemoryAttachment, MemoryBus } from "./memory-bus.ts";
+import { MemoryOutbox } from "./memory-outbox.ts";
 
 /** Longest request body in bytes: what nats-server carries by default. */
 const MAX_REQUEST_BYTES = 1024 * 1024;
@@ -235,6 +236,8 @@ export function memoryBroker(options: {
         stats.eventsEmitted++;
       });
     },
+
+    outbox: async (options) => new MemoryOutbox(bus.outbox, options, stats),
   } satisfies Broker;
 }
 

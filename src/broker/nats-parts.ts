@@ -50,6 +50,7 @@ export interface NatsBrokerOptions extends NatsAddress {
 /** Everything a started broker consists of. */
 export interface Parts {
   readonly link: Link;
+  readonly requests: Requests;
   readonly streams: Streams;
   readonly publisher: Publisher;
   readonly events: Events;
@@ -208,7 +209,7 @@ function assemble(
   }, 1_000);
 
   return {
-    ...{ link, streams, publisher, events, control, readers, ephemerals },
+    ...{ link, requests, streams, publisher, events, control, readers, ephemerals },
     async close() {
       clearInterval(pulse);
       await Promise.all([publisher.drain(DRAIN_MS), events.drain(DRAIN_MS)]);

@@ -93,11 +93,15 @@ export function wantedStreams(
   messageTtl: boolean,
 ): WantedStream[] {
   const kept = [...namespaces.values()].flatMap(({ name, history }) => (history ? [{ name, history }] : []));
-  const replicas = Math.max(1, ...kept.map(({ history }) => history.replicas));
   return [
     ...kept.map(({ name, history }) => channelStream(subjects, name, history, messageTtl)),
-    eventStream(subjects, replicas),
+    eventStream(subjects, mostReplicas(namespaces)),
   ];
+}
+
+/** Copies the safest namespace has. */
+export function mostReplicas(namespaces: Namespaces): number {
+  return Math.max(1, ...[...namespaces.values()].map(({ history }) => history?.replicas ?? 1));
 }
 
 /** The stream of events. */
@@ -114,6 +118,21 @@ export function eventStream(subjects: Subjects, replicas: number): WantedStream 
     duplicate_window: nanos(MAX_DUPLICATE_WINDOW_MS),
     num_replicas: replicas,
     allow_direct: true,
+  };
+}
+
+/** The stream of the outbox: what is done is purged, what is never done goes by age or number. */
+export function outboxStream(
+  subjects: Subjects,
+  { maxAgeMs, maxItems, replicas }: { maxAgeMs: number; maxItems: number; replicas: number },
+): WantedStream {
+  return {
+    ...eventStream(subjects, replicas),
+    name: subjects.outboxStream(),
+    subjects: [subjects.outboxes()],
+    max_age: nanos(maxAgeMs),
+    max_msgs_per_subject: maxItems,
+    duplicate_window: nanos(Math.min(MAX_DUPLICATE_WINDOW_MS, maxAgeMs)),
   };
 }
 

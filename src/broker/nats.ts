@@ -9,8 +9,10 @@ import { BYTES_TYPE, checkBody, checkOptions } from "./body.ts";
 import type { Broker, BrokerStatus, Published, PublishOptions, SignalListener } from "./broker.ts";
 import { noticeHeaders, publishHeaders } from "./nats-headers.ts";
 import { readHistory } from "./nats-history.ts";
+import { NatsOutbox } from "./nats-outbox.ts";
 import { type NatsBrokerOptions, type Parts, startParts } from "./nats-parts.ts";
 import type { Reader } from "./nats-reader.ts";
+import { mostReplicas } from "./nats-streams.ts";
 
 export type { NatsBrokerOptions } from "./nats-parts.ts";
 
@@ -188,6 +190,16 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
     emit(kind, event, id) {
       if (parts && !closing) parts.events.emit(kind, event, id);
       else stats.eventsDropped++;
+    },
+
+    async outbox(own) {
+      const { link, requests, streams } = open();
+      const { instance } = options;
+      const replicas = mostReplicas(namespaces);
+      return await NatsOutbox.open({
+        ...own,
+        ...{ link, requests, streams, subjects, instance, replicas, log, stats },
+      });
     },
   } satisfies Broker;
 }

@@ -43,6 +43,16 @@ export class Stats {
   eventsEmitted = 0;
   eventsDropped = 0;
 
+  /** Events for webhooks that were lost because their queue was full. */
+  outboxDropped = 0;
+  /** Events of webhooks that an endpoint has taken, and that were too old before one did. */
+  webhooksDelivered = 0;
+  webhooksGivenUp = 0;
+  /** Requests to webhooks that failed and were sent again. */
+  webhooksRetried = 0;
+  /** Age of the oldest event that an endpoint has not taken, ms; 0 when there is none or another instance knows. */
+  webhookLagMs = 0;
+
   /** Recoveries by outcome: `ring`, `stream`, `empty`, `failed`. */
   readonly recoveries = new Map<string, number>();
   ringHits = 0;

@@ -85,6 +85,18 @@ export interface Subjects {
   event(kind: string): string;
   /** `rtevt.>`: what the stream of events captures. */
   events(): string;
+  /** `rthook.line.<line>`: what is to be carried out to one destination. */
+  outbox(line: string): string;
+  /** `rthook.line.>`. */
+  outboxLines(): string;
+  /** `rthook.lease`: who carries it out. */
+  outboxLease(): string;
+  /** `rthook.>`: what the stream of the outbox captures. */
+  outboxes(): string;
+  /** The line of a subject; `undefined` when it is none. */
+  outboxLineOf(subject: string): string | undefined;
+  /** `RT_WEBHOOKS`. */
+  outboxStream(): string;
   /** `rtctl.<kind>` for every instance, `rtctl.inst.<instance>.<kind>` for one. */
   control(kind: string, instance?: string): string;
   /** What an instance listens to: `rtctl.*` and `rtctl.inst.<instance>.*`. */
@@ -119,6 +131,15 @@ export function subjects(root = "rt"): Subjects {
     auth: (name) => `${root}auth.${encodeTail(name)}`,
     event: (kind) => `${root}evt.${checkKind(kind)}`,
     events: () => `${root}evt.>`,
+    outbox: (line) => `${root}hook.line.${encodeTail(line)}`,
+    outboxLines: () => `${root}hook.line.>`,
+    outboxLease: () => `${root}hook.lease`,
+    outboxes: () => `${root}hook.>`,
+    outboxLineOf(subject) {
+      const prefix = `${root}hook.line.`;
+      return subject.startsWith(prefix) ? decodeTail(subject.slice(prefix.length)) : undefined;
+    },
+    outboxStream: () => `${root.toUpperCase()}_WEBHOOKS`,
     control: (kind, instance) =>
       instance === undefined
         ? `${control}${checkKind(kind)}`

@@ -63,6 +63,10 @@ const COUNTERS = {
   bodiesRejected: ["bodies_rejected_total", "Messages whose body the namespace does not accept."],
   eventsEmitted: ["events_emitted_total", "Events recorded for services."],
   eventsDropped: ["events_dropped_total", "Events lost because their queue was full."],
+  outboxDropped: ["webhook_events_dropped_total", "Events for webhooks lost because their queue was full."],
+  webhooksDelivered: ["webhook_events_delivered_total", "Events that webhooks have taken."],
+  webhooksGivenUp: ["webhook_events_given_up_total", "Events too old before a webhook took them."],
+  webhooksRetried: ["webhook_retries_total", "Requests to webhooks that failed, and were sent again."],
   ringHits: ["ring_hits_total", "Joins and recoveries served from memory."],
   ringMisses: ["ring_misses_total", "Joins and recoveries that had to read the stream."],
   presenceCommands: ["presence_commands_total", "Commands sent to the presence store."],
@@ -71,7 +75,10 @@ const COUNTERS = {
   presenceDegraded: ["presence_degradations_total", "Times the presence store was given up for a while."],
   presenceSweeps: ["presence_sweeps_total", "Dead instances swept by this one."],
   drains: ["drains_total", "Drains begun."],
-} as const satisfies Record<Exclude<NumericField, "publishBacklog">, readonly [string, string]>;
+} as const satisfies Record<
+  Exclude<NumericField, "publishBacklog" | "webhookLagMs">,
+  readonly [string, string]
+>;
 
 const OVERLOAD_STATES: readonly OverloadState[] = ["ok", "shedding", "refusing"];
 
@@ -141,6 +148,11 @@ export function createMetrics(sources: MetricsSources): Metrics {
   gauge("connections", "Open connections.", sources.connections);
   gauge("connections_limit", "Connections this instance takes at most.", () => sources.connectionsLimit);
   gauge("publish_backlog", "Publishes waiting for the broker.", () => stats.publishBacklog);
+  gauge(
+    "webhook_lag_seconds",
+    "Age of the oldest event a webhook has not taken, on the instance that delivers.",
+    () => stats.webhookLagMs / 1000,
+  );
   gauge("broker_connected", "1 while the broker is connected.", () =>
     sources.broker().state === "connected" ? 1 : 0,
   );

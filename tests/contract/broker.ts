@@ -7,6 +7,7 @@ import type { Context } from "./broker-context.ts";
 import { controlContract } from "./broker-control.ts";
 import { historyContract } from "./broker-history.ts";
 import { orderContract } from "./broker-order.ts";
+import { outboxContract } from "./broker-outbox.ts";
 
 /** One instance's broker, started, with the counters it was given. The fixture closes it. */
 export interface Instance {
@@ -78,5 +79,6 @@ export function brokerContract(name: string, make: MakeBrokerFixture): void {
     describe("bodies", () => bodiesContract(context));
     describe("history", () => historyContract(context));
     describe("control", () => controlContract(context));
+    describe("outbox", () => outboxContract(context));
   });
 }
