@@ -122,8 +122,10 @@ export interface PublishQuestion {
   readonly client: string;
   readonly user: string;
   readonly channel: string;
-  /** JSON text. */
-  readonly data: string;
+  /** JSON text; absent when the message is bytes. */
+  readonly data?: string;
+  /** Bytes in base64. */
+  readonly b64data?: string;
   /** JSON text. */
   readonly meta?: string;
 }

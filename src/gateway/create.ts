@@ -1,7 +1,7 @@
 import { inboxOf } from "../core/channel.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
 import { Stats } from "../core/stats.ts";
-import { centrifugeJson } from "../protocol/centrifuge-json.ts";
+import { CODECS } from "../protocol/codecs.ts";
 import { catchUp } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import { onSignal } from "./control.ts";
@@ -66,7 +66,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
 
   return {
     accept(handshake) {
-      return new Session(host, crypto.randomUUID(), centrifugeJson, handshake);
+      return new Session(host, crypto.randomUUID(), CODECS[handshake.protocol], handshake);
     },
     get connections() {
       return hub.sessions.size;

@@ -75,8 +75,8 @@ function carryOut(edge: Edge, session: Session, command: Command): Promise<void>
     case "pong":
       if (!edge.liveness.pong(session)) throw new ConnectionError(Closes.badRequest, "a pong without a ping");
       return undefined;
-    case "unavailable":
-      throw new CommandError(Errors.notAvailable);
+    case "refused":
+      throw new CommandError(command.error);
   }
 }
 

@@ -1,11 +1,12 @@
 import type { ErrorCode } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Body, ClientInfo, Publication } from "../core/publication.ts";
+import type { CodecName } from "../protocol/codec.ts";
 import type { SocketHandler } from "../runtime/runtime.ts";
 
 /** What the HTTP layer knows of a client when its socket opens. */
 export interface Handshake {
-  readonly protocol: "centrifuge-json";
+  readonly protocol: CodecName;
   /** Client address, trusted proxies already resolved. */
   readonly ip: string;
   /** What admission counted it under; whoever ends the connection gives it back with `admission.release`. */

@@ -1,9 +1,11 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import { checkBody } from "../broker/body.ts";
 import type { Published } from "../broker/broker.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import { fullBucket, take } from "../core/limits.ts";
+import type { Body } from "../core/publication.ts";
 import type { PublishCommand, RpcCommand } from "../protocol/command.ts";
 import { rawMember } from "../protocol/raw-json.ts";
 import { mayAccess } from "./access.ts";
@@ -33,7 +35,7 @@ async function publishAs(
   edge: Edge,
   session: Session,
   channel: string,
-  data: string,
+  data: Body,
   id?: string,
 ): Promise<Published> {
   const name = edge.hub.resolve(channel);
@@ -45,8 +47,10 @@ async function publishAs(
   let body = data;
   if (rules.publishCallout) {
     const { client, user, identity } = session;
-    const answer = await edge.callouts.publish({ client, user, channel, data, meta: identity.meta });
-    body = answer.data ?? data;
+    const checked = checkBody(data, rules);
+    const payload = typeof checked === "string" ? { data: checked } : { b64data: checked.toBase64() };
+    const answer = await edge.callouts.publish({ client, user, channel, ...payload, meta: identity.meta });
+    body = answer.data ?? checked;
   }
   const { client, user, identity } = session;
   const info = infoFor(client, user, identity.info, session.subs.get(channel)?.info);

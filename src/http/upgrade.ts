@@ -3,6 +3,7 @@ import type { Logger } from "../core/log.ts";
 import { Stats } from "../core/stats.ts";
 import { type Admission, addressKey } from "../gateway/admission.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import type { CodecName } from "../protocol/codec.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
 import type { ClientIp } from "./client-ip.ts";
 import type { Health } from "./health.ts";
@@ -18,11 +19,10 @@ export interface UpgradeDeps {
   readonly log: Logger;
 }
 
-/** The subprotocol of the JSON encoding; clients that ask for none speak JSON too. */
-const JSON_PROTOCOL = "centrifuge-json";
-const SPEAK_JSON =
-  "Protobuf is not supported: connect without a subprotocol, or with centrifuge-json, and without ?format=protobuf " +
-  "or ?cf_protocol=protobuf.";
+/** Encodings of this endpoint; each is a subprotocol of its name. */
+const ENCODINGS: ReadonlySet<string> = new Set<CodecName>(["centrifuge-json", "centrifuge-protobuf"]);
+const UNKNOWN_PROTOCOL =
+  "None of these subprotocols is spoken here: connect with centrifuge-json, with centrifuge-protobuf, or without one.";
 /** A nonce of 16 bytes in base64 (RFC 6455 §4.1); not every runtime checks it. */
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
 
@@ -57,8 +57,8 @@ export function upgrade(deps: UpgradeDeps): (c: Context<{ Bindings: RequestConte
     if (!deps.originAllowed(origin, headers.get("host"))) {
       return refuse("origin", 403, "This origin is not allowed.");
     }
-    const protocol = subprotocol(headers.get("sec-websocket-protocol"), c.req.query());
-    if (protocol === undefined) return refuse("protocol", 400, SPEAK_JSON);
+    const encoding = negotiate(headers.get("sec-websocket-protocol"), c.req.query());
+    if (!encoding) return refuse("protocol", 400, UNKNOWN_PROTOCOL);
     if (deps.health.draining()) {
       return refuse("draining", 503, "This instance is shutting down.", { "retry-after": "1" });
     }
@@ -82,12 +82,12 @@ export function upgrade(deps: UpgradeDeps): (c: Context<{ Bindings: RequestConte
     }
 
     const handler = deps.gateway.accept({
-      protocol: "centrifuge-json",
+      protocol: encoding.codec,
       ip,
       admissionKey,
       ...(origin === null ? {} : { origin }),
     });
-    const response = c.env.upgrade(handler, protocol ?? undefined);
+    const response = c.env.upgrade(handler, encoding.subprotocol);
     if (response) return response;
     deps.admission.release(admissionKey);
     return refuse("handshake", 400, "Not a valid WebSocket handshake.");
@@ -95,12 +95,19 @@ export function upgrade(deps: UpgradeDeps): (c: Context<{ Bindings: RequestConte
 }
 
 /**
- * The subprotocol to answer with; `null` when the client asks for none; `undefined` when it asks for what is not
- * spoken here. (A browser drops a connection whose subprotocols were ignored, so they must not be.)
+ * The encoding of a connection, and the subprotocol to answer with when the client offered some: the first of them that
+ * is known here, `undefined` when none is. (A browser drops a connection whose subprotocols were ignored.) Without any,
+ * `?format=protobuf` or `?cf_protocol=protobuf` asks for Protobuf; nothing means JSON.
  */
-function subprotocol(offered: string | null, query: Record<string, string>): string | null | undefined {
-  if (query.format === "protobuf" || query.cf_protocol === "protobuf") return undefined;
-  if (offered === null) return null;
+function negotiate(
+  offered: string | null,
+  query: Record<string, string>,
+): { codec: CodecName; subprotocol?: string } | undefined {
+  if (offered === null) {
+    const protobuf = query.format === "protobuf" || query.cf_protocol === "protobuf";
+    return { codec: protobuf ? "centrifuge-protobuf" : "centrifuge-json" };
+  }
   const names = offered.split(",").map((name) => name.trim());
-  return names.includes(JSON_PROTOCOL) ? JSON_PROTOCOL : undefined;
+  const codec = names.find((name) => ENCODINGS.has(name)) as CodecName | undefined;
+  return codec && { codec, subprotocol: codec };
 }

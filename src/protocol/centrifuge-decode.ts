@@ -1,14 +1,12 @@
+import { Errors } from "../core/errors.ts";
 import type { DecodeFailure } from "./codec.ts";
-import type { Command, RecoverRequest } from "./command.ts";
+import { type Command, MAX_COMMANDS, PONG, type RecoverRequest } from "./command.ts";
 import { rawMember } from "./raw-json.ts";
 
 /** A field has the wrong type: the frame is malformed. */
 class Flaw extends Error {}
 
 type Fields = Readonly<Record<string, unknown>>;
-
-/** Most commands one frame may hold; a stock client sends its connect and all its subscribes in one. */
-const MAX_COMMANDS = 1024;
 
 /**
  * Reads one JSON frame: commands separated by newlines, each `{"id":N,"<method>":{…}}`, the first method that stands
@@ -34,8 +32,6 @@ export function decodeJsonFrame(frame: string): readonly (Command | DecodeFailur
   return commands;
 }
 
-const PONG: Command = { method: "pong", id: 0 };
-
 function decodeLine(line: string): Command | DecodeFailure {
   if (line === "{}") return PONG;
   try {
@@ -57,7 +53,9 @@ function decodeCommand(value: Fields, line: string): Command | DecodeFailure {
   for (const [method, decode] of METHODS) {
     if (value[method] != null) return decode(id, object(value[method], method), line);
   }
-  for (const method of UNAVAILABLE) if (value[method] != null) return { method: "unavailable", id };
+  for (const method of UNAVAILABLE) {
+    if (value[method] != null) return { method: "refused", id, error: Errors.notAvailable };
+  }
   throw new Flaw("unknown method");
 }
 

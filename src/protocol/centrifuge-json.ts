@@ -54,6 +54,8 @@ export const centrifugeJson = {
   unsubscribePush: (channel, code, reason) =>
     `{"push":{"channel":${quote(channel)},"unsubscribe":{"code":${code},"reason":${quote(reason)}}}}`,
   refreshPush: (ttl) => `{"push":{"refresh":{"expires":true,"ttl":${ttl}}}}`,
+  disconnectPush: (code, reason) => `{"push":{"disconnect":{"code":${code},"reason":${quote(reason)}}}}`,
+  streamed: (frame) => `${frame as string}\n`,
 } as const satisfies Codec;
 
 function connectResult(result: ConnectResult): string {

@@ -6,6 +6,9 @@ import type { Command } from "./command.ts";
 /** One WebSocket message: text for JSON, bytes for Protobuf. */
 export type Frame = string | Uint8Array;
 
+/** Wire formats by the names of their WebSocket subprotocols. */
+export type CodecName = "centrifuge-json" | "centrifuge-protobuf";
+
 /**
  * A wire format: bytes ⇄ commands, answers and pushes. Stateless and shared by every connection that speaks it.
  *
@@ -14,7 +17,7 @@ export type Frame = string | Uint8Array;
  * subscriber alike.
  */
 export interface Codec {
-  readonly name: "centrifuge-json";
+  readonly name: CodecName;
   /**
    * Commands of one frame, in order. Stops at the first flaw, which is then the last element: what came before it
    * counts.
@@ -38,7 +41,14 @@ export interface Codec {
   subscribePush(channel: string, result: SubscribeResult): Frame;
   unsubscribePush(channel: string, code: number, reason: string): Frame;
   refreshPush(ttl: number): Frame;
+  /** Says why the connection ends, on transports without close frames. */
+  disconnectPush(code: number, reason: string): Frame;
   readonly ping: Frame;
+  /**
+   * A frame as part of an endless byte stream, where nothing but itself tells where it ends. What clients send in such
+   * a way, `decode` takes as one frame.
+   */
+  streamed(frame: Frame): Frame;
 }
 
 /** A frame that is no command. The connection ends with 3501. */

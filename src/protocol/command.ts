@@ -1,5 +1,9 @@
+import type { ErrorCode } from "../core/errors.ts";
+import type { Body } from "../core/publication.ts";
+
 /**
- * What a client asks for, whatever protocol it speaks. Payloads are JSON text, exactly as the client wrote it.
+ * What a client asks for, whatever protocol it speaks. Payloads are JSON text, exactly as the client wrote it; only
+ * what is published may be bytes, which nobody has looked at yet.
  * Fields follow the Centrifuge client protocol v2 (`definitions/client.proto`).
  */
 export type Command =
@@ -15,8 +19,7 @@ export type Command =
   | RefreshCommand
   | SubRefreshCommand
   | PongCommand
-  /** Known to the schema but not to this server: answered with `notAvailable`. */
-  | { readonly method: "unavailable"; readonly id: number };
+  | RefusedCommand;
 
 /** Where a client wants to go on. */
 export interface RecoverRequest {
@@ -64,7 +67,7 @@ export interface PublishCommand {
   readonly method: "publish";
   readonly id: number;
   readonly channel: string;
-  readonly data: string;
+  readonly data: Body;
 }
 
 export interface HistoryCommand {
@@ -108,3 +111,15 @@ export interface PongCommand {
   readonly method: "pong";
   readonly id: 0;
 }
+
+/** Well formed, but not to be carried out: not served here, or with a payload that is not JSON where it must be. */
+export interface RefusedCommand {
+  readonly method: "refused";
+  readonly id: number;
+  readonly error: ErrorCode;
+}
+
+export const PONG: PongCommand = { method: "pong", id: 0 };
+
+/** Most commands one frame may hold; a stock client sends its connect and all its subscribes in one. */
+export const MAX_COMMANDS = 1024;

@@ -2,6 +2,10 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Errors } from "../../src/core/errors.ts";
 import { centrifugeJson as codec } from "../../src/protocol/centrifuge-json.ts";
+import { codecContract } from "../contract/codec.ts";
+import { STOCK_CODECS } from "../helpers/stock-codec.ts";
+
+codecContract(codec, STOCK_CODECS["centrifuge-json"]);
 
 const one = (frame: string) => {
   const commands = codec.decode(frame);
@@ -55,7 +59,7 @@ describe("decoding", () => {
     expect(one('{"id":1,"publish":{"channel":"p"},"subscribe":{"channel":"s"}}').method).toBe("subscribe");
     expect(one("{}").method).toBe("pong");
     expect(one('{"ping":{}}').method).toBe("pong");
-    expect(one('{"id":9,"ping":{}}')).toEqual({ method: "unavailable", id: 9 });
+    expect(one('{"id":9,"ping":{}}')).toEqual({ method: "refused", id: 9, error: Errors.notAvailable });
     const frame = '{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"c"}}\n';
     expect(codec.decode(frame).map((command) => command.method)).toEqual(["connect", "subscribe"]);
   });

@@ -1,0 +1,68 @@
+import { Centrifuge as JsonClient } from "centrifuge";
+import { Centrifuge as ProtobufClient } from "centrifuge/build/protobuf";
+import type { Frame } from "../../src/protocol/codec.ts";
+
+/** A message of the protocol by the names of its schema; payloads are plain values. */
+export type Plain = Readonly<Record<string, unknown>>;
+
+/** The client's side of an encoding, by the stock client itself: what it writes, and what it reads. */
+export interface StockCodec {
+  commands(...commands: readonly Plain[]): Frame;
+  replies(frame: Frame): Plain[];
+}
+
+/** What centrifuge-js calls its codecs; they are not part of its types. */
+interface OwnCodec {
+  encodeCommands(commands: readonly Plain[]): Frame;
+  decodeReplies(data: Frame): Plain[];
+}
+
+const clientOf = (client: unknown) => (client as { readonly _codec: OwnCodec })._codec;
+
+/** Fields that are `bytes` in the schema. */
+const PAYLOADS: ReadonlySet<string> = new Set(["data", "conn_info", "chan_info"]);
+const utf8 = new TextEncoder();
+
+/** Turns the payloads of a message around, wherever they are; bytes that are given stay. */
+function toWire(value: unknown, name = ""): unknown {
+  if (PAYLOADS.has(name) && !(value instanceof Uint8Array)) return utf8.encode(JSON.stringify(value));
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, toWire(one, key)]));
+}
+
+/** What the Protobuf client has read, as the JSON client would have: numbers, payloads parsed, nothing inherited. */
+function fromWire(value: unknown): unknown {
+  if (value instanceof Uint8Array) {
+    try {
+      return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(value)) as unknown;
+    } catch {
+      return value;
+    }
+  }
+  if (Array.isArray(value)) return value.map(fromWire);
+  if (typeof value !== "object" || value === null) return value;
+  if ("toNumber" in value) return (value as { toNumber(): number }).toNumber();
+  const fields = Object.entries(value).filter(([key, one]) => !REPEATED.has(key) || !isEmpty(one));
+  return Object.fromEntries(fields.map(([key, one]) => [key, fromWire(one)]));
+}
+
+/** Repeated fields, which the Protobuf client always makes. */
+const REPEATED: ReadonlySet<string> = new Set(["publications", "state", "items", "tags", "subs", "presence"]);
+const isEmpty = (value: unknown) => Object.keys(value as object).length === 0;
+
+export const STOCK_CODECS = {
+  "centrifuge-json": {
+    commands: (...commands) => clientOf(new JsonClient("ws://nowhere")).encodeCommands(commands),
+    replies: (frame) => clientOf(new JsonClient("ws://nowhere")).decodeReplies(frame),
+  },
+  "centrifuge-protobuf": {
+    commands: (...commands) =>
+      clientOf(new ProtobufClient("ws://nowhere")).encodeCommands(
+        commands.map((command) => toWire(command) as Plain),
+      ),
+    replies: (frame) =>
+      clientOf(new ProtobufClient("ws://nowhere"))
+        .decodeReplies(frame)
+        .map((reply) => fromWire(reply) as Plain),
+  },
+} as const satisfies Readonly<Record<string, StockCodec>>;
