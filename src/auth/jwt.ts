@@ -3,8 +3,9 @@ import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts
 import type { Logger } from "../core/log.ts";
 import type { Authenticator } from "./auth.ts";
 import { ClaimError, readGrant, readIdentity } from "./claims.ts";
+import { HmacKey } from "./hmac.ts";
 import type { Fetch } from "./jwks.ts";
-import { type Issuer, type Keys, keysOf } from "./keys.ts";
+import { type Issuer, type Key, type Keys, keysOf } from "./keys.ts";
 import { VerifiedTokens } from "./verified-tokens.ts";
 
 /** Longest token in characters. */
@@ -40,7 +41,12 @@ export function jwtAuthenticator(options: JwtOptions) {
     ...issuer,
     keys: keysOf(issuer, { insecure, log, now, fetch }),
   }));
-  const context = { issuers, now, tolerance: options.clockTolerance ?? DEFAULT_TOLERANCE };
+  const context = {
+    issuers,
+    now,
+    tolerance: options.clockTolerance ?? DEFAULT_TOLERANCE,
+    headers: new Map<string, Header>(),
+  };
   const verifyConnection = verifier(context, readIdentity);
   const verifySubscription = verifier(context, readGrant);
 
@@ -77,7 +83,19 @@ interface Context {
   readonly issuers: readonly (Issuer & { readonly keys: Keys })[];
   readonly now: () => number;
   readonly tolerance: number;
+  /** Headers read before, by their encoded text: an issuer writes the same one into all its tokens. */
+  readonly headers: Map<string, Header>;
 }
+
+/** What of a token's header chooses a key. */
+interface Header {
+  readonly alg: string;
+  readonly kid: string | undefined;
+}
+
+/** Most headers remembered, and the longest one, in characters. */
+const MAX_HEADERS = 64;
+const MAX_HEADER_LENGTH = 256;
 
 /**
  * Makes the check of one kind of token. It resolves with what `read` makes of the claims, which must be immutable:
@@ -95,11 +113,12 @@ function verifier<T extends { readonly expiresAt?: number }>(
     const nowMs = context.now();
     let entry = verified.get(token, nowMs);
     if (!entry) {
-      const { payload, keys, version } = await verifySignature(token, context);
+      const { payload, keys, version, cheap } = await verifySignature(token, context);
       const value = read(payload);
-      const ends = [payload.exp, value.expiresAt].filter((end) => end !== undefined);
-      entry = { value, endsAt: Math.min(...ends), keys, version };
-      verified.set(token, entry);
+      const forever = Number.POSITIVE_INFINITY;
+      const endsAt = Math.min(payload.exp ?? forever, value.expiresAt ?? forever);
+      entry = { value, endsAt, keys, version };
+      if (!cheap) verified.set(token, entry);
     }
     if (entry.endsAt <= nowMs / 1000 - context.tolerance) {
       verified.delete(token);
@@ -110,9 +129,10 @@ function verifier<T extends { readonly expiresAt?: number }>(
 }
 
 /** Checks form, header, issuer, signature, `nbf` and `exp`, and returns the claims with the keys they rest on. */
-async function verifySignature(token: string, { issuers, now, tolerance }: Context) {
+async function verifySignature(token: string, context: Context) {
   if (token.length > MAX_TOKEN_LENGTH) throw new ClaimError("token too long");
-  const { alg, kid, iss } = peek(token);
+  const { issuers, now, tolerance } = context;
+  const { alg, kid, iss } = peek(token, context);
   const named = issuers.filter(({ issuer }) => issuer !== undefined && issuer === iss);
   const asked = named.length > 0 ? named : issuers.filter(({ issuer }) => issuer === undefined);
   const able = asked.filter(({ algorithms }) => (algorithms as readonly string[]).includes(alg));
@@ -121,11 +141,16 @@ async function verifySignature(token: string, { issuers, now, tolerance }: Conte
   let failure: unknown;
   for (const { issuer, audience, keys } of able) {
     try {
-      const found = await keys.find(alg, kid);
+      const asked = keys.find(alg, kid);
+      const found = asked instanceof Promise ? await asked : asked;
       const version = keys.version;
       const options = { issuer, audience, clockTolerance: tolerance, currentDate: new Date(now()) };
-      const payload = await verifyWithAny(found, token, { ...options, algorithms: [alg] });
-      if (payload) return { payload, keys, version };
+      for (const key of found) {
+        const cheap = key instanceof HmacKey;
+        const payload = cheap ? hmac(key, token, alg, options) : await signature(key, token, alg, options);
+        // Checking one with a secret again costs less than remembering it.
+        if (payload) return { payload, keys, version, cheap };
+      }
     } catch (error) {
       // Issuers may share a name or a key: another one may still take it.
       failure ??= error instanceof errors.JWTExpired ? new CommandError(Errors.tokenExpired) : flaw(error);
@@ -134,33 +159,57 @@ async function verifySignature(token: string, { issuers, now, tolerance }: Conte
   throw failure ?? new ClaimError("signature of no known key");
 }
 
-/** The claims, when one of the keys made the signature. @throws JOSEError for what is wrong with a signed token */
-async function verifyWithAny(keys: readonly CryptoKey[], token: string, options: JWTVerifyOptions) {
-  for (const key of keys) {
-    try {
-      return (await jwtVerify(token, key, options)).payload;
-    } catch (error) {
-      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
-    }
+/** The claims, when the key made the signature. @throws JOSEError for what is wrong with a signed token */
+function hmac(key: HmacKey, token: string, alg: string, options: JWTVerifyOptions) {
+  try {
+    return key.verify(token, alg, options);
+  } catch (error) {
+    return otherKey(error);
   }
+}
+
+/** The same for a key of a pair. */
+async function signature(key: Exclude<Key, HmacKey>, token: string, alg: string, options: JWTVerifyOptions) {
+  try {
+    return (await jwtVerify(token, key, { ...options, algorithms: [alg] })).payload;
+  } catch (error) {
+    return otherKey(error);
+  }
+}
+
+/** Nothing, when some other key may have made the signature. @throws the error otherwise */
+function otherKey(error: unknown): undefined {
+  if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
   return undefined;
 }
 
 /** Reads what is needed to choose a key. Nothing of it is trusted. */
-function peek(token: string): { alg: string; kid: string | undefined; iss: unknown } {
+function peek(token: string, { headers, issuers }: Context): Header & { iss: unknown } {
   if (!COMPACT.test(token)) throw new ClaimError("not a compact JWT");
   try {
-    const { alg, kid, ...header } = decodeProtectedHeader(token);
-    if (typeof alg !== "string" || (kid !== undefined && typeof kid !== "string")) {
-      throw new ClaimError("malformed header");
+    const encoded = token.slice(0, token.indexOf("."));
+    let header = headers.get(encoded);
+    if (!header) {
+      header = readHeader(token);
+      if (encoded.length <= MAX_HEADER_LENGTH && headers.size < MAX_HEADERS) headers.set(encoded, header);
     }
-    // No extension is understood, and a critical one must be (RFC 7515 section 4.1.11).
-    if ("crit" in header) throw new ClaimError("critical header extension");
-    if (hasRepeatedMember(token)) throw new ClaimError("repeated or nested header member");
-    return { alg, kid, iss: decodeJwt(token).iss };
+    const named = issuers.some(({ issuer }) => issuer !== undefined);
+    return { ...header, iss: named ? decodeJwt(token).iss : undefined };
   } catch (error) {
     throw flaw(error);
   }
+}
+
+/** @throws ClaimError, JOSEError */
+function readHeader(token: string): Header {
+  const { alg, kid, ...header } = decodeProtectedHeader(token);
+  if (typeof alg !== "string" || (kid !== undefined && typeof kid !== "string")) {
+    throw new ClaimError("malformed header");
+  }
+  // No extension is understood, and a critical one must be (RFC 7515 section 4.1.11).
+  if ("crit" in header) throw new ClaimError("critical header extension");
+  if (hasRepeatedMember(token)) throw new ClaimError("repeated or nested header member");
+  return { alg, kid };
 }
 
 /** Whether the header, which is valid JSON, has one name twice: other readers would take the other value. */

@@ -1,5 +1,6 @@
 import { importSPKI } from "jose";
 import type { Logger } from "../core/log.ts";
+import { HmacKey } from "./hmac.ts";
 import { type Fetch, remoteKeys } from "./jwks.ts";
 
 /** Signature algorithms a token may be pinned to. */
@@ -35,6 +36,9 @@ export interface Issuer {
   readonly jwksUrl?: string;
 }
 
+/** What may have made a signature. */
+export type Key = CryptoKey | HmacKey;
+
 /** Where the keys of one issuer come from. */
 export interface Keys {
   /** @throws Error that says how to mend a key which cannot be used */
@@ -44,7 +48,7 @@ export interface Keys {
    * Keys that may have signed a token with this header. @throws CommandError internal (temporary) when that cannot be
    * known right now
    */
-  find(algorithm: string, kid: string | undefined): Promise<readonly CryptoKey[]>;
+  find(algorithm: string, kid: string | undefined): readonly Key[] | Promise<readonly Key[]>;
   /** Changes whenever a key may have been taken away. */
   readonly version: number;
   /** Unix ms after which {@link find} must be asked again about a token that was good before. */
@@ -78,7 +82,7 @@ export function keysOf(issuer: Issuer, options: KeyOptions): Keys {
   }
   if (jwksUrl !== undefined) return remoteKeys({ url: jwksUrl, ...options });
   return fixedKeys(algorithms, issuer.kid, (algorithm) =>
-    secret === undefined ? importPublicKey(publicKey!, algorithm) : importSecret(secret, algorithm),
+    secret === undefined ? importPublicKey(publicKey!, algorithm) : hmacKey(secret, algorithm),
   );
 }
 
@@ -86,9 +90,9 @@ export function keysOf(issuer: Issuer, options: KeyOptions): Keys {
 function fixedKeys(
   algorithms: readonly Algorithm[],
   ownKid: string | undefined,
-  load: (algorithm: Algorithm) => Promise<CryptoKey>,
+  load: (algorithm: Algorithm) => Promise<Key>,
 ): Keys {
-  const keys = new Map<string, readonly CryptoKey[]>();
+  const keys = new Map<string, readonly Key[]>();
   return {
     async start() {
       const loaded = await Promise.allSettled(algorithms.map(load));
@@ -99,7 +103,7 @@ function fixedKeys(
       if (keys.size === 0 && first?.status === "rejected") throw first.reason;
     },
     close() {},
-    async find(algorithm, kid) {
+    find(algorithm, kid) {
       if (ownKid !== undefined && kid !== undefined && kid !== ownKid) return [];
       return keys.get(algorithm) ?? [];
     },
@@ -108,8 +112,21 @@ function fixedKeys(
   };
 }
 
-/** An HMAC key. @throws Error when the secret is too short, or is really a PEM text */
+/** An HMAC key to check with. @throws Error when the secret is too short, or is really a PEM text */
+async function hmacKey(secret: string, algorithm: Algorithm): Promise<HmacKey> {
+  return new HmacKey(secretBytes(secret), algorithm);
+}
+
+/** An HMAC key to sign with. @throws Error when the secret is too short, or is really a PEM text */
 export async function importSecret(secret: string, algorithm: Algorithm): Promise<CryptoKey> {
+  const hash = `SHA-${algorithm.slice(2)}`;
+  return crypto.subtle.importKey("raw", secretBytes(secret), { name: "HMAC", hash }, false, [
+    "sign",
+    "verify",
+  ]);
+}
+
+function secretBytes(secret: string): Uint8Array<ArrayBuffer> {
   const bytes = new TextEncoder().encode(secret);
   if (secret.includes("-----BEGIN")) throw new Error("a token secret is no PEM key: set it as publicKey");
   if (bytes.length < MIN_SECRET_BYTES) {
@@ -117,8 +134,7 @@ export async function importSecret(secret: string, algorithm: Algorithm): Promis
       `a token secret needs at least ${MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 48`,
     );
   }
-  const hash = `SHA-${algorithm.slice(2)}`;
-  return crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash }, false, ["sign", "verify"]);
+  return bytes;
 }
 
 async function importPublicKey(pem: string, algorithm: Algorithm): Promise<CryptoKey> {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { createHmac } from "node:crypto";
 import { exportSPKI, generateKeyPair, SignJWT } from "jose";
 import { jwtAuthenticator, MAX_TOKEN_LENGTH } from "../../src/auth/jwt.ts";
 import { type Issuer, PUBLIC_KEY_ALGORITHMS } from "../../src/auth/keys.ts";
@@ -136,14 +137,22 @@ describe("connection tokens", () => {
     await connection(connectionToken({ user: "1", nbf: inSeconds(2) }));
   });
 
-  test("a token seen before expires all the same", async () => {
+  test.each(["HS256", "ES256"])("a token seen before expires all the same, %s", async (alg) => {
     let nowMs = Date.now();
-    const { connection } = await authenticator([TEST_ISSUER], () => nowMs);
-    const token = connectionToken({ user: "1", exp: inSeconds(100) });
+    const pair = await generateKeyPair("ES256");
+    const { connection } = await authenticator(
+      [TEST_ISSUER, { algorithms: ["ES256"], publicKey: await exportSPKI(pair.publicKey) }],
+      () => nowMs,
+    );
+    const jwt = new SignJWT({ sub: "1", exp: inSeconds(100) }).setProtectedHeader({ alg });
+    const token = await jwt.sign(alg === "ES256" ? pair.privateKey : new TextEncoder().encode(TEST_SECRET));
     const first = await connection(token);
-    expect(await connection(token)).toBe(first);
+    const second = await connection(token);
+    expect(second).toEqual(first);
+    // Remembered only where checking again would cost more.
+    expect(second === first).toBe(alg === "ES256");
     nowMs += 104_000; // still within the tolerance
-    expect(await connection(token)).toBe(first);
+    expect(await connection(token)).toEqual(first);
     nowMs += 2_000;
     await expectCommandError(connection(token), 109);
     await expectCommandError(connection(token), 109);
@@ -152,6 +161,15 @@ describe("connection tokens", () => {
   const good = connectionToken({ user: "1" });
   const [header, payload, signature] = good.split(".") as [string, string, string];
   const unsigned = (text: string) => `${base64(text)}.${payload}.${signature}`;
+  const signedText = (text: string) => {
+    const mac = createHmac("sha256", TEST_SECRET).update(`${header}.${text}`);
+    return `${header}.${text}.${mac.digest("base64url")}`;
+  };
+  /** The last of 43 characters carries four bits of 32 bytes: three more stand for the same. */
+  const sameBits = (token: string) => {
+    const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    return digits[digits.indexOf(token.at(-1)!) + 1]!;
+  };
 
   test.each<[string, string, string]>([
     ["empty", "", "compact"],
@@ -165,7 +183,9 @@ describe("connection tokens", () => {
       "compact",
     ],
     ["padding", `${good}=`, "compact"],
-    ["malformed base64", `${header}.abcde.${signature}`, "base64url"],
+    ["malformed base64", `${header}.abcde.${signature}`, "no known key"],
+    ["malformed base64, signed", signedText("abcde"), "base64url"],
+    ["another text of the same signature", `${good.slice(0, -1)}${sameBits(good)}`, "no known key"],
     ["header is no JSON", unsigned("{"), "Header"],
     ["header is no object", unsigned("[]"), "Header"],
     ["other claims under the signature", `${header}.${base64('{"sub":"2"}')}.${signature}`, "no known key"],

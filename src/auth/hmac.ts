@@ -1,0 +1,40 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { errors, type JWTPayload, type JWTVerifyOptions, UnsecuredJWT } from "jose";
+
+/** `{"alg":"none"}`: what {@link UnsecuredJWT} takes claims under whose signature is somebody else's business. */
+const UNSIGNED = "eyJhbGciOiJub25lIn0";
+
+/**
+ * A secret shared with whoever issues tokens. Checked in one step without promises: WebCrypto takes 36 µs for what
+ * takes 7 µs here, and a thousand clients that come back in one tick wait for each other. What the claims mean is
+ * left to jose, as for every other kind of key.
+ */
+export class HmacKey {
+  readonly #secret: Uint8Array;
+  readonly #algorithm: string;
+  readonly #hash: string;
+
+  /** @param algorithm HS256, HS384 or HS512 */
+  constructor(secret: Uint8Array, algorithm: string) {
+    this.#secret = secret;
+    this.#algorithm = algorithm;
+    this.#hash = `sha${algorithm.slice(2)}`;
+  }
+
+  /**
+   * The claims of a compact JWT with three parts whose header names `algorithm`.
+   * @throws JOSEError JWSSignatureVerificationFailed, or for what is wrong with a signed token
+   */
+  verify(token: string, algorithm: string, options: JWTVerifyOptions): JWTPayload {
+    const end = token.lastIndexOf(".");
+    const signed = token.slice(0, end);
+    const expected = createHmac(this.#hash, this.#secret).update(signed).digest("base64url");
+    // As texts: of one signature base64 has several when read leniently.
+    const given = Buffer.from(token.slice(end + 1));
+    const made = Buffer.from(expected);
+    const matches =
+      algorithm === this.#algorithm && given.length === made.length && timingSafeEqual(given, made);
+    if (!matches) throw new errors.JWSSignatureVerificationFailed();
+    return UnsecuredJWT.decode(`${UNSIGNED}${signed.slice(signed.indexOf("."))}.`, options).payload;
+  }
+}
