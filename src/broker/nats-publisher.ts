@@ -28,6 +28,8 @@ export interface PublisherOptions {
   readonly window: number;
   /** Most messages waiting for a place in the window. */
   readonly queue: number;
+  /** How long a message may wait for others to go with it in one write, ms. Default: not at all. */
+  readonly gatherMs?: number;
   /** Nobody stores this subject, or nobody answered. */
   readonly suspect: (subject: string) => void;
 }
@@ -46,6 +48,7 @@ export class Publisher {
   #again: Outgoing[] = [];
   #underWay = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #gathering: ReturnType<typeof setTimeout> | undefined;
   /** Highest sequence acknowledged, by the first two subject tokens, which name the stream. */
   readonly #acked = new Map<string, number>();
 
@@ -73,7 +76,9 @@ export class Publisher {
     const outgoing = new Outgoing(this, subject, payload, headers, performance.now() + timeoutMs);
     this.#queue.push(outgoing);
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
-    this.#pump();
+    const { gatherMs } = this.options;
+    if (gatherMs === undefined) this.#pump();
+    else this.#gathering ??= setTimeout(() => this.#gathered(), gatherMs);
     return outgoing.promise;
   }
 
@@ -88,6 +93,7 @@ export class Publisher {
   /** Fails whatever is left. */
   close(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#gathering);
     for (const one of [...this.#again, ...this.#queue.slice(this.#first)]) one.reject("the broker is closed");
     this.#again = [];
     this.#queue = [];
@@ -123,6 +129,7 @@ export class Publisher {
         else this.#send(one);
       }
     }
+    if (this.#gathering) return;
     while (this.#underWay < window && this.#first < this.#queue.length)
       this.#send(this.#queue[this.#first++]!);
     if (this.#first === this.#queue.length && this.#first > 0) {
@@ -132,6 +139,11 @@ export class Publisher {
       this.#queue.splice(0, this.#first);
       this.#first = 0;
     }
+  }
+
+  #gathered(): void {
+    this.#gathering = undefined;
+    this.#pump();
   }
 
   #send(outgoing: Outgoing): void {

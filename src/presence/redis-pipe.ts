@@ -22,6 +22,12 @@ const MAX_UNITS = 250_000;
 /** Most calls that wait for the pipeline in flight; beyond, they are given up at once. */
 const MAX_WAITING = 50_000;
 
+/** Writes enough for a pipeline of their own. */
+const MANY = 256;
+
+/** Pause after a pipeline while only writes wait, ms: under load they go in batches. A question ends it. */
+const GATHER_MS = 5;
+
 /** Latency samples kept between two scrapes. */
 const MAX_SAMPLES = 1_000;
 
@@ -51,8 +57,8 @@ export interface PipeOptions {
 }
 
 /**
- * The way to Redis. What is asked within one tick, or while a pipeline is in flight, goes out in the next one: a
- * single pipeline at a time keeps writes in order on links that have no order of their own (HTTP), and makes batches
+ * The way to Redis. What is asked within one tick, while a pipeline is in flight or a moment after it, goes out in the
+ * next one: a single pipeline at a time keeps writes in order on links that have no order of their own (HTTP), and makes batches
  * grow with the load. All operations of a pipeline are one script call.
  */
 export class Pipe {
@@ -60,6 +66,8 @@ export class Pipe {
   readonly #writes: Write[] = [];
   readonly #asks: Ask[] = [];
   #flying: Promise<void> | undefined;
+  /** Ends the pause between two pipelines. */
+  #hurry: (() => void) | undefined;
   /** Outcomes of the last pipelines, true for failed. */
   #outcomes: boolean[] = [];
 
@@ -82,6 +90,7 @@ export class Pipe {
     return new Promise((resolve) => {
       this.#asks.push({ calls, resolve });
       this.#flying ??= this.#fly();
+      this.#hurry?.();
     });
   }
 
@@ -98,6 +107,7 @@ export class Pipe {
 
   /** Resolves when nothing waits or is in flight. */
   async idle(): Promise<void> {
+    this.#hurry?.();
     while (this.#flying) await this.#flying;
   }
 
@@ -168,8 +178,22 @@ export class Pipe {
   async #fly(): Promise<void> {
     // Everything of this tick goes along.
     await null;
-    while (this.#writes.length + this.#asks.length > 0) await this.#flight();
+    while (this.#writes.length + this.#asks.length > 0) {
+      await this.#flight();
+      if (this.#writes.length < MANY && this.#asks.length === 0) await this.#pause();
+    }
     this.#flying = undefined;
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#hurry = () => {
+        clearTimeout(timer);
+        this.#hurry = undefined;
+        resolve();
+      };
+      const timer = setTimeout(this.#hurry, GATHER_MS);
+    });
   }
 
   async #flight(): Promise<void> {

@@ -76,6 +76,7 @@ local k, a = 2, 2
 local function key() k = k + 1 return KEYS[k] end
 local function arg() a = a + 1 return ARGV[a] end
 local function touch(name) redis.call('PEXPIRE', name, backstop) end
+local held = false
 
 local function join(members, users, member, user, infos)
   local digit = 0
@@ -122,7 +123,10 @@ local function hold()
       touch(user)
     end
     redis.call('SADD', KEYS[2], client)
-    touch(KEYS[2])
+    if not held then
+      touch(KEYS[2])
+      held = true
+    end
     return table.concat(digits)
   end
 end
