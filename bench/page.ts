@@ -1,24 +1,18 @@
 import { type FigureName, figures, show } from "../src/bench/figures.ts";
-import type { machine } from "../src/bench/machine.ts";
 import { cell, describe, notes } from "../src/bench/report.ts";
 import type { Outcome, Row, RunOptions } from "../src/bench/run.ts";
 import type { Round } from "../src/bench/stand.ts";
 import { baseline, type Summaries, summarize } from "../src/bench/summary.ts";
+import { aligned } from "./markdown.ts";
+import { curveSections, type KeptCurve } from "./page-curves.ts";
+import type { Provenance } from "./provenance.ts";
 
 /** A run as `results.jsonl` keeps it. */
-export interface Kept {
+export interface Kept extends Provenance {
   readonly id: string;
   readonly title: string;
   readonly why: string;
-  readonly at: string;
-  /** Revision of this repository. */
-  readonly revision: string;
   readonly options: RunOptions;
-  readonly machine: ReturnType<typeof machine>;
-  /** Programs beside the targets, with their versions. */
-  readonly programs: readonly string[];
-  /** Processors that others used in the second before it began. */
-  readonly busyCores: number;
   readonly tookMs: number;
   readonly quick: boolean;
   readonly rows: readonly (Omit<Row, "rounds"> & { readonly rounds: readonly KeptRound[] })[];
@@ -51,7 +45,7 @@ export function fromOutcome({ rows, skipped }: Outcome): Pick<Kept, "rows" | "sk
 }
 
 /** The whole of RESULTS.md. */
-export function page(all: readonly Kept[]): string {
+export function page(all: readonly Kept[], curves: readonly KeptCurve[] = []): string {
   const parts = [
     "# Results",
     "",
@@ -64,6 +58,7 @@ export function page(all: readonly Kept[]): string {
     ...budgets(all),
     "",
     ...all.flatMap(section),
+    ...curveSections(curves),
     "## What the figures do not say",
     "",
     ...CAVEATS.map((text) => `- ${text}`),
@@ -141,14 +136,6 @@ function table(rows: readonly Row[]): string[] {
       ...columns.map(({ row, of }) => cell(name, of, row === control ? undefined : base)),
     ]),
   ]);
-}
-
-/** A table of Markdown as the formatter of this repository wants it; the first row is its head. */
-function aligned(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]!.map((_, column) => Math.max(3, ...rows.map((row) => row[column]!.length)));
-  const [head, ...body] = rows.map((row) => row.map((text, column) => text.padEnd(widths[column]!)));
-  const rule = widths.map((width) => "-".repeat(width));
-  return [head!, rule, ...body].map((cells) => `| ${cells.join(" | ")} |`);
 }
 
 function summariesOf({ rounds }: Row): Summaries {

@@ -4,6 +4,7 @@ import { type FigureName, figures, show } from "./figures.ts";
 import type { Row } from "./run.ts";
 import type { Point } from "./stand.ts";
 import { medianCurve, type Summary, summarize } from "./summary.ts";
+import { COLOURS, n, picture, text } from "./svg.ts";
 
 const PANEL = { width: 420, height: 210 };
 const HEAD = 36;
@@ -13,9 +14,6 @@ const INSET = { left: 112, right: 96, top: 34, bottom: 26 };
 
 /** Height of a line of text. */
 const LINE = 13;
-
-/** Told apart in grey and by those who see fewer colours (Okabe and Ito, 2008). */
-const COLOURS = ["#7f7f7f", "#0072b2", "#e69f00", "#cc79a7", "#009e73", "#d55e00", "#56b4e9"];
 
 /** One target in one panel. */
 interface Series {
@@ -48,14 +46,7 @@ export function toSvg(title: string, rows: readonly Row[]): string {
     const [x, y] = [(index % COLUMNS) * PANEL.width, HEAD + Math.floor(index / COLUMNS) * PANEL.height];
     return `<g transform="translate(${x},${y})">${panel}</g>`;
   });
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"`,
-    ' font-family="system-ui, sans-serif" font-size="11" fill="#222">',
-    `<title>${escapeXml(title)}</title><rect width="100%" height="100%" fill="#fff"/>`,
-    text(16, 24, title, 'font-size="15" font-weight="600"'),
-    ...placed,
-    "</svg>\n",
-  ].join("\n");
+  return picture(title, width, height, placed);
 }
 
 function bars(
@@ -136,16 +127,4 @@ function inner(): readonly [x0: number, x1: number, y0: number, y1: number] {
 
 function heading(what: string): string {
   return text(16, 20, what, 'font-weight="600"');
-}
-
-function text(x: number, y: number, what: string, attributes = ""): string {
-  return `<text x="${n(x)}" y="${n(y)}" ${attributes}>${escapeXml(what)}</text>`;
-}
-
-function n(value: number): string {
-  return String(Math.round(value * 10) / 10);
-}
-
-function escapeXml(what: string): string {
-  return what.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 }

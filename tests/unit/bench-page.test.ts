@@ -3,6 +3,7 @@ import { fromOutcome, type Kept, page, toOutcome } from "../../bench/page.ts";
 import { suite } from "../../bench/suite.ts";
 import type { Figures } from "../../src/bench/figures.ts";
 import { machine } from "../../src/bench/machine.ts";
+import { curveSvg } from "../../src/bench/plot-curve.ts";
 import type { Row } from "../../src/bench/run.ts";
 
 const [idle] = suite(true);
@@ -55,6 +56,33 @@ describe("the page of results", () => {
     const one = kept({ userBytes: 5000 });
     expect(toOutcome(JSON.parse(JSON.stringify(one)))).toEqual(toOutcome(one));
   });
+});
+
+test("a curve is shown with its figures, where they come from, and what it is compared with", () => {
+  const { at, revision, machine, programs, busyCores } = kept({});
+  const points = [[1, 0.5] as const, [1_000, 0.52] as const];
+  const curve = {
+    ...{ id: "x", title: "Cost by size", why: "It must stay flat.", x: "subscribers", y: "µs each" },
+    ...{ at, revision, machine, programs, busyCores, quick: true },
+    series: [
+      { name: "this", points },
+      { name: "budget", dashed: true, points: points.map(([size]) => [size, 1] as const) },
+    ],
+  };
+  const lines = page([kept({})], [curve])
+    .split("\n")
+    .map((line) => line.replace(/ +/g, " "));
+  expect(lines).toContain("| 1,000 | 0.52 | 1 |");
+  expect(lines).toContain("![Cost by size](curve-x.svg)");
+  expect(lines.find((line) => line.startsWith("µs each"))).toMatch(
+    /revision abc1234.*only show that it works/,
+  );
+  const svg = curveSvg(curve);
+  // Two decades at least: half a decade of noise is no slope.
+  expect(svg.match(/<circle cx="[\d.]+" cy="([\d.]+)"/g)).toHaveLength(2);
+  expect(svg).toContain(">1,000<");
+  expect(svg).toContain("stroke-dasharray");
+  expect(svg).not.toContain("NaN");
 });
 
 test("every part of the suite has a name of its own and a control or peers beside the product", () => {
