@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import type { Authenticator, Callouts } from "../auth/auth.ts";
 import { PusherApps } from "../auth/pusher-apps.ts";
 import type { Broker } from "../broker/broker.ts";
+import type { Outbox } from "../broker/outbox.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
@@ -13,6 +14,7 @@ import { adminApp } from "../http/admin.ts";
 import { createApp } from "../http/app.ts";
 import { loadAssets } from "../http/assets.ts";
 import { createMetrics } from "../http/metrics.ts";
+import { Webhooks } from "../http/webhooks.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 
@@ -54,6 +56,15 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
   try {
     await broker.start();
     started.unshift(broker);
+    const apps = new PusherApps(config.apps);
+    const outbox = await openOutbox(parts, apps);
+    if (outbox) {
+      started.unshift(outbox);
+      const { maxAgeMs, timeoutMs } = config.webhooks;
+      started.unshift(
+        new Webhooks({ apps, outbox, maxAgeMs, timeoutMs, stats, log: log.with({ at: "webhooks" }) }),
+      );
+    }
     await authenticator.start();
     started.unshift(authenticator);
 
@@ -76,7 +87,6 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       bytesOut: () => stats.bytesOut,
     });
     let draining = false;
-    const apps = new PusherApps(config.apps);
     const presence = parts.presence(() => gateway.connections);
     const gateway = createGateway({
       instance: config.instanceId,
@@ -89,6 +99,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       authenticator,
       callouts: parts.callouts,
       apps,
+      outbox,
       fanout: { publish: (topic, frame) => server.publish(topic, frame) },
       pressed: () => overload.state !== "ok",
       release: (key) => admission.release(key),
@@ -198,6 +209,21 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     for (const one of started) await one.close().catch(() => {});
     throw error;
   }
+}
+
+/** The broker keeps events a little longer than they are carried, so that giving up is always said. */
+const OUTBOX_SLACK_MS = 600_000;
+/** Most events one webhook may be behind. */
+const OUTBOX_ITEMS = 100_000;
+
+async function openOutbox({ broker, config }: InstanceParts, apps: PusherApps): Promise<Outbox | undefined> {
+  if (apps.all.every(({ webhooks }) => webhooks.length === 0)) return undefined;
+  return await broker.outbox({
+    maxAgeMs: config.webhooks.maxAgeMs + OUTBOX_SLACK_MS,
+    maxItems: OUTBOX_ITEMS,
+    leaseTtlMs: config.presence.leaseTtlMs,
+    leaseRenewMs: config.presence.leaseRenewMs,
+  });
 }
 
 function gatewayOptions(config: Config): GatewayOptions {

@@ -69,10 +69,20 @@ export function* contradictions(config: Config): Generator<string> {
     yield "channels.ring: it must be at most channels.ringTotal";
 }
 
-function* appContradictions({ apps, namespaces }: Config): Generator<string> {
-  for (const { id, namespace } of apps) {
+function* appContradictions({ apps, namespaces, insecure }: Config): Generator<string> {
+  for (const { id, namespace, webhooks } of apps) {
+    const rules = namespaces.get(namespace);
     if (namespace === USER_NAMESPACE) yield `apps.${id}: the namespace ${namespace} is not for apps`;
-    else if (!namespaces.has(namespace)) yield `apps.${id}: there is no namespace ${namespace}`;
+    else if (!rules) yield `apps.${id}: there is no namespace ${namespace}`;
+    else if (webhooks.length > 0 && !rules.presence) {
+      yield `apps.${id}.webhooks: who comes and goes is known with "presence": true in namespace ${namespace} only`;
+    }
+    if (!insecure && webhooks.some(({ url }) => !isPrivate(url))) {
+      yield `apps.${id}.webhooks: events sent to http:// can be read on their way; use https://`;
+    }
+    if (new Set(webhooks.map(({ url }) => url)).size < webhooks.length) {
+      yield `apps.${id}.webhooks: two have the same url; name all their events in one`;
+    }
   }
   const names = {
     id: apps.map(({ id }) => id),

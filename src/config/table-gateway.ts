@@ -84,6 +84,14 @@ export const gateway = {
     },
     (value) => value.map(showApp),
   ),
+  "webhooks.maxAge": duration("1s", "7d", {
+    default: "1h",
+    doc: "A webhook's events that its endpoint has not taken by then are given up.",
+  }),
+  "webhooks.timeout": duration("100ms", "1m", {
+    default: "5s",
+    doc: "How long a webhook's endpoint may take to answer before the events are sent again.",
+  }),
   "auth.anonymous": yesNo({
     default: false,
     insecure: true,

@@ -14,6 +14,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   presence: "Presence",
   auth: "Who may connect",
   apps: "Pusher apps",
+  webhooks: "Webhooks of Pusher apps",
   api: "Server API",
   http: "Front door",
   proxy: "Trusted proxy",

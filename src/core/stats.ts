@@ -50,8 +50,8 @@ export class Stats {
   webhooksGivenUp = 0;
   /** Requests to webhooks that failed and were sent again. */
   webhooksRetried = 0;
-  /** Age of the oldest event that an endpoint has not taken, ms; 0 when there is none or another instance knows. */
-  webhookLagMs = 0;
+  /** When the oldest event that no webhook has taken happened, Unix ms; 0: none, or another instance carries them. */
+  webhookOldestMs = 0;
 
   /** Recoveries by outcome: `ring`, `stream`, `empty`, `failed`. */
   readonly recoveries = new Map<string, number>();

@@ -17,6 +17,7 @@ import { createOperations } from "./operations.ts";
 import { Roster } from "./roster.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { detach, revoke } from "./subscribe.ts";
+import { WebhookEvents } from "./webhook-events.ts";
 
 export interface RunningGateway extends Gateway {
   /** Begins to listen to broker and presence, which must have started. */
@@ -32,7 +33,8 @@ const SWEEP_MS = 1_000;
 /** Builds the gateway of one instance. It owns no connection to anything: ports are passed in and closed elsewhere. */
 export function createGateway(deps: GatewayDeps): RunningGateway {
   const { options, stats, log, broker, presence } = deps;
-  const events = new Events(broker, deps);
+  const webhooks = new WebhookEvents(deps.apps, deps.outbox);
+  const events = new Events(broker, deps, webhooks);
   const hub = new Hub(
     { namespaces: deps.namespaces, ...options },
     {
@@ -56,6 +58,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
     ...deps,
     hub,
     events,
+    webhooks,
     liveness,
     roster: new Roster({ ...deps, events, hub }),
     startedAt: performance.now(),

@@ -1,6 +1,7 @@
 import type { Authenticator, Callouts } from "../auth/auth.ts";
 import type { PusherApps } from "../auth/pusher-apps.ts";
 import type { Broker } from "../broker/broker.ts";
+import type { Outbox } from "../broker/outbox.ts";
 import type { Logger } from "../core/log.ts";
 import type { Namespaces } from "../core/namespace.ts";
 import type { Stats } from "../core/stats.ts";
@@ -10,6 +11,7 @@ import type { Events } from "./events.ts";
 import type { Hub } from "./hub.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Roster } from "./roster.ts";
+import type { WebhookEvents } from "./webhook-events.ts";
 
 /** What a gateway is made of: ports and plain values, built and closed elsewhere. */
 export interface GatewayDeps {
@@ -24,6 +26,8 @@ export interface GatewayDeps {
   readonly callouts: Callouts;
   /** Applications of the Pusher protocol. */
   readonly apps: PusherApps;
+  /** Where events for their webhooks go; absent: there are no webhooks. */
+  readonly outbox?: Outbox | undefined;
   /** The runtime's native publish. */
   readonly fanout: Fanout;
   /** Whether the instance has more to do than it can. */
@@ -40,6 +44,7 @@ export interface Edge extends GatewayDeps {
   readonly roster: Roster;
   readonly liveness: Liveness;
   readonly events: Events;
+  readonly webhooks: WebhookEvents;
   /** When the instance was built, ms of the monotonic clock. */
   readonly startedAt: number;
 }

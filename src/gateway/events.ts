@@ -1,5 +1,6 @@
 import type { Broker } from "../broker/broker.ts";
 import type { ConnectionRecord } from "../presence/presence.ts";
+import type { WebhookEvents } from "./webhook-events.ts";
 
 /** Where an event comes from: itself for a live instance, the dead one when a survivor reports for it. */
 interface Source {
@@ -14,9 +15,12 @@ interface Source {
 export class Events {
   readonly #broker: Broker;
   readonly #own: Source;
+  readonly #webhooks: WebhookEvents;
 
-  constructor(broker: Broker, own: Source) {
+  /** @param webhooks told of what apps' servers may want to know */
+  constructor(broker: Broker, own: Source, webhooks: WebhookEvents) {
     this.#broker = broker;
+    this.#webhooks = webhooks;
     this.#own = { instance: own.instance, region: own.region };
   }
 
@@ -32,19 +36,23 @@ export class Events {
   /** First connection of the user in the channel. */
   joined(channel: string, user: string, client: string): void {
     this.#emit("join", { channel, user, client });
+    this.#webhooks.joined(channel, user);
   }
 
   /** Last connection of the user in the channel. */
   left(channel: string, user: string, client: string): void {
     this.#emit("leave", { channel, user, client });
+    this.#webhooks.left(channel, user);
   }
 
   occupied(channel: string): void {
     this.#emit("occupied", { channel });
+    this.#webhooks.occupied(channel);
   }
 
   vacated(channel: string): void {
     this.#emit("vacated", { channel });
+    this.#webhooks.vacated(channel);
   }
 
   /** A client's `send`: its data, spliced as JSON text. */

@@ -109,8 +109,8 @@ export class Roster {
     sub.joined = this.#presence
       .join(channel.id, info)
       .then((outcome) => {
-        if (outcome.firstOfUser) this.#events.joined(channel.id, info.user, info.client);
         if (outcome.firstOfChannel) this.#events.occupied(channel.id);
+        if (outcome.firstOfUser) this.#events.joined(channel.id, info.user, info.client);
         this.#tell(channel.name, channel.rules, "join", info, outcome.firstOfUser);
       })
       .catch(this.#failed);

@@ -76,7 +76,7 @@ const COUNTERS = {
   presenceSweeps: ["presence_sweeps_total", "Dead instances swept by this one."],
   drains: ["drains_total", "Drains begun."],
 } as const satisfies Record<
-  Exclude<NumericField, "publishBacklog" | "webhookLagMs">,
+  Exclude<NumericField, "publishBacklog" | "webhookOldestMs">,
   readonly [string, string]
 >;
 
@@ -151,7 +151,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   gauge(
     "webhook_lag_seconds",
     "Age of the oldest event a webhook has not taken, on the instance that delivers.",
-    () => stats.webhookLagMs / 1000,
+    () => (stats.webhookOldestMs > 0 ? (Date.now() - stats.webhookOldestMs) / 1000 : 0),
   );
   gauge("broker_connected", "1 while the broker is connected.", () =>
     sources.broker().state === "connected" ? 1 : 0,

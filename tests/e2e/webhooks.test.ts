@@ -1,0 +1,163 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { testClient } from "../helpers/clients.ts";
+import { startInstance, type TestInstance } from "../helpers/instances.ts";
+import { natsServer, redisServer, type TestServer } from "../helpers/servers.ts";
+import { until } from "../helpers/until.ts";
+import { WebhookEndpoint } from "../helpers/webhook-endpoint.ts";
+
+/** Webhooks of Pusher apps, from two instances on real NATS and Redis, read by the stock server SDK. */
+
+const KEY = "webhook-key";
+const SECRET = "webhook-secret-of-tests";
+
+function settings(url: string, other: string, own: object = {}) {
+  return {
+    presence: { leaseTtl: "3s", leaseRenew: "500ms" },
+    webhooks: { timeout: "1s" },
+    namespaces: { chat: { presenceGrace: "300ms" }, live: { presence: true } },
+    apps: [
+      { id: "shop", keys: [{ key: KEY, secret: SECRET }], namespace: "chat", webhooks: [{ url }] },
+      {
+        id: "other",
+        keys: [{ key: "other-key", secret: SECRET }],
+        namespace: "live",
+        webhooks: [{ url: other, events: ["channel_occupied"] }],
+      },
+    ],
+    ...own,
+  };
+}
+
+describe("on NATS and Redis", () => {
+  const stack = new AsyncDisposableStack();
+  let nats: TestServer;
+  let shop: WebhookEndpoint;
+  let other: WebhookEndpoint;
+  let start: () => Promise<TestInstance>;
+  let instances: TestInstance[];
+
+  beforeAll(async () => {
+    nats = stack.use(await natsServer());
+    const redis = stack.use(await redisServer());
+    shop = stack.use(new WebhookEndpoint(KEY, SECRET));
+    other = stack.use(new WebhookEndpoint("other-key", SECRET));
+    const config = settings(shop.url, other.url);
+    const env = { NATS_URL: nats.url, REDIS_URL: redis.url };
+    start = async () => stack.use(await startInstance({ config, env }));
+    instances = [await start(), await start()];
+  }, 60_000);
+
+  afterAll(() => stack.disposeAsync());
+
+  const leader = () =>
+    until(() =>
+      instances.find(({ lines }) => lines.some(({ message }) => String(message).includes("outbox off"))),
+    );
+
+  /** Comes and goes on each instance in turn, so that events rise everywhere. */
+  async function visits(channel: string, users: readonly string[]): Promise<string[]> {
+    const expected: string[] = [];
+    for (const [index, user] of users.entries()) {
+      using client = testClient(instances[index % instances.length]!.websocket, { user });
+      await client.connected();
+      const { sub } = await client.subscribe(`chat:${channel}`);
+      await until(async () => (await sub.presenceStats()).numClients === 1);
+      sub.unsubscribe();
+      await until(
+        async () =>
+          (await instances[0]!.api<{ num_clients: number }>("presence_stats", { channel: `chat:${channel}` }))
+            .num_clients === 0,
+      );
+      expected.push("channel_occupied", `member_added ${user}`, `member_removed ${user}`, "channel_vacated");
+    }
+    return expected;
+  }
+
+  test("who comes and goes is told once, in order, signed, to those who ask", async () => {
+    using ann = testClient(instances[0]!.websocket, { user: "ann" });
+    using bob = testClient(instances[1]!.websocket, { user: "bob" });
+    await Promise.all([ann.connected(), bob.connected()]);
+    const { sub: first } = await ann.subscribe("chat:presence-room");
+    await until(() => shop.of("presence-room").length === 2);
+    await bob.subscribe("chat:presence-room");
+    await until(() => shop.of("presence-room").length === 3);
+    first.unsubscribe();
+    await until(() => shop.of("presence-room").length === 4);
+    bob.breakLink(); // and is back before its grace period is over
+    await until(() => bob.centrifuge.state === "connected");
+    await ann.subscribe("chat:room");
+    await until(() => shop.of("room").length === 1);
+    bob.centrifuge.disconnect();
+    await until(() => shop.of("presence-room").includes("channel_vacated"));
+    expect(shop.of("presence-room")).toEqual([
+      "channel_occupied",
+      "member_added ann",
+      "member_added bob",
+      "member_removed ann",
+      "member_removed bob",
+      "channel_vacated",
+    ]);
+    expect(shop.of("room")).toEqual(["channel_occupied"]);
+    await ann.subscribe("live:room");
+    await until(() => other.of("room").length === 1);
+    expect([shop.forged, other.forged]).toEqual([0, 0]);
+  });
+
+  test("an endpoint that is down or hangs gets everything in order when it is back; others do not wait", async () => {
+    const before = shop.events.length;
+    await shop.down();
+    const expected = await visits("presence-down", ["u1", "u2", "u3"]);
+    using ann = testClient(instances[1]!.websocket, { user: "ann" });
+    await ann.connected();
+    await ann.subscribe("live:while-down");
+    await until(() => other.of("while-down").length === 1);
+    expect(shop.events.length).toBe(before);
+    shop.answer = () => new Promise(() => {}); // accepts, and never answers
+    shop.up();
+    const { requests } = shop;
+    await until(() => shop.requests > requests);
+    shop.answer = () => new Response(null, { status: 302, headers: { Location: other.url } });
+    const { requests: hung } = shop;
+    await until(() => shop.requests > hung);
+    shop.answer = () => new Response("ok");
+    await until(() => shop.of("presence-down").length >= expected.length, { timeoutMs: 15_000 });
+    expect(shop.of("presence-down")).toEqual(expected);
+    const page = await (await fetch(`${(await leader()).url}/metrics`)).text();
+    expect(Number(/^trunkline_webhook_retries_total (\d+)/m.exec(page)?.[1])).toBeGreaterThan(0);
+    expect(Number(/^trunkline_webhook_events_delivered_total (\d+)/m.exec(page)?.[1])).toBeGreaterThan(5);
+    expect(/^trunkline_webhook_events_given_up_total (\d+)/m.exec(page)?.[1]).toBe("0");
+  });
+
+  test("another instance goes on when the one that carries them is killed, and none is lost", async () => {
+    const carrier = await leader();
+    shop.answer = () => new Response("not now", { status: 503 });
+    const expected = await visits("presence-crash", ["u1", "u2", "u3", "u4"]);
+    instances = [instances.find((one) => one !== carrier)!, await start()];
+    await carrier.kill();
+    shop.answer = () => new Response("ok");
+    await until(() => shop.of("presence-crash").length >= expected.length, { timeoutMs: 20_000 });
+    expect(shop.of("presence-crash")).toEqual(expected);
+  }, 60_000);
+});
+
+test("the embedded broker carries them too, and gives up what is too old, saying so", async () => {
+  await using shop = new WebhookEndpoint(KEY, SECRET);
+  await using other = new WebhookEndpoint("other-key", SECRET);
+  await using instance = await startInstance({
+    config: settings(shop.url, other.url, { webhooks: { timeout: "500ms", maxAge: "1s" } }),
+  });
+  using ann = testClient(instance.websocket, { user: "ann" });
+  await ann.connected();
+  await ann.subscribe("chat:presence-a");
+  await until(() => shop.of("presence-a").length === 2);
+  shop.answer = () => new Response("no", { status: 500 });
+  await ann.subscribe("chat:presence-b");
+  await until(() => instance.lines.some(({ message }) => String(message).includes("given up")));
+  shop.answer = () => new Response("ok");
+  await ann.subscribe("chat:presence-c");
+  await until(() => shop.of("presence-c").length === 2);
+  expect(shop.of("presence-b")).toEqual([]);
+  expect(instance.output.join("\n")).not.toContain(SECRET);
+  const page = await (await fetch(`${instance.url}/metrics`)).text();
+  expect(/^trunkline_webhook_events_given_up_total (\d+)/m.exec(page)?.[1]).toBe("2");
+});
