@@ -69,7 +69,7 @@ export function identityTests({ world, client, fresh }: EdgeContext): void {
     return { ...sub, client: own };
   }
 
-  test("refresh: connection and subscription tokens are renewed on the live connection", async () => {
+  test.concurrent("refresh: connection and subscription tokens are renewed on the live connection", async () => {
     let connectionTokens = 0;
     let subscriptionTokens = 0;
     const channel = fresh("closed");
@@ -92,7 +92,7 @@ export function identityTests({ world, client, fresh }: EdgeContext): void {
     expect(reconnects).toBe(0);
   }, 20_000);
 
-  test("a token that ran out is asked for again; one never renewed ends the connection", async () => {
+  test.concurrent("a token that ran out is asked for again; one never renewed ends the connection", async () => {
     let asked = 0;
     using ann = client("ann", {
       token: connectionToken({ user: "ann", exp: inSeconds(-60) }),
@@ -121,7 +121,7 @@ export function identityTests({ world, client, fresh }: EdgeContext): void {
     expect(await closed).toBe(3005);
   }, 20_000);
 
-  test("a client that answers pings lives on", async () => {
+  test.concurrent("a client that answers pings lives on", async () => {
     using ann = client("ann");
     await ann.connected();
     let left = false;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe } from "bun:test";
-import { type ClientOptions, type TestClient, testClient } from "../helpers/clients.ts";
+import { type ClientOptions, type Encoding, type TestClient, testClient } from "../helpers/clients.ts";
 import type { TestInstance } from "../helpers/instances.ts";
+import { encodingsTests } from "./edge-encodings.ts";
 import { identityTests } from "./edge-identity.ts";
 import { messagesTests } from "./edge-messages.ts";
 import { operationsTests } from "./edge-operations.ts";
@@ -26,6 +27,13 @@ export const EDGE_CONFIG = {
       subscribe: "anyone",
       publish: "authenticated",
     },
+    bytes: {
+      format: "binary",
+      history: { size: 10, age: "1h", recoverLimit: 10 },
+      recovery: "stream",
+      subscribe: "anyone",
+      publish: "authenticated",
+    },
     closed: { subscribe: "token", publish: "token", presence: true },
   },
   ping: { interval: "2s", pongTimeout: "1s" },
@@ -45,11 +53,23 @@ export interface EdgeContext {
 let next = 0;
 const fresh = (namespace: string) => `${namespace}:t${process.pid}-${next++}`;
 
+/** Parts of the suite. */
+const PARTS = { messages: messagesTests, identity: identityTests, operations: operationsTests } as const;
+
+/** What is run of the suite, in each encoding. */
+type Selection = Readonly<Partial<Record<Encoding, readonly (keyof typeof PARTS)[]>>>;
+
+const ALL = ["messages", "identity", "operations"] as const;
+
 /**
- * What stock centrifuge-js clients must be able to do, over the wire, whatever broker, presence and runtime are behind
- * it. Every command of the protocol has its test here.
+ * What stock centrifuge-js clients must be able to do, over the wire, in JSON and in Protobuf, whatever broker, presence
+ * and runtime are behind it. Every command of the protocol has its test here.
  */
-export function edgeContract(name: string, make: () => Promise<EdgeWorld>): void {
+export function edgeContract(
+  name: string,
+  make: () => Promise<EdgeWorld>,
+  selection: Selection = { json: ALL, protobuf: ALL },
+): void {
   describe(name, () => {
     let world: EdgeWorld;
     beforeAll(async () => {
@@ -58,14 +78,24 @@ export function edgeContract(name: string, make: () => Promise<EdgeWorld>): void
     afterAll(async () => {
       await world?.[Symbol.asyncDispose]();
     });
-    const context: EdgeContext = {
-      world: () => world,
-      client: (user, options = {}, instance = "a") =>
-        testClient(world[instance].websocket, { ...(user !== undefined && { user }), ...options }),
-      fresh,
-    };
-    messagesTests(context);
-    identityTests(context);
-    operationsTests(context);
+    for (const [encoding, parts] of Object.entries(selection) as [
+      Encoding,
+      readonly (keyof typeof PARTS)[],
+    ][]) {
+      const context: EdgeContext = {
+        world: () => world,
+        client: (user, options = {}, instance = "a") =>
+          testClient(world[instance].websocket, {
+            encoding,
+            ...(user !== undefined && { user }),
+            ...options,
+          }),
+        fresh,
+      };
+      if (encoding === "protobuf") encodingsTests(context);
+      describe(encoding, () => {
+        for (const part of parts) PARTS[part](context);
+      });
+    }
   });
 }

@@ -6,6 +6,8 @@ import {
   type Subscription,
   type SubscriptionOptions,
 } from "centrifuge";
+import { Centrifuge as ProtobufCentrifuge } from "centrifuge/build/protobuf";
+import { withPlainPayloads } from "./stock-codec.ts";
 import { connectionToken } from "./tokens.ts";
 import { until } from "./until.ts";
 
@@ -29,12 +31,17 @@ export interface TestSubscription {
   data(): unknown[];
 }
 
+/** What a stock client speaks. */
+export type Encoding = "json" | "protobuf";
+
 export interface ClientOptions extends Partial<Options> {
   readonly user?: string;
+  /** Default `json`. Protobuf clients of tests give and take plain values, and bytes where those are no JSON. */
+  readonly encoding?: Encoding;
 }
 
 /** A stock centrifuge-js client with a token for `user` (none: no token); it does not connect yet. */
-export function testClient(url: string, { user, ...options }: ClientOptions = {}): TestClient {
+export function testClient(url: string, { user, encoding, ...options }: ClientOptions = {}): TestClient {
   const sockets: WebSocket[] = [];
   class Tracked extends WebSocket {
     constructor(address: string | URL, protocols?: string | string[]) {
@@ -42,13 +49,16 @@ export function testClient(url: string, { user, ...options }: ClientOptions = {}
       sockets.push(this);
     }
   }
-  const centrifuge = new Centrifuge(url, {
+  // The same class but for its codec; the package declares it twice.
+  const Client = encoding === "protobuf" ? (ProtobufCentrifuge as unknown as typeof Centrifuge) : Centrifuge;
+  const centrifuge = new Client(url, {
     websocket: Tracked,
     minReconnectDelay: 20,
     maxReconnectDelay: 500,
     ...(user !== undefined && { getToken: async () => connectionToken({ user }) }),
     ...options,
   } as Partial<Options>);
+  if (encoding === "protobuf") withPlainPayloads(centrifuge);
   return {
     centrifuge,
     async connected() {

@@ -3,7 +3,12 @@ import type { Broker, ChannelSink, HistoryPage, HistoryQuery } from "../../src/b
 import { parseChannel } from "../../src/core/channel.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";
 import { Stats } from "../../src/core/stats.ts";
+import { firstChunk } from "../../src/gateway/catch-up.ts";
 import { Channel } from "../../src/gateway/channel.ts";
+import type { Session } from "../../src/gateway/session.ts";
+import { centrifugeJson } from "../../src/protocol/centrifuge-json.ts";
+import { centrifugeProtobuf } from "../../src/protocol/centrifuge-protobuf.ts";
+import type { Codec } from "../../src/protocol/codec.ts";
 
 const MEGABYTE = "x".repeat(1024 * 1024);
 const history = { size: 100, ageMs: 60_000, recoverLimit: 10, replicas: 1 };
@@ -208,5 +213,37 @@ describe("channel", () => {
     await channel.prepare().catch(() => {});
     await channel.prepare();
     expect(channel.live).toBe(true);
+  });
+
+  test("a message is encoded once for each codec in use, for live subscribers and those that come back", async () => {
+    const counts = { json: 0, protobuf: 0 };
+    const counting = (codec: Codec, name: keyof typeof counts): Codec => ({
+      ...codec,
+      publication(publication) {
+        counts[name]++;
+        return codec.publication(publication);
+      },
+    });
+    const json = counting(centrifugeJson, "json");
+    const protobuf = counting(centrifugeProtobuf, "protobuf");
+    const store = fakeStore([], 10);
+    const { channel } = channelOn(store);
+    await channel.prepare(at(10));
+    const publish = (offset: number) =>
+      store.sink.publication({ offset, prev: offset - 1, data: "1", timeMs: 0 });
+    const session = (codec: Codec) =>
+      ({ codec, send() {}, subscribeTopic() {}, unsubscribeTopic() {} }) as unknown as Session;
+    publish(11);
+    expect(counts).toEqual({ json: 0, protobuf: 0 });
+    for (const codec of [json, json, protobuf, protobuf, protobuf]) channel.join(session(codec), false);
+    publish(12);
+    publish(13);
+    expect(counts).toEqual({ json: 2, protobuf: 2 });
+    for (const codec of [json, protobuf, protobuf, json]) {
+      const recovery = channel.recover(at(10));
+      if (recovery.outcome !== "recovered") throw new Error(recovery.outcome);
+      expect(firstChunk(recovery.entries, codec, 1e6).frames).toHaveLength(3);
+    }
+    expect(counts).toEqual({ json: 3, protobuf: 3 });
   });
 });
