@@ -23,7 +23,7 @@ function serve(options: ServeOptions): Server {
     maxRequestBodySize: options.maxRequestBytes,
     async fetch(request, self) {
       const context = new BunContext(request, self);
-      const response = await options.fetch(request, context);
+      const response = await options.fetch(absolute(request), context);
       return context.upgraded ? undefined : response;
     },
     error: () => new Response("internal server error\n", { status: 500 }),
@@ -46,6 +46,11 @@ function serve(options: ServeOptions): Server {
     },
   });
   return new BunListener(server);
+}
+
+/** HTTP/1.0 has no Host header (HAProxy's health checks are such), and Bun's URL is then the path alone. */
+function absolute(request: Request): Request {
+  return request.url.startsWith("/") ? new Request(`http://localhost${request.url}`, request) : request;
 }
 
 class BunListener implements Server {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { OPCODE, RawWebSocket } from "../helpers/raw-websocket.ts";
 import { until } from "../helpers/until.ts";
@@ -235,6 +236,21 @@ export function runtimeContract(
       expect([plain.status, await plain.text()]).toEqual([426, "127.0.0.1"]);
       using keyless = await RawWebSocket.open(fixture.url, { "Sec-WebSocket-Key": undefined });
       expect(keyless.status).toBeOneOf([400, 426]);
+    });
+
+    test("a request without a Host header, as of HTTP/1.0, is answered like any other", async () => {
+      const { hostname, port } = new URL(fixture.http);
+      const answer = await new Promise<string>((resolve, reject) => {
+        let text = "";
+        const socket = connect(Number(port), hostname, () => socket.write("GET /?x HTTP/1.0\r\n\r\n"));
+        socket.on("data", (chunk) => {
+          text += String(chunk);
+          if (text.includes("127.0.0.1")) resolve(text);
+        });
+        socket.on("error", reject);
+        socket.on("close", () => resolve(text));
+      });
+      expect(answer).toMatch(/^HTTP\/1\.[01] 426 /);
     });
 
     test("an error in the application is a 500 without details, a long body a 413", async () => {

@@ -43,9 +43,15 @@ export class RawWebSocket implements Disposable {
     socket.on("error", () => {});
   }
 
-  /** Sends the request and waits for the answer's head. `headers` replace, add to or (undefined) remove the
-   * handshake's. */
-  static async open(url: string, headers: Record<string, string | undefined> = {}): Promise<RawWebSocket> {
+  /**
+   * Sends the request and waits for the answer's head. `headers` replace, add to or (undefined) remove the
+   * handshake's; `preface` goes out before all, as a load balancer's PROXY line does.
+   */
+  static async open(
+    url: string,
+    headers: Record<string, string | undefined> = {},
+    preface = "",
+  ): Promise<RawWebSocket> {
     const { hostname, port, host, pathname, search } = new URL(url);
     const client = new RawWebSocket(connect(Number(port), hostname));
     const all: Record<string, string | undefined> = {
@@ -59,7 +65,7 @@ export class RawWebSocket implements Disposable {
     const lines = Object.entries(all).map(([name, value]) =>
       value === undefined ? "" : `${name}: ${value}\r\n`,
     );
-    client.#socket.write(`GET ${pathname}${search} HTTP/1.1\r\n${lines.join("")}\r\n`);
+    client.#socket.write(`${preface}GET ${pathname}${search} HTTP/1.1\r\n${lines.join("")}\r\n`);
     await until(() => client.head !== "" || client.ended, { what: "an answer to the handshake" });
     return client;
   }

@@ -4,7 +4,12 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { until } from "./until.ts";
 
-const VARIABLES = { "nats-server": "NATS_SERVER_BIN", "redis-server": "REDIS_SERVER_BIN" } as const;
+const VARIABLES = {
+  "nats-server": "NATS_SERVER_BIN",
+  "redis-server": "REDIS_SERVER_BIN",
+  nginx: "NGINX_BIN",
+  haproxy: "HAPROXY_BIN",
+} as const;
 
 /**
  * Path of a server's program: the environment variable, else PATH, else Debian's package (installed here when root).
@@ -60,7 +65,8 @@ export interface TestServer extends AsyncDisposable {
   resume(): void;
 }
 
-async function testServer(
+/** Runs a server's program on a free port until disposed; `command` gets that port and a folder of the server's own. */
+export async function testServer(
   command: (port: number, dir: string) => string[] | Promise<string[]>,
   url: (port: number) => string,
 ): Promise<TestServer> {
