@@ -14,6 +14,7 @@ import { adminApp } from "../http/admin.ts";
 import { createApp } from "../http/app.ts";
 import { loadAssets } from "../http/assets.ts";
 import { createMetrics } from "../http/metrics.ts";
+import { Streams } from "../http/streams.ts";
 import { Webhooks } from "../http/webhooks.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -86,6 +87,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       residentBytes: runtime.residentBytes,
       bytesOut: () => stats.bytesOut,
     });
+    const streams = new Streams({ backpressureBytes: config.limits.backpressureBytes });
     let draining = false;
     const presence = parts.presence(() => gateway.connections);
     const gateway = createGateway({
@@ -100,7 +102,12 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       callouts: parts.callouts,
       apps,
       outbox,
-      fanout: { publish: (topic, frame) => server.publish(topic, frame) },
+      fanout: {
+        publish: (topic, frame) =>
+          streams.topics.size > 0 && streams.topics.has(topic)
+            ? streams.topics.publish(topic, frame)
+            : server.publish(topic, frame),
+      },
       pressed: () => overload.state !== "ok",
       release: (key) => admission.release(key),
       stats,
@@ -136,6 +143,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       health,
       metrics,
       assets: await loadAssets(fileURLToPath(new URL("../console", import.meta.url).href)),
+      streams,
       stats,
       log,
       options: {
@@ -143,6 +151,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
         proxy: proxyTrust(config),
         apiKeys: config.api.keys,
         maxRequestBytes: config.http.maxRequestBytes,
+        maxFrameBytes: config.limits.frameBytes,
         ...(config.http.metricsToken && { metricsToken: config.http.metricsToken }),
       },
     });

@@ -193,6 +193,7 @@ function open(
       ttl: secondsLeft(session.expiresAt),
       subs,
       node: edge.instance,
+      session: session.handshake.session,
       timeMs: Date.now(),
     }),
   );

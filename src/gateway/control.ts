@@ -27,6 +27,8 @@ const signals = {
   refresh: target.extend({ expired: z.boolean().optional(), expireAt: z.number().optional() }),
   /** Which of these connections live here? (Presence may know of some that are gone already.) */
   alive: z.object({ clients: z.array(z.string()) }),
+  /** Commands of a connection that reached another instance; for instances among themselves. */
+  emulate: z.object({ session: z.string(), data: z.string().optional(), b64data: z.base64().optional() }),
   clear: z.object({ channel: z.string() }),
   channels: z.object({ pattern: z.string().optional() }),
   info: z.object({}),
@@ -80,6 +82,9 @@ const handlers: Handlers = {
   },
 
   alive: (edge, body) => body.clients.filter((client) => edge.hub.sessions.has(client)),
+
+  emulate: (edge, { session, data, b64data }) =>
+    edge.emulation.deliver(session, b64data === undefined ? (data ?? "") : Uint8Array.fromBase64(b64data)),
 
   clear(edge, body) {
     edge.hub.channels.get(body.channel)?.clear();

@@ -2,12 +2,14 @@ import { inboxOf } from "../core/channel.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
 import { Stats } from "../core/stats.ts";
 import { CODECS } from "../protocol/codecs.ts";
+import { STREAM_CODECS } from "../protocol/streams.ts";
 import { catchUp } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import { onSignal } from "./control.ts";
 import { execute } from "./dispatch.ts";
 import { drain } from "./drain.ts";
 import type { Edge, GatewayDeps, GatewayOptions } from "./edge.ts";
+import { Emulation } from "./emulation.ts";
 import { Events } from "./events.ts";
 import type { Gateway } from "./gateway.ts";
 import { Hub } from "./hub.ts";
@@ -60,6 +62,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
     events,
     webhooks,
     liveness,
+    emulation: new Emulation(deps),
     roster: new Roster({ ...deps, events, hub }),
     startedAt: performance.now(),
   };
@@ -69,8 +72,11 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
 
   return {
     accept(handshake) {
-      return new Session(host, crypto.randomUUID(), CODECS[handshake.protocol], handshake);
+      const { transport, protocol } = handshake;
+      const codec = transport ? STREAM_CODECS[transport][protocol] : CODECS[protocol];
+      return new Session(host, crypto.randomUUID(), codec, handshake);
     },
+    emulate: (commands) => edge.emulation.emulate(commands),
     get connections() {
       return hub.sessions.size;
     },
@@ -138,10 +144,11 @@ function lost(edge: Edge, channel: Channel): void {
 }
 
 function sessionHost(edge: Edge, release: (admissionKey: string) => void): SessionHost {
-  const { stats, options, hub, liveness, roster, log } = edge;
+  const { stats, options, hub, liveness, emulation, roster, log } = edge;
   return {
     opened(session) {
       hub.sessions.set(session.client, session);
+      emulation.opened(session);
       liveness.opened(session);
     },
     execute: (session, command) => execute(edge, session, command),
@@ -186,6 +193,7 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
       stats.disconnects++;
       if (code === Closes.slow.code) stats.slowConsumers++;
       hub.sessions.delete(session.client);
+      emulation.ended(session);
       release(session.handshake.admissionKey);
       liveness.ended(session);
       if (!session.identified) return;

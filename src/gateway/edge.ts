@@ -7,6 +7,7 @@ import type { Namespaces } from "../core/namespace.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Fanout } from "./audience.ts";
+import type { Emulation } from "./emulation.ts";
 import type { Events } from "./events.ts";
 import type { Hub } from "./hub.ts";
 import type { Liveness } from "./liveness.ts";
@@ -43,6 +44,7 @@ export interface Edge extends GatewayDeps {
   readonly hub: Hub;
   readonly roster: Roster;
   readonly liveness: Liveness;
+  readonly emulation: Emulation;
   readonly events: Events;
   readonly webhooks: WebhookEvents;
   /** When the instance was built, ms of the monotonic clock. */

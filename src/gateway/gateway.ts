@@ -2,6 +2,8 @@ import type { ErrorCode } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Body, ClientInfo, Publication } from "../core/publication.ts";
 import type { CodecName } from "../protocol/codec.ts";
+import type { Emulated } from "../protocol/emulation.ts";
+import type { StreamTransport } from "../protocol/streams.ts";
 import type { SocketHandler } from "../runtime/runtime.ts";
 
 /** What the HTTP layer knows of a client when its socket opens. */
@@ -12,7 +14,14 @@ export interface Handshake {
   /** What admission counted it under; whoever ends the connection gives it back with `admission.release`. */
   readonly admissionKey: string;
   readonly origin?: string;
+  /** Absent: a WebSocket. */
+  readonly transport?: StreamTransport;
+  /** Secret name of the connection, for commands that come in requests of their own ({@link Gateway.emulate}). */
+  readonly session?: string;
 }
+
+/** `busy`: too many are on their way to other instances. */
+export type EmulationOutcome = "delivered" | "unknown" | "busy";
 
 /**
  * The gateway as the HTTP layer sees it: sockets in, and the operations of the server API. Every operation works from
@@ -21,6 +30,8 @@ export interface Handshake {
 export interface Gateway {
   /** Makes the handler of one new connection. Admission was decided before. */
   accept(handshake: Handshake): SocketHandler;
+  /** Hands commands to the connection they belong to, here or on another instance, in the order of the calls. */
+  emulate(commands: Emulated): Promise<EmulationOutcome>;
   /** Live connections of this instance. */
   readonly connections: number;
   readonly operations: Operations;

@@ -133,6 +133,8 @@ export class Liveness {
       session.checkAt = now + this.#options.pongTimeoutMs;
       session.pongsOwed++;
       session.inboxPinged = this.#inboxOffset(session);
+      // Nobody will answer: that it is gone is seen by its transport.
+      if (session.codec.unidirectional) session.heardAt = now;
       this.#stats.pingsSent++;
       session.send(session.codec.ping);
     }

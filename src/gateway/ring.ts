@@ -1,30 +1,32 @@
 import type { Publication } from "../core/publication.ts";
 import type { Codec, Frame } from "../protocol/codec.ts";
 
-/** A publication with its encodings, made at most once per codec. */
+type Encoder = Codec["publication"];
+
+/** A publication with its encodings, made at most once per wire format: codecs that frame it differently share it. */
 export class RingEntry {
   readonly publication: Publication;
-  #codec: Codec | undefined;
+  #encoder: Encoder | undefined;
   #frame: Frame = "";
-  #others: Map<Codec, Frame> | undefined;
+  #others: Map<Encoder, Frame> | undefined;
 
   constructor(publication: Publication) {
     this.publication = publication;
   }
 
   /** What pushes and recoveries of this codec share. */
-  encoded(codec: Codec): Frame {
-    if (this.#codec === codec) return this.#frame;
-    if (this.#codec === undefined) {
-      this.#codec = codec;
-      this.#frame = codec.publication(this.publication);
+  encoded({ publication: encode }: Codec): Frame {
+    if (this.#encoder === encode) return this.#frame;
+    if (this.#encoder === undefined) {
+      this.#encoder = encode;
+      this.#frame = encode(this.publication);
       return this.#frame;
     }
     this.#others ??= new Map();
-    let frame = this.#others.get(codec);
+    let frame = this.#others.get(encode);
     if (frame === undefined) {
-      frame = codec.publication(this.publication);
-      this.#others.set(codec, frame);
+      frame = encode(this.publication);
+      this.#others.set(encode, frame);
     }
     return frame;
   }

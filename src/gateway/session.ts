@@ -116,7 +116,7 @@ export class Session implements SocketHandler, WheelItem {
     this.#host.opened(this);
   }
 
-  message(_socket: Socket, frame: string | Uint8Array): void {
+  message(_socket: Socket | undefined, frame: string | Uint8Array): void {
     if (!this.live) return;
     this.heardAt = performance.now();
     if (!this.#host.received(this, frame.length)) {

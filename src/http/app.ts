@@ -8,9 +8,12 @@ import { adminApp } from "./admin.ts";
 import { serverApi } from "./api.ts";
 import { type Assets, serveAssets } from "./assets.ts";
 import { clientIp, type ProxyTrust } from "./client-ip.ts";
+import { Entrance } from "./entrance.ts";
 import type { Health } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
 import { originPolicy } from "./origin.ts";
+import { streamRoutes } from "./stream-routes.ts";
+import type { Streams } from "./streams.ts";
 import { upgrade } from "./upgrade.ts";
 
 export interface AppDeps {
@@ -19,6 +22,7 @@ export interface AppDeps {
   readonly health: Health;
   readonly metrics: Metrics;
   readonly assets: Assets;
+  readonly streams: Streams;
   readonly stats: Stats;
   readonly log: Logger;
   readonly options: AppOptions;
@@ -33,6 +37,8 @@ export interface AppOptions {
   /** Bearer token `/metrics` asks for; none: open to whoever reaches the port. */
   readonly metricsToken?: string;
   readonly maxRequestBytes: number;
+  /** Longest frame a client may send. */
+  readonly maxFrameBytes: number;
 }
 
 /**
@@ -44,16 +50,23 @@ export function createApp(deps: AppDeps): Hono<{ Bindings: RequestContext }> {
   const log = deps.log.with({ at: "http" });
   const app = new Hono<{ Bindings: RequestContext }>();
 
-  app.get(
-    "/connection/websocket",
-    upgrade({
+  const originAllowed = originPolicy(options.allowedOrigins);
+  const entrance = new Entrance({
+    admission: deps.admission,
+    health,
+    clientIp: clientIp(options.proxy),
+    stats: deps.stats,
+    log,
+  });
+  app.get("/connection/websocket", upgrade({ gateway, admission: deps.admission, entrance, originAllowed }));
+  app.route(
+    "/",
+    streamRoutes({
       gateway,
-      admission: deps.admission,
-      health,
-      originAllowed: originPolicy(options.allowedOrigins),
-      clientIp: clientIp(options.proxy),
-      stats: deps.stats,
-      log,
+      entrance,
+      originAllowed,
+      streams: deps.streams,
+      maxFrameBytes: options.maxFrameBytes,
     }),
   );
 

@@ -7,10 +7,21 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
  * or broke off. Never rejects: what a client leaves unfinished is its own affair.
  */
 export async function bodyText(request: Request, maxBytes: number): Promise<string | 400 | 413> {
+  const bytes = await bodyBytes(request, maxBytes);
+  if (typeof bytes === "number") return bytes;
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return 400;
+  }
+}
+
+/** As {@link bodyText}, of any content. */
+export async function bodyBytes(request: Request, maxBytes: number): Promise<Uint8Array | 400 | 413> {
   const length = request.headers.get("content-length");
   if (Number(length) > maxBytes) return 413;
   try {
-    if (length !== null) return utf8.decode(await request.arrayBuffer());
+    if (length !== null) return new Uint8Array(await request.arrayBuffer());
     const chunks: Uint8Array[] = [];
     let bytes = 0;
     for await (const chunk of request.body ?? []) {
@@ -18,7 +29,7 @@ export async function bodyText(request: Request, maxBytes: number): Promise<stri
       if (bytes > maxBytes) return 413;
       chunks.push(chunk);
     }
-    return utf8.decode(Buffer.concat(chunks));
+    return Buffer.concat(chunks);
   } catch {
     return 400; // each runtime throws something of its own
   }

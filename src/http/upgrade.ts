@@ -1,22 +1,16 @@
 import type { Context } from "hono";
-import type { Logger } from "../core/log.ts";
-import { Stats } from "../core/stats.ts";
-import { type Admission, addressKey } from "../gateway/admission.ts";
+import type { Admission } from "../gateway/admission.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { CodecName } from "../protocol/codec.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
-import type { ClientIp } from "./client-ip.ts";
-import type { Health } from "./health.ts";
+import type { Entrance } from "./entrance.ts";
 import type { OriginPolicy } from "./origin.ts";
 
 export interface UpgradeDeps {
   readonly gateway: Gateway;
   readonly admission: Admission;
-  readonly health: Health;
+  readonly entrance: Entrance;
   readonly originAllowed: OriginPolicy;
-  readonly clientIp: ClientIp;
-  readonly stats: Stats;
-  readonly log: Logger;
 }
 
 /** Encodings of this endpoint; each is a subprotocol of its name. */
@@ -26,19 +20,9 @@ const UNKNOWN_PROTOCOL =
 /** A nonce of 16 bytes in base64 (RFC 6455 §4.1); not every runtime checks it. */
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
 
-/** When to come back after a refusal that has no time of its own; spread, so that not all come at once. */
-const retryLater = () => 5 + Math.floor(Math.random() * 11);
-
 /** `GET /connection/websocket`: decides about one WebSocket, and hands it to the gateway. */
 export function upgrade(deps: UpgradeDeps): (c: Context<{ Bindings: RequestContext }>) => Response {
-  const refuse = (reason: string, status: number, text: string, headers: Record<string, string> = {}) => {
-    Stats.bump(deps.stats.rejected, reason);
-    deps.log.debug("connection refused", { reason });
-    return new Response(`${text}\n`, {
-      status,
-      headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store", ...headers },
-    });
-  };
+  const refuse: Entrance["refuse"] = (...why) => deps.entrance.refuse(...why);
 
   return (c) => {
     const { headers } = c.req.raw;
@@ -59,37 +43,13 @@ export function upgrade(deps: UpgradeDeps): (c: Context<{ Bindings: RequestConte
     }
     const encoding = negotiate(headers.get("sec-websocket-protocol"), c.req.query());
     if (!encoding) return refuse("protocol", 400, UNKNOWN_PROTOCOL);
-    if (deps.health.draining()) {
-      return refuse("draining", 503, "This instance is shutting down.", { "retry-after": "1" });
-    }
-    if (deps.health.overload() === "refusing") {
-      return refuse("overload", 503, "This instance is overloaded.", { "retry-after": String(retryLater()) });
-    }
+    const admitted = deps.entrance.admit(headers, c.env.ip);
+    if (admitted instanceof Response) return admitted;
 
-    const ip = deps.clientIp(headers, c.env.ip);
-    const admissionKey = addressKey(ip);
-    const verdict = deps.admission.admit(admissionKey);
-    if (verdict === "ip_rate") {
-      const waitSeconds = Math.ceil(deps.admission.retryAfterMs(admissionKey) / 1000);
-      return refuse(verdict, 429, "Too many new connections from this address.", {
-        "retry-after": String(waitSeconds),
-      });
-    }
-    if (verdict !== "ok") {
-      return refuse(verdict, 503, "No more connections can be taken.", {
-        "retry-after": String(retryLater()),
-      });
-    }
-
-    const handler = deps.gateway.accept({
-      protocol: encoding.codec,
-      ip,
-      admissionKey,
-      ...(origin === null ? {} : { origin }),
-    });
+    const handler = deps.gateway.accept({ protocol: encoding.codec, ...admitted });
     const response = c.env.upgrade(handler, encoding.subprotocol);
     if (response) return response;
-    deps.admission.release(admissionKey);
+    deps.admission.release(admitted.admissionKey);
     return refuse("handshake", 400, "Not a valid WebSocket handshake.");
   };
 }

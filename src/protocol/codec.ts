@@ -34,8 +34,8 @@ export interface Codec {
   rpc(id: number, data: string): Frame;
   refresh(id: number, client: string, version: string, ttl: number | undefined): Frame;
   subRefresh(id: number, ttl: number | undefined): Frame;
-  /** The part of a publication that every channel push and recovery shares. */
-  publication(publication: Publication): Frame;
+  /** The part of a publication that every channel push and recovery shares; by this function encodings are kept. */
+  readonly publication: (publication: Publication) => Frame;
   publicationPush(channel: string, encoded: Frame): Frame;
   noticePush(channel: string, kind: "join" | "leave", info: ClientInfo): Frame;
   subscribePush(channel: string, result: SubscribeResult): Frame;
@@ -49,6 +49,8 @@ export interface Codec {
    * a way, `decode` takes as one frame.
    */
   streamed(frame: Frame): Frame;
+  /** The client says nothing after its connect, and answers no ping. */
+  readonly unidirectional?: true;
 }
 
 /** A frame that is no command. The connection ends with 3501. */
@@ -68,6 +70,8 @@ export interface ConnectResult {
   readonly ttl?: number;
   readonly subs: ReadonlyMap<string, SubscribeResult>;
   readonly node: string;
+  /** By which commands that come in other requests find the connection; only where they do. */
+  readonly session?: string;
   readonly timeMs: number;
 }
 

@@ -95,6 +95,10 @@ class BunContext implements RequestContext {
     return this.#server.requestIP(this.#request)?.address ?? "";
   }
 
+  idleTimeout(seconds: number): void {
+    this.#server.timeout(this.#request, seconds);
+  }
+
   upgrade(handler: SocketHandler, protocol?: string): Response | undefined {
     const headers = protocol === undefined ? undefined : { "Sec-WebSocket-Protocol": protocol };
     this.upgraded = this.#server.upgrade(

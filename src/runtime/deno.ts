@@ -107,6 +107,8 @@ class DenoContext implements RequestContext {
     this.#group = group;
   }
 
+  idleTimeout(): void {}
+
   upgrade(handler: SocketHandler, protocol?: string): Response | undefined {
     try {
       const { socket, response } = this.#deno.upgradeWebSocket(this.#request, {

@@ -63,6 +63,11 @@ export interface RequestContext {
    * @param protocol the subprotocol chosen, from those the client offered
    */
   upgrade(handler: SocketHandler, protocol?: string): Response | undefined;
+  /**
+   * Closes the request's connection when nothing was sent or received for so long, also while its answer is under way;
+   * 0: never. (Nothing is done on Deno, which never closes one.)
+   */
+  idleTimeout(seconds: number): void;
 }
 
 export interface Server {

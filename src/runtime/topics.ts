@@ -36,6 +36,10 @@ export class Topics<S extends Subscriber> {
     return taken;
   }
 
+  has(topic: string): boolean {
+    return this.#topics.has(topic);
+  }
+
   /** Topics with at least one subscriber. */
   get size(): number {
     return this.#topics.size;

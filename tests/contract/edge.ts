@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe } from "bun:test";
-import { type ClientOptions, type Encoding, type TestClient, testClient } from "../helpers/clients.ts";
+import {
+  type ClientOptions,
+  type Encoding,
+  type TestClient,
+  type TestTransport,
+  testClient,
+} from "../helpers/clients.ts";
 import type { TestInstance } from "../helpers/instances.ts";
 import { encodingsTests } from "./edge-encodings.ts";
 import { identityTests } from "./edge-identity.ts";
@@ -69,6 +75,7 @@ export function edgeContract(
   name: string,
   make: () => Promise<EdgeWorld>,
   selection: Selection = { json: ALL, protobuf: ALL },
+  transport: TestTransport = "websocket",
 ): void {
   describe(name, () => {
     let world: EdgeWorld;
@@ -87,6 +94,7 @@ export function edgeContract(
         client: (user, options = {}, instance = "a") =>
           testClient(world[instance].websocket, {
             encoding,
+            transport,
             ...(user !== undefined && { user }),
             ...options,
           }),

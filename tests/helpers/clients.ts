@@ -7,6 +7,7 @@ import {
   type SubscriptionOptions,
 } from "centrifuge";
 import { Centrifuge as ProtobufCentrifuge } from "centrifuge/build/protobuf";
+import { Links } from "./links.ts";
 import { withPlainPayloads } from "./stock-codec.ts";
 import { connectionToken } from "./tokens.ts";
 import { until } from "./until.ts";
@@ -38,21 +39,29 @@ export interface ClientOptions extends Partial<Options> {
   readonly user?: string;
   /** Default `json`. Protobuf clients of tests give and take plain values, and bytes where those are no JSON. */
   readonly encoding?: Encoding;
+  /** Default: WebSocket. */
+  readonly transport?: TestTransport;
 }
 
-/** A stock centrifuge-js client with a token for `user` (none: no token); it does not connect yet. */
-export function testClient(url: string, { user, encoding, ...options }: ClientOptions = {}): TestClient {
-  const sockets: WebSocket[] = [];
-  class Tracked extends WebSocket {
-    constructor(address: string | URL, protocols?: string | string[]) {
-      super(address, protocols);
-      sockets.push(this);
-    }
-  }
+/** Transports a test client can be told to use. */
+export type TestTransport = "websocket" | "http_stream" | "sse";
+
+/**
+ * A stock centrifuge-js client with a token for `user` (none: no token); it does not connect yet.
+ * @param url the WebSocket address of an instance, also with another transport
+ */
+export function testClient(
+  url: string,
+  { user, encoding, transport = "websocket", ...options }: ClientOptions = {},
+): TestClient {
+  const links = new Links();
+  const base = url.replace(/^ws/, "http").replace(/\/connection\/.*/, "");
+  const endpoint =
+    transport === "websocket" ? url : [{ transport, endpoint: `${base}/connection/${transport}` }];
   // The same class but for its codec; the package declares it twice.
   const Client = encoding === "protobuf" ? (ProtobufCentrifuge as unknown as typeof Centrifuge) : Centrifuge;
-  const centrifuge = new Client(url, {
-    websocket: Tracked,
+  const centrifuge = new Client(endpoint, {
+    ...links.options(base),
     minReconnectDelay: 20,
     maxReconnectDelay: 500,
     ...(user !== undefined && { getToken: async () => connectionToken({ user }) }),
@@ -72,7 +81,7 @@ export function testClient(url: string, { user, encoding, ...options }: ClientOp
       return await done;
     },
     breakLink() {
-      for (const socket of sockets.splice(0)) socket.close();
+      links.break();
     },
     async subscribe(channel, subOptions) {
       const sub = centrifuge.newSubscription(channel, subOptions);

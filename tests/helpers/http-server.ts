@@ -6,6 +6,7 @@ import type { OverloadState } from "../../src/gateway/overload.ts";
 import { type AppOptions, createApp } from "../../src/http/app.ts";
 import type { Assets } from "../../src/http/assets.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
+import { Streams } from "../../src/http/streams.ts";
 import { bunRuntime } from "../../src/runtime/bun.ts";
 import type { Socket, SocketHandler } from "../../src/runtime/runtime.ts";
 
@@ -67,6 +68,7 @@ export function httpServer(
     get connections() {
       return admission.connections;
     },
+    emulate: async () => "unknown",
     operations: { ...setup.operations } as Operations,
     drain: async () => {},
     shed: () => 0,
@@ -91,6 +93,7 @@ export function httpServer(
       build: { version: "0.0.0", runtime: "bun", region: "here", instance: "one" },
     }),
     assets: setup.assets ?? new Map(),
+    streams: new Streams({ backpressureBytes: 1_048_576 }),
     stats,
     log: silent,
     options: {
@@ -98,6 +101,7 @@ export function httpServer(
       proxy: { kind: "none" },
       apiKeys: ["key-of-sixteen-characters"],
       maxRequestBytes: 10_000,
+      maxFrameBytes: 65_536,
       ...setup.options,
     },
   });
