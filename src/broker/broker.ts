@@ -174,6 +174,11 @@ export interface HistoryQuery {
   readonly since?: Position;
   /** Messages stored at or after this Unix time, ms. Not together with `since` or `reverse`. */
   readonly sinceMs?: number;
+  /**
+   * What came after this offset, known to have been stored, is not asked for (it may come all the same): the driver
+   * need not look for the newest message first, and `position` may be this. Only forward, with `since`.
+   */
+  readonly until?: number;
   /** Most messages returned; 0 asks for the position only. */
   readonly limit: number;
   readonly reverse?: boolean;

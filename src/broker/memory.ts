@@ -159,6 +159,7 @@ export function memoryBroker(options: {
 
     async history(channel, query) {
       requireConnected();
+      stats.streamReads++;
       return bus.logOf(channel.namespace).read(channel.name, query);
     },
 

@@ -20,7 +20,7 @@ export interface HistoryContext {
 /**
  * Reads a page, by direct gets only. The head is read first and bounds the page, so that page and position agree.
  *
- * Cost in round trips: forward, one for the head, then one for each message and one more (from 2.11 on one for up to
+ * Cost in round trips: forward, one for the head (none with `until`), then one for each message and one more (from 2.11 on one for up to
  * 512; before that, long pages are read in 16 parts at a time), and one for the proof where the message at `since` is no longer kept; then all that the channel keeps after
  * `since` is read, whatever the limit. From a time, a binary search over the stream first (about 20). JetStream has
  * no read backwards: `reverse` reads windows that grow fourfold from the newest message towards the oldest, so about
@@ -29,10 +29,15 @@ export interface HistoryContext {
  */
 export async function readHistory(context: HistoryContext, query: HistoryQuery): Promise<HistoryPage> {
   const { reader, name, subject } = context;
-  const { since, limit, reverse } = query;
+  const { since, limit, reverse, until } = query;
   if (since && since.offset > reader.high) await reader.inspect(); // of a stream that is gone, or one we lag behind
   const { epoch } = reader;
   if (since?.epoch && since.epoch !== epoch) throw new CommandError(Errors.unrecoverablePosition);
+  if (since && until !== undefined && until <= reader.high && limit > 0) {
+    const page = await readUntil(context, query, until);
+    if (reader.epoch !== epoch) throw lostMeanwhile();
+    if (page) return { ...page, position: { epoch, offset: until } };
+  }
   const floor = reader.floorOf(name);
   const head = await reader.store.last(subject);
   if (head) reader.saw(head.seq);
@@ -45,21 +50,40 @@ export async function readHistory(context: HistoryContext, query: HistoryQuery):
       more: head !== null && head.seq > (since?.offset ?? 0),
     };
   }
-  const page = reverse
+  const { publications, complete, more } = reverse
     ? await readBackward(context, head, limit, since?.offset)
     : await readForward(context, head, query);
-  if (reader.epoch !== epoch)
-    throw new CommandError(Errors.unrecoverablePosition, "the stream was lost meanwhile");
-  return { ...page, position };
+  if (reader.epoch !== epoch) throw lostMeanwhile();
+  return { publications, complete, more, position };
+}
+
+function lostMeanwhile(): CommandError {
+  return new CommandError(Errors.unrecoverablePosition, "the stream was lost meanwhile");
 }
 
 type Page = Omit<HistoryPage, "position">;
 
+/**
+ * Reads from the message at `since` up to one known to have been stored, so that the head need not be read first.
+ * @returns `undefined` when the first is not kept (then the proof needs to know how many there are up to the newest),
+ * or nothing at or after the last (this copy of the stream lags behind)
+ */
+async function readUntil(
+  context: HistoryContext,
+  query: HistoryQuery,
+  until: number,
+): Promise<Page | undefined> {
+  const end = { seq: until, storedMs: Number.POSITIVE_INFINITY };
+  const { met, ...page } = await readForward(context, end, query, "linked");
+  return met ? page : undefined;
+}
+
 async function readForward(
   context: HistoryContext,
-  head: Envelope | null,
+  head: Pick<Envelope, "seq" | "storedMs"> | null,
   query: HistoryQuery,
-): Promise<Page> {
+  proof: "linked" | "any" = "any",
+): Promise<Page & { readonly met: boolean }> {
   const { reader, subject } = context;
   const { store, rules } = reader;
   const { since, sinceMs, limit } = query;
@@ -80,6 +104,7 @@ async function readForward(
         proven = true;
         return !reached;
       }
+      if (proof === "linked" && !proven) return false;
       kept++;
       if (!more) {
         const publication = toPublication(envelope, rules, undefined);
@@ -91,9 +116,9 @@ async function readForward(
       return !reached && !(more && (proven || !since)) && kept < size;
     });
   }
-  const complete =
-    (more || reached) && start <= reader.high && (proven || (await undropped(context, kept, start)));
-  return { publications, complete, more };
+  const met = (more || reached) && (proven || proof === "any");
+  const complete = met && start <= reader.high && (proven || (await undropped(context, kept, start)));
+  return { publications, complete, more, met };
 }
 
 async function readBackward(
@@ -147,7 +172,7 @@ async function undropped({ reader, cleared }: HistoryContext, kept: number, star
 }
 
 /** The lowest sequence whose message was stored at or after a Unix time; the head's is. */
-async function firstSince(store: Store, sinceMs: number, head: Envelope): Promise<number> {
+async function firstSince(store: Store, sinceMs: number, head: Pick<Envelope, "seq">): Promise<number> {
   let low = 1;
   let high = head.seq;
   while (low < high) {

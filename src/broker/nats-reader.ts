@@ -250,7 +250,7 @@ export class Reader {
           channel.floor = head ? 0 : floor;
           startChain(channel, head?.seq ?? 0, this.#deliver);
           if (missingUpTo(channel) > 0) this.#hold(channel);
-          this.#tails.push(channel);
+          this.#tails.push(channel, floor);
           return;
         }
       } catch (error) {

@@ -25,13 +25,21 @@ export interface TailsOptions {
   readonly failed: (error: unknown) => void;
 }
 
+/** A channel that joined, and the stream's last sequence known to be in every copy before. */
+interface Join {
+  readonly channel: Channel;
+  readonly floor: number;
+}
+
 /**
  * Finds a channel's newest message when it never arrived, which the chain cannot show until the next one comes: reads
  * heads a little after each join, and of all channels on a slow wheel.
  */
 export class Tails {
   readonly #options: TailsOptions;
-  readonly #joined = new DelayQueue<Channel>(TAIL_CHECK_MS, (channel) => this.#visit(channel));
+  readonly #joined = new DelayQueue<Join>(TAIL_CHECK_MS, (join) => this.#dueNow(join));
+  /** Joins whose time has come within this tick. */
+  #due: Join[] = [];
   #wheel: Iterator<Channel> | undefined;
   #turnedAt = 0;
   #turnedUpTo = -1;
@@ -40,9 +48,12 @@ export class Tails {
     this.#options = options;
   }
 
-  /** Looks at a channel's head in a moment. */
-  push(channel: Channel): void {
-    this.#joined.push(channel);
+  /**
+   * Looks at a channel's head in a moment.
+   * @param floor {@link Progress.floor} before the head was read that the channel began with
+   */
+  push(channel: Channel, floor: number): void {
+    this.#joined.push({ channel, floor });
   }
 
   /** One step of the wheel, once a second. It stands still while the stream does. */
@@ -70,11 +81,40 @@ export class Tails {
     this.#joined.clear();
   }
 
+  #dueNow(join: Join): void {
+    if (this.#due.length === 0) queueMicrotask(() => void this.#settle());
+    this.#due.push(join);
+  }
+
+  /**
+   * Thousands of channels join at once, mostly of a stream that stands still meanwhile: one read of its newest message
+   * shows for all of them that nothing can have been missed, because all there is was there before their heads were read.
+   */
+  async #settle(): Promise<void> {
+    const { store, progress, failed } = this.#options;
+    const due = this.#due;
+    this.#due = [];
+    const { turn } = progress;
+    let newest = Number.POSITIVE_INFINITY;
+    if (due.length > 1 && progress.live) {
+      try {
+        const head = await store.last(">");
+        if (turn === progress.turn && head) {
+          progress.saw(head.seq);
+          newest = head.seq;
+        }
+      } catch (error) {
+        failed(error);
+      }
+    }
+    for (const { channel, floor } of due) if (newest > floor) this.#visit(channel);
+  }
+
   #visit(channel: Channel): void {
     const { progress } = this.#options;
     if (channel.closed) return;
     // A channel that joined while others were brought up to date is not one of those.
-    if (progress.state === "resyncing") this.#joined.push(channel);
+    if (progress.state === "resyncing") this.push(channel, -1);
     if (!progress.live) return;
     void this.#options.pool.run(() => this.#check(channel));
   }

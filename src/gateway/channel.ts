@@ -79,6 +79,8 @@ export class Channel implements ChannelSink {
   #grown = false;
   #fillFrom = Number.POSITIVE_INFINITY;
   #catching: Promise<void> | undefined;
+  /** Told when the position has come to `target`. */
+  #awaited: { readonly target: number; readonly resolve: () => void } | undefined;
 
   constructor(name: ChannelName, rules: NamespaceRules, context: ChannelContext) {
     this.name = name;
@@ -104,6 +106,11 @@ export class Channel implements ChannelSink {
 
   get live(): boolean {
     return this.#state === "live";
+  }
+
+  /** The store kept nothing when the channel became live, and nothing was published since. */
+  get empty(): boolean {
+    return this.#blind;
   }
 
   *members(): Iterable<Session> {
@@ -217,6 +224,7 @@ export class Channel implements ChannelSink {
       this.#position = { epoch: this.#position.epoch, offset: publication.offset };
       this.#ring.push(entry);
       this.#cut();
+      if (this.#awaited && publication.offset >= this.#awaited.target) this.#awaited.resolve();
     }
     for (const audience of this.#audiences) {
       const { size } = audience;
@@ -245,6 +253,7 @@ export class Channel implements ChannelSink {
     this.#ring?.reset(position.offset);
     this.#unreachable = position.offset - 1;
     this.#verified = 0;
+    this.#awaited?.resolve();
     this.#context.lost(this);
   }
 
@@ -299,7 +308,6 @@ export class Channel implements ChannelSink {
     this.#fillFrom = Number.POSITIVE_INFINITY;
     const { epoch } = this.#position;
     const floor = ring.floor;
-    this.#context.stats.streamReads++;
     if (from < 0) {
       const page = await this.#context.broker.history(this.name, { limit: 1, reverse: true });
       const latest = page.publications[0];
@@ -309,7 +317,11 @@ export class Channel implements ChannelSink {
       return;
     }
     const limit = this.rules.history?.recoverLimit ?? 0;
-    const page = await this.#context.broker.history(this.name, { since: { epoch, offset: from }, limit });
+    const page = await this.#context.broker.history(this.name, {
+      since: { epoch, offset: from },
+      limit,
+      ...(floor > from && floor < Number.POSITIVE_INFINITY && { until: floor }),
+    });
     if (this.#ring !== ring || this.#position.epoch !== epoch) return;
     const readTo = page.more ? (page.publications.at(-1)?.offset ?? from) : page.position.offset;
     // The page must meet the ring, which may have been trimmed meanwhile. (One without a floor has never been.)
@@ -333,9 +345,8 @@ export class Channel implements ChannelSink {
     const { epoch } = this.#position;
     const deadline = performance.now() + CATCH_UP_MS;
     const limit = this.rules.history?.recoverLimit ?? 0;
-    const { stats, broker } = this.#context;
+    const { broker } = this.#context;
     if (this.#blind) {
-      stats.streamReads++;
       const { complete } = await broker.history(this.name, { since: { epoch, offset }, limit });
       if (this.#position.epoch !== epoch) return;
       if (!complete) {
@@ -343,15 +354,23 @@ export class Channel implements ChannelSink {
         return;
       }
     }
-    stats.streamReads++;
     const page = await broker.history(this.name, { since: this.#position, limit });
     const target = page.publications.findLast((pub) => pub.offset <= offset)?.offset ?? 0;
-    while (this.#position.offset < target && this.#position.epoch === epoch && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    await this.#reached(target, epoch, deadline - performance.now());
     if (this.#position.epoch === epoch && this.#position.offset >= target) {
       this.#verified = Math.max(this.#verified, offset);
     }
+  }
+
+  /** Waits until the channel is at `target`, for `timeoutMs` at most, or no more when the stream is another one. */
+  async #reached(target: number, epoch: string, timeoutMs: number): Promise<void> {
+    if (this.#position.offset >= target || this.#position.epoch !== epoch) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, timeoutMs);
+    this.#awaited = { target, resolve };
+    await promise;
+    this.#awaited = undefined;
+    clearTimeout(timer);
   }
 }
 

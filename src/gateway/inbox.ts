@@ -84,12 +84,17 @@ export async function loadInbox(
     session.inboxConfirmed = session.inboxLoaded = own.offset;
     return new PreparedInbox(own, [], 0);
   }
+  if (channel.empty && !own) {
+    // Nothing to find, whatever was read up to: neither the cursor nor the store is asked.
+    const { offset } = channel.position;
+    session.inboxConfirmed = session.inboxLoaded = offset;
+    return new PreparedInbox(undefined, [], offset);
+  }
   const cursor = own ?? (await edge.presence.loadCursor(session.user, session.identity.device ?? ""));
   const { epoch, offset } = channel.position;
   const known = cursor !== undefined && cursor.epoch === epoch ? cursor.offset : 0;
   session.inboxConfirmed = session.inboxLoaded = known;
   if (known >= offset && known > 0) return new PreparedInbox(own, [], known);
-  edge.stats.streamReads++;
   const since = { epoch: "", offset: known };
   const page = await edge.broker.history(channel.name, { since, limit });
   if (!page.more) return new PreparedInbox(own, page.publications, page.position.offset);
