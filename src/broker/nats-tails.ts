@@ -91,12 +91,13 @@ export class Tails {
    * shows for all of them that nothing can have been missed, because all there is was there before their heads were read.
    */
   async #settle(): Promise<void> {
-    const { store, progress, failed } = this.#options;
+    const { store, progress, stats, failed } = this.#options;
     const due = this.#due;
     this.#due = [];
     const { turn } = progress;
     let newest = Number.POSITIVE_INFINITY;
     if (due.length > 1 && progress.live) {
+      stats.tailChecks++;
       try {
         const head = await store.last(">");
         if (turn === progress.turn && head) {

@@ -45,6 +45,27 @@ export function historyContract(context: () => Context): void {
     expect(none).toEqual({ publications: [], position: at(9), complete: true, more: false });
   });
 
+  test("until an offset: proven complete up to there, and where that cannot be, not said so", async () => {
+    const { b } = context();
+    const { channel, offsets, at } = await filled(10);
+    const query = { since: at(3), until: offsets[6]!, limit: 100 };
+    const page = await b.broker.history(channel, query);
+    expect(page.publications.slice(0, 3).map((one) => one.data)).toEqual(["4", "5", "6"]);
+    expect(page).toMatchObject({ complete: true, more: false });
+    expect(page.position.offset).toBeGreaterThanOrEqual(offsets[6]!);
+    const cut = await b.broker.history(channel, { ...query, limit: 2 });
+    expect(cut.publications.map((one) => one.data)).toEqual(["4", "5"]);
+    expect(cut).toMatchObject({ complete: true, more: true });
+    // Of five kept there are fewer than five up to the end: nothing of that proves that none was dropped before.
+    const few = await filled(12, "few");
+    const dropped = await b.broker.history(few.channel, {
+      since: few.at(2),
+      until: few.offsets[9]!,
+      limit: 100,
+    });
+    expect(dropped.complete).toBe(false);
+  });
+
   test("a limit cuts the page and says so; pages join without a gap", async () => {
     const { b } = context();
     const { channel, start, at } = await filled(10);
