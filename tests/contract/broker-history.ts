@@ -57,6 +57,7 @@ export function historyContract(context: () => Context): void {
     expect(cut.publications.map((one) => one.data)).toEqual(["4", "5"]);
     expect(cut).toMatchObject({ complete: true, more: true });
     // Of five kept there are fewer than five up to the end: nothing of that proves that none was dropped before.
+    await b.broker.publish(freshChannel("few"), '"older than all"');
     const few = await filled(12, "few");
     const dropped = await b.broker.history(few.channel, {
       since: few.at(2),
