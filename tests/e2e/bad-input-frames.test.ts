@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import {
   answerTo,
   closeCode,
   LOUD,
   member,
   metric,
+  protobufMember,
   residentBytes,
   said,
   stranger,
@@ -13,6 +15,7 @@ import {
 } from "../helpers/hostile.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
 import { clientFrame, OPCODE, type RawWebSocket } from "../helpers/raw-websocket.ts";
+import { STOCK_CODECS } from "../helpers/stock-codec.ts";
 import { connectionToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 
@@ -60,6 +63,53 @@ const COMMANDS: readonly (readonly [what: string, frame: string, gets: number | 
   ["a command nested 30,000 deep", `{"id":99,"publish":${nested(30_000)}}`, 3501],
   ["a field nested 30,000 deep", `{"id":99,"history":{"channel":${nested(30_000)}}}`, 3501],
   ["30,000 brackets that are never closed", '{"id":99,"publish":'.padEnd(30_000, "["), 3501],
+];
+
+const { commands } = STOCK_CODECS["centrifuge-protobuf"];
+/** The same marker in Protobuf, and what it is without its length. */
+const asked = commands({ id: 99, history: { channel: "chat:frames", limit: 1 } }) as Uint8Array;
+const bare = asked.subarray(1);
+const bytes = (...parts: readonly (number | Uint8Array)[]) =>
+  Buffer.concat(parts.map((part) => (typeof part === "number" ? Buffer.of(part) : part)));
+/** Fields in fields: what a reader that follows unknown ones would recurse into. */
+const deepFields = (depth: number) => {
+  let inner = Buffer.alloc(0);
+  for (let n = 0; n < depth && inner.length < 16_000; n++) {
+    inner = bytes(0x6a, (inner.length & 127) | 128, inner.length >> 7, inner);
+  }
+  return inner;
+};
+
+/** What a connected Protobuf client sends, and what it gets. The codec's own tests know more of it. */
+const PROTOBUF: readonly (readonly [what: string, frame: Uint8Array | string, gets: number | "ok"])[] = [
+  ["a good command", asked, 103],
+  ["JSON as bytes", Buffer.from(history), 3501],
+  ["text", history, 3501],
+  ["nothing", bytes(), 3501],
+  ["a pong nobody asked for", bytes(0), 3501],
+  ["a length cut short", bytes(0x80), 3501],
+  ["a length of 2 GB", bytes(0xff, 0xff, 0xff, 0xff, 0x07, asked), 3501],
+  ["a length beyond 32 bits", bytes(...Array.from({ length: 9 }, () => 0xff), 1, asked), 3501],
+  ["a command cut short", asked.subarray(0, -1), 3501],
+  ["bytes behind a command", bytes(asked, 1), 3501],
+  ["a good command after a bad one", bytes(1, 0x80, asked), 3501],
+  [
+    "two commands",
+    bytes(commands({ id: 98, presence: { channel: "chat:frames" } }) as Uint8Array, asked),
+    103,
+  ],
+  ["an unknown field", bytes(bare.length + 3, bare, 0xf0, 0x01, 1), 103],
+  ["an unknown group", bytes(bare.length + 2, bare, 0xf3, 0x01), 3501],
+  ["an id as text", bytes(bare.length + 1, 10, 1, 0x39, bare.subarray(2)), 3501],
+  ["a second connect", commands({ id: 99, connect: {} }) as Uint8Array, 3501],
+  ["a name that is not UTF-8", bytes(6, 8, 99, 66, 2, 10, 0xff), 3501],
+  ["fields nested as deep as a frame is long", bytes(0xff, 0x7f, deepFields(10_000)), 3501],
+  ["an empty channel", commands({ id: 99, subscribe: {} }) as Uint8Array, 3501],
+  [
+    "bytes where a service reads JSON",
+    commands({ id: 99, rpc: { method: "m", data: bytes(255) } }) as Uint8Array,
+    107,
+  ],
 ];
 
 /**
@@ -116,6 +166,25 @@ for (const runtime of ["bun", "deno"] as const) {
         expect(await verdict(client, 99)).toBe(gets);
       });
     }
+
+    for (const [what, frame, gets] of PROTOBUF) {
+      test(`in Protobuf, ${what} gets ${gets}`, async () => {
+        using client = await protobufMember(instance);
+        client.send(frame);
+        expect(await verdict(client, 99)).toBe(gets);
+      });
+    }
+
+    test("random bytes in Protobuf never harm anybody", async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 200 }), async (junk) => {
+          using client = await protobufMember(instance);
+          client.send(bytes(junk, asked));
+          expect([103, 3501]).toContain(Number(await verdict(client, 99)));
+        }),
+        { numRuns: 50 },
+      );
+    });
 
     for (const [what, bytes, bun, deno = bun] of FRAMES) {
       test(`${what} gets ${runtime === "bun" ? bun : deno}`, async () => {

@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import { receives, testClient } from "./clients.ts";
 import type { TestInstance } from "./instances.ts";
 import { OPCODE, RawWebSocket } from "./raw-websocket.ts";
+import { STOCK_CODECS } from "./stock-codec.ts";
 import { connectionToken } from "./tokens.ts";
 import { until } from "./until.ts";
 
@@ -27,15 +28,28 @@ export async function member(
   return client;
 }
 
+/** As {@link member}, in Protobuf. */
+export async function protobufMember(instance: TestInstance, user = "mallory"): Promise<RawWebSocket> {
+  const client = await stranger(instance, { "Sec-WebSocket-Protocol": "centrifuge-protobuf" });
+  const connect = { token: connectionToken({ user }) };
+  client.send(STOCK_CODECS["centrifuge-protobuf"].commands({ id: 1, connect }));
+  await answerTo(client, 1);
+  return client;
+}
+
 export interface Answer {
   readonly id?: number;
   readonly error?: { readonly code: number; readonly message: string };
   readonly [method: string]: unknown;
 }
 
-/** Everything the server has said so far, frames taken apart. */
+/** Everything the server has said so far, frames taken apart: texts are JSON, bytes Protobuf. */
 export function said(client: RawWebSocket): Answer[] {
-  return client.texts.flatMap((text) => text.split("\n").map((line) => JSON.parse(line) as Answer));
+  return client.frames.flatMap(({ opcode, payload }) => {
+    if (opcode === OPCODE.text) return STOCK_CODECS["centrifuge-json"].replies(payload.toString());
+    if (opcode === OPCODE.binary) return STOCK_CODECS["centrifuge-protobuf"].replies(payload);
+    return [];
+  });
 }
 
 /** The answer to command `id`. */
