@@ -50,6 +50,7 @@ const commands: readonly Row[] = [
       ["--json", "as JSON (also when the output is no terminal)"],
       ["--schema", "print the JSON Schema of the configuration file instead"],
       ["--docs", "print the documentation of all settings instead"],
+      ["--nats", "print the account, mappings and rights for nats-server's configuration instead"],
     ],
     run: async (options) => (await import("./cli/config.ts")).config(options),
   },

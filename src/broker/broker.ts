@@ -15,9 +15,9 @@ import type { Outbox, OutboxOptions } from "./outbox.ts";
  *    whatever happens to links, servers or republished copies, as long as the store keeps it; when that cannot be
  *    kept the sink's `lost` is called with the position from which it goes on.
  * 3. **Stored means acknowledged.** `publish` resolves only when the store has the message. Rejected means: it may or
- *    may not be stored, publishing again with the same `id` is safe. Two publishes with one id to one namespace
- *    (whatever the channels) within the duplicate window are stored once; the second resolves with `duplicate: true`
- *    and the first one's position.
+ *    may not be stored, publishing again with the same `id` is safe. Two publishes with one id to one channel
+ *    (or to two of a namespace that is not divided into partitions) within the duplicate window are stored once; the
+ *    second resolves with `duplicate: true` and the first one's position.
  * 4. **Ephemeral channels** (namespaces without history) deliver at most once, in the order of each publisher, with
  *    offset 0; `publish` resolves when the message is handed to the network, and fails while that is away.
  * 5. **Bodies.** What a sink gets or `history` returns is what the namespace accepts: in a `json` namespace valid

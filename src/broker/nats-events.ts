@@ -35,7 +35,8 @@ export class Events {
     try {
       const payload = JSON.stringify(event);
       const out = new IdHeader(id) as unknown as MsgHdrs;
-      this.#publisher.publish(subjects.event(kind), payload, out, Number.POSITIVE_INFINITY).then(
+      const to = { subject: subjects.event(kind), stream: subjects.eventStream() };
+      this.#publisher.publish(to, payload, out, Number.POSITIVE_INFINITY).then(
         () => {
           stats.eventsEmitted++;
         },

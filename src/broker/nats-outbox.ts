@@ -84,9 +84,10 @@ export class NatsOutbox implements Outbox {
 
   put(line: string, text: string): void {
     try {
-      const subject = this.#options.subjects.outbox(line);
+      const { subjects } = this.#options;
+      const to = { subject: subjects.outbox(line), stream: subjects.outboxStream() };
       this.#publisher
-        .publish(subject, text, publishHeaders(nuid.next(), {}), Number.POSITIVE_INFINITY)
+        .publish(to, text, publishHeaders(nuid.next(), {}), Number.POSITIVE_INFINITY)
         .catch((error: unknown) => this.#dropped(error));
     } catch (error) {
       this.#dropped(error);

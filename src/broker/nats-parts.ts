@@ -1,5 +1,6 @@
 import type { Logger } from "../core/log.ts";
-import type { Namespaces } from "../core/namespace.ts";
+import type { NamespaceRules, Namespaces } from "../core/namespace.ts";
+import { partsOf } from "../core/partition.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Subjects } from "../core/subject.ts";
 import type { SignalListener } from "./broker.ts";
@@ -7,10 +8,14 @@ import type { Intercept } from "./nats-channel.ts";
 import { Control } from "./nats-control.ts";
 import { EphemeralReader } from "./nats-ephemeral.ts";
 import { Events } from "./nats-events.ts";
+import { foreignLayout } from "./nats-layout.ts";
 import { Link, type NatsAddress } from "./nats-link.ts";
+import { Pool } from "./nats-pool.ts";
 import { Publisher } from "./nats-publisher.ts";
 import { Reader } from "./nats-reader.ts";
+import { Readers } from "./nats-readers.ts";
 import { RequestError, Requests } from "./nats-requests.ts";
+import { misrouted } from "./nats-routes.ts";
 import { Store } from "./nats-store.ts";
 import {
   channelStream,
@@ -56,7 +61,7 @@ export interface Parts {
   readonly events: Events;
   readonly control: Control;
   /** By namespace: those with history, and those without. */
-  readonly readers: ReadonlyMap<string, Reader>;
+  readonly readers: ReadonlyMap<string, Readers>;
   readonly ephemerals: ReadonlyMap<string, EphemeralReader>;
   /** Lets what was published be stored, then releases everything. */
   close(): Promise<void>;
@@ -67,6 +72,8 @@ const DRAIN_MS = 5_000;
 /** How long `start` waits for JetStream to be ready, and the pause between two tries, ms. */
 const READY_TIMEOUT_MS = 15_000;
 const RETRY_MS = 250;
+/** Channels of a namespace read from its streams at a time. */
+const READ_AT_A_TIME = 64;
 /** Pause before a stream that is gone is made anew, ms. */
 const REMAKE_PAUSE_MS = 500;
 
@@ -87,7 +94,10 @@ export async function startParts(
     const requests = new Requests(link);
     const streams = new Streams(requests, log);
     await patiently(() => streams.checkServer());
+    const kept = [...options.namespaces.values()].filter(({ history }) => history !== null);
+    await Promise.all(kept.map((rules) => checkLayout(streams, subjects, rules)));
     const lives = await makeStreams(options, subjects, streams, link);
+    await Promise.all(kept.map((rules) => checkRoute(link, subjects, rules)));
     const parts = assemble(options, subjects, listeners, link, requests, streams, lives);
     const { server } = link.status;
     log.info("NATS broker", {
@@ -115,6 +125,18 @@ async function makeStreams(
   return new Map(wanted.map(({ name }, index) => [name, lives[index]!]));
 }
 
+/** @throws StartError when the namespace was divided into another number of streams before */
+async function checkLayout(streams: Streams, subjects: Subjects, rules: NamespaceRules): Promise<void> {
+  const problem = await patiently(() => foreignLayout(streams, subjects, rules));
+  if (problem) throw problem;
+}
+
+/** @throws StartError when services' publishes do not get to the namespace's streams */
+async function checkRoute(link: Link, subjects: Subjects, rules: NamespaceRules): Promise<void> {
+  const problem = await patiently(() => misrouted(link, subjects, rules));
+  if (problem) throw problem;
+}
+
 function assemble(
   options: NatsBrokerOptions,
   subjects: Subjects,
@@ -125,7 +147,7 @@ function assemble(
   lives: ReadonlyMap<string, StreamLife>,
 ): Parts {
   const { namespaces, log, stats, instance, region, lingerMs = 10_000, intercept } = options;
-  const readers = new Map<string, Reader>();
+  const readers = new Map<string, Readers>();
   const ephemerals = new Map<string, EphemeralReader>();
   const byStream = new Map<string, Reader>();
   const eventsWanted = eventStream(subjects, 1);
@@ -141,7 +163,7 @@ function assemble(
     ...{ link, requests },
     window: options.publishWindow ?? 1_000,
     queue: options.publishQueue ?? 10_000,
-    suspect: (subject) => readers.get(subject.split(".", 2)[1] ?? "")?.suspect(),
+    suspect: (stream) => byStream.get(stream)?.suspect(),
   });
 
   for (const rules of namespaces.values()) {
@@ -152,27 +174,34 @@ function assemble(
       stats,
       lingerMs,
       ...(intercept && { intercept }),
-      subject: subjects.message,
     };
     if (!rules.history) {
       const rejected = rejecter("");
-      ephemerals.set(rules.name, new EphemeralReader({ ...common, rejected, listen: subjects.message }));
+      const subject = subjects.message;
+      ephemerals.set(rules.name, new EphemeralReader({ ...common, rejected, listen: subject, subject }));
       continue;
     }
-    const wanted = channelStream(subjects, rules.name, rules.history, link.messageTtl);
-    const reader = new Reader(
-      {
-        ...common,
-        store: new Store(link, requests, wanted.name),
-        listen: subjects.live,
-        cleared: subjects.cleared,
-        rejected: rejecter(wanted.name),
-        inspect: async () => (await streams.life(wanted.name)) ?? (await remake(streams, wanted)),
-      },
-      lives.get(wanted.name)!,
-    );
-    readers.set(rules.name, reader);
-    byStream.set(wanted.name, reader);
+    const { history, partitions } = rules;
+    const pool = new Pool(READ_AT_A_TIME);
+    const all = partsOf(partitions).map((part) => {
+      const wanted = channelStream(subjects, rules.name, history, link.messageTtl, part);
+      const reader = new Reader(
+        {
+          ...common,
+          pool,
+          store: new Store(link, requests, wanted.name),
+          listen: subjects.live,
+          subject: (name) => subjects.stored(name, partitions),
+          cleared: (name) => subjects.cleared(name, partitions),
+          rejected: rejecter(wanted.name),
+          inspect: async () => (await streams.life(wanted.name)) ?? (await remake(streams, wanted)),
+        },
+        lives.get(wanted.name)!,
+      );
+      byStream.set(wanted.name, reader);
+      return reader;
+    });
+    readers.set(rules.name, new Readers(all));
   }
 
   /** Reports a message that is left out; by the same id on all instances, where it has a sequence. */
@@ -204,7 +233,7 @@ function assemble(
   });
   const control = new Control({ link, requests, subjects, instance, log, listeners });
   const pulse = setInterval(() => {
-    for (const reader of readers.values()) reader.pulse();
+    for (const reader of byStream.values()) reader.pulse();
     stats.publishBacklog = publisher.backlog;
   }, 1_000);
 
@@ -214,7 +243,7 @@ function assemble(
       clearInterval(pulse);
       await Promise.all([publisher.drain(DRAIN_MS), events.drain(DRAIN_MS)]);
       control.close();
-      for (const reader of [...readers.values(), ...ephemerals.values()]) reader.close();
+      for (const reader of [...byStream.values(), ...ephemerals.values()]) reader.close();
       publisher.close();
       events.close();
       await link.close();

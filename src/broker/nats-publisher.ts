@@ -21,6 +21,12 @@ export interface Ack {
   readonly regressed: boolean;
 }
 
+/** A subject, and the stream that captures it. */
+export interface Destination {
+  readonly subject: string;
+  readonly stream: string;
+}
+
 export interface PublisherOptions {
   readonly link: Link;
   readonly requests: Requests;
@@ -30,8 +36,8 @@ export interface PublisherOptions {
   readonly queue: number;
   /** How long a message may wait for others to go with it in one write, ms. Default: not at all. */
   readonly gatherMs?: number;
-  /** Nobody stores this subject, or nobody answered. */
-  readonly suspect: (subject: string) => void;
+  /** Nobody stores what is for this stream, or nobody answered. */
+  readonly suspect: (stream: string) => void;
 }
 
 const decoder = new TextDecoder();
@@ -49,7 +55,7 @@ export class Publisher {
   #underWay = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #gathering: ReturnType<typeof setTimeout> | undefined;
-  /** Highest sequence acknowledged, by the first two subject tokens, which name the stream. */
+  /** Highest sequence acknowledged, by stream. */
   readonly #acked = new Map<string, number>();
 
   constructor(options: PublisherOptions) {
@@ -69,11 +75,11 @@ export class Publisher {
    * Publishes with the id in its headers. @throws CommandError brokerUnavailable (not acknowledged in time, or the
    * queue is full), limitExceeded (larger than the server takes)
    */
-  publish(subject: string, payload: Uint8Array | string, headers: MsgHdrs, timeoutMs: number): Promise<Ack> {
+  publish(to: Destination, payload: Uint8Array | string, headers: MsgHdrs, timeoutMs: number): Promise<Ack> {
     if (this.#queue.length - this.#first >= this.options.queue) {
       throw new CommandError(Errors.brokerUnavailable, "too many messages wait to be published");
     }
-    const outgoing = new Outgoing(this, subject, payload, headers, performance.now() + timeoutMs);
+    const outgoing = new Outgoing(this, to, payload, headers, performance.now() + timeoutMs);
     this.#queue.push(outgoing);
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
     const { gatherMs } = this.options;
@@ -171,8 +177,7 @@ class Outgoing implements Waiter {
   expiresAt = 0;
   notBefore = 0;
   readonly #publisher: Publisher;
-  readonly #subject: string;
-  readonly #stream: string;
+  readonly #to: Destination;
   readonly #payload: Uint8Array | string;
   readonly #headers: MsgHdrs;
   readonly #deadline: number;
@@ -183,14 +188,13 @@ class Outgoing implements Waiter {
 
   constructor(
     publisher: Publisher,
-    subject: string,
+    to: Destination,
     payload: Uint8Array | string,
     headers: MsgHdrs,
     deadline: number,
   ) {
     this.#publisher = publisher;
-    this.#subject = subject;
-    this.#stream = subject.slice(0, subject.indexOf(".", subject.indexOf(".") + 1));
+    this.#to = to;
     this.#payload = payload;
     this.#headers = headers;
     this.#deadline = deadline;
@@ -202,9 +206,9 @@ class Outgoing implements Waiter {
 
   send(requests: Requests): void {
     this.#attempts++;
-    this.#ackedBefore = this.#publisher.highest(this.#stream);
+    this.#ackedBefore = this.#publisher.highest(this.#to.stream);
     this.expiresAt = Math.min(performance.now() + ACK_TIMEOUT_MS, this.#deadline);
-    requests.send(this.#subject, this.#payload, this, this.#headers);
+    requests.send(this.#to.subject, this.#payload, this, this.#headers);
   }
 
   expired(now: number): boolean {
@@ -221,7 +225,7 @@ class Outgoing implements Waiter {
     const ack = readAck(message);
     if (ack.seq > 0) {
       const regressed = !ack.duplicate && ack.seq <= this.#ackedBefore;
-      this.#publisher.acked(this.#stream, ack.seq);
+      this.#publisher.acked(this.#to.stream, ack.seq);
       this.#resolve({ seq: ack.seq, duplicate: ack.duplicate === true, regressed });
       this.#publisher.settled();
     } else if (ack.errorCode === TOO_LARGE) {
@@ -229,14 +233,14 @@ class Outgoing implements Waiter {
       this.#publisher.settled();
     } else {
       // No stream, no leader, a duplicate of a message not stored yet, no space: it may pass.
-      if (ack.seq < 0) this.#publisher.options.suspect(this.#subject);
+      if (ack.seq < 0) this.#publisher.options.suspect(this.#to.stream);
       this.#retry(Math.min(FIRST_PAUSE_MS << Math.min(this.#attempts - 1, 8), LONGEST_PAUSE_MS));
     }
     return true;
   }
 
   fail(why: NoAnswer): void {
-    if (why === "timeout") this.#publisher.options.suspect(this.#subject);
+    if (why === "timeout") this.#publisher.options.suspect(this.#to.stream);
     this.#retry(0);
   }
 

@@ -10,7 +10,7 @@ import { DelayQueue, within } from "./nats-delay.ts";
 import { type FillContext, fillChannel } from "./nats-fill.ts";
 import { type Envelope, readNotice } from "./nats-headers.ts";
 import type { Link } from "./nats-link.ts";
-import { Pool } from "./nats-pool.ts";
+import type { Pool } from "./nats-pool.ts";
 import { Progress } from "./nats-progress.ts";
 import { isFlawed, toPublication } from "./nats-publication.ts";
 import { RequestError } from "./nats-requests.ts";
@@ -21,8 +21,6 @@ import { Tails } from "./nats-tails.ts";
 
 /** How long a message whose predecessor is missing is held before the store is asked: reorders heal in less, ms. */
 const HOLD_MS = 10;
-/** Channels read from the store at a time. */
-const CONCURRENCY = 64;
 /** Longest time a join may wait for the store, ms: a stock client gives its connection up when a subscribe takes 5 s. */
 const JOIN_TIMEOUT_MS = 4_000;
 /** Pause after a failed read, ms. */
@@ -37,6 +35,8 @@ export interface ReaderOptions extends Pick<RosterOptions, "lingerMs" | "listen"
   readonly store: Store;
   /** Subject on which clearing a channel leaves its mark. */
   readonly cleared: (name: ChannelName) => string;
+  /** Where reads of single channels wait for their turn; shared by the readers of a namespace. */
+  readonly pool: Pool;
   /** Looks at the stream, and makes it anew when it is gone. */
   readonly inspect: () => Promise<StreamLife>;
   /** A message of a channel with sinks is not what the namespace accepts. */
@@ -52,7 +52,7 @@ export class Reader {
   readonly #progress: Progress;
   readonly #roster: Roster;
   readonly #holds = new DelayQueue<Channel>(HOLD_MS, (channel) => this.#repair(channel));
-  readonly #pool = new Pool(CONCURRENCY);
+  readonly #pool: Pool;
   readonly #tails: Tails;
   readonly #resync: Resync;
 
@@ -60,6 +60,7 @@ export class Reader {
     const { link, store, lingerMs, listen, subject, intercept, log, stats, inspect, rules } = options;
     this.#options = options;
     this.store = store;
+    this.#pool = options.pool;
     const progress = new Progress(link, life, rules.history!.replicas > 1);
     this.#progress = progress;
     this.#roster = new Roster({
@@ -110,6 +111,16 @@ export class Reader {
    */
   floorOf(name: ChannelName): number {
     return Math.max(this.#progress.floor, this.#roster.channels.get(name.name)?.position.offset ?? 0);
+  }
+
+  /** Subject a channel's messages are stored under. */
+  subjectOf(name: ChannelName): string {
+    return this.#options.subject(name);
+  }
+
+  /** Subject on which clearing a channel leaves its mark. */
+  clearedOf(name: ChannelName): string {
+    return this.#options.cleared(name);
   }
 
   /** Highest sequence of the stream seen. */

@@ -1,6 +1,7 @@
 import type { JetStreamAccountStats, StreamConfig, StreamInfo } from "nats";
 import type { Logger } from "../core/log.ts";
 import type { HistoryRules, Namespaces } from "../core/namespace.ts";
+import { type Part, partsOf } from "../core/partition.ts";
 import type { Subjects } from "../core/subject.ts";
 import { atLeast } from "../core/version.ts";
 import { StartError } from "./nats-error.ts";
@@ -61,16 +62,20 @@ const OVERLAP = 10065;
 const REPLICAS = 10074;
 const NO_JETSTREAM = [10039, 10076];
 
-/** The stream of a namespace that keeps history. @param messageTtl whether the server knows ages of single messages */
+/**
+ * A stream of a namespace that keeps history: its only one, or a part of it.
+ * @param messageTtl whether the server knows ages of single messages
+ */
 export function channelStream(
   subjects: Subjects,
   namespace: string,
   history: HistoryRules,
   messageTtl: boolean,
+  part?: Part,
 ): WantedStream {
   return {
-    name: subjects.stream(namespace),
-    subjects: [subjects.messages(namespace)],
+    name: subjects.stream(namespace, part),
+    subjects: [subjects.messages(namespace, part)],
     // Memory streams that republish get slower with every message they hold (nats-server 2.9).
     storage: "file" as StreamConfig["storage"],
     retention: "limits" as StreamConfig["retention"],
@@ -81,7 +86,7 @@ export function channelStream(
     duplicate_window: nanos(Math.min(MAX_DUPLICATE_WINDOW_MS, history.ageMs)),
     num_replicas: history.replicas,
     allow_direct: true,
-    republish: { src: subjects.messages(namespace), dest: subjects.lives(namespace) },
+    republish: { src: subjects.messages(namespace, part), dest: subjects.lives(namespace) },
     ...(messageTtl && { allow_msg_ttl: true as const }),
   };
 }
@@ -92,9 +97,11 @@ export function wantedStreams(
   namespaces: Namespaces,
   messageTtl: boolean,
 ): WantedStream[] {
-  const kept = [...namespaces.values()].flatMap(({ name, history }) => (history ? [{ name, history }] : []));
+  const kept = [...namespaces.values()].flatMap(({ name, history, partitions }) =>
+    history ? partsOf(partitions).map((part) => ({ name, history, part })) : [],
+  );
   return [
-    ...kept.map(({ name, history }) => channelStream(subjects, name, history, messageTtl)),
+    ...kept.map(({ name, history, part }) => channelStream(subjects, name, history, messageTtl, part)),
     eventStream(subjects, mostReplicas(namespaces)),
   ];
 }
@@ -216,6 +223,12 @@ export class Streams {
     await this.#api(`STREAM.PURGE.${name}`, { filter: subject, seq: before });
   }
 
+  /** Names of the streams that capture some of a subject. */
+  async capturing(subject: string): Promise<string[]> {
+    const answer = await this.#api<{ streams?: string[] | null }>("STREAM.NAMES", { subject });
+    return answer.streams ?? [];
+  }
+
   /** Subjects with kept messages; at most the 100,000 that one answer of the server holds. */
   async subjectsOf(name: string, filter: string): Promise<string[]> {
     const info = await this.#api<StreamInfo>(`STREAM.INFO.${name}`, { subjects_filter: filter });
@@ -288,9 +301,7 @@ export class Streams {
 
   /** Other streams that capture what this one is to capture. */
   async #othersOn({ name, subjects }: WantedStream): Promise<string[]> {
-    const query = { subject: subjects[0]! };
-    const answer = await this.#api<{ streams?: string[] | null }>("STREAM.NAMES", query);
-    return (answer.streams ?? []).filter((other) => other !== name);
+    return (await this.capturing(subjects[0]!)).filter((other) => other !== name);
   }
 }
 

@@ -12,6 +12,7 @@ import { readHistory } from "./nats-history.ts";
 import { NatsOutbox } from "./nats-outbox.ts";
 import { type NatsBrokerOptions, type Parts, startParts } from "./nats-parts.ts";
 import type { Reader } from "./nats-reader.ts";
+import type { Readers } from "./nats-readers.ts";
 import { mostReplicas } from "./nats-streams.ts";
 
 export type { NatsBrokerOptions } from "./nats-parts.ts";
@@ -56,10 +57,14 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
   }
 
   /** @throws CommandError unknownChannel, notAvailable, brokerUnavailable */
-  function readerOf(namespace: string): Reader {
+  function readersOf(namespace: string): Readers {
     if (!rulesOf(namespace).history)
       throw new CommandError(Errors.notAvailable, "the namespace keeps no history");
     return open().readers.get(namespace)!;
+  }
+
+  function readerOf(channel: ChannelName): Reader {
+    return readersOf(channel.namespace).of(channel);
   }
 
   async function publish(channel: ChannelName, body: Body, publish: PublishOptions): Promise<Published> {
@@ -67,7 +72,6 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
     const { link, publisher } = open();
     checkOptions(publish);
     const checked = checkBody(body, rules);
-    const subject = subjects.message(channel);
     const headers = publishHeaders(publish.id ?? (rules.history ? nuid.next() : undefined), publish);
     if (typeof checked !== "string") headers.set("Content-Type", BYTES_TYPE);
     if (sizeOf(checked) > link.maxBody) {
@@ -76,12 +80,13 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
     if (!rules.history) {
       // The library would keep it until the server is back, or lose it.
       if (!link.connected) throw new CommandError(Errors.brokerUnavailable, "no connection to NATS");
-      link.nc.publish(subject, checked, { headers });
+      link.nc.publish(subjects.message(channel), checked, { headers });
       return { ...NO_POSITION, duplicate: false };
     }
-    const reader = readerOf(channel.namespace);
+    const reader = readerOf(channel);
+    const to = { subject: reader.subjectOf(channel), stream: reader.store.stream };
     const timeoutMs = publish.timeoutMs ?? options.publishTimeoutMs ?? PUBLISH_TIMEOUT_MS;
-    const ack = await publisher.publish(subject, checked, headers, timeoutMs);
+    const ack = await publisher.publish(to, checked, headers, timeoutMs);
     if (ack.regressed) await reader.inspect();
     reader.saw(ack.seq);
     return { epoch: reader.epoch, offset: ack.seq, duplicate: ack.duplicate };
@@ -136,32 +141,34 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
     async attach(channel, sink) {
       const rules = rulesOf(channel.namespace);
       const { readers, ephemerals } = open();
-      const reader = rules.history ? readers.get(rules.name)! : ephemerals.get(rules.name)!;
+      const reader = rules.history ? readers.get(rules.name)!.of(channel) : ephemerals.get(rules.name)!;
       return await reader.attach(channel, sink);
     },
 
     async history(channel, query) {
-      const reader = readerOf(channel.namespace);
+      const reader = readerOf(channel);
       stats.streamReads++;
-      const cleared = subjects.cleared(channel);
-      return await readHistory({ reader, name: channel, subject: subjects.message(channel), cleared }, query);
+      const [subject, cleared] = [reader.subjectOf(channel), reader.clearedOf(channel)];
+      return await readHistory({ reader, name: channel, subject, cleared }, query);
     },
 
     async clearHistory(channel) {
-      const { stream } = readerOf(channel.namespace).store;
+      const reader = readerOf(channel);
+      const { stream } = reader.store;
       const { publisher, streams } = open();
-      const mark = subjects.cleared(channel);
+      const mark = { subject: reader.clearedOf(channel), stream };
       const { seq } = await publisher.publish(mark, "", publishHeaders(nuid.next(), {}), CLEAR_TIMEOUT_MS);
-      await streams.purge(stream, subjects.message(channel), seq);
+      await streams.purge(stream, reader.subjectOf(channel), seq);
     },
 
     async storedChannels(namespace, limit) {
-      const { stream } = readerOf(namespace).store;
       const ids: string[] = [];
-      for (const subject of await open().streams.subjectsOf(stream, subjects.messages(namespace))) {
-        const channel = subjects.channel(subject);
-        if (channel) ids.push(channel.id);
-        if (ids.length >= limit) break;
+      for (const { store } of readersOf(namespace).all) {
+        for (const subject of await open().streams.subjectsOf(store.stream, ">")) {
+          if (ids.length >= limit) return ids;
+          const channel = subjects.channel(subject);
+          if (channel) ids.push(channel.id);
+        }
       }
       return ids;
     },

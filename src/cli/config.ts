@@ -1,5 +1,6 @@
 import process from "node:process";
 import { configMarkdown, configSchema, type Effective } from "../config.ts";
+import { accountConfig } from "./nats-account.ts";
 import { columns, complain, paint, print } from "./output.ts";
 import { readSettings } from "./settings.ts";
 
@@ -9,13 +10,21 @@ export interface ConfigOptions {
   readonly json?: boolean;
   readonly schema?: boolean;
   readonly docs?: boolean;
+  readonly nats?: boolean;
 }
 
-/** `trunkline config`: the settings in effect and where each came from, without secrets; or schema, or docs. */
+/**
+ * `trunkline config`: the settings in effect and where each came from, without secrets; or schema, or docs, or what
+ * nats-server needs to know of them.
+ */
 export async function config(options: ConfigOptions): Promise<void> {
   if (options.schema) return print(JSON.stringify(configSchema(), null, 2));
   if (options.docs) return print(configMarkdown().trimEnd());
   const settings = await readSettings({ file: options.config, profile: options.dev ? "dev" : "serve" });
+  if (options.nats) {
+    const { nats, namespaces } = settings.config;
+    return print(accountConfig({ root: nats.root, namespaces }));
+  }
   const asTable = process.stdout.isTTY && !options.json;
   print(asTable ? toTable(settings.effective) : toJson(settings.effective));
   for (const refusal of settings.refusals)

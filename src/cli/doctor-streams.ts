@@ -1,10 +1,13 @@
 import type { JetStreamAccountStats } from "nats";
 import { StartError } from "../broker/nats-error.ts";
+import { foreignLayout } from "../broker/nats-layout.ts";
 import type { Link } from "../broker/nats-link.ts";
 import { RequestError } from "../broker/nats-requests.ts";
+import { misrouted } from "../broker/nats-routes.ts";
 import { type StreamPlan, type Streams, type WantedStream, wantedStreams } from "../broker/nats-streams.ts";
 import type { Config } from "../config.ts";
-import { subjects } from "../core/subject.ts";
+import type { NamespaceRules } from "../core/namespace.ts";
+import { type Subjects, subjects } from "../core/subject.ts";
 import type { Finding } from "./doctor-report.ts";
 
 /** From this share of its storage on, an account is warned about. */
@@ -20,7 +23,8 @@ export interface StreamChecks {
 
 /** Checks JetStream, the account's limits, and what a start would do with each stream. */
 export async function checkStreams({ streams, link, config, reports }: StreamChecks): Promise<Finding[]> {
-  const wanted = wantedStreams(subjects(config.nats.root), config.namespaces, link.messageTtl);
+  const names = subjects(config.nats.root);
+  const wanted = wantedStreams(names, config.namespaces, link.messageTtl);
   const server = {
     version: link.status.server?.version ?? "0",
     clustered: link.nc.info?.cluster !== undefined,
@@ -28,10 +32,13 @@ export async function checkStreams({ streams, link, config, reports }: StreamChe
   try {
     const account = await streams.checkServer();
     const plans = await Promise.all(wanted.map((one) => streams.plan(one, server)));
+    const kept = [...config.namespaces.values()].filter(({ history }) => history !== null);
+    const divisions = await Promise.all(kept.map((rules) => checkDivision({ streams, link }, names, rules)));
     const made = wanted.filter((_, index) => plans[index]?.action === "create");
     return [
       { check: "jetstream", verdict: "ok", what: `enabled; the account has ${account.streams} streams` },
       ...checkLimits(account, made),
+      ...divisions.flat(),
       ...wanted.map(({ name }, index) => checkStream(name, plans[index]!)),
     ];
   } catch (error) {
@@ -45,6 +52,23 @@ export async function checkStreams({ streams, link, config, reports }: StreamChe
     const fix = `nats --server ${link.nc.getServer()} account info`;
     return [{ check, verdict: "failed", what: "it cannot be asked", cause, fix }];
   }
+}
+
+/** Whether a namespace can have its partitions, and services' publishes get there. Silent about those without any. */
+async function checkDivision(
+  { streams, link }: Pick<StreamChecks, "streams" | "link">,
+  names: Subjects,
+  rules: NamespaceRules,
+): Promise<Finding[]> {
+  const { name, partitions } = rules;
+  const problem = (await foreignLayout(streams, names, rules)) ?? (await misrouted(link, names, rules));
+  const check = `partitions of ${name}`;
+  if (problem) {
+    const what = problem.kind === "mapping" ? "the subject mapping is wrong" : "there are other ones";
+    return [{ check, verdict: "failed", what, cause: problem.problem, fix: problem.remedy }];
+  }
+  if (partitions === 1) return [];
+  return [{ check, verdict: "ok", what: `${partitions}; the subject mapping is there` }];
 }
 
 function checkStream(name: string, plan: StreamPlan): Finding {

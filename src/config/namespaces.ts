@@ -12,6 +12,8 @@ const ACCESS = [
   "authenticated",
   "anyone",
 ] as const satisfies readonly Access[];
+/** Every instance reads every partition; more were not tried. */
+const MAX_PARTITIONS = 64;
 const SUBSCRIBE = ["nobody", "token", "authenticated", "anyone"] as const;
 
 /** The rules of one namespace in the file, `namespaces.<name>.…`. */
@@ -24,6 +26,12 @@ export const namespaceSettings = {
     doc: "Messages one recovery may return; a client further behind is told `recovered: false`.",
   }),
   "history.replicas": whole(1, 5, { default: 1, doc: "Copies of the stream in its region: 1, 3 or 5." }),
+  partitions: whole(1, MAX_PARTITIONS, {
+    default: D.partitions,
+    doc:
+      "Streams to divide the channels among, for namespaces with thousands of busy ones. More than 1 needs a subject " +
+      "mapping of the NATS account, which `trunkline config --nats` prints.",
+  }),
   recovery: choice(["stream", "cache", "off"], {
     default: D.recovery,
     doc: "What a returning client gets: all it missed, the latest message, or nothing. Needs `history`.",
@@ -160,6 +168,7 @@ function* contradictions(rules: NamespaceRules): Generator<string> {
   if (rules.recovery !== "off" && !rules.history) {
     yield 'recovery: it needs history; add "history": {"size": 100, "age": "10m"}, or set recovery to "off"';
   }
+  if (rules.partitions > 1 && !rules.history) yield "partitions: only streams are divided; it needs history";
   if (rules.joinLeave !== "off" && !rules.presence) yield 'joinLeave: it needs "presence": true';
   if (rules.forceJoinLeave && rules.joinLeave === "off")
     yield 'forceJoinLeave: it needs joinLeave "connection" or "user"';

@@ -27,6 +27,8 @@ export interface NamespaceRules {
   readonly name: string;
   /** `null`: nothing is kept, messages are delivered at most once. */
   readonly history: HistoryRules | null;
+  /** Streams the channels are divided among, by a hash of their names. 1 without history. */
+  readonly partitions: number;
   /** `stream`: all missed messages; `cache`: the latest one; `off`: positions are not given to clients. */
   readonly recovery: "stream" | "cache" | "off";
   readonly presence: boolean;
@@ -63,6 +65,7 @@ export type Namespaces = ReadonlyMap<string, NamespaceRules>;
 /** Every setting's default; a namespace named without rules gets these. */
 export const NAMESPACE_DEFAULTS: Omit<NamespaceRules, "name"> = {
   history: null,
+  partitions: 1,
   recovery: "off",
   presence: false,
   joinLeave: "off",

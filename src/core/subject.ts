@@ -6,6 +6,7 @@ import {
   NAMESPACE_PATTERN,
 } from "./channel.ts";
 import { CommandError, Errors } from "./errors.ts";
+import { HASHED_TOKENS, type Part, partitionOf } from "./partition.ts";
 
 /**
  * The one place where NATS subjects and stream names are built. The client library checks nothing: a space, CR or LF
@@ -27,6 +28,9 @@ export const INSTANCE_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 
 /** Kinds of events and control signals: one subject token. */
 export const KIND_PATTERN = /^[a-z][a-z0-9_-]{0,31}$/;
+
+/** A stored subject of a namespace with partitions: root, namespace, tail. */
+const PARTITIONED = /^([a-z0-9]+)\.%\.([^.]+)\.\d+\.\d+\.(.+)$/s;
 
 const ROOT_PATTERN = /^[a-z][a-z0-9]{0,15}$/;
 
@@ -64,19 +68,33 @@ function percent(character: string): string {
 /** A channel as far as its subject is concerned. */
 type Named = Pick<ChannelName, "namespace" | "name">;
 
+/** An entry of nats-server's `mappings`. */
+export interface SubjectMapping {
+  readonly from: string;
+  readonly to: string;
+}
+
 /** Builds and reads the subjects of one root. Every method throws CommandError badRequest for what is malformed. */
 export interface Subjects {
   readonly root: string;
   /** `rt.<ns>.<name>`: where messages are published. */
   message(channel: Named): string;
+  /**
+   * Where messages are stored: the same, and with partitions `rt.%.<ns>.<partitions>.<partition>.<name>`, to which a
+   * subject mapping of the NATS account leads. It begins with the root as well because nats-server checks the rights
+   * of what a mapping has made; no namespace is called `%`.
+   */
+  stored(channel: Named, partitions: number): string;
   /** `rtl.<ns>.<name>`: where a stored message appears, with its sequence. */
   live(channel: Named): string;
-  /** `rt.<ns>.>`: what the stream of a namespace captures. */
-  messages(namespace: string): string;
+  /** `rt.<ns>.>`, or `rt.%.<ns>.<partitions>.<partition>.>`: what a stream of a namespace captures. */
+  messages(namespace: string, part?: Part): string;
+  /** `rt.%.<ns>.>`: what the streams of a namespace capture, into however many it is divided. */
+  divided(namespace: string): string;
   /** `rtl.<ns>.>`: where it republishes. */
   lives(namespace: string): string;
-  /** `rt.<ns>.%.<name>`: stored when a channel's history is cleared. No channel's name has such a tail. */
-  cleared(channel: Named): string;
+  /** {@link stored} with `%` before the name: stored when a channel's history is cleared. No name has such a tail. */
+  cleared(channel: Named, partitions: number): string;
   /** `rtrpc.<method>`. */
   rpc(method: string): string;
   /** `rtauth.<name>`. */
@@ -101,11 +119,17 @@ export interface Subjects {
   control(kind: string, instance?: string): string;
   /** What an instance listens to: `rtctl.*` and `rtctl.inst.<instance>.*`. */
   controls(instance: string): readonly [all: string, own: string];
-  /** `RT_<ns>`: the stream of a namespace. */
-  stream(namespace: string): string;
+  /** `RT_<ns>`, or `RT_<ns>_p<partition>of<partitions>`: a stream of a namespace. */
+  stream(namespace: string, part?: Part): string;
   /** `RT_EVENTS`. Namespaces are lower case: none has this stream. */
   eventStream(): string;
-  /** The channel of a message or live subject; `undefined` when no channel has that subject. */
+  /**
+   * What the NATS account must map (nats-server's `mappings`) where a namespace has partitions: from
+   * {@link message} to {@link stored}, one entry for each number of tokens. No subject fits two of them: nats-server
+   * tries them in no fixed order.
+   */
+  mapping(namespace: string, partitions: number): readonly SubjectMapping[];
+  /** The channel of a message, stored or live subject; `undefined` when no channel has that subject. */
   channel(subject: string): ChannelName | undefined;
   /** The kind of a control subject, either form; `undefined` when it is none. */
   controlKind(subject: string): string | undefined;
@@ -119,14 +143,26 @@ export function subjects(root = "rt"): Subjects {
   const stored = `${root}.`;
   const live = `${root}l.`;
   const control = `${root}ctl.`;
+  const within = (namespace: string, part: Part | undefined) =>
+    part
+      ? `${stored}%.${checkNamespace(namespace)}.${part.of}.${part.index}.`
+      : `${stored}${checkNamespace(namespace)}.`;
+  /** @param mark what stands before the name */
+  const place = ({ namespace, name }: Named, partitions: number, mark: string) => {
+    const tail = encodeTail(name);
+    const part = partitions > 1 ? { index: partitionOf(tail, partitions), of: partitions } : undefined;
+    return within(namespace, part) + mark + tail;
+  };
 
   return {
     root,
     message: ({ namespace, name }) => `${stored}${checkNamespace(namespace)}.${encodeTail(name)}`,
     live: ({ namespace, name }) => `${live}${checkNamespace(namespace)}.${encodeTail(name)}`,
-    messages: (namespace) => `${stored}${checkNamespace(namespace)}.>`,
+    stored: (channel, partitions) => place(channel, partitions, ""),
+    messages: (namespace, part) => `${within(namespace, part)}>`,
+    divided: (namespace) => `${stored}%.${checkNamespace(namespace)}.>`,
     lives: (namespace) => `${live}${checkNamespace(namespace)}.>`,
-    cleared: ({ namespace, name }) => `${stored}${checkNamespace(namespace)}.%.${encodeTail(name)}`,
+    cleared: (channel, partitions) => place(channel, partitions, "%."),
     rpc: (method) => `${root}rpc.${encodeTail(method)}`,
     auth: (name) => `${root}auth.${encodeTail(name)}`,
     event: (kind) => `${root}evt.${checkKind(kind)}`,
@@ -145,9 +181,27 @@ export function subjects(root = "rt"): Subjects {
         ? `${control}${checkKind(kind)}`
         : `${control}inst.${checkInstance(instance)}.${checkKind(kind)}`,
     controls: (instance) => [`${control}*`, `${control}inst.${checkInstance(instance)}.*`],
-    stream: (namespace) => `${root.toUpperCase()}_${checkNamespace(namespace)}`,
+    stream: (namespace, part) =>
+      `${root.toUpperCase()}_${checkNamespace(namespace)}${part ? `_p${part.index}of${part.of}` : ""}`,
     eventStream: () => `${root.toUpperCase()}_EVENTS`,
-    channel: (subject) => readChannel(subject, subject.startsWith(live) ? live : stored),
+    mapping(namespace, partitions) {
+      const to = `${stored}%.${checkNamespace(namespace)}.${partitions}`;
+      return Array.from({ length: HASHED_TOKENS + 1 }, (_, index) => {
+        const count = Math.min(index + 1, HASHED_TOKENS);
+        const rest = index === HASHED_TOKENS ? ".>" : "";
+        const tokens = Array.from({ length: count }, (_, token) => token + 1);
+        const names = tokens.map((token) => `{{wildcard(${token})}}`).join(".");
+        return {
+          from: `${stored}${namespace}${".*".repeat(count)}${rest}`,
+          to: `${to}.{{partition(${partitions},${tokens.join(",")})}}.${names}${rest}`,
+        };
+      });
+    },
+    channel(subject) {
+      const divided = PARTITIONED.exec(subject);
+      if (divided?.[1] === root) return readChannel(`${stored}${divided[2]}.${divided[3]}`, stored);
+      return readChannel(subject, subject.startsWith(live) ? live : stored);
+    },
     controlKind(subject) {
       const kind = subject.slice(subject.lastIndexOf(".") + 1);
       return subject.startsWith(control) && KIND_PATTERN.test(kind) ? kind : undefined;

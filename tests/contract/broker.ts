@@ -56,8 +56,9 @@ export const CONTRACT_NAMESPACES: Namespaces = new Map([
 /**
  * Holds a driver to the port's law. One backend and two instances serve all tests; every test uses channels of its
  * own, in real time.
+ * @param partitions of every namespace with history
  */
-export function brokerContract(name: string, make: MakeBrokerFixture): void {
+export function brokerContract(name: string, make: MakeBrokerFixture, partitions = 1): void {
   describe(`the broker contract: ${name}`, () => {
     let shared: Context | undefined;
     const context = () => {
@@ -66,7 +67,11 @@ export function brokerContract(name: string, make: MakeBrokerFixture): void {
     };
 
     beforeAll(async () => {
-      const fixture = await make(CONTRACT_NAMESPACES);
+      const divided = [...CONTRACT_NAMESPACES.values()].map((one): [string, NamespaceRules] => [
+        one.name,
+        one.history ? { ...one, partitions } : one,
+      ]);
+      const fixture = await make(new Map(divided));
       const [a, b] = await Promise.all([fixture.instance("instance-a"), fixture.instance("instance-b")]);
       shared = { fixture, a, b };
     }, 30_000);

@@ -1,9 +1,12 @@
 import { connect, headers, type NatsConnection } from "nats";
 import type { Broker } from "../../src/broker/broker.ts";
 import { type NatsBrokerOptions, natsBroker } from "../../src/broker/nats.ts";
+import { mappings } from "../../src/cli/nats-account.ts";
 import { silent } from "../../src/core/log.ts";
 import type { Namespaces } from "../../src/core/namespace.ts";
+import { partsOf } from "../../src/core/partition.ts";
 import { Stats } from "../../src/core/stats.ts";
+import { subjects } from "../../src/core/subject.ts";
 import type { BrokerFixture } from "../contract/broker.ts";
 import { natsServer, type TestServer } from "./servers.ts";
 
@@ -16,7 +19,7 @@ export interface NatsFixture extends BrokerFixture {
 }
 
 export async function natsFixture(namespaces: Namespaces): Promise<NatsFixture> {
-  const server = await natsServer();
+  const server = await natsServer(mappings(subjects(), namespaces).join("\n"));
   const nc = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
   const brokers: Broker[] = [];
   const start = async (own: Partial<NatsBrokerOptions> = {}) => {
@@ -64,7 +67,8 @@ export async function natsFixture(namespaces: Namespaces): Promise<NatsFixture> 
     },
     async reset(namespace) {
       const jsm = await nc.jetstreamManager();
-      await jsm.streams.delete(`RT_${namespace}`);
+      const parts = partsOf(namespaces.get(namespace)!.partitions);
+      await Promise.all(parts.map((part) => jsm.streams.delete(subjects().stream(namespace, part))));
       await start();
     },
     async [Symbol.asyncDispose]() {
