@@ -7,30 +7,34 @@ export interface AccountOptions {
   readonly namespaces: Namespaces;
 }
 
-const INDENT = "  ";
+const LINE_CHARS = 112;
 
 /**
- * The account of a Trunkline system as nats-server's configuration has it: JetStream, the mappings of namespaces with
- * partitions, a user for the instances and one for services, each with no more rights than it needs. Passwords come
- * from nats-server's environment.
+ * The accounts of a Trunkline system as nats-server's configuration has them: one with JetStream, the mappings of
+ * namespaces with partitions, a user for the instances and one for services, each with no more rights than it needs;
+ * and one for operators. Passwords come from nats-server's environment. `deploy/nats/accounts.conf` is this text for the
+ * settings as they come.
  */
 export function accountConfig({ root, namespaces }: AccountOptions): string {
   const subjects = subjectsOf(root);
-  const lines = [
-    "# The account of Trunkline, for nats-server's configuration (include it there, or paste it). Give nats-server the two",
-    "# passwords in its environment; instances log in with TRUNKLINE_NATS_USER=gateway and TRUNKLINE_NATS_PASSWORD.",
+  return [
+    "# Printed by `trunkline config --nats`: who may do what, with the least rights that work. Passwords come from the",
+    "# environment of nats-server. An instance logs in as gateway (TRUNKLINE_NATS_USER, TRUNKLINE_NATS_PASSWORD).",
     "accounts {",
     "  TRUNKLINE {",
     "    jetstream: enabled",
-    ...mappings(subjects, namespaces).map((line) => INDENT.repeat(2) + line),
+    ...mappings(subjects, namespaces).map((line) => `    ${line}`),
     "    users: [",
-    ...user("gateway", "$TRUNKLINE_NATS_PASSWORD", gatewayRights(root)),
-    ...user("service", "$TRUNKLINE_NATS_SERVICE_PASSWORD", serviceRights(subjects), "allow_responses: true"),
+    ...user("gateway", "$GATEWAY_PASSWORD", gatewayRights(root)),
+    `      # Services publish messages and answer calls. None may publish on ${root}l.>, where it could forge sequences.`,
+    ...user("service", "$SERVICE_PASSWORD", serviceRights(subjects), "allow_responses: true"),
     "    ]",
     "  }",
+    "  # For operators: `nats --user admin server report jetstream`.",
+    "  SYS { users: [ { user: admin, password: $ADMIN_PASSWORD } ] }",
     "}",
-  ];
-  return lines.join("\n");
+    "system_account: SYS",
+  ].join("\n");
 }
 
 /** The lines of nats-server's `mappings`, for an account or the whole server; none when no namespace has partitions. */
@@ -38,7 +42,7 @@ export function mappings(subjects: Subjects, namespaces: Namespaces): string[] {
   const divided = [...namespaces.values()].filter(isDivided);
   if (divided.length === 0) return [];
   const lines = divided.flatMap(({ name, partitions }) =>
-    subjects.mapping(name, partitions).map(({ from, to }) => `${INDENT}"${from}": "${to}"`),
+    subjects.mapping(name, partitions).map(({ from, to }) => `  "${from}": "${to}"`),
   );
   return ["mappings {", ...lines, "}"];
 }
@@ -81,15 +85,23 @@ function serviceRights(subjects: Subjects): Rights {
 }
 
 function user(name: string, password: string, rights: Rights, ...more: string[]): string[] {
-  const list = (subjects: readonly string[]) => `[${subjects.map((one) => `"${one}"`).join(", ")}]`;
   return [
-    "{",
-    `  user: ${name}, password: ${password}`,
-    "  permissions {",
-    `    publish: ${list(rights.publish)}`,
-    `    subscribe: ${list(rights.subscribe)}`,
-    ...more.map((line) => `    ${line}`),
-    "  }",
-    "}",
-  ].map((line) => INDENT.repeat(3) + line);
+    `      { user: ${name}, password: ${password}, permissions: {`,
+    ...list("publish", rights.publish),
+    ...list("subscribe", rights.subscribe),
+    ...more.map((line) => `          ${line}`),
+    "      } }",
+  ];
+}
+
+/** A list in lines of bearable length. */
+function list(name: string, subjects: readonly string[]): string[] {
+  const lines = [`          ${name}: [`];
+  for (const [index, subject] of subjects.entries()) {
+    const next = `"${subject}"${index === subjects.length - 1 ? "]" : ","}`;
+    const line = lines[lines.length - 1]!;
+    if (line.length + next.length > LINE_CHARS) lines.push(`            ${next}`);
+    else lines[lines.length - 1] = line + (line.endsWith("[") ? "" : " ") + next;
+  }
+  return lines;
 }

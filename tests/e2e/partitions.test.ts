@@ -38,8 +38,9 @@ let env: Record<string, string>;
 beforeAll(async () => {
   stack = new AsyncDisposableStack();
   const account = accountConfig({ root: "rt", namespaces })
-    .replace("$TRUNKLINE_NATS_PASSWORD", "of-gateways")
-    .replace("$TRUNKLINE_NATS_SERVICE_PASSWORD", "of-services");
+    .replace("$GATEWAY_PASSWORD", "of-gateways")
+    .replace("$SERVICE_PASSWORD", "of-services")
+    .replace("$ADMIN_PASSWORD", "of-operators");
   nats = stack.use(await natsServer(account));
   env = {
     NATS_URL: nats.url,

@@ -6,6 +6,8 @@ import { HorizontalPodAutoscaler } from "kubernetes-models/autoscaling/v2";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
 import { Service } from "kubernetes-models/v1";
 import { parse, parseAllDocuments } from "yaml";
+import { accountConfig } from "../../src/cli/nats-account.ts";
+import { loadConfig } from "../../src/config.ts";
 import { bytes, milliseconds } from "../helpers/units.ts";
 
 /** The files in `deploy/` against the schemas of those who read them, and against the product they start. */
@@ -129,12 +131,9 @@ test("alerts and dashboard speak of metrics that exist", async () => {
   expect(used.filter((name) => !known.has(name))).toEqual([]);
 });
 
-test("the rights in nats/accounts.conf are those of docs/subjects.md", async () => {
-  const lists = (source: string) =>
-    [...source.matchAll(/(?:publish|subscribe): \[[^\]]*\]|allow_responses: \w+/g)].map(([one]) =>
-      one.replaceAll(/\s+/g, " "),
-    );
-  const documented = lists(await text("docs/subjects.md"));
-  expect(documented).toHaveLength(5);
-  expect(lists(await text("deploy/nats/accounts.conf"))).toEqual(documented);
+test("nats/accounts.conf is what `trunkline config --nats` prints", async () => {
+  const settings = loadConfig({ env: {}, file: undefined, overrides: {}, profile: "serve" });
+  if (settings.mistakes) throw new Error(settings.mistakes.join());
+  const { nats, namespaces } = settings.config;
+  expect(await text("deploy/nats/accounts.conf")).toBe(`${accountConfig({ root: nats.root, namespaces })}\n`);
 });
