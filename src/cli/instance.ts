@@ -140,6 +140,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     const app = createApp({
       gateway,
       admission,
+      apps,
       health,
       metrics,
       assets: await loadAssets(fileURLToPath(new URL("../console", import.meta.url).href)),

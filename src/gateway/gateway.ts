@@ -53,6 +53,8 @@ export interface PublishRequest {
   readonly id?: string;
   readonly tags?: Readonly<Record<string, string>>;
   readonly event?: string;
+  /** Connection that must not get it. */
+  readonly except?: string;
 }
 
 /** Names connections: all of a user, or one of them. */

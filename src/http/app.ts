@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import type { PusherApps } from "../auth/pusher-apps.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Admission } from "../gateway/admission.ts";
@@ -12,6 +13,7 @@ import { Entrance } from "./entrance.ts";
 import type { Health } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
 import { originPolicy } from "./origin.ts";
+import { pusherApi } from "./pusher-api.ts";
 import { streamRoutes } from "./stream-routes.ts";
 import type { Streams } from "./streams.ts";
 import { upgrade } from "./upgrade.ts";
@@ -19,6 +21,8 @@ import { upgrade } from "./upgrade.ts";
 export interface AppDeps {
   readonly gateway: Gateway;
   readonly admission: Admission;
+  /** Applications of the Pusher protocol. */
+  readonly apps: PusherApps;
   readonly health: Health;
   readonly metrics: Metrics;
   readonly assets: Assets;
@@ -75,6 +79,16 @@ export function createApp(deps: AppDeps): Hono<{ Bindings: RequestContext }> {
     serverApi({
       operations: gateway.operations,
       keys: options.apiKeys,
+      maxRequestBytes: options.maxRequestBytes,
+      log,
+    }),
+  );
+
+  app.route(
+    "/apps",
+    pusherApi({
+      apps: deps.apps,
+      operations: gateway.operations,
       maxRequestBytes: options.maxRequestBytes,
       log,
     }),

@@ -2,13 +2,14 @@ import { Buffer } from "node:buffer";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/**
- * The text of a request's body, or the status that refuses it: 413 for more than `maxBytes`, 400 for what is not UTF-8
- * or broke off. Never rejects: what a client leaves unfinished is its own affair.
- */
+/** The text of a request's body, or the status that refuses it: as {@link bodyBytes}, and 400 for what is not UTF-8. */
 export async function bodyText(request: Request, maxBytes: number): Promise<string | 400 | 413> {
   const bytes = await bodyBytes(request, maxBytes);
-  if (typeof bytes === "number") return bytes;
+  return typeof bytes === "number" ? bytes : textOf(bytes);
+}
+
+/** The bytes as text, or 400 when they are not UTF-8. */
+export function textOf(bytes: Uint8Array): string | 400 {
   try {
     return utf8.decode(bytes);
   } catch {
@@ -16,7 +17,10 @@ export async function bodyText(request: Request, maxBytes: number): Promise<stri
   }
 }
 
-/** As {@link bodyText}, of any content. */
+/**
+ * A request's body, or the status that refuses it: 413 for more than `maxBytes`, 400 for what broke off. Never rejects:
+ * what a client leaves unfinished is its own affair.
+ */
 export async function bodyBytes(request: Request, maxBytes: number): Promise<Uint8Array | 400 | 413> {
   const length = request.headers.get("content-length");
   if (Number(length) > maxBytes) return 413;

@@ -1,3 +1,4 @@
+import { type PusherApp, PusherApps } from "../../src/auth/pusher-apps.ts";
 import { silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
 import { Admission, type AdmissionOptions } from "../../src/gateway/admission.ts";
@@ -47,6 +48,7 @@ export function httpServer(
     admission?: Partial<AdmissionOptions>;
     operations?: Partial<Operations>;
     assets?: Assets;
+    apps?: readonly PusherApp[];
   } = {},
 ) {
   const stats = new Stats();
@@ -76,6 +78,7 @@ export function httpServer(
   const app = createApp({
     gateway,
     admission,
+    apps: new PusherApps(setup.apps ?? []),
     health: {
       draining: () => world.draining,
       broker: () => world.broker,
