@@ -13,6 +13,8 @@ export interface Program {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** A `worker` has an IPC channel and writes to our output; a `server` has neither. */
   readonly role: "worker" | "server";
+  /** In a session of its own: a Ctrl+C in the terminal is not for it. */
+  readonly detached?: boolean;
 }
 
 /** One process that was started here. */
@@ -20,6 +22,8 @@ export interface Child {
   readonly process: ChildProcess;
   /** It has ended, or was never started. */
   readonly gone: boolean;
+  /** Resolves when it has ended, however it did. */
+  readonly exited: Promise<void>;
   /** The last of what a server has written, for an error's text. */
   output(): string;
   /** SIGTERM, and SIGKILL when it is not gone soon. Idempotent. */
@@ -42,9 +46,10 @@ export class Children implements AsyncDisposable {
     process.on("exit", this.#killAll);
   }
 
-  start({ command = process.execPath, args, env, role }: Program): Child {
+  start({ command = process.execPath, args, env, role, detached = false }: Program): Child {
     const own = spawn(command, args, {
       env: env as NodeJS.ProcessEnv | undefined,
+      detached,
       stdio: role === "worker" ? ["ignore", "inherit", "inherit", "ipc"] : ["ignore", "pipe", "pipe"],
     });
     const { pid } = own;
@@ -71,6 +76,7 @@ export class Children implements AsyncDisposable {
       get gone() {
         return gone;
       },
+      exited,
       output: () => output.trim(),
       stop: async () => {
         own.kill("SIGTERM");
@@ -81,6 +87,11 @@ export class Children implements AsyncDisposable {
     };
     this.#all.add(child);
     return child;
+  }
+
+  /** A folder for temporary files of this run: it goes with it, even when this process is killed. */
+  watchFolder(path: string): void {
+    this.#guard.watchFolder(path);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,5 @@
 import { connect, createServer } from "node:net";
+import { ChildError } from "./error.ts";
 
 export const LOOPBACK = "127.0.0.1";
 
@@ -15,12 +16,26 @@ export function accepts({
   return promise.finally(() => probe.destroy());
 }
 
-/** A TCP port of 127.0.0.1 that was free a moment ago. */
+/** Below the ports that systems give out to connections: one of those may be gone before a server comes to listen. */
+const LOWEST_PORT = 10_240;
+const HIGHEST_PORT = 32_767;
+const TRIES = 100;
+
+/** A TCP port of 127.0.0.1 that was free a moment ago. @throws ChildError when none is found */
 export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT));
+    if (await isFree(port)) return port;
+  }
+  throw new ChildError(`no free TCP port on ${LOOPBACK}`);
+}
+
+async function isFree(port: number): Promise<boolean> {
   const probe = createServer();
-  const { promise, resolve } = Promise.withResolvers<number>();
-  probe.listen(0, LOOPBACK, () => resolve((probe.address() as { port: number }).port));
-  const port = await promise;
-  await new Promise((closed) => probe.close(closed));
-  return port;
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  probe.on("error", () => resolve(false));
+  probe.listen(port, LOOPBACK, () => resolve(true));
+  const free = await promise;
+  if (free) await new Promise((closed) => probe.close(closed));
+  return free;
 }

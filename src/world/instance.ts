@@ -1,0 +1,74 @@
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import type { Children } from "../process/children.ts";
+import { LOOPBACK } from "../process/ports.ts";
+import { type ManagedServer, type Server, startServer } from "./server.ts";
+
+/** One gateway instance of a region. */
+export interface WorldInstance extends Server {
+  readonly id: string;
+  readonly region: string;
+  /** http://127.0.0.1:port, the same after a restart. */
+  readonly url: string;
+  /** ws://127.0.0.1:port/connection/websocket */
+  readonly websocket: string;
+  /** Asks it to drain (SIGTERM), and kills it when it takes longer than five seconds. */
+  term(): Promise<void>;
+}
+
+export interface InstanceOptions {
+  readonly id: string;
+  readonly region: string;
+  readonly command: "serve" | "dev";
+  readonly port: number;
+  /** Settings, beside those of who and where it is. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly children: Children;
+  onChange(alive: boolean): void;
+}
+
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url).href);
+
+/** Starts an instance, and waits until it is ready for clients. */
+export async function startInstance(options: InstanceOptions): Promise<WorldInstance & ManagedServer> {
+  const { id, region, command, port, env, children, onChange } = options;
+  const url = `http://${LOOPBACK}:${port}`;
+  const server = await startServer({
+    name: `trunkline ${command} of ${region}`,
+    children,
+    program: () => ({
+      args: [...runtimeArgs(), MAIN, command],
+      env: {
+        PATH: process.env.PATH,
+        HOME: process.env.HOME,
+        PORT: String(port),
+        TRUNKLINE_HOST: LOOPBACK,
+        TRUNKLINE_LOG_FORMAT: "json",
+        REGION: region,
+        INSTANCE_ID: id,
+        ...env,
+      },
+    }),
+    probe: () => isReady(url),
+    onChange,
+  });
+  return Object.assign(server, {
+    id,
+    region,
+    url,
+    websocket: `ws://${LOOPBACK}:${port}/connection/websocket`,
+  });
+}
+
+/** What Deno needs before a program's name. */
+function runtimeArgs(): string[] {
+  return process.versions.deno ? ["run", "-A", "--no-prompt"] : [];
+}
+
+async function isReady(url: string): Promise<boolean> {
+  try {
+    return (await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(1_000) })).ok;
+  } catch {
+    return false;
+  }
+}

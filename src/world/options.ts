@@ -1,0 +1,50 @@
+import { type City, CODES, cityOf, MOST_REGIONS } from "./cities.ts";
+import type { Latency } from "./links.ts";
+
+export interface WorldOptions {
+  /** How many, or their codes; default 3. The first is where Redis runs, and where streams are made. */
+  readonly regions?: number | readonly string[];
+  /** Gateway instances of each region; default 1. */
+  readonly instances?: number;
+  /** Round trips between regions; default `off`. */
+  readonly latency?: Latency;
+  /** `serve`, the default, or `dev`, which gives tokens to its pages and lets everybody do everything. */
+  readonly command?: "serve" | "dev";
+  /** Settings of every instance, by environment variable. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** What signs tokens, and the key of the server API; default random. */
+  readonly secrets?: { readonly token: string; readonly apiKey: string };
+  /** Content of every instance's configuration file. */
+  readonly config?: object;
+  /** Port of the first instance; the others follow it. Default: free ones. */
+  readonly port?: number;
+  /** Told whatever begins or ends. */
+  readonly onEvent?: (event: WorldEvent) => void;
+}
+
+/** Something began, ended, or was cut. */
+export interface WorldEvent {
+  readonly what: "instance" | "nats" | "redis" | "link";
+  /** An instance's id, a region, or a link as `fra-iad`. */
+  readonly name: string;
+  readonly state: "up" | "down" | "cut" | "silent";
+}
+
+/** A world that cannot be; the message says what can. */
+export class WorldError extends Error {
+  override readonly name = "WorldError";
+}
+
+/** @throws WorldError for a number or a code that there is no region for */
+export function citiesOf(regions: number | readonly string[]): City[] {
+  const codes = typeof regions === "number" ? CODES.slice(0, regions) : regions;
+  const count = typeof regions === "number" ? regions : new Set(regions).size;
+  if (!Number.isInteger(count) || count < 2 || count > MOST_REGIONS || count !== codes.length) {
+    throw new WorldError(`a world has 2 to ${MOST_REGIONS} regions, each once`);
+  }
+  return codes.map((code) => {
+    const city = cityOf(code);
+    if (!city) throw new WorldError(`no region ${JSON.stringify(code)}; there are ${CODES.join(", ")}`);
+    return city;
+  });
+}
