@@ -34,6 +34,9 @@ const PUSH = {
   refresh: 12,
 } as const;
 
+/** Field `data` of a publication. */
+const DATA = 4;
+
 type Write = (writer: Writer) => void;
 
 /**
@@ -78,7 +81,12 @@ export const centrifugeProtobuf = {
 
   history: (id, publications, position) =>
     reply(id, REPLY.history, (w) => {
-      for (const pub of publications) nested(w, 1, () => publicationFields(w, pub));
+      for (const pub of publications) {
+        nested(w, 1, () => {
+          publicationHead(w, pub);
+          payload(w, DATA, pub.data);
+        });
+      }
       text(w, 2, position.epoch);
       number(w, 3, position.offset);
     }),
@@ -94,14 +102,25 @@ export const centrifugeProtobuf = {
 
   subRefresh: (id, ttl) => reply(id, REPLY.subRefresh, (w) => expiry(w, 1, ttl)),
 
+  // These two are made of each message, so what is big is copied once, into a buffer of its own: a growing one would
+  // copy it again, and those of the library are parts of bigger ones, which a kept message would keep.
   publication(pub) {
-    const writer = new Writer();
-    publicationFields(writer, pub);
-    // A copy of its own: the library's buffers are parts of bigger ones, which a kept message would keep.
-    return writer.finish(true).slice();
+    const data = typeof pub.data === "string" ? utf8.encode(pub.data) : pub.data;
+    const head = new Writer();
+    publicationHead(head, pub);
+    if (data.length > 0) head.uint32(tag(DATA, BYTES)).uint32(data.length);
+    return joined(head, data);
   },
-  publicationPush: (channel, encoded) =>
-    push(channel, (w) => w.uint32(tag(PUSH.pub, BYTES)).bytes(encoded as Uint8Array)),
+  publicationPush(channel, encoded) {
+    const pub = encoded as Uint8Array;
+    const name = new Writer();
+    text(name, PUSH.channel, channel);
+    const pushed = name.pos + 1 + sizeOf(pub.length) + pub.length;
+    const head = new Writer().uint32(1 + sizeOf(pushed) + pushed);
+    head.uint32(tag(REPLY.push, BYTES)).uint32(pushed);
+    head.raw(name.finish(true)).uint32(tag(PUSH.pub, BYTES)).uint32(pub.length);
+    return joined(head, pub);
+  },
   noticePush: (channel, kind, info) =>
     push(channel, (w) => nested(w, PUSH[kind], () => nested(w, 1, () => clientInfo(w, info)))),
   subscribePush: (channel, result) =>
@@ -182,8 +201,8 @@ function subscribeResult(w: Writer, result: SubscribeResult): void {
   flag(w, 12, result.wasRecovering);
 }
 
-function publicationFields(w: Writer, pub: Publication): void {
-  payload(w, 4, pub.data);
+/** All of a publication but its data. */
+function publicationHead(w: Writer, pub: Publication): void {
   const { info } = pub;
   if (info) nested(w, 5, () => clientInfo(w, info));
   number(w, 6, pub.offset);
@@ -213,6 +232,18 @@ function expiry(w: Writer, field: number, ttl: number | undefined): void {
 }
 
 // ── fields ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Bytes of a length as a varint; frames are shorter than 2^28. */
+function sizeOf(length: number): number {
+  return length < 0x80 ? 1 : length < 0x4000 ? 2 : length < 0x20_0000 ? 3 : 4;
+}
+
+function joined(head: Writer, tail: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(head.pos + tail.length);
+  bytes.set(head.finish(true));
+  bytes.set(tail, head.pos);
+  return bytes;
+}
 
 const VARINT = 0;
 const BYTES = 2;
