@@ -10,13 +10,14 @@ import { Admission, connectionCap } from "../gateway/admission.ts";
 import { createGateway } from "../gateway/create.ts";
 import type { GatewayOptions } from "../gateway/edge.ts";
 import { Overload } from "../gateway/overload.ts";
+import { Regions } from "../gateway/regions.ts";
 import { adminApp } from "../http/admin.ts";
-import { createApp } from "../http/app.ts";
+import { createApp, REGION_HEADER } from "../http/app.ts";
 import { loadAssets } from "../http/assets.ts";
 import { createMetrics } from "../http/metrics.ts";
 import { Streams } from "../http/streams.ts";
 import { Webhooks } from "../http/webhooks.ts";
-import type { Presence } from "../presence/presence.ts";
+import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 
 /** What an instance is made of; all of it is started and closed by the instance. */
@@ -25,7 +26,7 @@ export interface InstanceParts {
   readonly version: string;
   readonly runtime: Runtime;
   readonly broker: Broker;
-  readonly presence: (connections: () => number) => Presence;
+  readonly presence: (load: () => InstanceLoad) => Presence;
   readonly authenticator: Authenticator;
   readonly callouts: Callouts;
   /** Answers requests the product itself has no answer for (`trunkline dev`). */
@@ -89,7 +90,10 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     });
     const streams = new Streams({ backpressureBytes: config.limits.backpressureBytes });
     let draining = false;
-    const presence = parts.presence(() => gateway.connections);
+    const presence = parts.presence(() => ({
+      connections: gateway.connections,
+      capacity: draining || overload.state === "refusing" ? 0 : cap,
+    }));
     const gateway = createGateway({
       instance: config.instanceId,
       region: config.region,
@@ -143,6 +147,11 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       apps,
       health,
       metrics,
+      regions: new Regions({
+        here: config.region,
+        urls: new Map(config.regions.map((entry) => entry.split("=", 2) as [string, string])),
+        presence,
+      }),
       assets: await loadAssets(fileURLToPath(new URL("../console", import.meta.url).href)),
       streams,
       stats,
@@ -180,6 +189,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       hostname: config.host,
       port: config.port,
       reusePort: parts.worker ?? false,
+      upgradeHeaders: { [REGION_HEADER]: config.region },
       ...bounds,
       fetch: (request, context) => parts.extra?.(request) ?? app.fetch(request, context),
     });

@@ -8,7 +8,7 @@ import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import { Stats } from "../core/stats.ts";
 import { memoryPresence, memoryPresenceHub } from "../presence/memory.ts";
-import type { Presence } from "../presence/presence.ts";
+import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { redisPresence } from "../presence/redis.ts";
 import { detectRuntime } from "../runtime/detect.ts";
 import { consoleLogger } from "./console-log.ts";
@@ -44,7 +44,7 @@ export async function run(config: Config, options: RunOptions): Promise<void> {
     worker: options.worker ?? false,
     runtime,
     broker,
-    presence: (connections) => buildPresence(config, log, stats, connections),
+    presence: (load) => buildPresence(config, log, stats, load),
     authenticator: jwtAuthenticator({ issuers: tokenIssuers(config), insecure: config.insecure, log }),
     callouts: authCallout({
       request: (name, body) => broker.request("auth", name, body, { timeoutMs: config.rpc.timeoutMs }),
@@ -92,7 +92,7 @@ async function buildBroker(config: Config, log: Logger, stats: Stats): Promise<B
   });
 }
 
-function buildPresence(config: Config, log: Logger, stats: Stats, connections: () => number): Presence {
+function buildPresence(config: Config, log: Logger, stats: Stats, load: () => InstanceLoad): Presence {
   const { instanceId: instance, region, redis, presence } = config;
   const common = {
     instance,
@@ -101,7 +101,7 @@ function buildPresence(config: Config, log: Logger, stats: Stats, connections: (
     renewMs: presence.leaseRenewMs,
     log: log.with({ at: "presence" }),
     stats,
-    connections,
+    load,
   };
   const link = redisLink(config);
   return link

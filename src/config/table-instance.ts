@@ -20,6 +20,14 @@ export const instance = {
     env: ["REGION", "FLY_REGION"],
     doc: "Where this instance runs. Names the region's copy of every stream.",
   }),
+  regions: list(
+    /^[a-z0-9][a-z0-9-]{0,31}=https?:\/\/[^\s/@?#]+$/,
+    "a region and its public address, such as fra=https://fra.example.com",
+    {
+      default: [],
+      doc: "Where each region is reached, for `GET /regions`, when it has an address of its own. The same on every instance. Not needed behind anycast (Fly).",
+    },
+  ),
   instanceId: text(/^[A-Za-z0-9_-]{1,64}$/, "up to 64 of A-Z, a-z, 0-9, _ and -", {
     default: () => crypto.randomUUID().slice(0, 13),
     fallbackText: "random",

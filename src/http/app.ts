@@ -4,6 +4,7 @@ import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Admission } from "../gateway/admission.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import type { Regions } from "../gateway/regions.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
 import { adminApp } from "./admin.ts";
 import { serverApi } from "./api.ts";
@@ -27,6 +28,7 @@ export interface AppDeps {
   readonly metrics: Metrics;
   readonly assets: Assets;
   readonly streams: Streams;
+  readonly regions: Regions;
   readonly stats: Stats;
   readonly log: Logger;
   readonly options: AppOptions;
@@ -44,6 +46,9 @@ export interface AppOptions {
   /** Longest frame a client may send. */
   readonly maxFrameBytes: number;
 }
+
+/** Names the region that answered: on `GET /regions`, and on every upgrade to a WebSocket. */
+export const REGION_HEADER = "trunkline-region";
 
 /**
  * Everything of one instance that is spoken over HTTP. The runtime's request context is Hono's `env`:
@@ -95,6 +100,17 @@ export function createApp(deps: AppDeps): Hono<{ Bindings: RequestContext }> {
   );
 
   app.route("/", adminApp({ health, metrics, metricsToken: options.metricsToken }));
+
+  // For pages of any host: it tells nothing that a client would not learn by connecting.
+  app.get("/regions", async (c) => {
+    const answer = await deps.regions.list();
+    const headers = {
+      "access-control-allow-origin": "*",
+      "cache-control": "no-store",
+      [REGION_HEADER]: answer.here,
+    };
+    return c.json(answer, 200, headers);
+  });
 
   app.use(serveAssets(deps.assets));
   app.get("/", (c) => c.text("Trunkline: connect a Centrifuge client to /connection/websocket\n"));

@@ -5,6 +5,7 @@ import type {
   ConnectionRecord,
   Cursor,
   Forgotten,
+  InstanceLoad,
   InstanceRecord,
   JoinOutcome,
   LeaveOutcome,
@@ -38,7 +39,7 @@ export interface MemoryPresenceOptions {
   readonly renewMs?: number;
   readonly log: Logger;
   readonly stats: Stats;
-  readonly connections: () => number;
+  readonly load: () => InstanceLoad;
 }
 
 /** Presence within one process: the embedded default, and the reference for the other drivers. Never degraded. */
@@ -227,8 +228,8 @@ class MemoryPresence implements Presence {
   }
 
   record(): InstanceRecord {
-    const { instance, region, connections } = this.#options;
-    return { instance, region, connections: connections() };
+    const { instance, region, load } = this.#options;
+    return { instance, region, ...load() };
   }
 
   /** Does nothing from now on. The keys of what it held. */

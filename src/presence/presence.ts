@@ -94,7 +94,12 @@ export interface InstanceRecord {
   readonly instance: string;
   readonly region: string;
   readonly connections: number;
+  /** Connections it takes at most; 0 while it takes no new ones. */
+  readonly capacity: number;
 }
+
+/** How much an instance has to do now. */
+export type InstanceLoad = Pick<InstanceRecord, "connections" | "capacity">;
 
 export interface JoinOutcome {
   readonly firstOfUser: boolean;

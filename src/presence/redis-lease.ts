@@ -1,7 +1,7 @@
 import type { Keys } from "./keys.ts";
 import { pair, unpair } from "./keys.ts";
 import type { Reply } from "./link.ts";
-import type { InstanceRecord } from "./presence.ts";
+import type { InstanceLoad, InstanceRecord } from "./presence.ts";
 import type { Pipe, ScriptCall } from "./redis-pipe.ts";
 import { LEASE, UNLEASE } from "./scripts.ts";
 
@@ -11,8 +11,7 @@ export interface LeaseOptions {
   readonly region: string;
   readonly leaseTtlMs: number;
   readonly backstopMs: number;
-  /** Connections of the instance now. */
-  readonly connections: () => number;
+  readonly load: () => InstanceLoad;
 }
 
 /** Earlier generations a lease protects at most; older ones may be swept. */
@@ -79,12 +78,16 @@ export class Lease {
   }
 
   #call(mode: "take" | "renew"): ScriptCall {
-    const { leaseTtlMs, backstopMs, region, connections } = this.#options;
+    const { leaseTtlMs, backstopMs, region, load } = this.#options;
+    const { connections, capacity } = load();
     const earlier = this.#earlier.join(" ");
     return {
       script: LEASE,
       keys: this.#keys(),
-      args: [mode, this.#generation, earlier, leaseTtlMs, backstopMs, this.holder, region, connections()],
+      args: [
+        ...[mode, this.#generation, earlier, leaseTtlMs, backstopMs, this.holder],
+        ...[region, connections, capacity],
+      ],
     };
   }
 
@@ -114,20 +117,28 @@ export async function readHolders(
   if (holders.length === 0) return [];
   const named = holders.map((holder) => [holder, ...unpair(holder)] as const);
   const leases = await pipe.ask(
-    named.map(([, instance]) => ["HMGET", keys.lease(instance), "gen", "prev", "region", "connections"]),
+    named.map(([, instance]) => [
+      "HMGET",
+      keys.lease(instance),
+      "gen",
+      "prev",
+      "region",
+      "connections",
+      "capacity",
+    ]),
   );
   return leases?.map((reply, index) => holderState(...named[index]!, reply));
 }
 
 function holderState(holder: string, instance: string, generation: string, reply: Reply): Holder {
-  const [gen, earlier, region, connections] = reply as (string | null)[];
+  const [gen, earlier, region, connections, capacity] = reply as (string | null)[];
   const live = gen === generation || (earlier ?? "").split(" ").includes(generation);
   return {
     holder,
     instance,
     generation,
     state: live ? "live" : gen === null ? "missing" : "replaced",
-    record: { instance, region: region ?? "", connections: Number(connections) },
+    record: { instance, region: region ?? "", connections: Number(connections), capacity: Number(capacity) },
   };
 }
 

@@ -8,6 +8,7 @@ import type {
   ConnectionRecord,
   Cursor,
   Forgotten,
+  InstanceLoad,
   InstanceRecord,
   JoinOutcome,
   LeaveOutcome,
@@ -39,8 +40,8 @@ export interface RedisPresenceOptions {
   readonly timeoutMs?: number;
   readonly log: Logger;
   readonly stats: Stats;
-  /** Connections of this instance now, published with the lease. */
-  readonly connections: () => number;
+  /** Published with the lease. */
+  readonly load: () => InstanceLoad;
 }
 
 /** What a release script answered: a digit for each channel. */
@@ -91,9 +92,9 @@ class RedisPresence implements Presence {
   constructor(given: RedisPresenceOptions) {
     const defaults = { prefix: "tl:", leaseTtlMs: 15_000, renewMs: 5_000, timeoutMs: 1_000 };
     const options = { ...defaults, ...given };
-    const { link, instance, region, leaseTtlMs, renewMs, timeoutMs, log, stats, connections } = options;
+    const { link, instance, region, leaseTtlMs, renewMs, timeoutMs, log, stats, load } = options;
     const keys = presenceKeys(options.prefix);
-    const lease = new Lease({ keys, instance, region, leaseTtlMs, backstopMs: BACKSTOP_MS, connections });
+    const lease = new Lease({ keys, instance, region, leaseTtlMs, backstopMs: BACKSTOP_MS, load });
     const pipe = new Pipe({
       ...{ link, keys, timeoutMs, stats },
       backstopMs: BACKSTOP_MS,
@@ -268,8 +269,8 @@ class RedisPresence implements Presence {
         return [...new Map(live.map(({ instance, record }) => [instance, record])).values()];
       }
     }
-    const { instance, region, connections } = this.#options;
-    return [{ instance, region, connections: connections() }];
+    const { instance, region, load } = this.#options;
+    return [{ instance, region, ...load() }];
   }
 
   async #forgetOthers(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {

@@ -7,7 +7,7 @@ export interface Script {
 /**
  * Takes or renews the lease of an instance.
  * KEYS: lease, holders, held. ARGV: `take` or `renew`, generation, earlier generations, lease TTL ms, backstop ms,
- * holder, region, connections. Answers 1; 0 when a lease to renew had run out or been taken by another generation; 2
+ * holder, region, connections, capacity. Answers 1; 0 when a lease to renew had run out or been taken by another generation; 2
  * when a lease was taken from a generation that is not an earlier one.
  */
 export const LEASE = script(`
@@ -16,7 +16,7 @@ local mode, gen, prev, ttl, backstop, holder = ARGV[1], ARGV[2], ARGV[3], ARGV[4
 local current = redis.call('HGET', lease, 'gen')
 if mode == 'renew' and current ~= gen then return 0 end
 local known = not current or current == gen or string.find(' ' .. prev .. ' ', ' ' .. current .. ' ', 1, true)
-redis.call('HSET', lease, 'gen', gen, 'prev', prev, 'region', ARGV[7], 'connections', ARGV[8])
+redis.call('HSET', lease, 'gen', gen, 'prev', prev, 'region', ARGV[7], 'connections', ARGV[8], 'capacity', ARGV[9])
 redis.call('PEXPIRE', lease, ttl)
 redis.call('SADD', holders, holder)
 redis.call('PEXPIRE', holders, backstop)

@@ -22,7 +22,7 @@ function serve(options: ServeOptions): Server {
     idleTimeout: HTTP_IDLE_SECONDS,
     maxRequestBodySize: options.maxRequestBytes,
     async fetch(request, self) {
-      const context = new BunContext(request, self);
+      const context = new BunContext(request, self, options.upgradeHeaders);
       const response = await options.fetch(absolute(request), context);
       return context.upgraded ? undefined : response;
     },
@@ -86,9 +86,12 @@ class BunContext implements RequestContext {
   readonly #request: Request;
   readonly #server: BunServer;
 
-  constructor(request: Request, server: BunServer) {
+  readonly #headers: Readonly<Record<string, string>> | undefined;
+
+  constructor(request: Request, server: BunServer, headers: Readonly<Record<string, string>> | undefined) {
     this.#request = request;
     this.#server = server;
+    this.#headers = headers;
   }
 
   get ip(): string {
@@ -100,7 +103,8 @@ class BunContext implements RequestContext {
   }
 
   upgrade(handler: SocketHandler, protocol?: string): Response | undefined {
-    const headers = protocol === undefined ? undefined : { "Sec-WebSocket-Protocol": protocol };
+    const headers =
+      protocol === undefined ? this.#headers : { ...this.#headers, "Sec-WebSocket-Protocol": protocol };
     this.upgraded = this.#server.upgrade(
       this.#request,
       headers ? { data: handler, headers } : { data: handler },

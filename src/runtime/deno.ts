@@ -59,7 +59,11 @@ class DenoListener implements Server {
         const context = new DenoContext(deno, request, info.remoteAddr.hostname, this.#group);
         const response = await options.fetch(request, context);
         // The very object Deno made must come back, whatever the layers between made of it.
-        return context.upgraded ?? response;
+        const { upgraded } = context;
+        for (const [name, value] of Object.entries(options.upgradeHeaders ?? {})) {
+          upgraded?.headers.set(name, value);
+        }
+        return upgraded ?? response;
       },
     );
     this.hostname = this.#server.addr.hostname;

@@ -50,6 +50,8 @@ export interface ServeOptions {
   /** A socket with more than this unsent is closed (1006) and comes back by its position. */
   readonly backpressureBytes: number;
   readonly maxRequestBytes: number;
+  /** Headers of every answer that turns a request into a WebSocket. */
+  readonly upgradeHeaders?: Readonly<Record<string, string>>;
   /** Answers a request; `peer` is the TCP peer's address. May call `request.upgrade`. */
   readonly fetch: (request: Request, context: RequestContext) => Response | Promise<Response>;
 }

@@ -12,7 +12,14 @@ describe("memory presence", () => {
     return {
       async instance(instance) {
         const presence = memoryPresence({
-          ...{ hub, instance, region: "eu", log: silent, stats: new Stats(), connections: () => 7 },
+          ...{
+            hub,
+            instance,
+            region: "eu",
+            log: silent,
+            stats: new Stats(),
+            load: () => ({ connections: 7, capacity: 100 }),
+          },
           leaseTtlMs: LEASE_TTL_MS,
           renewMs: RENEW_MS,
         });

@@ -301,7 +301,7 @@ export function redisPresenceContract(makeWorld: () => Promise<RedisWorld>): voi
       partial: true,
     });
     expect(await a.connectionsOf("ann")).toEqual([connection("c1", "ann", "a")]);
-    expect(await a.instances()).toEqual([{ instance: "a", region: "eu", connections: 7 }]);
+    expect(await a.instances()).toEqual([{ instance: "a", region: "eu", connections: 7, capacity: 100 }]);
     a.saveCursor("ann", "phone", { epoch: "e", offset: 9 }, 60_000);
     expect(await a.loadCursor("ann", "phone")).toEqual({ epoch: "e", offset: 9 });
     world.links.get("a")!.fault = "none";

@@ -185,7 +185,9 @@ export function presenceContract(makeWorld: () => Promise<PresenceWorld>): void 
   inWorld("instances are listed while they live", async (world) => {
     const [a, b] = [await world.instance("a"), await world.instance("b")];
     const listed = (await a.instances()).toSorted((left, right) => (left.instance < right.instance ? -1 : 1));
-    expect(listed).toEqual(["a", "b"].map((instance) => ({ instance, region: "eu", connections: 7 })));
+    expect(listed).toEqual(
+      ["a", "b"].map((instance) => ({ instance, region: "eu", connections: 7, capacity: 100 })),
+    );
     await b.close();
     expect((await a.instances()).map(({ instance }) => instance)).toEqual(["a"]);
   });

@@ -81,6 +81,7 @@ const server = runtime.serve({
   maxFrameBytes: 65_536,
   backpressureBytes: 262_144,
   maxRequestBytes: 10_000,
+  upgradeHeaders: { "x-from": "fixture" },
   async fetch(request, context) {
     const url = new URL(request.url);
     if (url.pathname === "/broken") throw new Error("broken");

@@ -221,6 +221,12 @@ export function runtimeContract(
       expect(client.head.toLowerCase()).toContain("sec-websocket-protocol: centrifuge-json\r\n");
     });
 
+    test("adds the server's own headers to every upgrade, and to no other answer", async () => {
+      using client = await RawWebSocket.open(fixture.url);
+      expect(client.head.toLowerCase()).toContain("x-from: fixture");
+      expect((await fetch(fixture.http)).headers.get("x-from")).toBeNull();
+    });
+
     test("answers ping frames", async () => {
       using client = await fixture.open();
       client.send("are you there", OPCODE.ping);

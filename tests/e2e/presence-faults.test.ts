@@ -26,7 +26,7 @@ async function running(link: RedisLink, instance: string): Promise<Running> {
   const lines: string[] = [];
   const stats = new Stats();
   const presence = redisPresence({
-    ...{ link, instance, region: "eu", stats, connections: () => 1 },
+    ...{ link, instance, region: "eu", stats, load: () => ({ connections: 1, capacity: 100 }) },
     log: createLogger("debug", (line) => void lines.push(JSON.stringify(line))),
     ...{ leaseTtlMs: LEASE_TTL_MS, renewMs: RENEW_MS, timeoutMs: TIMEOUT_MS },
   });

@@ -4,6 +4,7 @@ import { Stats } from "../../src/core/stats.ts";
 import { Admission, type AdmissionOptions } from "../../src/gateway/admission.ts";
 import type { Gateway, Handshake, Operations } from "../../src/gateway/gateway.ts";
 import type { OverloadState } from "../../src/gateway/overload.ts";
+import { Regions } from "../../src/gateway/regions.ts";
 import { type AppOptions, createApp } from "../../src/http/app.ts";
 import type { Assets } from "../../src/http/assets.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
@@ -97,6 +98,11 @@ export function httpServer(
     }),
     assets: setup.assets ?? new Map(),
     streams: new Streams({ backpressureBytes: 1_048_576 }),
+    regions: new Regions({
+      here: "here",
+      urls: new Map(),
+      presence: { instances: async () => [], status: () => ({ state: "ok", sinceMs: 0 }) },
+    }),
     stats,
     log: silent,
     options: {

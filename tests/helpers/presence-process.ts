@@ -14,7 +14,13 @@ const [kind, url, token, instance, leaseTtlMs, renewMs, timeoutMs] = process.arg
 
 const presence = redisPresence({
   link: kind === "resp" ? respLink({ url }) : upstashLink({ url, token }),
-  ...{ instance, region: "eu", log: silent, stats: new Stats(), connections: () => 1 },
+  ...{
+    instance,
+    region: "eu",
+    log: silent,
+    stats: new Stats(),
+    load: () => ({ connections: 1, capacity: 100 }),
+  },
   ...{ leaseTtlMs: Number(leaseTtlMs), renewMs: Number(renewMs), timeoutMs: Number(timeoutMs) },
 });
 presence.onStatus((state) => console.log(state));

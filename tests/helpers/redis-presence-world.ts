@@ -30,7 +30,15 @@ export function redisWorld(redisUrl: string, makeLink: () => RedisLink): RedisWo
     async instance(instance) {
       const [link, own] = [faultyLink(makeLink()), new Stats()];
       const presence = redisPresence({
-        ...{ link, instance, region: "eu", prefix, log: silent, stats: own, connections: () => 7 },
+        ...{
+          link,
+          instance,
+          region: "eu",
+          prefix,
+          log: silent,
+          stats: own,
+          load: () => ({ connections: 7, capacity: 100 }),
+        },
         ...{ leaseTtlMs: LEASE_TTL_MS, renewMs: RENEW_MS, timeoutMs: 100 },
       });
       links.set(instance, link);
