@@ -212,7 +212,8 @@ describe("what Linux says about a process", () => {
     const hold = new Uint8Array(32 * 2 ** 20).fill(1);
     const end = performance.now() + 60;
     while (performance.now() < end);
-    expect(userBytes(process.pid)! - before.user).toBeGreaterThan(hold.length * 0.9);
+    // Not all of it: the collector may give some of the rest back meanwhile.
+    expect(userBytes(process.pid)! - before.user).toBeGreaterThan(hold.length * 0.75);
     expect(residentBytes(process.pid)!).toBeGreaterThan(userBytes(process.pid)!);
     expect(processorMs(process.pid)! - before.cpu).toBeGreaterThanOrEqual(30);
     expect(kernelBytes()!).toBeGreaterThan(2 ** 20);
