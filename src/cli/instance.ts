@@ -11,6 +11,7 @@ import { createGateway } from "../gateway/create.ts";
 import type { GatewayOptions } from "../gateway/edge.ts";
 import { Overload } from "../gateway/overload.ts";
 import { Regions } from "../gateway/regions.ts";
+import { Tidy } from "../gateway/tidy.ts";
 import { adminApp } from "../http/admin.ts";
 import { createApp, REGION_HEADER } from "../http/app.ts";
 import { loadAssets } from "../http/assets.ts";
@@ -50,6 +51,7 @@ export interface Instance {
 /** Most connections let go in one step of shedding, as a share of all. */
 const SHED_SHARE = 0.02;
 const SHED_EVERY_MS = 1_000;
+const TIDY_PULSE_MS = 1_000;
 
 /** Starts everything, the port last. What fails to start closes what was started before it. */
 export async function startInstance(parts: InstanceParts): Promise<Instance> {
@@ -172,6 +174,13 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     const shedding = setInterval(() => {
       if (overload.state !== "ok") gateway.shed(Math.ceil(gateway.connections * SHED_SHARE));
     }, SHED_EVERY_MS);
+    const tidy = new Tidy({
+      changes: () => stats.connects + stats.disconnects,
+      connections: () => gateway.connections,
+      pressed: () => overload.state !== "ok",
+      collect: runtime.collect,
+    });
+    const tidying = setInterval(() => tidy.pulse(), TIDY_PULSE_MS);
     overload.onChange((state) => log.warn("overload", { state, delayMs: Math.round(overload.delayMs) }));
 
     const bounds = {
@@ -210,6 +219,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       const begin = performance.now();
       await gateway.drain({ ratePerSecond, deadlineMs });
       clearInterval(shedding);
+      clearInterval(tidying);
       overload.stop();
       server.stopListening();
       for (const one of started) {

@@ -10,7 +10,14 @@ type BunServer = Bun.Server<SocketHandler>;
 
 /** The runtime port on Bun. A connection is Bun's own `ServerWebSocket`: nothing is wrapped around it. */
 export function bunRuntime(): Runtime {
-  return { name: "bun", version: Bun.version, serve, noSharedPorts: undefined, ...host() };
+  return {
+    name: "bun",
+    version: Bun.version,
+    serve,
+    noSharedPorts: undefined,
+    ...host(),
+    collect: () => Bun.gc(true),
+  };
 }
 
 function serve(options: ServeOptions): Server {

@@ -23,6 +23,8 @@ export function denoRuntime(): Runtime {
         ? undefined
         : "Deno shares a port between processes only with its flag --unstable-net: deno run -A --unstable-net src/main.ts serve",
     ...host(),
+    // V8 compacts by itself when idle, and lets nobody ask for it.
+    collect() {},
   };
 }
 

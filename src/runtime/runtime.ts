@@ -96,6 +96,8 @@ export interface Runtime {
   descriptorLimit(): number | undefined;
   /** Resident memory in bytes; never throws. */
   residentBytes(): number;
+  /** Frees unused memory at once, where that can be asked for. Synchronous: some milliseconds per 1,000 connections. */
+  collect(): void;
   onSignal(signal: "SIGTERM" | "SIGINT", listener: () => void): () => void;
   exit(code: number): never;
 }

@@ -1,0 +1,48 @@
+import { expect, test } from "bun:test";
+import { Tidy } from "../../src/gateway/tidy.ts";
+
+function tidyOver() {
+  const world = { changes: 0, connections: 0, pressed: false, collected: 0 };
+  const tidy = new Tidy({
+    changes: () => world.changes,
+    connections: () => world.connections,
+    pressed: () => world.pressed,
+    collect: () => void world.collected++,
+  });
+  /** Whether something is done within so many quiet seconds. */
+  const quiet = (seconds: number) => Array.from({ length: seconds }, () => tidy.pulse()).includes(true);
+  const burst = (changes: number) => {
+    world.changes += changes;
+    world.connections += changes;
+    expect(tidy.pulse()).toBe(false);
+  };
+  return { world, burst, quiet };
+}
+
+test("memory is freed once after a burst of connects, when it is over", () => {
+  const { world, burst, quiet } = tidyOver();
+  for (let second = 0; second < 10; second++) burst(1_000);
+  expect(world.collected).toBe(0);
+  expect(quiet(2)).toBe(false);
+  expect(quiet(1)).toBe(true);
+  expect(quiet(100)).toBe(false);
+});
+
+test("a trickle on top of many connections is no burst, until it has come to a quarter", () => {
+  const { world, burst, quiet } = tidyOver();
+  burst(20_000);
+  expect(quiet(3)).toBe(true);
+  world.changes += 4_999;
+  expect(quiet(10)).toBe(false);
+  world.changes += 1;
+  expect(quiet(10)).toBe(true);
+});
+
+test("not while the instance is pressed", () => {
+  const { world, burst, quiet } = tidyOver();
+  burst(5_000);
+  world.pressed = true;
+  expect(quiet(10)).toBe(false);
+  world.pressed = false;
+  expect(quiet(3)).toBe(true);
+});
