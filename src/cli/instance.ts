@@ -172,7 +172,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     started.unshift(gateway);
     overload.start();
     const shedding = setInterval(() => {
-      if (overload.state !== "ok") gateway.shed(Math.ceil(gateway.connections * SHED_SHARE));
+      if (overload.letsGo) gateway.shed(Math.ceil(gateway.connections * SHED_SHARE));
     }, SHED_EVERY_MS);
     const tidy = new Tidy({
       changes: () => stats.connects + stats.disconnects,

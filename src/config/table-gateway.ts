@@ -249,8 +249,10 @@ export const gateway = {
     doc: "What is still open then is closed at once. The platform's kill time-out must be longer.",
   }),
   "overload.eventLoopDelay": duration("10ms", "1m", {
-    default: "200ms",
-    doc: "Event-loop delay from which the instance sheds load; from twice that it refuses connections.",
+    default: "500ms",
+    doc:
+      "Event-loop delay from which the instance sheds load (idle connections only when it lasts 5 s); from twice that " +
+      "it refuses connections.",
   }),
   "overload.memory": size("0B", "1024GiB", {
     default: "0B",

@@ -1,11 +1,13 @@
 /**
- * How hard an instance is pressed: `shedding` drops what matters least and lets idle connections go; `refusing` takes
- * no new ones either.
+ * How hard an instance is pressed: `shedding` drops what matters least and, when that does not help, lets idle
+ * connections go ({@link OverloadRule.letsGo}); `refusing` takes no new ones either.
  */
 export type OverloadState = "ok" | "shedding" | "refusing";
 
 /** One look at the instance. */
 export interface Sample {
+  /** Time since the last look: a second, and more when the event loop is slow. */
+  readonly elapsedMs: number;
   /** Longest delay of the event loop since the last sample, ms. */
   readonly delayMs: number;
   readonly residentBytes: number;
@@ -34,6 +36,12 @@ const RISE_AFTER = 2;
 /** Calm samples before it falls one step, calm being below this share of the limit. */
 const FALL_AFTER = 5;
 const CALM = 0.7;
+/**
+ * How long the event loop must have been slow before idle connections go, ms. Most delays pass sooner (a burst of connects, a neighbour
+ * on the same processor, one message to everybody), and a connection that says nothing costs nearly no time, while
+ * one that comes back does.
+ */
+const LET_GO_AFTER_MS = 5_000;
 
 const STATES: readonly OverloadState[] = ["ok", "shedding", "refusing"];
 
@@ -43,6 +51,9 @@ export class OverloadRule {
   #level = 0;
   #above = 0;
   #calm = 0;
+  /** For how long every sample had a delay above the limit. */
+  #slowMs = 0;
+  #full = false;
 
   constructor(limits: OverloadLimits) {
     this.#limits = limits;
@@ -52,9 +63,17 @@ export class OverloadRule {
     return STATES[this.#level]!;
   }
 
+  /** Whether idle connections should go: memory or outbound bytes are too many, or the event loop has long been slow. */
+  get letsGo(): boolean {
+    return this.#level > 0 && (this.#full || this.#slowMs >= LET_GO_AFTER_MS);
+  }
+
   /** Takes one sample; rises to the level two samples agree on, falls one step after five calm ones. */
   observe(sample: Sample): OverloadState {
     const level = this.#measure(sample, 1);
+    this.#full = this.#measure({ ...sample, delayMs: 0 }, 1) > 0;
+    const slow = levelOf(sample.delayMs, this.#limits.delayMs, 2) > 0;
+    this.#slowMs = slow ? this.#slowMs + sample.elapsedMs : 0;
     if (level > this.#level) {
       this.#calm = 0;
       if (++this.#above >= RISE_AFTER) {
@@ -116,6 +135,11 @@ export class Overload {
     return this.#rule.state;
   }
 
+  /** See {@link OverloadRule.letsGo}. */
+  get letsGo(): boolean {
+    return this.#rule.letsGo;
+  }
+
   /** Longest delay of the event loop within the last full second, ms. */
   get delayMs(): number {
     return this.#delayMs;
@@ -151,10 +175,12 @@ export class Overload {
     this.#delayMs = this.#worstMs;
     this.#worstMs = 0;
     const bytesOut = this.#options.bytesOut();
+    const elapsedMs = now - this.#sampledAt;
     const sample = {
+      elapsedMs,
       delayMs: this.#delayMs,
       residentBytes: this.#options.residentBytes(),
-      bytesOutPerSecond: ((bytesOut - this.#bytesOut) / (now - this.#sampledAt)) * 1000,
+      bytesOutPerSecond: ((bytesOut - this.#bytesOut) / elapsedMs) * 1000,
     };
     this.#bytesOut = bytesOut;
     this.#sampledAt = now;

@@ -3,7 +3,7 @@ import { Overload, type OverloadLimits, OverloadRule, type Sample } from "../../
 import { until } from "../helpers/until.ts";
 
 const limits: OverloadLimits = { delayMs: 200, residentBytes: 1_000, bytesOutPerSecond: 1_000 };
-const calm: Sample = { delayMs: 1, residentBytes: 100, bytesOutPerSecond: 0 };
+const calm: Sample = { elapsedMs: 1_000, delayMs: 1, residentBytes: 100, bytesOutPerSecond: 0 };
 const observe = (rule: OverloadRule, times: number, sample: Partial<Sample>) => {
   let state = rule.state;
   for (let n = 0; n < times; n++) state = rule.observe({ ...calm, ...sample });
@@ -31,6 +31,26 @@ test.each([
   const rule = new OverloadRule(limits);
   expect(observe(rule, 10, shed)).toBe("shedding");
   expect(observe(rule, 10, refuse)).toBe("refusing");
+});
+
+test("idle connections go at once when memory or output is too much, and when the event loop is long slow", () => {
+  const slow = new OverloadRule(limits);
+  observe(slow, 4, { delayMs: 5_000 });
+  expect([slow.state, slow.letsGo]).toEqual(["refusing", false]);
+  observe(slow, 1, { delayMs: 5_000 });
+  expect(slow.letsGo).toBe(true);
+  observe(slow, 1, {});
+  expect([slow.state, slow.letsGo]).toEqual(["refusing", false]);
+  observe(slow, 4, { delayMs: 5_000 });
+  expect(slow.letsGo).toBe(false); // it begins anew
+
+  for (const full of [{ residentBytes: 1_000 }, { bytesOutPerSecond: 1_000 }]) {
+    const rule = new OverloadRule(limits);
+    observe(rule, 1, full);
+    expect([rule.state, rule.letsGo]).toEqual(["ok", false]);
+    observe(rule, 1, full);
+    expect([rule.state, rule.letsGo]).toEqual(["shedding", true]);
+  }
 });
 
 test("falls one step after five calm samples, and calm is well below the limit", () => {
