@@ -90,7 +90,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       residentBytes: runtime.residentBytes,
       bytesOut: () => stats.bytesOut,
     });
-    const streams = new Streams({ backpressureBytes: config.limits.backpressureBytes });
+    const streams = new Streams({ backpressureBytes: config.limits.backpressureBytes, stats });
     let draining = false;
     const presence = parts.presence(() => ({
       connections: gateway.connections,

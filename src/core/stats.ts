@@ -21,6 +21,11 @@ export class Stats {
   deadPeers = 0;
   /** Refused or closed, by reason (origin, ip_rate, ip_cap, instance_cap, overload, deadline, …). */
   readonly rejected = new Map<string, number>();
+  /** Connections that are no WebSockets, by transport: open now, and begun so far. */
+  readonly streamsOpen = new Map<string, number>();
+  readonly streamsBegun = new Map<string, number>();
+  /** Requests with commands of such connections, by outcome: `delivered`, `unknown`, `busy`. */
+  readonly emulated = new Map<string, number>();
   commandErrors = 0;
   pingsSent = 0;
 

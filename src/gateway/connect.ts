@@ -1,14 +1,15 @@
-import type { Identity, ServerSubscription } from "../auth/auth.ts";
+import type { Identity } from "../auth/auth.ts";
 import { inboxOf, USER_NAMESPACE } from "../core/channel.ts";
 import { Closes, ConnectionError } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { ConnectionRecord } from "../presence/presence.ts";
 import type { Frame, SubscribeResult } from "../protocol/codec.ts";
-import type { ConnectCommand } from "../protocol/command.ts";
+import type { ConnectCommand, RecoverRequest } from "../protocol/command.ts";
 import { chunkBytes } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import type { Edge } from "./edge.ts";
 import { loadInbox, type PreparedInbox } from "./inbox.ts";
+import { addRequested, type WantedSubscription } from "./requested.ts";
 import type { Session } from "./session.ts";
 import { admit, countRing, positionResult, secondsLeft, subscriptionFor } from "./subscribe.ts";
 
@@ -16,9 +17,10 @@ type Admitted = Identity & { readonly data?: string };
 
 /** A server-side subscription whose channel is live and pinned. */
 interface PreparedSub {
-  readonly wanted: ServerSubscription;
+  readonly wanted: WantedSubscription;
   readonly channel: Channel;
   readonly inbox: PreparedInbox | undefined;
+  readonly from: RecoverRequest | undefined;
 }
 
 /**
@@ -35,7 +37,10 @@ export async function connect(edge: Edge, session: Session, command: ConnectComm
     session.identity = identity;
     session.expiresAt = identity.expiresAt ?? 0;
     await limitConnections(edge, session);
-    for (const wanted of wantedSubscriptions(edge, identity)) {
+    const wantedSubs = wantedSubscriptions(edge, identity);
+    if (session.codec.unidirectional) await addRequested(edge, session, command, wantedSubs);
+    if (wantedSubs.size > edge.options.channelsPerConnection) throw new ConnectionError(Closes.channelLimit);
+    for (const wanted of wantedSubs.values()) {
       prepared.push(await prepare(edge, session, command, wanted));
     }
     if (!session.live) return;
@@ -122,23 +127,22 @@ async function countAlive(edge: Edge, connections: readonly ConnectionRecord[]):
 }
 
 /** Everyone's channels, what the token asks for and the user's inbox, each once. */
-function wantedSubscriptions(edge: Edge, identity: Identity): ServerSubscription[] {
-  const wanted = new Map<string, ServerSubscription>();
+function wantedSubscriptions(edge: Edge, identity: Identity): Map<string, WantedSubscription> {
+  const wanted = new Map<string, WantedSubscription>();
   for (const channel of edge.options.everyone) wanted.set(channel, { channel });
   for (const sub of identity.subscriptions) wanted.set(sub.channel, sub);
   if (identity.user !== "" && edge.namespaces.has(USER_NAMESPACE)) {
     const channel = inboxOf(identity.user);
     wanted.set(channel, { ...wanted.get(channel), channel });
   }
-  if (wanted.size > edge.options.channelsPerConnection) throw new ConnectionError(Closes.channelLimit);
-  return [...wanted.values()];
+  return wanted;
 }
 
 async function prepare(
   edge: Edge,
   session: Session,
   command: ConnectCommand,
-  wanted: ServerSubscription,
+  wanted: WantedSubscription,
 ): Promise<PreparedSub> {
   const name = edge.hub.resolve(wanted.channel);
   if (name.namespace === USER_NAMESPACE && wanted.channel !== inboxOf(session.user)) {
@@ -146,12 +150,13 @@ async function prepare(
   }
   const channel = edge.hub.acquire(name);
   try {
-    const from = command.subs.get(wanted.channel);
+    const resumed = session.handshake.resume?.get(wanted.channel);
+    const from = resumed ? { recover: true, ...resumed } : command.subs.get(wanted.channel);
     if (from?.recover) countRing(edge, channel, from);
     await channel.prepare(from?.recover ? from : undefined);
     const isInbox = name.namespace === USER_NAMESPACE;
     const inbox = isInbox ? await loadInbox(edge, session, channel, from) : undefined;
-    return { wanted, channel, inbox };
+    return { wanted, channel, inbox, from };
   } catch (error) {
     edge.hub.release(channel);
     throw error;
@@ -169,9 +174,10 @@ function open(
   const subs = new Map<string, SubscribeResult>();
   const waiting: Frame[] = [];
   const late = new Map<Channel, Position>();
-  for (const { wanted, channel, inbox } of prepared) {
-    const from = command.subs.get(wanted.channel);
-    const sub = subscriptionFor(channel, "server", { info: wanted.info, ...overridesOf(wanted) });
+  for (const { wanted, channel, inbox, from } of prepared) {
+    const { info, expiresAt } = wanted;
+    const sub = subscriptionFor(channel, "server", { info, expiresAt, ...overridesOf(wanted) });
+    if (expiresAt !== undefined) session.subsExpire = true;
     session.subs.add(sub);
     const news = inbox?.result(channel, session.codec, chunkBytes(edge));
     if (news) waiting.push(...news.pushes);
@@ -190,6 +196,7 @@ function open(
       version: edge.version,
       data: identity.data,
       ping: Math.round(edge.options.pingIntervalMs / 1000),
+      pong: !session.codec.unidirectional,
       ttl: secondsLeft(session.expiresAt),
       subs,
       node: edge.instance,
@@ -207,7 +214,7 @@ function open(
   session.resume();
 }
 
-function overridesOf(wanted: ServerSubscription) {
+function overridesOf(wanted: WantedSubscription) {
   const { presence, joinLeave, forceJoinLeave, recovery, positioning } = wanted;
   return { overrides: { presence, joinLeave, forceJoinLeave, recovery, positioning } };
 }

@@ -16,6 +16,8 @@ export interface Handshake {
   readonly origin?: string;
   /** Absent: a WebSocket. */
   readonly transport?: StreamTransport;
+  /** Where a one-way client goes on, by channel; beside what its connect says. */
+  readonly resume?: ReadonlyMap<string, Position>;
   /** Secret name of the connection, for commands that come in requests of their own ({@link Gateway.emulate}). */
   readonly session?: string;
 }

@@ -195,13 +195,11 @@ export class Session implements SocketHandler, WheelItem {
    */
   fail(id: number, error: unknown): unknown {
     if (error instanceof ConnectionError) this.end(error.close);
+    else if (this.codec.unidirectional) this.end(closeFor(error));
     else if (error instanceof CommandError) {
       if (id > 0) this.send(this.codec.error(id, error.error));
-    } else {
-      if (id > 0) this.send(this.codec.error(id, Errors.internal));
-      return error;
-    }
-    return undefined;
+    } else if (id > 0) this.send(this.codec.error(id, Errors.internal));
+    return error instanceof ConnectionError || error instanceof CommandError ? undefined : error;
   }
 
   // ── the socket ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -264,4 +262,11 @@ export class Session implements SocketHandler, WheelItem {
     this.#waiting = undefined;
     if (live) this.#host.ended(this, code, reason);
   }
+}
+
+/** How a connection ends whose connect failed and that takes no answers. */
+function closeFor(error: unknown): CloseCode {
+  if (!(error instanceof CommandError) || error.error.temporary) return Closes.internal;
+  if (error.error === Errors.tokenExpired) return Closes.invalidToken;
+  return error.error === Errors.permissionDenied ? Closes.permissionDenied : Closes.badRequest;
 }

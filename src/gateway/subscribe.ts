@@ -93,10 +93,10 @@ async function subscribeLater(
 }
 
 /** Asks the token, then the service where the namespace says so. */
-async function authorize(
+export async function authorize(
   edge: Edge,
   session: Session,
-  command: SubscribeCommand,
+  command: Pick<SubscribeCommand, "token" | "data">,
   name: ChannelName,
 ): Promise<Grant> {
   const { id } = name;

@@ -75,6 +75,7 @@ export function createApp(deps: AppDeps): Hono<{ Bindings: RequestContext }> {
       entrance,
       originAllowed,
       streams: deps.streams,
+      stats: deps.stats,
       maxFrameBytes: options.maxFrameBytes,
     }),
   );

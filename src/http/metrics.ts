@@ -143,6 +143,18 @@ export function createMetrics(sources: MetricsSources): Metrics {
     counter(name, help, () => stats[field as keyof typeof COUNTERS]);
   }
   counters("rejected_total", "Connections refused or cut off, by reason.", "reason", () => stats.rejected);
+  counters(
+    "stream_connects_total",
+    "Connections opened without WebSocket.",
+    "transport",
+    () => stats.streamsBegun,
+  );
+  counters(
+    "emulation_requests_total",
+    "Requests with commands of such connections, by outcome.",
+    "outcome",
+    () => stats.emulated,
+  );
   counters("recoveries_total", "Recoveries of clients, by outcome.", "outcome", () => stats.recoveries);
 
   gauge("connections", "Open connections.", sources.connections);
@@ -166,6 +178,15 @@ export function createMetrics(sources: MetricsSources): Metrics {
   );
   gauge("resident_memory_bytes", "Resident memory of the process.", sources.residentBytes);
 
+  const open: Gauge<string> = new Gauge({
+    name: "trunkline_stream_connections",
+    help: "Open connections without WebSocket.",
+    labelNames: ["transport"],
+    registers,
+    collect: guarded(() => {
+      for (const [transport, count] of stats.streamsOpen) open.set({ transport }, count);
+    }),
+  });
   const overload = new Gauge({
     name: "trunkline_overload_state",
     help: "1 for the state the instance is in.",

@@ -1,7 +1,9 @@
 import { Buffer } from "node:buffer";
+import { type CloseCode, Closes } from "../core/errors.ts";
 import type { Codec, Frame } from "../protocol/codec.ts";
 import type { StreamTransport } from "../protocol/streams.ts";
 import { type RequestContext, SLOW_READER, type Socket, type SocketHandler } from "../runtime/runtime.ts";
+import { EventIds } from "./event-ids.ts";
 import type { Streams } from "./streams.ts";
 
 /** Silence after which the connection of an ended stream is closed, s: the usual one of idle HTTP connections. */
@@ -38,6 +40,10 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
   #wanted = false;
   #scheduled = false;
   #topics: Set<string> | undefined;
+  /** Only where events have ids. */
+  readonly #ids: EventIds | undefined;
+  /** Only where the answer waits for it. */
+  readonly #begun: PromiseWithResolvers<CloseCode | undefined> | undefined;
   /** `ending`: the last frame is in the queue. */
   #state: "open" | "ending" | "closed" = "open";
 
@@ -53,8 +59,19 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
     this.#codec = codec;
     this.#context = context;
     this.#streams = streams;
-    streams.count(transport, 1);
+    if (codec.unidirectional) this.#begun = Promise.withResolvers();
+    if (transport === "uni_sse") {
+      this.#ids = new EventIds();
+      // How long an EventSource waits before it comes back: not all at once, after a drain.
+      this.#enqueue(encoder.encode(`retry: ${Math.round(1000 + Math.random() * 3000)}\n\n`));
+    }
+    streams.begun(transport);
     context.idleTimeout(0);
+  }
+
+  /** Of one-way clients: settles with the first frame; with a close code, when the connection ended before that. */
+  get begun(): Promise<CloseCode | undefined> | undefined {
+    return this.#begun?.promise;
   }
 
   /** The body's stream is made. */
@@ -82,7 +99,9 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
       this.#cut(SLOW_READER);
       return 0;
     }
+    if (this.#ids && !this.#sendId(frame)) return 0;
     const bytes = this.#push(frame);
+    this.#begun?.resolve(undefined);
     return this.#queued > this.#streams.backpressureBytes / 4 ? -1 : bytes;
   }
 
@@ -117,6 +136,18 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
     callback();
   }
 
+  /** Before its frame, as a part of the same event. */
+  #sendId(frame: Frame): boolean {
+    try {
+      const id = this.#ids?.next(frame as string);
+      if (id !== undefined) this.#enqueue(encoder.encode(`id: ${id}\n`));
+      return true;
+    } catch {
+      this.close(Closes.channelLimit.code, Closes.channelLimit.reason);
+      return false;
+    }
+  }
+
   #isSlow(): boolean {
     const { backpressureBytes } = this.#streams;
     if (this.#queued <= backpressureBytes) return false;
@@ -125,11 +156,15 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
 
   #push(frame: Frame): number {
     const chunk = this.#streams.chunk(this.#codec, frame);
+    this.#enqueue(chunk);
+    return chunk.length;
+  }
+
+  #enqueue(chunk: Uint8Array): void {
     if (this.#queue.length === 0) this.#queuedAt = performance.now();
     this.#queue.push(chunk);
     this.#queued += chunk.length;
     this.#schedule();
-    return chunk.length;
   }
 
   /** At the end of what runs now: frames that come together leave together. */
@@ -180,7 +215,8 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
     this.#state = state;
     if (this.#topics) for (const topic of this.#topics) this.#streams.topics.unsubscribe(topic, this);
     this.#topics = undefined;
-    this.#streams.count(this.#transport, -1);
+    this.#begun?.resolve({ code, reason });
+    this.#streams.ended(this.#transport);
     this.data.closed(this, code, reason);
   }
 }

@@ -1,3 +1,4 @@
+import { Stats } from "../core/stats.ts";
 import type { Codec, Frame } from "../protocol/codec.ts";
 import type { StreamTransport } from "../protocol/streams.ts";
 import { Topics } from "../runtime/topics.ts";
@@ -9,18 +10,23 @@ export class Streams {
   readonly topics = new Topics<StreamSocket>();
   /** A stream with more than this unsent is closed. */
   readonly backpressureBytes: number;
-  /** Open streams by transport. */
-  readonly open = new Map<StreamTransport, number>();
+  readonly #stats: Stats;
   #codec: Codec | undefined;
   #frame: Frame = "";
   #chunk: Uint8Array = new Uint8Array(0);
 
-  constructor(options: { backpressureBytes: number }) {
+  constructor(options: { backpressureBytes: number; stats: Stats }) {
     this.backpressureBytes = options.backpressureBytes;
+    this.#stats = options.stats;
   }
 
-  count(transport: StreamTransport, by: 1 | -1): void {
-    this.open.set(transport, (this.open.get(transport) ?? 0) + by);
+  begun(transport: StreamTransport): void {
+    Stats.bump(this.#stats.streamsBegun, transport);
+    Stats.bump(this.#stats.streamsOpen, transport);
+  }
+
+  ended(transport: StreamTransport): void {
+    Stats.bump(this.#stats.streamsOpen, transport, -1);
   }
 
   /** The frame as bytes of a stream; made once for all subscribers, who ask for it one after the other. */

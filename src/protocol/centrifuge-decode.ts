@@ -1,6 +1,12 @@
 import { Errors } from "../core/errors.ts";
 import type { DecodeFailure } from "./codec.ts";
-import { type Command, MAX_COMMANDS, PONG, type RecoverRequest } from "./command.ts";
+import {
+  type Command,
+  type ConnectSubscription,
+  MAX_COMMANDS,
+  PONG,
+  type RecoverRequest,
+} from "./command.ts";
 import { rawMember } from "./raw-json.ts";
 
 /** A field has the wrong type: the frame is malformed. */
@@ -97,9 +103,11 @@ const METHODS: readonly (readonly [string, Decode])[] = [
 const UNAVAILABLE = ["ping", "sub_publish", "track", "untrack"] as const;
 
 function connect(id: number, f: Fields, line: string): Command {
-  const subs = new Map<string, RecoverRequest>();
+  const subs = new Map<string, ConnectSubscription>();
   for (const [channel, value] of Object.entries(optionalObject(f, "subs"))) {
-    subs.set(channel, recovery(object(value, "subs")));
+    const sub = object(value, "subs");
+    const token = string(sub, "token");
+    subs.set(channel, token === "" ? recovery(sub) : { ...recovery(sub), token });
   }
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(optionalObject(f, "headers"))) {

@@ -61,7 +61,7 @@ export const centrifugeJson = {
 function connectResult(result: ConnectResult): string {
   let text =
     `{"client":${quote(result.client)},"version":${quote(result.version)},` +
-    `"ping":${result.ping},"pong":true,"node":${quote(result.node)},"time":${result.timeMs}`;
+    `"ping":${result.ping}${result.pong ? ',"pong":true' : ""},"node":${quote(result.node)},"time":${result.timeMs}`;
   if (result.session !== undefined) text += `,"session":${quote(result.session)}`;
   if (result.data !== undefined) text += `,"data":${result.data}`;
   text += expiry(result.ttl);

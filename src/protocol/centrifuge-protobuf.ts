@@ -181,7 +181,7 @@ function connectResult(w: Writer, result: ConnectResult): void {
     });
   }
   number(w, 7, result.ping);
-  flag(w, 8, true); // pong
+  flag(w, 8, result.pong);
   if (result.session) text(w, 9, result.session);
   text(w, 10, result.node);
   number(w, 11, result.timeMs);

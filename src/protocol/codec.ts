@@ -66,6 +66,8 @@ export interface ConnectResult {
   readonly data?: string;
   /** Seconds between pings. */
   readonly ping: number;
+  /** Pings are to be answered. */
+  readonly pong: boolean;
   /** Seconds until the client must have refreshed its token; absent: never. */
   readonly ttl?: number;
   readonly subs: ReadonlyMap<string, SubscribeResult>;

@@ -29,6 +29,12 @@ export interface RecoverRequest {
   readonly epoch: string;
 }
 
+/** What a connect command says of one subscription. */
+export interface ConnectSubscription extends RecoverRequest {
+  /** Subscription token; an addition of ours, for one-way clients, which have no subscribe command. */
+  readonly token?: string;
+}
+
 export interface ConnectCommand {
   readonly method: "connect";
   readonly id: number;
@@ -38,8 +44,8 @@ export interface ConnectCommand {
   readonly version: string;
   /** Emulated HTTP headers, for auth callouts. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Positions in server-side subscriptions, by channel. */
-  readonly subs: ReadonlyMap<string, RecoverRequest>;
+  /** Positions in server-side subscriptions, by channel; of one-way clients also what they want to be subscribed to. */
+  readonly subs: ReadonlyMap<string, ConnectSubscription>;
 }
 
 export interface SubscribeCommand extends RecoverRequest {

@@ -270,6 +270,7 @@ export function codecContract(codec: Codec, stock: StockCodec): void {
         version: "1.2.3",
         data: "{}",
         ping: 25,
+        pong: true,
         ttl: 3600,
         subs: new Map([
           ["user:1", all],

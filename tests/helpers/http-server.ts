@@ -97,7 +97,7 @@ export function httpServer(
       build: { version: "0.0.0", runtime: "bun", region: "here", instance: "one" },
     }),
     assets: setup.assets ?? new Map(),
-    streams: new Streams({ backpressureBytes: 1_048_576 }),
+    streams: new Streams({ backpressureBytes: 1_048_576, stats }),
     regions: new Regions({
       here: "here",
       urls: new Map(),
