@@ -25,6 +25,8 @@ const HOLD_MS = 10;
 const JOIN_TIMEOUT_MS = 4_000;
 /** Pause after a failed read, ms. */
 const RETRY_MS = 100;
+/** Heads of channels of a namespace read per second by the audit. */
+const AUDITED_PER_PULSE = 50;
 /** How often a stream is looked at for no reason, and at most for one, ms. */
 const INSPECT_PERIOD_MS = 10_000;
 const INSPECT_PAUSE_MS = 1_000;
@@ -78,6 +80,7 @@ export class Reader {
       ...{ store, progress, stats, behind },
       channels: this.#roster.channels,
       pool: this.#pool,
+      auditedPerPulse: Math.ceil(AUDITED_PER_PULSE / rules.partitions),
       suspect: () => this.suspect(),
       failed: (error) => this.#unreadable(error),
     });

@@ -8,8 +8,7 @@ import type { Store } from "./nats-store.ts";
 
 /** A channel's head is read again this long after a join, about three slow round trips, ms. */
 export const TAIL_CHECK_MS = 250;
-/** Heads of channels read per second by the audit, and the least time between two reads of one channel, ms. */
-const AUDITED_PER_PULSE = 50;
+/** The least time between two reads of one channel's head by the audit, ms. */
 const AUDIT_PERIOD_MS = 10_000;
 
 export interface TailsOptions {
@@ -17,6 +16,8 @@ export interface TailsOptions {
   readonly progress: Pick<Progress, "state" | "live" | "turn" | "life" | "saw">;
   readonly channels: ReadonlyMap<string, Channel>;
   readonly pool: Pool;
+  /** Heads of channels that one step of the audit reads. */
+  readonly auditedPerPulse: number;
   readonly stats: Stats;
   /** The channel's `wanted` was raised: it lacks its newest messages, unless they are on their way. */
   readonly behind: (channel: Channel) => void;
@@ -58,7 +59,7 @@ export class Tails {
 
   /** One step of the wheel, once a second. It stands still while the stream does. */
   pulse(): void {
-    const { progress, channels } = this.#options;
+    const { progress, channels, auditedPerPulse } = this.#options;
     if (!progress.live) return;
     const now = performance.now();
     if (!this.#wheel) {
@@ -67,7 +68,7 @@ export class Tails {
       this.#turnedAt = now;
       this.#turnedUpTo = progress.life.lastSeq;
     }
-    for (let count = 0; count < AUDITED_PER_PULSE; count++) {
+    for (let count = 0; count < auditedPerPulse; count++) {
       const { value, done } = this.#wheel.next();
       if (done) {
         this.#wheel = undefined;

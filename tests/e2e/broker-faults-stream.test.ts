@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { rm } from "node:fs/promises";
 import { parseChannel } from "../../src/core/channel.ts";
 import { Errors } from "../../src/core/errors.ts";
+import { subjects } from "../../src/core/subject.ts";
 import { failsWith, Recorder } from "../contract/broker-context.ts";
 import { FLOW_NAMESPACES, Flow } from "../helpers/flow.ts";
 import { natsFixture } from "../helpers/nats-fixture.ts";
@@ -142,6 +143,31 @@ describe("a stream that goes astray", () => {
         const published = await near.broker.publish(lane.name, `"after ${n}"`);
         lane.acked.set(`"after ${n}"`, published.offset);
         expect(published.epoch).toBe(lane.attachment.position.epoch);
+      }
+      await flow.check();
+    },
+    TEST_MS,
+  );
+
+  test(
+    "one of a namespace's partitions deleted: its channels are told, the others go on in their epoch",
+    async () => {
+      const keep = { ...FLOW_NAMESPACES.get("keep")!, partitions: 3 };
+      await using fixture = await natsFixture(new Map([["keep", keep]]));
+      const { broker } = await fixture.broker();
+      const flow = await Flow.follow(broker, 30);
+      const epochs = new Map(flow.lanes.map((lane) => [lane, lane.attachment.position.epoch]));
+      expect(new Set(epochs.values()).size).toBe(3);
+      const hit = flow.lanes.filter(({ name }) => subjects().stored(name, 3).startsWith("rt.%.keep.3.1."));
+      expect(hit.length).toBeGreaterThan(0);
+      await (await fixture.nc.jetstreamManager()).streams.delete("RT_keep_p1of3");
+      await until(() => hit.every(({ losses }) => losses.length > 0), { what: "lost" });
+      for (const lane of flow.lanes) {
+        const { offset, epoch } = await broker.publish(lane.name, '"after"');
+        lane.acked.set('"after"', offset);
+        expect(epoch !== epochs.get(lane)).toBe(hit.includes(lane));
+        expect(lane.losses.length).toBe(hit.includes(lane) ? 1 : 0);
+        lane.losses.length = 0;
       }
       await flow.check();
     },

@@ -10,15 +10,17 @@ import { until } from "../helpers/until.ts";
 const TEST_MS = 20_000;
 
 describe("a link that fails", () => {
-  for (const [channels, missed] of [
-    [20, 2_000],
-    [20, 25_000], // too many to read everybody's: channel by channel
-    [600, 2_000],
+  for (const [channels, missed, partitions] of [
+    [20, 2_000, 1],
+    [20, 2_000, 4],
+    [20, 25_000, 1], // too many to read everybody's: channel by channel
+    [600, 2_000, 1],
   ] as const) {
     test(
-      `${channels} channels catch up on ${missed} messages after every cut, in order and whole`,
+      `${channels} channels in ${partitions} streams catch up on ${missed} messages after every cut, in order and whole`,
       async () => {
-        await using fixture = await natsFixture(FLOW_NAMESPACES);
+        const keep = { ...FLOW_NAMESPACES.get("keep")!, partitions };
+        await using fixture = await natsFixture(new Map([["keep", keep]]));
         await using link = await tcpProxy(fixture.server.port);
         const near = await fixture.broker();
         const far = await fixture.broker({ servers: [`nats://127.0.0.1:${link.port}`] });
