@@ -5,6 +5,7 @@ import type { Round } from "../src/bench/stand.ts";
 import { baseline, type Summaries, summarize } from "../src/bench/summary.ts";
 import { aligned } from "./markdown.ts";
 import { curveSections, type KeptCurve } from "./page-curves.ts";
+import { type PublishRun, publishSection } from "./page-publish.ts";
 import type { Provenance } from "./provenance.ts";
 
 /** A run as `results.jsonl` keeps it. */
@@ -45,7 +46,11 @@ export function fromOutcome({ rows, skipped }: Outcome): Pick<Kept, "rows" | "sk
 }
 
 /** The whole of RESULTS.md. */
-export function page(all: readonly Kept[], curves: readonly KeptCurve[] = []): string {
+export function page(
+  all: readonly Kept[],
+  curves: readonly KeptCurve[] = [],
+  publish: readonly PublishRun[] = [],
+): string {
   const parts = [
     "# Results",
     "",
@@ -59,6 +64,7 @@ export function page(all: readonly Kept[], curves: readonly KeptCurve[] = []): s
     "",
     ...all.flatMap(section),
     ...curveSections(curves),
+    ...publishSection(publish),
     "## What the figures do not say",
     "",
     ...CAVEATS.map((text) => `- ${text}`),

@@ -5,11 +5,13 @@ import { curveSvg } from "../src/bench/plot-curve.ts";
 import { describe } from "../src/bench/report.ts";
 import { type Kept, page, toOutcome } from "./page.ts";
 import type { KeptCurve } from "./page-curves.ts";
+import { type PublishRun, publishCurves } from "./page-publish.ts";
 import { suite } from "./suite.ts";
 
 const DIR = import.meta.dirname;
 const PARTS = join(DIR, "results.jsonl");
 const CURVES = join(DIR, "curves.json");
+const PUBLISH = join(DIR, "publish-side.json");
 
 /** The parts that were measured, newest figures of each. */
 export async function readParts(): Promise<Kept[]> {
@@ -27,24 +29,43 @@ export async function readCurves(): Promise<KeptCurve[]> {
   return text ? (JSON.parse(text) as KeptCurve[]) : [];
 }
 
+/** What publishing costs the NATS servers it was measured on. */
+export async function readPublish(): Promise<PublishRun[]> {
+  const text = await readIfThere(PUBLISH);
+  return text ? (JSON.parse(text) as PublishRun[]) : [];
+}
+
 /** Keeps the parts, and makes page and pictures anew. */
 export async function writeParts(parts: readonly Kept[]): Promise<void> {
   await writeFile(PARTS, parts.map((one) => `${JSON.stringify(one)}\n`).join(""));
-  await render(parts, await readCurves());
+  await render(parts, await readCurves(), await readPublish());
 }
 
 /** Keeps the curves, and makes page and pictures anew. */
 export async function writeCurves(curves: readonly KeptCurve[]): Promise<void> {
   await writeFile(CURVES, `${JSON.stringify(curves, null, 2)}\n`);
-  await render(await readParts(), curves);
+  await render(await readParts(), curves, await readPublish());
 }
 
-async function render(parts: readonly Kept[], curves: readonly KeptCurve[]): Promise<void> {
+/** Keeps the costs of publishing, and makes page and pictures anew. */
+export async function writePublish(runs: readonly PublishRun[]): Promise<void> {
+  await writeFile(PUBLISH, `${JSON.stringify(runs, null, 2)}\n`);
+  await render(await readParts(), await readCurves(), runs);
+}
+
+async function render(
+  parts: readonly Kept[],
+  curves: readonly KeptCurve[],
+  publish: readonly PublishRun[],
+): Promise<void> {
   const known = suite(false).map(({ id }) => id);
   const shown = parts.filter(({ id }) => known.includes(id));
-  await writeFile(join(DIR, "RESULTS.md"), page(shown, curves));
+  await writeFile(join(DIR, "RESULTS.md"), page(shown, curves, publish));
   for (const one of shown) {
     await writeFile(join(DIR, `${one.id}.svg`), toSvg(describe(one.options), toOutcome(one).rows));
+  }
+  for (const curve of publishCurves(publish)) {
+    await writeFile(join(DIR, `${curve.id}.svg`), curveSvg(curve));
   }
   for (const curve of curves) await writeFile(join(DIR, `curve-${curve.id}.svg`), curveSvg(curve));
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { fromOutcome, type Kept, page, toOutcome } from "../../bench/page.ts";
+import { type PublishRun, publishCurves } from "../../bench/page-publish.ts";
 import { suite } from "../../bench/suite.ts";
 import type { Figures } from "../../src/bench/figures.ts";
 import { machine } from "../../src/bench/machine.ts";
@@ -92,4 +93,44 @@ test("every part of the suite has a name of its own and a control or peers besid
     expect(kinds.some(({ name }) => name === "trunkline")).toBe(true);
     expect(kinds.length).toBeGreaterThan(1);
   }
+});
+
+test("the costs of publishing are shown by server, limit and partitions; the mapped case in the table only", () => {
+  const { at, revision, machine, programs, busyCores } = kept({});
+  const figures = (cpuMicros: number) => ({
+    ratePerSecond: 4_999.6,
+    cpuMicros,
+    p50Ms: 1.5,
+    p99Ms: 1_234.5,
+    refused: 0,
+  });
+  const outcome = { limit: "count" as const, full: figures(90), stored: 5, serverBytes: 1 };
+  const run = (server: string): PublishRun => ({
+    ...{ server, at, revision, machine, programs, busyCores },
+    ...{ pacedPerSecond: 5_000, window: 256, ageMs: 5_000, kept: 100_000 },
+    outcomes: [
+      { ...outcome, channels: 10, partitions: 1, paced: figures(40) },
+      { ...outcome, channels: 1_000, partitions: 1, paced: figures(350) },
+      { ...outcome, channels: 1_000, partitions: 4, paced: figures(99) },
+      { ...outcome, channels: 1_000, partitions: 4, mapped: true, paced: figures(101) },
+    ],
+  });
+  const runs = [run("2.9.10"), run("2.12.12")];
+  const text = page([kept({})], [], runs).replace(/ +/g, " ");
+  expect(text).toContain(
+    "| 1,000 | 4, through the mapping | 5,000/s | 101 µs | 1.5 ms | 1,235 ms | 5,000/s | 90 µs |",
+  );
+  expect(text).toContain("publish-count.svg");
+  const [byCount] = publishCurves(runs);
+  // Of the newer server only some: they hardly differ.
+  expect(byCount!.series.map(({ name }) => name)).toEqual([
+    "2.9.10, one stream",
+    "2.9.10, 4 partitions",
+    "2.12.12, one stream",
+  ]);
+  expect(byCount!.series[0]!.points).toEqual([
+    [10, 40],
+    [1_000, 350],
+  ]);
+  expect(page([kept({})])).not.toContain("The publish side");
 });
