@@ -78,6 +78,7 @@ async function channelWith(
       inboxDelivered() {},
       cutOff() {},
       lost() {},
+      sessionOf: () => undefined,
       pressed: () => false,
     },
   );

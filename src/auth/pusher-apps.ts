@@ -95,6 +95,12 @@ export function pusherUser(app: PusherApp, id: string): string {
   return `${app.id}#${id}`;
 }
 
+/** The inverse of {@link pusherUser}; `undefined` for who is no user of the application. */
+export function pusherUserId(app: PusherApp, user: string): string | undefined {
+  const prefix = `${app.id}#`;
+  return user.startsWith(prefix) ? user.slice(prefix.length) : undefined;
+}
+
 /** Longest id of a user, characters. */
 export const MAX_USER_ID_LENGTH = 128;
 

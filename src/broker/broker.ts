@@ -141,9 +141,34 @@ export interface Published extends Position {
 }
 
 /** Something told to a channel's subscribers that is not a message. */
-export interface Notice {
+export type Notice = MemberNotice | EventNotice | CountNotice;
+
+/** Somebody came or went. */
+export interface MemberNotice {
   readonly kind: "join" | "leave";
   readonly info: ClientInfo;
+  /**
+   * Whose coming or going it is: a connection's, to be pushed to those who follow joins and leaves (and when nothing
+   * stands here); a user's, its first or last connection, for lists of users; or both at once.
+   */
+  readonly of?: "connection" | "user" | "both";
+}
+
+/** A client tells the others something that nobody keeps (a Pusher client event). */
+export interface EventNotice {
+  readonly kind: "event";
+  readonly event: string;
+  /** JSON text. */
+  readonly data: string;
+  readonly info: ClientInfo;
+  /** The connection that said it, and must not hear it. */
+  readonly except: string;
+}
+
+/** How many are subscribed now, everywhere. */
+export interface CountNotice {
+  readonly kind: "count";
+  readonly count: number;
 }
 
 export interface ChannelSink {

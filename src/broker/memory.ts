@@ -139,7 +139,8 @@ export function memoryBroker(options: {
     },
 
     notify(channel, notice) {
-      if (status.state === "connected") bus.notify(channel, { ...notice, info: infoOf(notice.info) });
+      if (status.state !== "connected") return;
+      bus.notify(channel, notice.kind === "count" ? notice : { ...notice, info: infoOf(notice.info) });
     },
 
     async attach(channel, sink): Promise<Attachment> {

@@ -5,8 +5,9 @@ import type { Stats } from "../core/stats.ts";
 import type { Attachment, ChannelSink } from "./broker.ts";
 import { type Channel, Roster, type RosterOptions } from "./nats-channel.ts";
 import { within } from "./nats-delay.ts";
-import { type Envelope, readNotice } from "./nats-headers.ts";
+import type { Envelope } from "./nats-headers.ts";
 import type { Link } from "./nats-link.ts";
+import { readNotice } from "./nats-notice.ts";
 import { isFlawed, toPublication } from "./nats-publication.ts";
 
 /** Longest time a join may wait for the server, ms: a stock client gives its connection up when a subscribe takes 5 s. */

@@ -2,7 +2,7 @@ import { headers, type Msg, type MsgHdrs } from "nats";
 import type { ClientInfo, Priority } from "../core/publication.ts";
 import { rawMember } from "../protocol/raw-json.ts";
 import { checkBody, oneLine } from "./body.ts";
-import type { Notice, PublishOptions } from "./broker.ts";
+import type { PublishOptions } from "./broker.ts";
 
 const TAG = "Trunkline-Tag-";
 const decoder = new TextDecoder();
@@ -33,6 +33,10 @@ export class Envelope {
   /** `Trunkline-From`, unchecked. */
   from: string | undefined;
   notice: string | undefined;
+  /** `Trunkline-Of`: whose notice it is. */
+  of: string | undefined;
+  /** `Trunkline-Count`. */
+  count = -1;
   tags: Record<string, string> | undefined;
   errorCode: string | undefined;
   error: string | undefined;
@@ -122,6 +126,12 @@ function put(envelope: Envelope, key: string, value: string): void {
     case "Trunkline-Notice":
       envelope.notice = value;
       return;
+    case "Trunkline-Of":
+      envelope.of = value;
+      return;
+    case "Trunkline-Count":
+      envelope.count = Number(value);
+      return;
     case "Nats-Service-Error-Code":
       envelope.errorCode = value;
       return;
@@ -148,23 +158,8 @@ export function publishHeaders(id: string | undefined, options: PublishOptions):
   return out;
 }
 
-/** Makes the headers of a notice. */
-export function noticeHeaders(notice: Notice): MsgHdrs {
-  const out = headers();
-  out.set("Trunkline-Notice", notice.kind);
-  out.set("Trunkline-From", writeInfo(notice.info));
-  return out;
-}
-
-/** The notice a message is, or undefined: a message that comes from a stream never is one, whatever it says. */
-export function readNotice(envelope: Envelope): Notice | undefined {
-  if (envelope.seq > 0 || (envelope.notice !== "join" && envelope.notice !== "leave")) return undefined;
-  const info = readInfo(envelope.from);
-  return info && { kind: envelope.notice, info };
-}
-
 /** `{client, user, connInfo?, chanInfo?}` as one line of JSON, the infos as JSON within it. */
-function writeInfo(info: ClientInfo): string {
+export function writeInfo(info: ClientInfo): string {
   let text = `{"client":${JSON.stringify(info.client)},"user":${JSON.stringify(info.user)}`;
   if (info.connInfo !== undefined) text += `,"connInfo":${info.connInfo}`;
   if (info.chanInfo !== undefined) text += `,"chanInfo":${info.chanInfo}`;

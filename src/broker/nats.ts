@@ -7,8 +7,9 @@ import type { Body } from "../core/publication.ts";
 import { subjects as subjectsOf } from "../core/subject.ts";
 import { BYTES_TYPE, checkBody, checkOptions } from "./body.ts";
 import type { Broker, BrokerStatus, Published, PublishOptions, SignalListener } from "./broker.ts";
-import { noticeHeaders, publishHeaders } from "./nats-headers.ts";
+import { publishHeaders } from "./nats-headers.ts";
 import { readHistory } from "./nats-history.ts";
+import { noticeHeaders } from "./nats-notice.ts";
 import { NatsOutbox } from "./nats-outbox.ts";
 import { type NatsBrokerOptions, type Parts, startParts } from "./nats-parts.ts";
 import type { Reader } from "./nats-reader.ts";
@@ -135,7 +136,8 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
       if (!parts?.link.connected) return;
       // Where there is a stream, services publish to `rt.` only: a notice cannot be theirs on `rtl.`.
       const subject = rulesOf(channel.namespace).history ? subjects.live(channel) : subjects.message(channel);
-      parts.link.nc.publish(subject, "", { headers: noticeHeaders(notice) });
+      const body = notice.kind === "event" ? notice.data : "";
+      parts.link.nc.publish(subject, body, { headers: noticeHeaders(notice) });
     },
 
     async attach(channel, sink) {

@@ -145,8 +145,8 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     });
     const app = createApp({
       gateway,
-      admission,
       apps,
+      admission,
       health,
       metrics,
       regions: new Regions({

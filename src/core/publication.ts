@@ -38,3 +38,8 @@ export interface Publication {
   /** Connection that must not get it (`socket_id` of a Pusher publish); the header `Trunkline-Except`. */
   readonly except?: string;
 }
+
+/** A publication's tags as Centrifuge clients see them: its event name, where it has one, is the tag `event`. */
+export function tagsOf({ tags, event }: Publication): Readonly<Record<string, string>> | undefined {
+  return event === undefined ? tags : { ...tags, event };
+}

@@ -62,14 +62,39 @@ export class Audience {
     if (this.#many.size === 0) this.#many = undefined;
   }
 
-  /** Returns false when one of several members had no room for it (one alone knows of it by itself). */
-  publish(fanout: Fanout, frame: Frame): boolean {
-    if (this.#many) return fanout.publish(this.#topic, frame);
-    this.#only?.send(frame);
+  /**
+   * Returns false when one of several members had no room for it (one alone knows of it by itself).
+   * @param except must not get it: the runtime leaves it out as the topic's publisher, still without a loop
+   */
+  publish(fanout: Fanout, frame: Frame, except?: Session): boolean {
+    if (this.#many) {
+      if (except && this.#many.has(except)) return except.publishTopic(this.#topic, frame);
+      return fanout.publish(this.#topic, frame);
+    }
+    if (this.#only !== except) this.#only?.send(frame);
     return true;
   }
 
   get #topic(): string {
     return `${this.#kind}${this.#channel}`;
   }
+}
+
+/** Of a channel nobody follows; never added to. */
+export const NONE: Audience[] = [];
+
+/** The audience that speaks a codec. */
+export function audienceOf(audiences: readonly Audience[], codec: Codec): Audience | undefined {
+  return audiences.find((one) => one.codec === codec);
+}
+
+/** The audiences, with one for this codec. */
+export function withAudience(
+  audiences: Audience[],
+  codec: Codec,
+  channel: string,
+  kind: "m" | "n",
+): Audience[] {
+  if (audienceOf(audiences, codec)) return audiences;
+  return [...audiences, new Audience(codec, channel, `${kind}${audiences.length}`)];
 }

@@ -2,6 +2,7 @@ import { Closes, CommandError, Unsubscribes } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Codec, Frame } from "../protocol/codec.ts";
 import type { Edge } from "./edge.ts";
+import { isFor, tellLost } from "./pusher-resume.ts";
 import type { RingEntry } from "./ring.ts";
 import type { Session } from "./session.ts";
 import { goLive, revoke } from "./subscribe.ts";
@@ -59,12 +60,15 @@ export function catchUp(edge: Edge, session: Session, task: CatchUp): void {
       giveUp(edge, session, task);
       return;
     }
-    const { frames, last } = firstChunk(recovery.entries, session.codec, chunk);
+    const state = session.handshake.pusher;
+    const { entries: all } = recovery;
+    const entries = state ? all.filter(({ publication }) => isFor(state, publication)) : all;
+    const { frames, last } = firstChunk(entries, session.codec, chunk);
     session.cork(() => {
       for (const frame of frames) session.send(session.codec.publicationPush(channel.id, frame));
     });
     if (last) task.from = { epoch: task.from.epoch, offset: last.publication.offset };
-    if (frames.length < recovery.entries.length) continue;
+    if (frames.length < entries.length) continue;
     session.behind?.delete(task);
     goLive(session, sub, notices);
     return;
@@ -89,6 +93,11 @@ function readOn(edge: Edge, session: Session, task: CatchUp): void {
 
 function giveUp(edge: Edge, session: Session, task: CatchUp): void {
   session.behind?.delete(task);
-  if (task.sub.side === "server") session.end(Closes.insufficientState);
+  const state = session.handshake.pusher;
+  if (state && session.live) {
+    // It has no word for a subscription that is to be begun again: it goes on from here, and is told.
+    tellLost(session, state, task.sub.channel);
+    goLive(session, task.sub, task.notices);
+  } else if (task.sub.side === "server") session.end(Closes.insufficientState);
   else revoke(edge, session, task.sub, Unsubscribes.insufficientState);
 }

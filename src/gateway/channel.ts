@@ -1,33 +1,14 @@
-import type { Attachment, Broker, ChannelSink, Notice } from "../broker/broker.ts";
+import type { Attachment, ChannelSink, Notice } from "../broker/broker.ts";
 import { type ChannelName, USER_NAMESPACE } from "../core/channel.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import { NO_POSITION, type Position } from "../core/position.ts";
-import type { Publication } from "../core/publication.ts";
-import type { Stats } from "../core/stats.ts";
-import type { Codec } from "../protocol/codec.ts";
-import { Audience, type Fanout } from "./audience.ts";
+import type { ClientInfo, Publication } from "../core/publication.ts";
+import { type Audience, audienceOf, NONE, withAudience } from "./audience.ts";
+import type { ChannelContext } from "./channel-context.ts";
 import { Ring, RingEntry } from "./ring.ts";
 import type { Session } from "./session.ts";
-
-/** What a channel needs of its instance. */
-export interface ChannelContext {
-  readonly broker: Broker;
-  readonly fanout: Fanout;
-  readonly stats: Stats;
-  /** Most bytes the ring of one channel may hold now. */
-  ringBytes(): number;
-  /** The ring was filled beyond that; it is to be trimmed when the waiting clients are served. */
-  overgrown(channel: Channel): void;
-  /** A session was sent something from its inbox. */
-  inboxDelivered(session: Session): void;
-  /** A subscriber had no room for a publication: the runtime is closing its socket. */
-  cutOff(channel: Channel): void;
-  /** Continuity broke: every subscriber must be told. */
-  lost(channel: Channel): void;
-  /** The instance has more to do than it can: what matters least is left out. */
-  pressed(): boolean;
-}
+import type { UserList } from "./user-list.ts";
 
 /** What a subscriber that comes back is given: everything after its position, or that it cannot be had. */
 export type Recovery =
@@ -69,6 +50,10 @@ export class Channel implements ChannelSink {
   #noticeAudiences: Audience[] = NONE;
   /** Subscribes under way: the channel must not be given up. */
   pins = 0;
+  /** When a subscriber last found nothing in it that was kept, ms of the monotonic clock. */
+  missedAt = Number.NEGATIVE_INFINITY;
+  /** Who is in it by user, once somebody follows that. */
+  users: UserList | undefined;
 
   /** Offsets below which the store was asked in vain: they cannot be recovered, nobody asks again. */
   #unreachable = -1;
@@ -151,6 +136,21 @@ export class Channel implements ChannelSink {
     return entries.length > limit ? UNRECOVERABLE : { outcome: "recovered", entries };
   }
 
+  /** Makes {@link newest} known. @throws CommandError brokerUnavailable */
+  async prepareNewest(): Promise<void> {
+    await this.prepare();
+    if (!this.newestKnown) await this.#fill(-1);
+  }
+
+  /** Whether {@link newest} is the latest message that is kept, or there is none. */
+  get newestKnown(): boolean {
+    return this.live && (!this.#ring || this.#ring.newest !== undefined || this.#unreachable >= 0);
+  }
+
+  get newest(): RingEntry | undefined {
+    return this.#ring?.newest;
+  }
+
   /** What the ring has above an offset. */
   entriesSince(offset: number): readonly RingEntry[] {
     return this.#ring?.newerThan(offset) ?? [];
@@ -212,7 +212,7 @@ export class Channel implements ChannelSink {
   // ── what the broker says ───────────────────────────────────────────────────────────────────────────────────────
 
   publication(publication: Publication): void {
-    const { stats, fanout, pressed } = this.#context;
+    const { stats, pressed } = this.#context;
     // Only where nothing is promised: a channel with history stays whole.
     if (publication.priority === "low" && !this.rules.history && pressed()) {
       stats.lowPriorityDropped++;
@@ -226,24 +226,51 @@ export class Channel implements ChannelSink {
       this.#cut();
       if (this.#awaited && publication.offset >= this.#awaited.target) this.#awaited.resolve();
     }
-    for (const audience of this.#audiences) {
-      const { size } = audience;
-      if (size === 0) continue;
-      const frame = audience.codec.publicationPush(this.id, entry.encoded(audience.codec));
-      if (!audience.publish(fanout, frame)) this.#context.cutOff(this);
-      stats.publicationsOut++;
-      stats.deliveries += size;
-      if (audience.shared) stats.bytesOut += frame.length * size; // else the session has counted it
-    }
+    this.#spread(entry);
     if (this.name.namespace === USER_NAMESPACE) {
       for (const session of this.members()) this.#context.inboxDelivered(session);
     }
   }
 
+  #spread(entry: RingEntry): void {
+    const { stats, fanout, sessionOf } = this.#context;
+    const { except } = entry.publication;
+    const left = except === undefined ? undefined : sessionOf(except);
+    for (const audience of this.#audiences) {
+      const { size } = audience;
+      if (size === 0) continue;
+      const frame = audience.codec.publicationPush(this.id, entry.encoded(audience.codec));
+      if (!audience.publish(fanout, frame, left)) this.#context.cutOff(this);
+      stats.publicationsOut++;
+      stats.deliveries += size;
+      if (audience.shared) stats.bytesOut += frame.length * size; // else the session has counted it
+    }
+  }
+
   notice(notice: Notice): void {
+    const { fanout } = this.#context;
+    if (notice.kind === "event") this.#spread(new RingEntry({ ...notice, offset: 0, timeMs: 0 }));
+    else if (notice.kind === "count") {
+      for (const audience of this.#audiences) {
+        const frame = audience.codec.countPush?.(this.id, notice.count);
+        if (frame && audience.size > 0) audience.publish(fanout, frame);
+      }
+    } else {
+      if (notice.of !== "user") this.#announce(notice.kind, notice.info, false);
+      if (notice.of === "user" || notice.of === "both") this.users?.heard(notice);
+    }
+  }
+
+  /** Tells those who follow users that one has come or gone. */
+  userChanged(kind: "join" | "leave", info: ClientInfo): void {
+    this.#announce(kind, info, true);
+  }
+
+  #announce(kind: "join" | "leave", info: ClientInfo, byUser: boolean): void {
     for (const audience of this.#noticeAudiences) {
-      if (audience.size === 0) continue;
-      audience.publish(this.#context.fanout, audience.codec.noticePush(this.id, notice.kind, notice.info));
+      const { codec, size } = audience;
+      if (size === 0 || (codec.byUser ?? false) !== byUser) continue;
+      audience.publish(this.#context.fanout, codec.noticePush(this.id, kind, info));
     }
   }
 
@@ -377,15 +404,3 @@ export class Channel implements ChannelSink {
 const UNRECOVERABLE: Recovery = { outcome: "unrecoverable" };
 const MISSING: Recovery = { outcome: "missing" };
 const NOTHING_MISSED: Recovery = { outcome: "recovered", entries: [] };
-
-const NONE: Audience[] = [];
-
-function audienceOf(audiences: readonly Audience[], codec: Codec): Audience | undefined {
-  return audiences.find((one) => one.codec === codec);
-}
-
-/** The audiences, with one for this codec. */
-function withAudience(audiences: Audience[], codec: Codec, channel: string, kind: "m" | "n"): Audience[] {
-  if (audienceOf(audiences, codec)) return audiences;
-  return [...audiences, new Audience(codec, channel, `${kind}${audiences.length}`)];
-}

@@ -142,6 +142,8 @@ async function forceSubscribe(
     const channel = edge.hub.acquire(edge.hub.resolve(id));
     try {
       await channel.prepare();
+      // Its clients know no subscriptions but their own.
+      if (session.handshake.pusher) return;
       if (session.state !== "open" || session.subs.has(id)) return;
       const sub = subscriptionFor(channel, "server", { info });
       const { result } = positionResult(edge, session, sub, undefined);

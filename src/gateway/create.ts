@@ -16,9 +16,13 @@ import { Hub } from "./hub.ts";
 import { saveInboxCursor } from "./inbox.ts";
 import { Liveness } from "./liveness.ts";
 import { createOperations } from "./operations.ts";
+import { tellLost } from "./pusher-resume.ts";
+import { pusherEnded, pusherOpened, socketId } from "./pusher-session.ts";
 import { Roster } from "./roster.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { detach, revoke } from "./subscribe.ts";
+import { SubscriptionCounts } from "./subscription-counts.ts";
+import { UserLists } from "./user-list.ts";
 import { WebhookEvents } from "./webhook-events.ts";
 
 export interface RunningGateway extends Gateway {
@@ -56,6 +60,9 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
     },
     subscriptionExpired: (session, sub) => revoke(edge, session, sub, Unsubscribes.expired),
   });
+  const failed = (error: unknown) => log.error("presence", { error });
+  const counts = new SubscriptionCounts({ ...deps, webhooks, failed });
+  const lists = new UserLists({ ...deps, failed });
   const edge: Edge = {
     ...deps,
     hub,
@@ -63,7 +70,8 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
     webhooks,
     liveness,
     emulation: new Emulation(deps),
-    roster: new Roster({ ...deps, events, hub }),
+    lists,
+    roster: new Roster({ ...deps, events, hub, counts }),
     startedAt: performance.now(),
   };
   const host = sessionHost(edge, deps.release);
@@ -73,8 +81,9 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
   return {
     accept(handshake) {
       const { transport, protocol } = handshake;
-      const codec = transport ? STREAM_CODECS[transport][protocol] : CODECS[protocol];
-      return new Session(host, crypto.randomUUID(), codec, handshake);
+      const codec =
+        transport && protocol !== "pusher" ? STREAM_CODECS[transport][protocol] : CODECS[protocol];
+      return new Session(host, handshake.pusher ? socketId() : crypto.randomUUID(), codec, handshake);
     },
     emulate: (commands) => edge.emulation.emulate(commands),
     get connections() {
@@ -90,12 +99,21 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       state = "running";
       liveness.start();
       const ticks = [
-        setInterval(() => void edge.roster.tick(), ROSTER_TICK_MS),
-        setInterval(() => hub.sweep(), SWEEP_MS),
+        setInterval(() => {
+          void edge.roster.tick();
+          counts.tick();
+        }, ROSTER_TICK_MS),
+        setInterval(() => {
+          hub.sweep();
+          lists.tick();
+        }, SWEEP_MS),
       ];
       stops.push(
         () => ticks.forEach(clearInterval),
         broker.onSignal((kind, body) => onSignal(edge, kind, body)),
+        // What was told while either was away was told to nobody.
+        broker.onStatus(({ state }) => state === "connected" && lists.doubt(hub.channels.values())),
+        presence.onStatus((state) => state === "ok" && lists.doubt(hub.channels.values())),
         presence.onSwept((swept) => edge.roster.swept(swept)),
       );
       log.info("gateway", {
@@ -138,7 +156,9 @@ function lost(edge: Edge, channel: Channel): void {
   if (channel.rules.recovery === "off") return;
   for (const session of [...channel.members()]) {
     const sub = session.subs.get(channel.id);
-    if (sub?.side === "server") session.end(Closes.insufficientState);
+    const { pusher } = session.handshake;
+    if (pusher) tellLost(session, pusher, channel);
+    else if (sub?.side === "server") session.end(Closes.insufficientState);
     else if (sub) revoke(edge, session, sub, Unsubscribes.insufficientState);
   }
 }
@@ -150,6 +170,7 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
       hub.sessions.set(session.client, session);
       emulation.opened(session);
       liveness.opened(session);
+      if (session.handshake.pusher) pusherOpened(edge, session);
     },
     execute: (session, command) => execute(edge, session, command),
 
@@ -198,6 +219,7 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
       liveness.ended(session);
       if (!session.identified) return;
       saveInboxCursor(edge, session);
+      pusherEnded(edge, session);
       hub.removeUser(session);
       roster.ended(session, code, reason);
       for (const sub of session.subs.values()) detach(edge, session, sub);

@@ -5,7 +5,9 @@ import type { Command } from "../protocol/command.ts";
 import { isDeeper } from "../protocol/raw-json.ts";
 import { connect } from "./connect.ts";
 import type { Edge } from "./edge.ts";
+import { track } from "./pending.ts";
 import { publish, rpc } from "./publish.ts";
+import { pusherMessage } from "./pusher-dispatch.ts";
 import { history, presence, presenceStats } from "./queries.ts";
 import { refresh, subRefresh } from "./refresh.ts";
 import type { Session } from "./session.ts";
@@ -75,6 +77,8 @@ function carryOut(edge: Edge, session: Session, command: Command): Promise<void>
     case "pong":
       if (!edge.liveness.pong(session)) throw new ConnectionError(Closes.badRequest, "a pong without a ping");
       return undefined;
+    case "pusher":
+      return pusherMessage(edge, session, command);
     case "refused":
       throw new CommandError(command.error);
   }
@@ -84,26 +88,14 @@ function carryOut(edge: Edge, session: Session, command: Command): Promise<void>
  * What a client sends along may go to a service, whose parser may recurse. (A publish is looked at where it is stored.)
  */
 function refuseDeep(command: Command): void {
-  if (command.method === "publish" || !("data" in command) || command.data === undefined) return;
+  if (
+    command.method === "publish" ||
+    command.method === "pusher" ||
+    !("data" in command) ||
+    command.data === undefined
+  )
+    return;
   if (isDeeper(command.data, MAX_JSON_DEPTH)) throw new CommandError(Errors.badRequest, "nested too deep");
-}
-
-/** Remembers a subscribe under way, so that what follows on its channel waits for it (and is not failed by it). */
-function track(
-  session: Session,
-  channel: string,
-  work: Promise<void> | undefined,
-): Promise<void> | undefined {
-  if (!work) return undefined;
-  session.pending ??= new Map();
-  const pending = session.pending;
-  const settled = () => {
-    if (pending.get(channel) === done) pending.delete(channel);
-    if (pending.size === 0 && session.pending === pending) session.pending = undefined;
-  };
-  const done = work.then(settled, settled);
-  pending.set(channel, done);
-  return work;
 }
 
 function failed(edge: Edge, session: Session, command: Command, error: unknown): void {

@@ -12,6 +12,7 @@ import type { Events } from "./events.ts";
 import type { Hub } from "./hub.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Roster } from "./roster.ts";
+import type { UserLists } from "./user-list.ts";
 import type { WebhookEvents } from "./webhook-events.ts";
 
 /** What a gateway is made of: ports and plain values, built and closed elsewhere. */
@@ -45,6 +46,7 @@ export interface Edge extends GatewayDeps {
   readonly roster: Roster;
   readonly liveness: Liveness;
   readonly emulation: Emulation;
+  readonly lists: UserLists;
   readonly events: Events;
   readonly webhooks: WebhookEvents;
   /** When the instance was built, ms of the monotonic clock. */

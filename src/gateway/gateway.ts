@@ -5,10 +5,13 @@ import type { CodecName } from "../protocol/codec.ts";
 import type { Emulated } from "../protocol/emulation.ts";
 import type { StreamTransport } from "../protocol/streams.ts";
 import type { SocketHandler } from "../runtime/runtime.ts";
+import type { PusherState } from "./pusher-state.ts";
 
 /** What the HTTP layer knows of a client when its socket opens. */
 export interface Handshake {
   readonly protocol: CodecName;
+  /** Of a connection of the Pusher protocol. */
+  readonly pusher?: PusherState;
   /** Client address, trusted proxies already resolved. */
   readonly ip: string;
   /** What admission counted it under; whoever ends the connection gives it back with `admission.release`. */

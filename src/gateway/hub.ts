@@ -1,7 +1,8 @@
 import { type ChannelName, parseChannel } from "../core/channel.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Namespaces } from "../core/namespace.ts";
-import { Channel, type ChannelContext } from "./channel.ts";
+import { Channel } from "./channel.ts";
+import type { ChannelContext } from "./channel-context.ts";
 import type { Session } from "./session.ts";
 
 export interface HubOptions {
@@ -19,6 +20,8 @@ const RING_LEAST_BYTES = 4_096;
 /** Everything live on this instance: channels by name, sessions by id and by user. */
 export class Hub {
   readonly sessions = new Map<string, Session>();
+  /** Sessions by the ids their clients had on connections before, where those have told them. */
+  readonly former = new Map<string, Session>();
   readonly channels = new Map<string, Channel>();
   readonly #users = new Map<string, Session | Set<Session>>();
   /** Channels without subscribers and since when, oldest first. */
@@ -32,7 +35,10 @@ export class Hub {
   readonly #context: ChannelContext;
   #ringBytes: number;
 
-  constructor(options: HubOptions, context: Omit<ChannelContext, "ringBytes" | "overgrown" | "cutOff">) {
+  constructor(
+    options: HubOptions,
+    context: Omit<ChannelContext, "ringBytes" | "overgrown" | "cutOff" | "sessionOf">,
+  ) {
     this.#options = options;
     this.#ringBytes = options.ringChannelBytes;
     this.#context = {
@@ -40,6 +46,7 @@ export class Hub {
       ringBytes: () => this.#ringBytes,
       overgrown: (channel) => this.#overgrown.add(channel),
       cutOff: (channel) => this.#cutOff.add(channel),
+      sessionOf: (client) => this.sessions.get(client) ?? this.former.get(client),
     };
   }
 

@@ -1,3 +1,4 @@
+import { channelKind, type PusherApps, pusherUserId } from "../auth/pusher-apps.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { ChannelName } from "../core/channel.ts";
 import { reconnects } from "../core/errors.ts";
@@ -8,7 +9,8 @@ import type { ConnectionRecord, Forgotten, Presence, Swept } from "../presence/p
 import type { Events } from "./events.ts";
 import type { Hub } from "./hub.ts";
 import type { Session } from "./session.ts";
-import { infoFor, type Subscription, showsPresence } from "./subscription.ts";
+import { infoOf, type Subscription, showsPresence } from "./subscription.ts";
+import type { SubscriptionCounts } from "./subscription-counts.ts";
 
 /** Somebody leaves a channel, or (without one) is gone altogether. */
 interface Departure {
@@ -35,6 +37,8 @@ export class Roster {
   readonly #events: Events;
   readonly #hub: Hub;
   readonly #log: Logger;
+  readonly #apps: PusherApps;
+  readonly #counts: SubscriptionCounts;
   readonly #instance: string;
   readonly #region: string;
   /** Channels that may be too big for pushes, and when that was last looked at. */
@@ -48,6 +52,8 @@ export class Roster {
     events: Events;
     hub: Hub;
     log: Logger;
+    apps: PusherApps;
+    counts: SubscriptionCounts;
     instance: string;
     region: string;
   }) {
@@ -56,6 +62,8 @@ export class Roster {
     this.#events = deps.events;
     this.#hub = deps.hub;
     this.#log = deps.log;
+    this.#apps = deps.apps;
+    this.#counts = deps.counts;
     this.#instance = deps.instance;
     this.#region = deps.region;
   }
@@ -86,6 +94,11 @@ export class Roster {
     this.#presence.connected(record).catch(this.#failed);
   }
 
+  /** Who an open session is became known only now. */
+  identified(session: Session): void {
+    this.#presence.connected(this.record(session)).catch(this.#failed);
+  }
+
   /**
    * The connection is over. Its channels are left after their grace periods, and only then is its record removed: the
    * members hang on it. A client that was told not to come back is gone at once.
@@ -105,13 +118,14 @@ export class Roster {
   joined(session: Session, sub: Subscription): void {
     if (!showsPresence(sub)) return;
     const { channel } = sub;
-    const info = infoFor(session.client, session.user, session.identity.info, sub.info);
+    const info = infoOf(session, sub);
     sub.joined = this.#presence
       .join(channel.id, info)
       .then((outcome) => {
         if (outcome.firstOfChannel) this.#events.occupied(channel.id);
         if (outcome.firstOfUser) this.#events.joined(channel.id, info.user, info.client);
         this.#tell(channel.name, channel.rules, "join", info, outcome.firstOfUser);
+        this.#counts.changed(channel.name);
       })
       .catch(this.#failed);
   }
@@ -120,7 +134,7 @@ export class Roster {
   left(session: Session, sub: Subscription, reason: "unsubscribed" | "gone"): void {
     if (!showsPresence(sub)) return;
     const { name: channel, rules } = sub.channel;
-    const info = infoFor(session.client, session.user, session.identity.info, sub.info);
+    const info = infoOf(session, sub);
     const graceMs = reason === "gone" ? rules.presenceGraceMs : 0;
     const departure = {
       dueMs: performance.now() + graceMs,
@@ -159,11 +173,16 @@ export class Roster {
    */
   forgotten(left: readonly Forgotten[]): void {
     for (const { channel: id, user, client, lastOfUser, lastOfChannel } of left) {
-      if (lastOfUser) this.#events.left(id, user, client);
-      if (lastOfChannel) this.#events.vacated(id);
       const name = this.#hub.resolve(id);
       const rules = this.#hub.rules(name);
-      if (rules.joinLeave === "user") this.#tell(name, rules, "leave", { user, client }, lastOfUser);
+      const app = this.#listsUsers(name) ? this.#apps.byNamespace(name.namespace) : undefined;
+      // A list of users knows them by the ids they have within their application.
+      const info = { user: (app && pusherUserId(app, user)) ?? user, client };
+      if (lastOfUser) this.#events.left(id, info.user, client);
+      if (lastOfChannel) this.#events.vacated(id);
+      this.#counts.changed(name);
+      if (rules.joinLeave === "user") this.#tell(name, rules, "leave", info, lastOfUser);
+      else if (app && lastOfUser) this.#broker.notify(name, { kind: "leave", info, of: "user" });
     }
   }
 
@@ -206,6 +225,7 @@ export class Roster {
     if (lastOfUser) this.#events.left(channel.id, info.user, info.client);
     if (lastOfChannel) this.#events.vacated(channel.id);
     this.#tell(channel, rules, "leave", info, lastOfUser);
+    this.#counts.changed(channel);
   }
 
   #tell(
@@ -215,9 +235,19 @@ export class Roster {
     info: ClientInfo,
     userEdge: boolean,
   ): void {
-    if (rules.joinLeave === "off" || (rules.joinLeave === "user" && !userEdge)) return;
+    const toFollowers = rules.joinLeave === "connection" || (rules.joinLeave === "user" && userEdge);
+    const toUsers = userEdge && this.#listsUsers(channel);
+    if (!toFollowers && !toUsers) return;
     if (this.#crowded(channel.id, rules.presenceMaxMembers)) return;
-    this.#broker.notify(channel, { kind, info });
+    if (!toUsers) this.#broker.notify(channel, { kind, info });
+    else this.#broker.notify(channel, { kind, info, of: toFollowers ? "both" : "user" });
+  }
+
+  /** Whether instances may keep a list of the channel's users: a presence channel of an application, or a user's own. */
+  #listsUsers({ namespace, name }: ChannelName): boolean {
+    if (!this.#apps.byNamespace(namespace)) return false;
+    const { access } = channelKind(name);
+    return access === "presence" || access === "user";
   }
 
   /**

@@ -205,7 +205,8 @@ export class Session implements SocketHandler, WheelItem {
   // ── the socket ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   send(frame: Frame): void {
-    if (!this.#socket || !this.live) return;
+    // Empty is what a protocol has no word for.
+    if (!this.#socket || !this.live || frame.length === 0) return;
     // Under too much backpressure the runtime closes the socket: the client comes back by its position.
     const taken = this.#socket.send(frame) !== 0;
     if (!taken) this.#cutOff = true;
@@ -226,6 +227,11 @@ export class Session implements SocketHandler, WheelItem {
     this.#socket?.unsubscribe(topic);
   }
 
+  /** To all subscribers of the topic but this one. Returns false when one of them had no room for it. */
+  publishTopic(topic: string, frame: Frame): boolean {
+    return this.#socket === undefined || this.#socket.publish(topic, frame) !== 0;
+  }
+
   get bufferedBytes(): number {
     return this.#socket?.getBufferedAmount() ?? 0;
   }
@@ -236,7 +242,8 @@ export class Session implements SocketHandler, WheelItem {
     const socket = this.#socket;
     // First ours, then the socket's: closing it calls `closed` before it returns.
     this.#finish("draining", close.code, close.reason);
-    socket?.close(close.code, close.reason);
+    const { code, reason } = this.codec.closing?.(close) ?? close;
+    socket?.close(code, reason);
   }
 
   /** Ends a connection whose peer seems gone or is not to be heard further: a close frame, and no waiting for it. */
@@ -244,7 +251,8 @@ export class Session implements SocketHandler, WheelItem {
     if (!this.live) return;
     const socket = this.#socket;
     this.#finish("draining", close.code, close.reason);
-    socket?.close(close.code, close.reason);
+    const { code, reason } = this.codec.closing?.(close) ?? close;
+    socket?.close(code, reason);
     socket?.terminate();
   }
 

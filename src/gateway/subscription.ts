@@ -1,12 +1,15 @@
 import type { SubscriptionOverrides } from "../auth/auth.ts";
 import type { ClientInfo } from "../core/publication.ts";
 import type { Channel } from "./channel.ts";
+import type { Session } from "./session.ts";
 
 /** One session's subscription to one channel. */
 export interface Subscription {
   readonly channel: Channel;
   /** Subscribed by the server: the client cannot leave it, and a break of continuity closes the connection. */
   readonly side: "client" | "server";
+  /** Who the session is in this channel, where that is not who it is everywhere. */
+  readonly user?: string;
   /** JSON text shown to others as `chan_info`. */
   readonly info?: string;
   /** Unix seconds when it must have been refreshed; absent: never. */
@@ -20,6 +23,11 @@ export interface Subscription {
 /** Whether the subscription's holder is a member for others to see. */
 export function showsPresence(sub: Subscription): boolean {
   return sub.overrides.presence ?? sub.channel.rules.presence;
+}
+
+/** What others see of a subscriber. */
+export function infoOf({ client, user, identity }: Session, sub: Subscription): ClientInfo {
+  return infoFor(client, sub.user ?? user, identity.info, sub.info);
 }
 
 /** What others see of a session in a channel. */

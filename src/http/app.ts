@@ -15,6 +15,7 @@ import type { Health } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
 import { originPolicy } from "./origin.ts";
 import { pusherApi } from "./pusher-api.ts";
+import { choosePusher } from "./pusher-socket.ts";
 import { streamRoutes } from "./stream-routes.ts";
 import type { Streams } from "./streams.ts";
 import { upgrade } from "./upgrade.ts";
@@ -67,7 +68,12 @@ export function createApp(deps: AppDeps): Hono<{ Bindings: RequestContext }> {
     stats: deps.stats,
     log,
   });
-  app.get("/connection/websocket", upgrade({ gateway, admission: deps.admission, entrance, originAllowed }));
+  const sockets = { gateway, admission: deps.admission, entrance, originAllowed };
+  app.get("/connection/websocket", upgrade(sockets));
+  // Clients may have a prefix of their own before the path.
+  const pusher = upgrade(sockets, choosePusher(deps.apps));
+  app.get("/app/:key", pusher);
+  app.get("/:prefix{.+}/app/:key", pusher);
   app.route(
     "/",
     streamRoutes({

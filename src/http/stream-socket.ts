@@ -127,6 +127,10 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
     if (this.#topics?.delete(topic)) this.#streams.topics.unsubscribe(topic, this);
   }
 
+  publish(topic: string, frame: Frame): number {
+    return this.#streams.topics.publish(topic, frame, this) ? frame.length : 0;
+  }
+
   getBufferedAmount(): number {
     return this.#queued;
   }

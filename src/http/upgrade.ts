@@ -1,8 +1,9 @@
 import type { Context } from "hono";
 import type { Admission } from "../gateway/admission.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import type { PusherState } from "../gateway/pusher-state.ts";
 import type { CodecName } from "../protocol/codec.ts";
-import type { RequestContext } from "../runtime/runtime.ts";
+import type { RequestContext, SocketHandler } from "../runtime/runtime.ts";
 import type { Entrance } from "./entrance.ts";
 import type { OriginPolicy } from "./origin.ts";
 
@@ -13,6 +14,17 @@ export interface UpgradeDeps {
   readonly originAllowed: OriginPolicy;
 }
 
+/** What a client is to speak, as its request says. */
+export type Choice =
+  | { readonly protocol: CodecName; readonly subprotocol?: string; readonly pusher?: PusherState }
+  /** Nothing: the connection is opened and closed at once, in the words of its protocol. */
+  | { readonly farewell: SocketHandler }
+  /** Nothing, and the protocol has no word for it. */
+  | { readonly refused: string };
+
+/** Decides what to speak. @param originAllowed when false, only a farewell or a refusal may be the choice */
+export type Choose = (request: Request, key: string | undefined, originAllowed: boolean) => Choice;
+
 /** Encodings of this endpoint; each is a subprotocol of its name. */
 const ENCODINGS: ReadonlySet<string> = new Set<CodecName>(["centrifuge-json", "centrifuge-protobuf"]);
 const UNKNOWN_PROTOCOL =
@@ -20,8 +32,11 @@ const UNKNOWN_PROTOCOL =
 /** A nonce of 16 bytes in base64 (RFC 6455 §4.1); not every runtime checks it. */
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
 
-/** `GET /connection/websocket`: decides about one WebSocket, and hands it to the gateway. */
-export function upgrade(deps: UpgradeDeps): (c: Context<{ Bindings: RequestContext }>) => Response {
+/** Decides about one WebSocket, and hands it to the gateway. */
+export function upgrade(
+  deps: UpgradeDeps,
+  choose: Choose = chooseEncoding,
+): (c: Context<{ Bindings: RequestContext }>) => Response {
   const refuse: Entrance["refuse"] = (...why) => deps.entrance.refuse(...why);
 
   return (c) => {
@@ -38,19 +53,37 @@ export function upgrade(deps: UpgradeDeps): (c: Context<{ Bindings: RequestConte
       return refuse("handshake", 400, "Sec-WebSocket-Key is missing or malformed.");
     }
     const origin = headers.get("origin");
-    if (!deps.originAllowed(origin, headers.get("host"))) {
+    const originAllowed = deps.originAllowed(origin, headers.get("host"));
+    const choice = choose(c.req.raw, c.req.param("key"), originAllowed);
+    if (!originAllowed && !("farewell" in choice)) {
       return refuse("origin", 403, "This origin is not allowed.");
     }
-    const encoding = negotiate(headers.get("sec-websocket-protocol"), c.req.query());
-    if (!encoding) return refuse("protocol", 400, UNKNOWN_PROTOCOL);
+    if ("refused" in choice) return refuse("protocol", 400, choice.refused);
     const admitted = deps.entrance.admit(headers, c.env.ip);
     if (admitted instanceof Response) return admitted;
-
-    const handler = deps.gateway.accept({ protocol: encoding.codec, ...admitted });
-    const response = c.env.upgrade(handler, encoding.subprotocol);
+    if ("farewell" in choice) {
+      // It was counted like any other, for the rate of its address, and is gone the moment it is open.
+      deps.admission.release(admitted.admissionKey);
+      const response = c.env.upgrade(choice.farewell);
+      return response ?? refuse("handshake", 400, "Not a valid WebSocket handshake.");
+    }
+    const { subprotocol, ...spoken } = choice;
+    const handler = deps.gateway.accept({ ...spoken, ...admitted });
+    const response = c.env.upgrade(handler, subprotocol);
     if (response) return response;
     deps.admission.release(admitted.admissionKey);
     return refuse("handshake", 400, "Not a valid WebSocket handshake.");
+  };
+}
+
+/** `GET /connection/websocket`: one of the Centrifuge encodings. */
+function chooseEncoding({ headers, url }: Request): Choice {
+  const offered = headers.get("sec-websocket-protocol");
+  const encoding = negotiate(offered, offered === null ? new URL(url).searchParams : undefined);
+  if (!encoding) return { refused: UNKNOWN_PROTOCOL };
+  return {
+    protocol: encoding.codec,
+    ...(encoding.subprotocol !== undefined && { subprotocol: encoding.subprotocol }),
   };
 }
 
@@ -61,10 +94,10 @@ export function upgrade(deps: UpgradeDeps): (c: Context<{ Bindings: RequestConte
  */
 function negotiate(
   offered: string | null,
-  query: Record<string, string>,
+  query: URLSearchParams | undefined,
 ): { codec: CodecName; subprotocol?: string } | undefined {
   if (offered === null) {
-    const protobuf = query.format === "protobuf" || query.cf_protocol === "protobuf";
+    const protobuf = query?.get("format") === "protobuf" || query?.get("cf_protocol") === "protobuf";
     return { codec: protobuf ? "centrifuge-protobuf" : "centrifuge-json" };
   }
   const names = offered.split(",").map((name) => name.trim());

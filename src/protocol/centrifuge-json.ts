@@ -1,4 +1,4 @@
-import type { ClientInfo, Publication } from "../core/publication.ts";
+import { type ClientInfo, type Publication, tagsOf } from "../core/publication.ts";
 import { decodeJsonFrame } from "./centrifuge-decode.ts";
 import type { Codec, ConnectResult, SubscribeResult } from "./codec.ts";
 
@@ -97,7 +97,8 @@ function publication(pub: Publication): string {
   const data = typeof pub.data === "string" ? pub.data : `"${pub.data.toBase64()}"`;
   let text = pub.offset > 0 ? `{"offset":${pub.offset},"data":${data}` : `{"data":${data}`;
   if (pub.info) text += `,"info":${clientInfo(pub.info)}`;
-  if (pub.tags) text += `,"tags":${JSON.stringify(pub.tags)}`;
+  const tags = tagsOf(pub);
+  if (tags) text += `,"tags":${JSON.stringify(tags)}`;
   if (pub.timeMs > 0) text += `,"time":${pub.timeMs}`;
   return `${text}}`;
 }

@@ -1,5 +1,5 @@
 import { Writer } from "protobufjs/minimal.js";
-import type { ClientInfo, Publication } from "../core/publication.ts";
+import { type ClientInfo, type Publication, tagsOf } from "../core/publication.ts";
 import { decodeProtobufFrame } from "./centrifuge-protobuf-decode.ts";
 import type { Codec, ConnectResult, Frame, SubscribeResult } from "./codec.ts";
 
@@ -206,8 +206,9 @@ function publicationHead(w: Writer, pub: Publication): void {
   const { info } = pub;
   if (info) nested(w, 5, () => clientInfo(w, info));
   number(w, 6, pub.offset);
-  if (pub.tags) {
-    for (const [name, value] of Object.entries(pub.tags)) {
+  const tags = tagsOf(pub);
+  if (tags) {
+    for (const [name, value] of Object.entries(tags)) {
       nested(w, 7, () => {
         text(w, 1, name);
         text(w, 2, value);

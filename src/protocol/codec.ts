@@ -1,4 +1,4 @@
-import type { ErrorCode } from "../core/errors.ts";
+import type { CloseCode, ErrorCode } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { ClientInfo, Publication } from "../core/publication.ts";
 import type { Command } from "./command.ts";
@@ -6,8 +6,8 @@ import type { Command } from "./command.ts";
 /** One WebSocket message: text for JSON, bytes for Protobuf. */
 export type Frame = string | Uint8Array;
 
-/** Wire formats by the names of their WebSocket subprotocols. */
-export type CodecName = "centrifuge-json" | "centrifuge-protobuf";
+/** Wire formats; those of the Centrifuge protocol by the names of their WebSocket subprotocols. */
+export type CodecName = "centrifuge-json" | "centrifuge-protobuf" | "pusher";
 
 /**
  * A wire format: bytes ⇄ commands, answers and pushes. Stateless and shared by every connection that speaks it.
@@ -51,6 +51,12 @@ export interface Codec {
   streamed(frame: Frame): Frame;
   /** The client says nothing after its connect, and answers no ping. */
   readonly unidirectional?: true;
+  /** Comings and goings are told of users, and not of connections. */
+  readonly byUser?: true;
+  /** How many are subscribed, where the protocol has a word for it. */
+  countPush?(channel: string, count: number): Frame;
+  /** A close as clients of this protocol understand it; absent where codes are its own. */
+  closing?(close: CloseCode): CloseCode;
 }
 
 /** A frame that is no command. The connection ends with 3501. */

@@ -19,6 +19,7 @@ export type Command =
   | RefreshCommand
   | SubRefreshCommand
   | PongCommand
+  | PusherMessage
   | RefusedCommand;
 
 /** Where a client wants to go on. */
@@ -129,3 +130,15 @@ export const PONG: PongCommand = { method: "pong", id: 0 };
 
 /** Most commands one frame may hold; a stock client sends its connect and all its subscribes in one. */
 export const MAX_COMMANDS = 1024;
+/** Whatever a client of the Pusher protocol says. */
+export interface PusherMessage {
+  readonly method: "pusher";
+  readonly id: 0;
+  readonly event: string;
+  /** Channel of a client event. */
+  readonly to?: string;
+  /** As JSON text; what came as a JSON string is that string. */
+  readonly data: string;
+  /** `data` as an object, {} when it is none. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}

@@ -44,7 +44,9 @@ const json = (codec: Codec) => ({ "centrifuge-json": codec, "centrifuge-protobuf
  * audience apart from those on WebSockets; a publication itself they encode together. Where JSON alone is spoken it is
  * spoken whatever was asked for.
  */
-export const STREAM_CODECS: Readonly<Record<StreamTransport, Readonly<Record<CodecName, Codec>>>> = {
+export const STREAM_CODECS: Readonly<
+  Record<StreamTransport, Readonly<Record<Exclude<CodecName, "pusher">, Codec>>>
+> = {
   http_stream: {
     "centrifuge-json": { ...centrifugeJson },
     "centrifuge-protobuf": { ...centrifugeProtobuf },

@@ -102,6 +102,10 @@ export class DenoSocket implements Socket {
     if (this.#topics?.delete(topic)) this.#group.topics.unsubscribe(topic, this);
   }
 
+  publish(topic: string, frame: string | Uint8Array): number {
+    return this.#group.topics.publish(topic, frame, this) ? frame.length : 0;
+  }
+
   /** Deno has no such thing: every message is a write. */
   cork(callback: () => void): void {
     callback();

@@ -35,6 +35,8 @@ export interface Socket {
   /** Messages published to `topic` from now on reach this socket, in program order with `send`. */
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;
+  /** As {@link Server.publish}, to all subscribers of the topic but this one; 0 when one of them had no room. */
+  publish(topic: string, frame: string | Uint8Array): number;
   getBufferedAmount(): number;
   /** What is sent within `callback` leaves in one write, where the runtime can do that. Synchronous. */
   cork(callback: () => void): void;

@@ -25,14 +25,16 @@ export class Topics<S extends Subscriber> {
   }
 
   /**
-   * Hands the frame to every subscriber. One that ends during the loop may unsubscribe itself. Returns false when there
+   * Hands the frame to every subscriber (but `except`). One that ends during the loop may unsubscribe itself. Returns false when there
    * was none, or one did not take it.
    */
-  publish(topic: string, frame: string | Uint8Array): boolean {
+  publish(topic: string, frame: string | Uint8Array, except?: S): boolean {
     const subscribers = this.#topics.get(topic);
     if (!subscribers) return false;
     let taken = true;
-    for (const subscriber of subscribers) if (subscriber.send(frame) === 0) taken = false;
+    for (const subscriber of subscribers) {
+      if (subscriber !== except && subscriber.send(frame) === 0) taken = false;
+    }
     return taken;
   }
 

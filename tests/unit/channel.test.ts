@@ -61,6 +61,7 @@ function channelOn(
     {
       broker: store.broker,
       fanout: { publish: () => true },
+      sessionOf: () => undefined,
       cutOff() {},
       pressed: () => false,
       stats,
