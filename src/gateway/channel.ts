@@ -6,16 +6,10 @@ import { NO_POSITION, type Position } from "../core/position.ts";
 import type { ClientInfo, Publication } from "../core/publication.ts";
 import { type Audience, audienceOf, NONE, withAudience } from "./audience.ts";
 import type { ChannelContext } from "./channel-context.ts";
+import { MISSING, NOTHING_MISSED, type Recovery, UNRECOVERABLE } from "./recovery.ts";
 import { Ring, RingEntry } from "./ring.ts";
 import type { Session } from "./session.ts";
 import type { UserList } from "./user-list.ts";
-
-/** What a subscriber that comes back is given: everything after its position, or that it cannot be had. */
-export type Recovery =
-  | { readonly outcome: "recovered"; readonly entries: readonly RingEntry[] }
-  | { readonly outcome: "unrecoverable" }
-  /** The ring does not reach: `prepare` first. */
-  | { readonly outcome: "missing" };
 
 /** How long a position ahead of ours may take to arrive, ms, before the store is asked again. */
 const CATCH_UP_MS = 2_000;
@@ -400,7 +394,3 @@ export class Channel implements ChannelSink {
     clearTimeout(timer);
   }
 }
-
-const UNRECOVERABLE: Recovery = { outcome: "unrecoverable" };
-const MISSING: Recovery = { outcome: "missing" };
-const NOTHING_MISSED: Recovery = { outcome: "recovered", entries: [] };
