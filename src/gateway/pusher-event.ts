@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
-import { channelKind, pusherChannel } from "../auth/pusher-apps.ts";
+import { channelKind, type PusherApp, pusherChannel } from "../auth/pusher-apps.ts";
 import { checkBody, checkOptions } from "../broker/body.ts";
-import { PusherErrors } from "../core/errors.ts";
+import { type ErrorCode, PusherErrors } from "../core/errors.ts";
 import { fullBucket, take } from "../core/limits.ts";
 import { Stats } from "../core/stats.ts";
 import type { PusherMessage } from "../protocol/command.ts";
@@ -10,6 +10,7 @@ import { bodyOf } from "../protocol/pusher-data.ts";
 import type { Edge } from "./edge.ts";
 import type { PusherState } from "./pusher-state.ts";
 import type { Session } from "./session.ts";
+import type { Subscription } from "./subscription.ts";
 
 /**
  * A client tells the other subscribers of a private or presence channel something. It travels beside the messages, at
@@ -19,39 +20,52 @@ export function clientEvent(edge: Edge, session: Session, state: PusherState, me
   const { app } = state;
   const { event, data, to = "" } = message;
   const sub = session.subs.get(pusherChannel(app, to));
-  const { access } = channelKind(to);
-  const refuse = (why: string) => {
+  const body = bodyOf(data);
+  const error = refusal(edge, session, app, message, sub, body);
+  if (error || !sub) {
     edge.stats.commandErrors++;
-    const { code, message: text } = PusherErrors.clientEvent;
-    session.send(pusherError({ code, message: `${text}: ${why}` }));
-  };
-  if (!app.clientEvents) return refuse("the application has them switched off");
-  if (!sub) return refuse("not subscribed to the channel");
-  if (access !== "private" && access !== "presence") return refuse("only in private and presence channels");
+    session.send(pusherError(error ?? PusherErrors.clientEvent));
+    return;
+  }
+  const user = channelKind(to).access === "presence" ? (sub.user ?? "") : "";
+  const { id, name } = sub.channel;
+  const info = { client: session.client, user };
+  edge.broker.notify(name, { kind: "event", event, data: body, info, except: session.client });
+  if (!edge.webhooks.wants(app, "client_event")) return;
+  const said = { event, data, socket_id: session.client };
+  edge.webhooks.clientEvent(id, user === "" ? said : { ...said, user_id: user });
+}
+
+/** Why an event is not passed on; `undefined` when it is. */
+function refusal(
+  edge: Edge,
+  session: Session,
+  app: PusherApp,
+  { event, data, to = "" }: PusherMessage,
+  sub: Subscription | undefined,
+  body: string,
+): ErrorCode | undefined {
+  const because = (why: string) => ({
+    code: PusherErrors.clientEvent.code,
+    message: `${PusherErrors.clientEvent.message}: ${why}`,
+  });
+  const { access } = channelKind(to);
+  if (!app.clientEvents) return because("the application has them switched off");
+  if (!sub) return because("not subscribed to the channel");
+  if (access !== "private" && access !== "presence") return because("only in private and presence channels");
   const rate = app.limits.clientEventsPerSecond;
   if (rate > 0 && !takeEvent(session, rate)) {
     Stats.bump(edge.stats.rejected, "client_event_rate");
-    session.send(pusherError(PusherErrors.clientEventRate));
-    return;
+    return PusherErrors.clientEventRate;
   }
-  if (Buffer.byteLength(data) > app.limits.eventBytes) return refuse("the data is too long");
-  const { name, rules } = sub.channel;
-  const info = { client: session.client, user: access === "presence" ? (sub.user ?? "") : "" };
-  const body = bodyOf(data);
+  if (Buffer.byteLength(data) > app.limits.eventBytes) return because("the data is too long");
   try {
     checkOptions({ event });
-    checkBody(body, { ...rules, format: "json" });
+    checkBody(body, { ...sub.channel.rules, format: "json" });
   } catch {
-    return refuse("malformed name or data");
+    return because("malformed name or data");
   }
-  edge.broker.notify(name, { kind: "event", event, data: body, info, except: session.client });
-  if (!edge.webhooks.wants(app, "client_event")) return;
-  edge.webhooks.clientEvent(sub.channel.id, {
-    event,
-    data,
-    socket_id: session.client,
-    ...(info.user !== "" && { user_id: info.user }),
-  });
+  return undefined;
 }
 
 function takeEvent(session: Session, perSecond: number): boolean {
