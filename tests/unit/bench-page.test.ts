@@ -104,7 +104,7 @@ test("the costs of publishing are shown by server, limit and partitions; the map
     p99Ms: 1_234.5,
     refused: 0,
   });
-  const outcome = { limit: "count" as const, full: figures(90), stored: 5, serverBytes: 1 };
+  const outcome = { limit: "count" as const, full: figures(90) };
   const run = (server: string): PublishRun => ({
     ...{ server, at, revision, machine, programs, busyCores },
     ...{ pacedPerSecond: 5_000, window: 256, ageMs: 5_000, kept: 100_000 },
