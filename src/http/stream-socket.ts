@@ -15,7 +15,7 @@ const CUT_OFF_IDLE_SECONDS = 1;
 const WRITE_BYTES = 65_536;
 
 /** More than the limit may wait so many ms, and so many times the limit: a burst alone is no slow reader. */
-const PATIENCE_MS = 100;
+const PATIENCE_MS = 1_000;
 const BURST = 4;
 
 const encoder = new TextEncoder();
@@ -113,6 +113,8 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
   }
 
   terminate(): void {
+    // Whoever reads is still told why.
+    this.#flush();
     if (this.#state !== "closed") this.#cut("");
   }
 
