@@ -13,10 +13,9 @@ export interface Connecting {
  * One simulated client: a few plain fields, because a worker holds tens of thousands. Everything it does is done by
  * its {@link Swarm}.
  */
-export class Client implements Connecting {
+export class Client {
   /** Its number among all clients of the run. */
   readonly number: number;
-  readonly token: string;
   /** `away`: not connected, for now or for good; `upgrading`: waits for the 101, dialing included. */
   state: "away" | "upgrading" | "joining" | "joined" = "away";
   socket: Socket<Client> | undefined;
@@ -35,8 +34,7 @@ export class Client implements Connecting {
   /** What it has heard of other clients, by their number. */
   peers: Map<number, Sequence> | undefined;
 
-  constructor(number: number, token: string) {
+  constructor(number: number) {
     this.number = number;
-    this.token = token;
   }
 }

@@ -61,9 +61,9 @@ export class Fleet implements AsyncDisposable {
     await this.#all({ kind: "open" });
   }
 
-  /** Connects those who were thrown out. */
-  async reopen(): Promise<void> {
-    await this.#all({ kind: "reopen" });
+  /** Connects those who were thrown out, and from now on nobody to a port that is to be avoided. */
+  async reopen(avoidPort?: number): Promise<void> {
+    await this.#all({ kind: "reopen", avoidPort });
   }
 
   /** Cuts the connections of all clients whose number is a multiple of `step`. */
@@ -99,6 +99,11 @@ export class Fleet implements AsyncDisposable {
     const reports = await this.#all({ kind: "report" });
     for (const worker of this.#workers) worker.progress = NOTHING;
     return sum(reports.filter((report) => report !== undefined));
+  }
+
+  /** Process ids of the workers. */
+  get pids(): number[] {
+    return this.#workers.map(({ child }) => child.process.pid!);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -27,12 +27,23 @@ export function processorMs(pid: number): number | undefined {
 
 /** Memory of the whole machine's kernel that connections need: its objects (slab) and the TCP buffers. */
 export function kernelBytes(): number | undefined {
-  const slab = kilobytes("/proc/meminfo", "Slab");
+  const { slabBytes, tcpBytes } = kernelMemory();
+  return Number.isNaN(slabBytes + tcpBytes) ? undefined : slabBytes + tcpBytes;
+}
+
+/** As {@link kernelBytes}, apart; `NaN` where there is no Linux. */
+export function kernelMemory(): { readonly slabBytes: number; readonly tcpBytes: number } {
   const pages = /^TCP:.* mem (\d+)/m.exec(read("/proc/net/sockstat") ?? "")?.[1];
   const page = kilobytes("/proc/self/smaps", "KernelPageSize");
-  return slab === undefined || pages === undefined || page === undefined
-    ? undefined
-    : slab + Number(pages) * page;
+  return {
+    slabBytes: kilobytes("/proc/meminfo", "Slab") ?? Number.NaN,
+    tcpBytes: Number(pages) * (page ?? Number.NaN),
+  };
+}
+
+/** What programs could still have without swapping; `NaN` where there is no Linux. */
+export function memoryAvailableBytes(): number {
+  return kilobytes("/proc/meminfo", "MemAvailable") ?? Number.NaN;
 }
 
 /** Descriptors one process may open; the soft limit, which this runtime raises to the hard one. */

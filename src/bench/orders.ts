@@ -9,8 +9,8 @@ export type Order =
   | ({ readonly kind: "gather" } & Gathering)
   /** Connect everybody who is away. */
   | { readonly kind: "open" }
-  /** Connect those who were thrown out. */
-  | { readonly kind: "reopen" }
+  /** Connect those who were thrown out; from now on nobody to this port. */
+  | { readonly kind: "reopen"; readonly avoidPort?: number | undefined }
   /** Cut the connection of every client whose number is a multiple of `step`. */
   | { readonly kind: "drop"; readonly step: number }
   | ({ readonly kind: "churn" } & Pace)

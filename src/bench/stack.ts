@@ -12,6 +12,8 @@ import type { Usage } from "./target.ts";
 export interface Stack extends AsyncDisposable {
   readonly natsUrl: string;
   readonly redisUrl: string;
+  /** Process ids. */
+  readonly servers: { readonly nats: number; readonly redis: number };
   usage(): Promise<Usage>;
 }
 
@@ -41,10 +43,13 @@ export async function startStack(children: Children): Promise<Stack> {
   await started(nats, "nats-server", () => accepts({ hostname: LOOPBACK, port: monitorPort }));
   await started(redis, "redis-server", () => accepts({ hostname: LOOPBACK, port: redisPort }));
   const client = new Redis({ port: redisPort, host: LOOPBACK, enableReadyCheck: false });
+  // A command that fails says so itself.
+  client.on("error", () => {});
   const servers = [nats, redis].map((child) => child.process.pid!);
   return {
     natsUrl: `nats://${LOOPBACK}:${natsPort}`,
     redisUrl: `redis://${LOOPBACK}:${redisPort}`,
+    servers: { nats: nats.process.pid!, redis: redis.process.pid! },
     async usage() {
       const [varz, stats] = await Promise.all([
         fetch(`http://${LOOPBACK}:${monitorPort}/varz`, { signal: AbortSignal.timeout(TIMEOUT_MS) }),

@@ -29,8 +29,9 @@ export interface SwarmOptions {
   readonly layout: Layout;
   /** Number of the first client. */
   readonly first: number;
-  /** One for each client. */
-  readonly tokens: readonly string[];
+  readonly count: number;
+  /** Of a client, by its number. */
+  readonly token: (number: number) => string;
   /** Clients on their way in at once. */
   readonly window: number;
   /**
@@ -58,6 +59,12 @@ export class Swarm implements FrameSink {
   readonly #options: SwarmOptions;
   readonly #handlers: SocketHandler<Client>;
   readonly #pong: Uint8Array;
+  /** The opening handshake, of the path it was made for: nearly all clients have the same. */
+  #upgrade: Uint8Array = new Uint8Array();
+  #upgradePath = "";
+  /** The epoch heard last. */
+  #epoch = "";
+  #avoidPort: number | undefined;
   /** Not dialed yet, from here on. */
   #next = 0;
   /** Dialed and neither in nor failed. */
@@ -81,7 +88,7 @@ export class Swarm implements FrameSink {
 
   constructor(options: SwarmOptions) {
     this.#options = options;
-    this.clients = options.tokens.map((token, index) => new Client(options.first + index, token));
+    this.clients = Array.from({ length: options.count }, (_, index) => new Client(options.first + index));
     this.#next = this.clients.length;
     this.#pong = clientFrame(Opcode.text, options.dialect.pong);
     this.#handlers = {
@@ -101,8 +108,12 @@ export class Swarm implements FrameSink {
     await this.#settling(() => this.#dialMore());
   }
 
-  /** Connects those a server has thrown out, as their SDKs would do; they go on where they were. */
-  async reopen(): Promise<void> {
+  /**
+   * Connects those a server has thrown out, as their SDKs would do; they go on where they were.
+   * @param avoidPort of an instance that leaves: no client dials it from now on, as a balancer would see to
+   */
+  async reopen(avoidPort = this.#avoidPort): Promise<void> {
+    this.#avoidPort = avoidPort;
     await this.#settling(() => {
       for (const client of this.#thrownOut.splice(0))
         if (client.state === "away") this.#dial(client, nowMs());
@@ -185,7 +196,11 @@ export class Swarm implements FrameSink {
     client.state = "upgrading";
     client.dialedMs = dueMs;
     this.tally.firstDialMs ||= dueMs;
-    const endpoint = endpoints[client.number % endpoints.length]!;
+    let endpoint = endpoints[client.number % endpoints.length]!;
+    if (endpoint.port === this.#avoidPort) {
+      const others = endpoints.filter(({ port }) => port !== this.#avoidPort);
+      endpoint = others[Math.floor(client.number / endpoints.length) % others.length] ?? endpoint;
+    }
     Bun.connect<Client>({ ...endpoint, socket: this.#handlers, data: client }).catch(
       (error: NodeJS.ErrnoException) => this.#closed(client, error.code ?? error.message),
     );
@@ -212,10 +227,12 @@ export class Swarm implements FrameSink {
       const { endpoints, dialect, layout } = this.#options;
       const { hostname, port } = endpoints[0]!;
       client.socket = socket;
-      this.#write(
-        client,
-        upgradeRequest(`${hostname}:${port}`, dialect.path(placeOf(layout, client.number))),
-      );
+      const path = dialect.path(placeOf(layout, client.number));
+      if (path !== this.#upgradePath) {
+        this.#upgradePath = path;
+        this.#upgrade = upgradeRequest(`${hostname}:${port}`, path);
+      }
+      this.#write(client, this.#upgrade);
     }
   }
 
@@ -277,8 +294,9 @@ export class Swarm implements FrameSink {
   }
 
   #upgraded(client: Client): void {
-    const { dialect, layout } = this.#options;
-    const hello = dialect.hello(client, placeOf(layout, client.number));
+    const { dialect, layout, token } = this.#options;
+    const { number, epoch, offset } = client;
+    const hello = dialect.hello({ token: token(number), epoch, offset }, placeOf(layout, number));
     client.state = "joining";
     if (hello === undefined) this.#joined(client, NOWHERE);
     else this.#write(client, clientFrame(Opcode.text, hello));
@@ -324,7 +342,9 @@ export class Swarm implements FrameSink {
     const now = nowMs();
     client.state = "joined";
     client.joinedMs = now;
-    client.epoch = epoch;
+    // One text for all: a million equal ones would be kept otherwise.
+    if (epoch !== this.#epoch) this.#epoch = epoch;
+    client.epoch = this.#epoch;
     client.offset = offset;
     if (recovered !== undefined) this.tally.counts[recovered ? "recovered" : "unrecovered"]++;
     for (const message of replayed) this.#ledger.received(client, message, now);

@@ -40,12 +40,22 @@ const OWN_SETTINGS = {
 /** What its instances stand on. */
 export type On = "stack" | "environment";
 
+/** What a run may change. */
+export interface OwnOptions {
+  /** Settings beside those all runs have, as a configuration file holds them. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Instances that start at the same time; default all. */
+  readonly atOnce?: number;
+  /** An instance is ready. */
+  readonly onReady?: () => void;
+}
+
 /**
  * This very product, new instances for each round, with settings of their own instead of those of `env`, so that figures
  * are comparable. `stack`: on servers started for the round; `environment`: with JetStream and Redis where `env` names
  * them, embedded otherwise.
  */
-export function trunkline(env: Environment, on: On): TargetKind {
+export function trunkline(env: Environment, on: On, options: OwnOptions = {}): TargetKind {
   return {
     name: "trunkline",
     via: on === "stack" || env.NATS_URL ? "NATS" : "HTTP",
@@ -62,10 +72,21 @@ export function trunkline(env: Environment, on: On): TargetKind {
       const dir = await mkdtemp(join(tmpdir(), "trunkline-bench-"));
       started.defer(() => rm(dir, { recursive: true, force: true }));
       const file = join(dir, "config.json");
-      await writeFile(file, JSON.stringify({ ...OWN_SETTINGS, host: listenOn(clients) }));
+      await writeFile(
+        file,
+        JSON.stringify({ ...OWN_SETTINGS, ...options.settings, host: listenOn(clients) }),
+      );
       const foreign = Object.entries(env).filter(([name]) => !/^(TRUNKLINE|UPSTASH)_/.test(name));
       const own = { ...Object.fromEntries(foreign), ...servers, ...secrets, TRUNKLINE_CONFIG: file };
-      const running = await Promise.all(Array.from({ length: instances }, () => launch(children, own)));
+      const { atOnce = instances, onReady } = options;
+      const running: Awaited<ReturnType<typeof launch>>[] = [];
+      const starting = Array.from({ length: Math.min(atOnce, instances) }, async (_, lane) => {
+        for (let number = lane; number < instances; number += atOnce) {
+          running[number] = await launch(children, own);
+          onReady?.();
+        }
+      });
+      await Promise.all(starting);
       const natsUrl = own.NATS_URL;
       const publisher = natsUrl
         ? await natsPublisher({ servers: natsUrl.split(","), root: OWN_ROOT, ownsStreams: !stack })
@@ -82,6 +103,7 @@ export function trunkline(env: Environment, on: On): TargetKind {
         secret: secrets.TRUNKLINE_TOKEN_SECRET,
         pids: running.map(({ pid }) => pid),
         publisher,
+        servers: stack?.servers,
         usage: async () => ({
           ...(await metrics(running.map(({ port }) => `http://${LOOPBACK}:${port}`))),
           ...(await stack?.usage()),

@@ -16,6 +16,8 @@ export interface Target extends AsyncDisposable {
   /** Its processes, when they were started here. */
   readonly pids: readonly number[];
   readonly publisher: Publisher;
+  /** Process ids of what it stands on, where that was started here. */
+  readonly servers?: { readonly nats: number; readonly redis: number } | undefined;
   /** What it has used so far of what it stands on. */
   usage(): Promise<Usage>;
 }

@@ -3,7 +3,7 @@ import { dialects } from "./dialects.ts";
 import type { Order, Reply, Request } from "./orders.ts";
 import { Swarm } from "./swarm.ts";
 import type { Report } from "./tally.ts";
-import { signTokens } from "./tokens.ts";
+import { tokenMaker } from "./tokens.ts";
 
 /*
  * A process of the load generator: holds a part of the clients and does what its fleet orders over the IPC channel.
@@ -19,9 +19,13 @@ let swarm: Swarm | undefined;
 
 async function carryOut(order: Order): Promise<Report | undefined> {
   if (order.kind === "gather") {
-    const { secret, dialect, count } = order;
-    const tokens = secret === "" ? new Array<string>(count).fill("") : await signTokens(order);
-    swarm = new Swarm({ ...order, dialect: dialects[dialect], tokens, stalledMs: STALLED_MS });
+    const { dialect } = order;
+    swarm = new Swarm({
+      ...order,
+      dialect: dialects[dialect],
+      token: tokenMaker(order),
+      stalledMs: STALLED_MS,
+    });
     return undefined;
   }
   if (!swarm) throw new Error("the first order must be to gather");
@@ -30,7 +34,7 @@ async function carryOut(order: Order): Promise<Report | undefined> {
       await swarm.open();
       return undefined;
     case "reopen":
-      await swarm.reopen();
+      await swarm.reopen(order.avoidPort);
       return undefined;
     case "drop":
       swarm.drop(order.step);

@@ -4,6 +4,15 @@ import type { Stage } from "../bench/run.ts";
 
 /** A bar for each stage of a run, on terminals. */
 export function progress(): { show(stage: Stage): void; stop(): void } {
+  const { show, stop } = bars();
+  return {
+    show: ({ round, target, name, done, total }) => show(`round ${round}, ${target}: ${name}`, done, total),
+    stop,
+  };
+}
+
+/** One bar after the other, on terminals: a new one begins when `what` is another. */
+export function bars(): { show(what: string, done: number, total: number): void; stop(): void } {
   if (!process.stderr.isTTY) return { show() {}, stop() {} };
   const bar = new SingleBar({
     format: "{what} [{bar}] {value}/{total}",
@@ -15,11 +24,10 @@ export function progress(): { show(stage: Stage): void; stop(): void } {
   });
   let current = "";
   return {
-    show({ round, target, name, done, total }) {
-      const what = `round ${round}, ${target}: ${name}`.padEnd(40);
+    show(what, done, total) {
       if (what !== current) {
         bar.stop();
-        bar.start(total, 0, { what });
+        bar.start(total, 0, { what: what.padEnd(40) });
         current = what;
       }
       bar.update(Math.min(done, total));

@@ -38,12 +38,15 @@ const START_MS = 20_000;
 export class Children implements AsyncDisposable {
   readonly #all = new Set<Child>();
   readonly #guard = new Guard();
-  readonly #killAll = () => {
-    for (const child of this.#all) child.process.kill("SIGKILL");
-  };
+  readonly #killAll = () => this.kill();
 
   constructor() {
     process.on("exit", this.#killAll);
+  }
+
+  /** Ends all at once (SIGKILL), without waiting for it. */
+  kill(): void {
+    for (const child of this.#all) child.process.kill("SIGKILL");
   }
 
   start({ command = process.execPath, args, env, role, detached = false }: Program): Child {
