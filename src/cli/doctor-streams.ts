@@ -4,11 +4,19 @@ import { foreignLayout } from "../broker/nats-layout.ts";
 import type { Link } from "../broker/nats-link.ts";
 import { RequestError } from "../broker/nats-requests.ts";
 import { misrouted } from "../broker/nats-routes.ts";
-import { type StreamPlan, type Streams, type WantedStream, wantedStreams } from "../broker/nats-streams.ts";
+import {
+  mostReplicas,
+  outboxStream,
+  type StreamPlan,
+  type Streams,
+  type WantedStream,
+  wantedStreams,
+} from "../broker/nats-streams.ts";
 import type { Config } from "../config.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import { type Subjects, subjects } from "../core/subject.ts";
 import type { Finding } from "./doctor-report.ts";
+import { outboxOptions } from "./outbox.ts";
 
 /** From this share of its storage on, an account is warned about. */
 const FULL = 0.8;
@@ -24,7 +32,12 @@ export interface StreamChecks {
 /** Checks JetStream, the account's limits, and what a start would do with each stream. */
 export async function checkStreams({ streams, link, config, reports }: StreamChecks): Promise<Finding[]> {
   const names = subjects(config.nats.root);
-  const wanted = wantedStreams(names, config.namespaces, link.messageTtl);
+  const outbox = outboxOptions(config);
+  const replicas = mostReplicas(config.namespaces);
+  const wanted = [
+    ...wantedStreams(names, config.namespaces, link.messageTtl),
+    ...(outbox ? [outboxStream(names, { ...outbox, replicas })] : []),
+  ];
   const server = {
     version: link.status.server?.version ?? "0",
     clustered: link.nc.info?.cluster !== undefined,

@@ -2,7 +2,6 @@ import { fileURLToPath } from "node:url";
 import type { Authenticator, Callouts } from "../auth/auth.ts";
 import { PusherApps } from "../auth/pusher-apps.ts";
 import type { Broker } from "../broker/broker.ts";
-import type { Outbox } from "../broker/outbox.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
@@ -20,6 +19,7 @@ import { Streams } from "../http/streams.ts";
 import { Webhooks } from "../http/webhooks.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { outboxOptions } from "./outbox.ts";
 
 /** What an instance is made of; all of it is started and closed by the instance. */
 export interface InstanceParts {
@@ -61,7 +61,8 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     await broker.start();
     started.unshift(broker);
     const apps = new PusherApps(config.apps);
-    const outbox = await openOutbox(parts, apps);
+    const kept = outboxOptions(config);
+    const outbox = kept && (await broker.outbox(kept));
     if (outbox) {
       started.unshift(outbox);
       const { maxAgeMs, timeoutMs } = config.webhooks;
@@ -239,21 +240,6 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     for (const one of started) await one.close().catch(() => {});
     throw error;
   }
-}
-
-/** The broker keeps events a little longer than they are carried, so that giving up is always said. */
-const OUTBOX_SLACK_MS = 600_000;
-/** Most events one webhook may be behind. */
-const OUTBOX_ITEMS = 100_000;
-
-async function openOutbox({ broker, config }: InstanceParts, apps: PusherApps): Promise<Outbox | undefined> {
-  if (apps.all.every(({ webhooks }) => webhooks.length === 0)) return undefined;
-  return await broker.outbox({
-    maxAgeMs: config.webhooks.maxAgeMs + OUTBOX_SLACK_MS,
-    maxItems: OUTBOX_ITEMS,
-    leaseTtlMs: config.presence.leaseTtlMs,
-    leaseRenewMs: config.presence.leaseRenewMs,
-  });
 }
 
 function gatewayOptions(config: Config): GatewayOptions {

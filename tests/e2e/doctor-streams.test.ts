@@ -49,6 +49,10 @@ describe("streams and JetStream", () => {
       cause: "max_msgs_per_subject is 1000, must be 7",
     });
     expect(report.code).toBe(0);
+    const keys = [{ key: "shop-key", secret: "secret-of-the-shop" }];
+    const webhooks = [{ url: "https://shop.example/hook" }];
+    const apps = [{ id: "shop", keys, namespace: "chat", webhooks }];
+    expect((await doctor({ env, config: { apps } })).one("stream RT_WEBHOOKS").verdict).toBe("ok");
     const many = { namespaces: { extra: { history: { size: 7, replicas: 3 } } } };
     expect((await doctor({ env, config: many })).one("stream RT_extra")).toMatchObject({
       verdict: "failed",
