@@ -9,6 +9,7 @@ import { Control } from "./nats-control.ts";
 import { EphemeralReader } from "./nats-ephemeral.ts";
 import { Events } from "./nats-events.ts";
 import { foreignLayout } from "./nats-layout.ts";
+import type { StreamLife } from "./nats-life.ts";
 import { Link, type NatsAddress } from "./nats-link.ts";
 import { Pool } from "./nats-pool.ts";
 import { Publisher } from "./nats-publisher.ts";
@@ -17,14 +18,7 @@ import { Readers } from "./nats-readers.ts";
 import { RequestError, Requests } from "./nats-requests.ts";
 import { misrouted } from "./nats-routes.ts";
 import { Store } from "./nats-store.ts";
-import {
-  channelStream,
-  eventStream,
-  type StreamLife,
-  Streams,
-  type WantedStream,
-  wantedStreams,
-} from "./nats-streams.ts";
+import { channelStream, eventStream, Streams, type WantedStream, wantedStreams } from "./nats-streams.ts";
 
 export interface NatsBrokerOptions extends NatsAddress {
   readonly namespaces: Namespaces;

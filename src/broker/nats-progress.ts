@@ -1,5 +1,5 @@
+import type { StreamLife } from "./nats-life.ts";
 import type { Link } from "./nats-link.ts";
-import type { StreamLife } from "./nats-streams.ts";
 
 /** How far behind the highest sequence seen a message may still arrive: streams reorder by some hundred. */
 const REORDER_WINDOW = 2_000;

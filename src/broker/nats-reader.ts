@@ -9,6 +9,7 @@ import { type Channel, Roster, type RosterOptions } from "./nats-channel.ts";
 import { DelayQueue, within } from "./nats-delay.ts";
 import { type FillContext, fillChannel } from "./nats-fill.ts";
 import type { Envelope } from "./nats-headers.ts";
+import type { StreamLife } from "./nats-life.ts";
 import type { Link } from "./nats-link.ts";
 import { readNotice } from "./nats-notice.ts";
 import type { Pool } from "./nats-pool.ts";
@@ -17,7 +18,6 @@ import { isFlawed, toPublication } from "./nats-publication.ts";
 import { RequestError } from "./nats-requests.ts";
 import { Resync } from "./nats-resync.ts";
 import type { Store } from "./nats-store.ts";
-import type { StreamLife } from "./nats-streams.ts";
 import { Tails } from "./nats-tails.ts";
 
 /** How long a message whose predecessor is missing is held before the store is asked: reorders heal in less, ms. */

@@ -4,12 +4,12 @@ import { missingUpTo, takeStored, UNKNOWN } from "./nats-chain.ts";
 import type { Channel, Roster } from "./nats-channel.ts";
 import { type FillContext, fillChannel } from "./nats-fill.ts";
 import type { Envelope } from "./nats-headers.ts";
+import type { StreamLife } from "./nats-life.ts";
 import type { Link } from "./nats-link.ts";
 import type { Pool } from "./nats-pool.ts";
 import type { Progress } from "./nats-progress.ts";
 import { replay } from "./nats-replay.ts";
 import type { Store } from "./nats-store.ts";
-import type { StreamLife } from "./nats-streams.ts";
 import { TAIL_CHECK_MS } from "./nats-tails.ts";
 
 /** A replayed message costs about as much as a fortieth of asking for one channel's head, or for one message. */

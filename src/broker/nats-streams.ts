@@ -5,14 +5,8 @@ import { type Part, partsOf } from "../core/partition.ts";
 import type { Subjects } from "../core/subject.ts";
 import { atLeast } from "../core/version.ts";
 import { StartError } from "./nats-error.ts";
+import { isUnborn, lifeOf, type StreamLife } from "./nats-life.ts";
 import { RequestError, type Requests } from "./nats-requests.ts";
-
-/** What the life of a stream is, as far as positions are concerned. */
-export interface StreamLife {
-  readonly epoch: string;
-  readonly firstSeq: number;
-  readonly lastSeq: number;
-}
 
 /** The parts of a stream's configuration that are ours; others may stay as an operator set them. */
 export type WantedStream = Pick<
@@ -52,6 +46,8 @@ const MAX_DUPLICATE_WINDOW_MS = 120_000;
 const TIMEOUT_MS = 3_000;
 /** Pause before a stream is looked at again that another instance is making, ms. */
 const RETRY_MS = 10;
+/** How often a stream that is being made is looked at. */
+const UNBORN_LOOKS = 200;
 const EVENTS_AGE_MS = 24 * 3_600_000;
 const EVENTS_BYTES = 1024 ** 3;
 
@@ -195,7 +191,9 @@ export class Streams {
       const found = await this.#info(wanted.name);
       if (found) return lifeOf(await this.#conform(found, wanted));
       try {
-        const made = await this.#api<StreamInfo>(`STREAM.CREATE.${wanted.name}`, wanted);
+        const made = await this.#finished(
+          await this.#api<StreamInfo>(`STREAM.CREATE.${wanted.name}`, wanted),
+        );
         this.#log.info("stream created", { stream: wanted.name });
         return lifeOf(made);
       } catch (error) {
@@ -237,11 +235,24 @@ export class Streams {
 
   async #info(name: string): Promise<StreamInfo | null> {
     try {
-      return await this.#api<StreamInfo>(`STREAM.INFO.${name}`);
+      return await this.#finished(await this.#api<StreamInfo>(`STREAM.INFO.${name}`));
     } catch (error) {
       if (error instanceof JetStreamError && error.code === NOT_FOUND) return null;
       throw error;
     }
+  }
+
+  /**
+   * Asks again about a stream that another instance is making at this moment. Its zero time taken for an epoch would be
+   * a lost stream at the next look.
+   */
+  async #finished(info: StreamInfo): Promise<StreamInfo> {
+    let found = info;
+    for (let attempt = 0; isUnborn(found) && attempt < UNBORN_LOOKS; attempt++) {
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      found = await this.#api<StreamInfo>(`STREAM.INFO.${info.config.name}`);
+    }
+    return found;
   }
 
   async #api<T>(what: string, body?: unknown): Promise<T> {
@@ -369,17 +380,6 @@ function pair(republish: StreamConfig["republish"]): string {
 
 function show(value: unknown): string {
   return value === undefined ? "none" : Array.isArray(value) ? value.join(" ") : String(value);
-}
-
-function lifeOf(info: StreamInfo): StreamLife {
-  return { epoch: epochOf(info.created), firstSeq: info.state.first_seq, lastSeq: info.state.last_seq };
-}
-
-/** A short name for the moment a stream was created (RFC 3339 with nanoseconds): its microseconds in base 36. */
-export function epochOf(created: string): string {
-  const fraction = /\.(\d+)/.exec(created)?.[1] ?? "";
-  const micros = Number(fraction.padEnd(6, "0").slice(0, 6));
-  return (Math.floor(Date.parse(created) / 1000) * 1_000_000 + micros).toString(36);
 }
 
 function nanos(ms: number): number {
