@@ -217,6 +217,8 @@ export class Channel implements ChannelSink {
       this.#blind = false;
       this.#position = { epoch: this.#position.epoch, offset: publication.offset };
       this.#ring.push(entry);
+      // Whatever came and went before: from the first message on that was seen here, all were.
+      if (this.#ring.floor === Number.POSITIVE_INFINITY) this.#ring.begin(publication.offset);
       this.#cut();
       if (this.#awaited && publication.offset >= this.#awaited.target) this.#awaited.resolve();
     }

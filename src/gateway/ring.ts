@@ -75,6 +75,11 @@ export class Ring {
     return this.size > 0 ? this.#entries.at(-1) : undefined;
   }
 
+  /** A ring without a floor is complete from here on. */
+  begin(floor: number): void {
+    this.#floor = floor;
+  }
+
   /** Appends the next publication of the channel. */
   push(entry: RingEntry): void {
     if (this.#entries === EMPTY) this.#entries = [entry];

@@ -14,7 +14,7 @@ const MEGABYTE = "x".repeat(1024 * 1024);
 const history = { size: 100, ageMs: 60_000, recoverLimit: 10, replicas: 1 };
 
 /** A store of one channel, with its reads counted. */
-function fakeStore(kept: number[], head: number, evicted = 0) {
+function fakeStore(kept: number[], head: number, evicted = 0, blind = false) {
   const reads: HistoryQuery[] = [];
   let sink: ChannelSink | undefined;
   const store = {
@@ -28,7 +28,7 @@ function fakeStore(kept: number[], head: number, evicted = 0) {
         store.attaches++;
         await Promise.resolve();
         sink = to;
-        return { position: { epoch: "e", offset: head }, detach() {} };
+        return { position: { epoch: "e", offset: head }, blind, detach() {} };
       },
       async history(_name: unknown, query: HistoryQuery): Promise<HistoryPage> {
         reads.push(query);
@@ -102,6 +102,24 @@ describe("channel", () => {
     await channel.prepare(at(10));
     expect(recovered(channel, at(10))).toEqual([11, 12, 15]);
     expect(channel.position).toEqual(at(15));
+  });
+
+  test("a channel that was empty needs the store for what may have been before its first message only", async () => {
+    const store = fakeStore([15, 17], 10, 12, true);
+    const { channel } = channelOn(store);
+    await channel.prepare();
+    for (const offset of [15, 17]) store.sink.publication({ offset, data: `${offset}`, timeMs: 0 });
+    await channel.prepare(at(15));
+    expect(recovered(channel, at(15))).toEqual([17]);
+    expect(recovered(channel, at(17))).toEqual([]);
+    expect(store.reads).toHaveLength(0);
+    // 11 may have come and gone before the channel was followed here: of that the store knows.
+    expect(recovered(channel, at(10))).toBe("missing");
+    await channel.prepare(at(10));
+    expect(recovered(channel, at(10))).toBe("unrecoverable");
+    expect(store.reads).toHaveLength(1);
+    await channel.prepare(at(12));
+    expect(recovered(channel, at(12))).toEqual([15, 17]);
   });
 
   test("a ring that was trimmed while the store was read makes no hole", async () => {
