@@ -29,14 +29,11 @@ function blocks(page: string): string[] {
   return [...text.matchAll(/```js\n([\s\S]*?)```/g)].map(([, code]) => code!);
 }
 
-/** Runs a block as it stands, but for the address, in a process of its own. */
+/** Runs a block as it stands, but for the port, in a process of its own. */
 async function run(code: string): Promise<{ output: () => string } & Disposable> {
-  const { host, hostname, port } = new URL(instance.url);
+  const { hostname, port } = new URL(instance.url);
   const file = join(dir, `${crypto.randomUUID()}.mjs`);
-  await Bun.write(
-    file,
-    code.replaceAll("localhost:8080", host).replaceAll("127.0.0.1", hostname).replaceAll("8080", port),
-  );
+  await Bun.write(file, code.replaceAll("localhost", hostname).replaceAll("8080", port));
   const child = Bun.spawn([process.execPath, file], { stdout: "pipe", stderr: "pipe", cwd: dir });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -48,28 +45,37 @@ async function run(code: string): Promise<{ output: () => string } & Disposable>
   return { output: () => output, [Symbol.dispose]: () => child.kill("SIGKILL") };
 }
 
-/** Runs the client of a page, then what its server does, until both have said what they must. */
-async function moves(page: string, clientSays: readonly string[], serverSays: string): Promise<void> {
-  const [client, server] = blocks(page);
-  using one = await run(client!);
-  await until(() => one.output().includes("subscribed"), { what: `the client of ${page}: ${one.output()}` });
-  using other = await run(server!);
-  await until(() => other.output().includes(serverSays), {
-    what: `the server of ${page}: ${other.output()}`,
+/** Waits for a process to say something; what it has said instead is in the error. */
+async function says(output: () => string, text: string): Promise<void> {
+  await until(() => output().includes(text)).catch(() => {
+    throw new Error(`no "${text}" in: ${output()}`);
   });
-  for (const text of clientSays) {
-    await until(() => one.output().includes(text), { what: `"${text}" of ${page}: ${one.output()}` });
+}
+
+/** Runs clients of a page (by their place), then its server, the last one, until all have said what they must. */
+async function moves(page: string, clients: readonly number[], text: string): Promise<void> {
+  const all = blocks(page);
+  using processes = new DisposableStack();
+  const listening: (() => string)[] = [];
+  for (const place of clients) {
+    const { output } = processes.use(await run(all[place]!));
+    await says(output, "subscribed");
+    listening.push(output);
   }
+  const { output: server } = processes.use(await run(all.at(-1)!));
+  await says(server, "published true");
+  for (const output of listening) await says(output, text);
 }
 
 describe("the page for those who come from", () => {
-  test("Centrifugo", () => moves("from-centrifugo.md", ["client has over HTTP"], "published true"));
-  test("Socket.IO", () => moves("from-socket-io.md", ["greeted by Ann"], "published true"));
+  test("Centrifugo", () => moves("from-centrifugo.md", [0], "client has over HTTP"));
+  test("Socket.IO", () => moves("from-socket-io.md", [0], "greeted by Ann"));
+  test("Pusher, soketi or Reverb", () => moves("from-pusher.md", [0, 1], "greeted by Ann"));
 });
 
 test("the HTTP API's page", async () => {
   const [publish] = blocks("pusher-http-api.md");
   using once = await run(`${publish!}\nconsole.log("done");`);
-  await until(() => once.output().includes("done"), { what: `the call: ${once.output()}` });
+  await says(once.output, "done");
   expect(once.output().trim()).toBe("done");
 });
