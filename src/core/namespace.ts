@@ -49,6 +49,8 @@ export interface NamespaceRules {
   readonly publishCallout: boolean;
   /** What bodies may be: JSON text only, or any bytes. */
   readonly format: "json" | "binary";
+  /** Subscribers that ask for it get the difference from the message before. */
+  readonly delta: boolean;
   /** Longest body in bytes, whoever publishes. */
   readonly maxMessageBytes: number;
   /** Messages a client may publish per second (token bucket with a burst of twice that). 0: no limit. */
@@ -77,6 +79,7 @@ export const NAMESPACE_DEFAULTS: Omit<NamespaceRules, "name"> = {
   subscribeCallout: false,
   publishCallout: false,
   format: "json",
+  delta: false,
   maxMessageBytes: 65_536,
   publishRate: 0,
   presenceMaxMembers: 5_000,

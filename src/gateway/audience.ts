@@ -1,4 +1,6 @@
+import type { Stats } from "../core/stats.ts";
 import type { Codec, Frame } from "../protocol/codec.ts";
+import type { RingEntry } from "./ring.ts";
 import type { Session } from "./session.ts";
 
 /** Sends one frame to every socket subscribed to a topic: the runtime's native publish. */
@@ -7,11 +9,29 @@ export interface Fanout {
   publish(topic: string, frame: Frame): boolean;
 }
 
+/** Local subscribers of one channel that are spoken to alike. */
+export interface Listeners {
+  readonly codec: Codec;
+  /** They get differences between messages. */
+  readonly delta: boolean;
+  readonly size: number;
+  readonly members: Iterable<Session>;
+  add(session: Session): void;
+  delete(session: Session): void;
+  /**
+   * Hands a message to every member, counted. Returns false when one of several members had no room for it.
+   * @param except must not get it
+   */
+  spread(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean;
+  /** The same with any other frame, not counted. */
+  publish(fanout: Fanout, frame: Frame): boolean;
+}
+
 /**
  * The local subscribers of one channel that speak one codec. One member is sent to directly; from the second on they
  * share a native topic (a topic of its own costs a connection about 1 KB, and most inboxes have one reader).
  */
-export class Audience {
+export class Audience implements Listeners {
   readonly codec: Codec;
   readonly #channel: string;
   /** Tells the topics of a channel apart. */
@@ -26,6 +46,10 @@ export class Audience {
     this.codec = codec;
     this.#channel = channel;
     this.#kind = kind;
+  }
+
+  get delta(): boolean {
+    return false;
   }
 
   get size(): number {
@@ -62,6 +86,25 @@ export class Audience {
     if (this.#many.size === 0) this.#many = undefined;
   }
 
+  has(session: Session): boolean {
+    return this.#only === session || this.#many?.has(session) === true;
+  }
+
+  spread(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean {
+    const frame = this.codec.publicationPush(this.#channel, entry.encoded(this.codec));
+    return this.deliver(frame, fanout, stats, except);
+  }
+
+  /** As {@link spread}, of a message that is a frame already. */
+  deliver(frame: Frame, fanout: Fanout, stats: Stats, except?: Session): boolean {
+    const { size, shared } = this;
+    const taken = this.publish(fanout, frame, except);
+    stats.publicationsOut++;
+    stats.deliveries += size;
+    if (shared) stats.bytesOut += frame.length * size; // else the session has counted it
+    return taken;
+  }
+
   /**
    * Returns false when one of several members had no room for it (one alone knows of it by itself).
    * @param except must not get it: the runtime leaves it out as the topic's publisher, still without a loop
@@ -78,23 +121,4 @@ export class Audience {
   get #topic(): string {
     return `${this.#kind}${this.#channel}`;
   }
-}
-
-/** Of a channel nobody follows; never added to. */
-export const NONE: Audience[] = [];
-
-/** The audience that speaks a codec. */
-export function audienceOf(audiences: readonly Audience[], codec: Codec): Audience | undefined {
-  return audiences.find((one) => one.codec === codec);
-}
-
-/** The audiences, with one for this codec. */
-export function withAudience(
-  audiences: Audience[],
-  codec: Codec,
-  channel: string,
-  kind: "m" | "n",
-): Audience[] {
-  if (audienceOf(audiences, codec)) return audiences;
-  return [...audiences, new Audience(codec, channel, `${kind}${audiences.length}`)];
 }

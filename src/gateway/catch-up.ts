@@ -6,7 +6,7 @@ import { isFor, tellLost } from "./pusher-resume.ts";
 import type { RingEntry } from "./ring.ts";
 import type { Session } from "./session.ts";
 import { goLive, revoke } from "./subscribe.ts";
-import type { Subscription } from "./subscription.ts";
+import { encoderOf, type Subscription } from "./subscription.ts";
 
 /** A subscriber that is being brought up to date at its own pace, and is not live yet. */
 export interface CatchUp {
@@ -29,7 +29,7 @@ export function chunkBytes(edge: Edge): number {
 /** The first entries, at least one, that together stay within `bytes`. */
 export function firstChunk(
   entries: readonly RingEntry[],
-  codec: Codec,
+  codec: Pick<Codec, "publication">,
   bytes: number,
 ): { frames: Frame[]; last: RingEntry | undefined } {
   const frames: Frame[] = [];
@@ -63,7 +63,7 @@ export function catchUp(edge: Edge, session: Session, task: CatchUp): void {
     const state = session.handshake.pusher;
     const { entries: all } = recovery;
     const entries = state ? all.filter(({ publication }) => isFor(state, publication)) : all;
-    const { frames, last } = firstChunk(entries, session.codec, chunk);
+    const { frames, last } = firstChunk(entries, encoderOf(session, sub), chunk);
     session.cork(() => {
       for (const frame of frames) session.send(session.codec.publicationPush(channel.id, frame));
     });

@@ -4,8 +4,9 @@ import { CommandError, Errors } from "../core/errors.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import { NO_POSITION, type Position } from "../core/position.ts";
 import type { ClientInfo, Publication } from "../core/publication.ts";
-import { type Audience, audienceOf, NONE, withAudience } from "./audience.ts";
+import type { Audience, Listeners } from "./audience.ts";
 import type { ChannelContext } from "./channel-context.ts";
+import { NOBODY, withListener, withNoticed } from "./listeners.ts";
 import { MISSING, NOTHING_MISSED, type Recovery, UNRECOVERABLE } from "./recovery.ts";
 import { Ring, RingEntry } from "./ring.ts";
 import type { Session } from "./session.ts";
@@ -40,8 +41,8 @@ export class Channel implements ChannelSink {
   #blind = false;
   #ring: Ring | undefined;
   /** One for each codec in use; most channels never have any for notices. */
-  #audiences: Audience[] = NONE;
-  #noticeAudiences: Audience[] = NONE;
+  #audiences: readonly Listeners[] = NOBODY;
+  #noticeAudiences: readonly Audience[] = NOBODY;
   /** Subscribes under way: the channel must not be given up. */
   pins = 0;
   /** When a subscriber last found nothing in it that was kept, ms of the monotonic clock. */
@@ -161,12 +162,9 @@ export class Channel implements ChannelSink {
   }
 
   /** Adds a subscriber; what is published from now on reaches it. */
-  join(session: Session, notices: boolean): void {
-    this.#audiences = withAudience(this.#audiences, session.codec, this.id, "m");
-    audienceOf(this.#audiences, session.codec)?.add(session);
-    if (!notices) return;
-    this.#noticeAudiences = withAudience(this.#noticeAudiences, session.codec, this.id, "n");
-    audienceOf(this.#noticeAudiences, session.codec)?.add(session);
+  join(session: Session, notices: boolean, delta = false): void {
+    this.#audiences = withListener(this.#audiences, session, this.id, delta);
+    if (notices) this.#noticeAudiences = withNoticed(this.#noticeAudiences, session, this.id);
   }
 
   leave(session: Session): void {
@@ -233,13 +231,7 @@ export class Channel implements ChannelSink {
     const { except } = entry.publication;
     const left = except === undefined ? undefined : sessionOf(except);
     for (const audience of this.#audiences) {
-      const { size } = audience;
-      if (size === 0) continue;
-      const frame = audience.codec.publicationPush(this.id, entry.encoded(audience.codec));
-      if (!audience.publish(fanout, frame, left)) this.#context.cutOff(this);
-      stats.publicationsOut++;
-      stats.deliveries += size;
-      if (audience.shared) stats.bytesOut += frame.length * size; // else the session has counted it
+      if (audience.size > 0 && !audience.spread(entry, fanout, stats, left)) this.#context.cutOff(this);
     }
   }
 

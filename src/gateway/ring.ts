@@ -15,7 +15,7 @@ export class RingEntry {
   }
 
   /** What pushes and recoveries of this codec share. */
-  encoded({ publication: encode }: Codec): Frame {
+  encoded({ publication: encode }: Pick<Codec, "publication">): Frame {
     if (this.#encoder === encode) return this.#frame;
     if (this.#encoder === undefined) {
       this.#encoder = encode;

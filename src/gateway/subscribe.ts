@@ -10,7 +10,7 @@ import { type CatchUp, catchUp, chunkBytes, firstChunk } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import type { Edge } from "./edge.ts";
 import type { Session } from "./session.ts";
-import type { Subscription } from "./subscription.ts";
+import { encoderOf, type Subscription } from "./subscription.ts";
 
 type Grant = SubscriptionGrant & { readonly data?: string };
 
@@ -124,7 +124,8 @@ function complete(
   channel: Channel,
   grant: Grant,
 ): void {
-  const sub = subscriptionFor(channel, "client", grant);
+  const delta = command.delta && channel.rules.delta && session.codec.deltas !== undefined;
+  const sub = { ...subscriptionFor(channel, "client", grant), delta };
   const { result, behind } = positionResult(edge, session, sub, command.recover ? command : undefined);
   if (command.rejectUnrecovered && result.wasRecovering && !result.recovered) {
     throw new CommandError(Errors.unrecoverablePosition);
@@ -175,7 +176,7 @@ export function admit(
 
 /** From here on, in program order with what was sent before, the session gets what is published. */
 export function goLive(session: Session, sub: Subscription, notices: boolean): void {
-  sub.channel.join(session, notices);
+  sub.channel.join(session, notices, sub.delta);
 }
 
 /**
@@ -194,7 +195,7 @@ export function positionResult(
   const recoverable = overrides.recovery ?? keeps;
   const positioned = recoverable || (overrides.positioning ?? false);
   const ttl = expiresAt === undefined ? undefined : secondsLeft(expiresAt);
-  const common = { recoverable, positioned, wasRecovering: from?.recover ?? false, ttl };
+  const common = { recoverable, positioned, wasRecovering: from?.recover ?? false, ttl, delta: sub.delta };
   if (!from?.recover || !recoverable) {
     return { result: { ...common, position, recovered: false, publications: [] } };
   }
@@ -205,7 +206,7 @@ export function positionResult(
   }
   const { entries } = recovery;
   Stats.bump(edge.stats.recoveries, entries.length > 0 ? "messages" : "empty");
-  const { frames, last } = firstChunk(entries, session.codec, chunkBytes(edge));
+  const { frames, last } = firstChunk(entries, encoderOf(session, sub), chunkBytes(edge));
   // A stream recovery answers with the position it began from: the client moves it while it applies the publications.
   const stream = rules.recovery === "stream";
   return {

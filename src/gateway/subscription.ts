@@ -1,5 +1,6 @@
 import type { SubscriptionOverrides } from "../auth/auth.ts";
 import type { ClientInfo } from "../core/publication.ts";
+import type { Codec } from "../protocol/codec.ts";
 import type { Channel } from "./channel.ts";
 import type { Session } from "./session.ts";
 
@@ -14,10 +15,17 @@ export interface Subscription {
   readonly info?: string;
   /** Unix seconds when it must have been refreshed; absent: never. */
   expiresAt?: number;
+  /** It gets differences ({@link Codec.deltas}). */
+  readonly delta?: boolean;
   /** What the token changed of the namespace's rules. */
   readonly overrides: SubscriptionOverrides;
   /** Settled when presence knows the member; absent where the channel has no presence. */
   joined?: Promise<void>;
+}
+
+/** What the subscription's messages are written by. */
+export function encoderOf({ codec }: Session, { delta }: Subscription): Pick<Codec, "publication"> {
+  return delta && codec.deltas ? codec.deltas : codec;
 }
 
 /** Whether the subscription's holder is a member for others to see. */

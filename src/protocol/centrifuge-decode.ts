@@ -65,6 +65,9 @@ function decodeCommand(value: Fields, line: string): Command | DecodeFailure {
   throw new Flaw("unknown method");
 }
 
+/** The one kind of delta there is. */
+export const FOSSIL = "fossil";
+
 type Decode = (id: number, fields: Fields, line: string) => Command;
 
 /** In the order of the schema: of several methods in one command the first counts. */
@@ -141,6 +144,7 @@ function subscribe(id: number, f: Fields, line: string): Command {
     recoverable: boolean(f, "recoverable"),
     joinLeave: boolean(f, "join_leave"),
     rejectUnrecovered: (number(f, "flag") & 2) !== 0,
+    delta: string(f, "delta") === FOSSIL,
     type: number(f, "type"),
     ...recovery(f),
   };

@@ -1,8 +1,23 @@
 import { type ClientInfo, type Publication, tagsOf } from "../core/publication.ts";
 import { decodeJsonFrame } from "./centrifuge-decode.ts";
-import type { Codec, ConnectResult, SubscribeResult } from "./codec.ts";
+import type { Codec, ConnectResult, DeltaEncoder, SubscribeResult } from "./codec.ts";
 
 const quote = JSON.stringify as (value: string) => string;
+
+const utf8 = { encoder: new TextEncoder(), decoder: new TextDecoder("utf-8", { fatal: true }) };
+
+/** Data is a string, of the message's JSON text or of the delta between two such texts. */
+const deltas: DeltaEncoder = {
+  publication: (pub) => publicationOf(pub, quote(jsonOf(pub))),
+  base: (pub) => utf8.encoder.encode(jsonOf(pub)),
+  delta(pub, delta) {
+    try {
+      return publicationOf(pub, quote(utf8.decoder.decode(delta)), ',"delta":true');
+    } catch {
+      return undefined; // it cuts a character in two, which no string can hold
+    }
+  },
+};
 
 /**
  * The JSON encoding of the Centrifuge client protocol v2. Zero values are left out; payloads are spliced as they are
@@ -11,6 +26,7 @@ const quote = JSON.stringify as (value: string) => string;
 export const centrifugeJson = {
   name: "centrifuge-json",
   ping: "{}",
+  deltas,
 
   decode: (frame) =>
     typeof frame === "string"
@@ -82,6 +98,7 @@ function subscribeFields(result: SubscribeResult): string {
   if (result.wasRecovering) fields.push('"was_recovering":true');
   if (result.recovered) fields.push('"recovered":true');
   if (result.publications.length > 0) fields.push(`"publications":[${result.publications.join()}]`);
+  if (result.delta) fields.push('"delta":true');
   if (result.ttl !== undefined) fields.push(`"expires":true,"ttl":${result.ttl}`);
   if (result.data !== undefined) fields.push(`"data":${result.data}`);
   return fields.join();
@@ -92,15 +109,23 @@ function expiry(ttl: number | undefined): string {
   return ttl === undefined ? "" : `,"expires":true,"ttl":${ttl}`;
 }
 
+/** Bytes have no JSON form: a JSON client gets them as a base64 string. */
+function jsonOf({ data }: Publication): string {
+  return typeof data === "string" ? data : `"${data.toBase64()}"`;
+}
+
 function publication(pub: Publication): string {
-  // Bytes have no JSON form: a JSON client gets them as a base64 string.
-  const data = typeof pub.data === "string" ? pub.data : `"${pub.data.toBase64()}"`;
+  return publicationOf(pub, jsonOf(pub));
+}
+
+/** @param more further members, each after a comma */
+function publicationOf(pub: Publication, data: string, more = ""): string {
   let text = pub.offset > 0 ? `{"offset":${pub.offset},"data":${data}` : `{"data":${data}`;
   if (pub.info) text += `,"info":${clientInfo(pub.info)}`;
   const tags = tagsOf(pub);
   if (tags) text += `,"tags":${JSON.stringify(tags)}`;
   if (pub.timeMs > 0) text += `,"time":${pub.timeMs}`;
-  return `${text}}`;
+  return `${text}${more}}`;
 }
 
 function clientInfo(info: ClientInfo): string {

@@ -1,5 +1,6 @@
 import { Reader } from "protobufjs/minimal.js";
 import { Errors } from "../core/errors.ts";
+import { FOSSIL } from "./centrifuge-decode.ts";
 import type { DecodeFailure } from "./codec.ts";
 import { type Command, MAX_COMMANDS, PONG, type RecoverRequest } from "./command.ts";
 import { bytes, count, FieldError, flag, int32, map, message, nested, text } from "./protobuf-message.ts";
@@ -19,6 +20,7 @@ const subscribeRequest = message({
   positioned: [9, flag],
   recoverable: [10, flag],
   joinLeave: [11, flag],
+  delta: [12, text],
   flag: [14, count],
   type: [15, int32],
 });
@@ -97,8 +99,9 @@ function withId(id: number, fields: Fields): Command {
   const { connect, subscribe, unsubscribe, publish, presence, presenceStats, history, rpc } = fields;
   if (connect) return toConnect(id, connect);
   if (subscribe) {
-    const { flag: bits, data, ...rest } = subscribe;
-    return { method: "subscribe", id, ...rest, data: json(data), rejectUnrecovered: (bits & 2) !== 0 };
+    const { flag: bits, data, delta, ...rest } = subscribe;
+    const rejectUnrecovered = (bits & 2) !== 0;
+    return { method: "subscribe", id, ...rest, data: json(data), delta: delta === FOSSIL, rejectUnrecovered };
   }
   if (unsubscribe) return { method: "unsubscribe", id, ...unsubscribe };
   if (publish) return { method: "publish", id, channel: publish.channel, data: publish.data ?? NOTHING };

@@ -1,7 +1,7 @@
 import { Writer } from "protobufjs/minimal.js";
 import { type ClientInfo, type Publication, tagsOf } from "../core/publication.ts";
 import { decodeProtobufFrame } from "./centrifuge-protobuf-decode.ts";
-import type { Codec, ConnectResult, Frame, SubscribeResult } from "./codec.ts";
+import type { Codec, ConnectResult, DeltaEncoder, Frame, SubscribeResult } from "./codec.ts";
 
 /**
  * Replies and pushes of the Centrifuge client protocol v2 as Protobuf; numbers are those of its public schema
@@ -39,6 +39,17 @@ const DATA = 4;
 
 type Write = (writer: Writer) => void;
 
+const VARINT = 0;
+const BYTES = 2;
+const utf8 = new TextEncoder();
+
+/** Data is the message's bytes, or the delta between two such. */
+const deltas: DeltaEncoder = {
+  publication,
+  base: bytesOf,
+  delta: (pub, delta) => publicationOf(pub, delta, true),
+};
+
 /**
  * The Protobuf encoding of the Centrifuge client protocol v2. A frame is one message behind its length as a varint, so
  * that frames can stand one after the other. Payloads are bytes as they are; JSON texts go as UTF-8.
@@ -46,6 +57,7 @@ type Write = (writer: Writer) => void;
 export const centrifugeProtobuf = {
   name: "centrifuge-protobuf",
   ping: new Uint8Array([0]),
+  deltas,
 
   decode: (frame) =>
     typeof frame === "string"
@@ -102,15 +114,7 @@ export const centrifugeProtobuf = {
 
   subRefresh: (id, ttl) => reply(id, REPLY.subRefresh, (w) => expiry(w, 1, ttl)),
 
-  // These two are made of each message, so what is big is copied once, into a buffer of its own: a growing one would
-  // copy it again, and those of the library are parts of bigger ones, which a kept message would keep.
-  publication(pub) {
-    const data = typeof pub.data === "string" ? utf8.encode(pub.data) : pub.data;
-    const head = new Writer();
-    publicationHead(head, pub);
-    if (data.length > 0) head.uint32(tag(DATA, BYTES)).uint32(data.length);
-    return joined(head, data);
-  },
+  publication,
   publicationPush(channel, encoded) {
     const pub = encoded as Uint8Array;
     const name = new Writer();
@@ -199,6 +203,27 @@ function subscribeResult(w: Writer, result: SubscribeResult): void {
   flag(w, 10, result.positioned);
   payload(w, 11, result.data);
   flag(w, 12, result.wasRecovering);
+  flag(w, 13, result.delta);
+}
+
+function bytesOf({ data }: Publication): Uint8Array {
+  return typeof data === "string" ? utf8.encode(data) : data;
+}
+
+function publication(pub: Publication): Uint8Array {
+  return publicationOf(pub, bytesOf(pub), false);
+}
+
+/**
+ * This and a push are made of each message, so what is big is copied once, into a buffer of its own: a growing one would
+ * copy it again, and those of the library are parts of bigger ones, which a kept message would keep.
+ */
+function publicationOf(pub: Publication, data: Uint8Array, delta: boolean): Uint8Array {
+  const head = new Writer();
+  publicationHead(head, pub);
+  flag(head, 8, delta);
+  if (data.length > 0) head.uint32(tag(DATA, BYTES)).uint32(data.length);
+  return joined(head, data);
 }
 
 /** All of a publication but its data. */
@@ -245,10 +270,6 @@ function joined(head: Writer, tail: Uint8Array): Uint8Array {
   bytes.set(tail, head.pos);
   return bytes;
 }
-
-const VARINT = 0;
-const BYTES = 2;
-const utf8 = new TextEncoder();
 
 function tag(field: number, wire: typeof VARINT | typeof BYTES): number {
   return (field << 3) | wire;

@@ -44,6 +44,7 @@ export interface Codec {
   /** Says why the connection ends, on transports without close frames. */
   disconnectPush(code: number, reason: string): Frame;
   readonly ping: Frame;
+  readonly deltas?: DeltaEncoder;
   /**
    * A frame as part of an endless byte stream, where nothing but itself tells where it ends. What clients send in such
    * a way, `decode` takes as one frame.
@@ -57,6 +58,19 @@ export interface Codec {
   countPush?(channel: string, count: number): Frame;
   /** A close as clients of this protocol understand it; absent where codes are its own. */
   closing?(close: CloseCode): CloseCode;
+}
+
+/**
+ * Writes publications for subscribers that get the difference from the message before (Fossil's delta format). Absent
+ * from protocols that have no such thing.
+ */
+export interface DeltaEncoder {
+  /** As {@link Codec.publication}: a whole one, for these subscribers. */
+  readonly publication: Codec["publication"];
+  /** The bytes that differences are taken of. */
+  base(publication: Publication): Uint8Array;
+  /** A difference; `undefined` when it cannot be written down. */
+  delta(publication: Publication, delta: Uint8Array): Frame | undefined;
 }
 
 /** A frame that is no command. The connection ends with 3501. */
@@ -92,6 +106,8 @@ export interface SubscribeResult {
   readonly recovered: boolean;
   /** Already encoded ({@link Codec.publication}), oldest first. */
   readonly publications: readonly Frame[];
+  /** Publications are those of {@link Codec.deltas}. */
+  readonly delta?: boolean;
   readonly ttl?: number;
   readonly data?: string;
 }

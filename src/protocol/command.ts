@@ -60,6 +60,8 @@ export interface SubscribeCommand extends RecoverRequest {
   readonly joinLeave: boolean;
   /** The client wants error 112 instead of `recovered: false` (flag bit 2). */
   readonly rejectUnrecovered: boolean;
+  /** It would take differences (`delta: "fossil"`). */
+  readonly delta: boolean;
   /** Kinds of subscription other than a stream (map, shared poll) are not served. */
   readonly type: number;
 }

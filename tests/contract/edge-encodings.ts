@@ -73,4 +73,43 @@ export function encodingsTests({ world, client, fresh }: EdgeContext): void {
     await until(() => sub.received.length === 1);
     expect(sub.data()).toEqual([{ pretty: 1 }]);
   });
+
+  test("differences reach those who asked for them, after a whole message, beside clients that did not", async () => {
+    const channel = fresh("scores");
+    const score = (n: number) => ({
+      match: "a long name of a match",
+      n,
+      teams: ["größe".repeat(9), "other"],
+    });
+    using ann = client("ann", { encoding: "json" });
+    using bob = client("bob", { encoding: "json" });
+    using cid = client("cid", { encoding: "protobuf" }, "b");
+    const all = [ann, bob, cid];
+    await Promise.all(all.map((one) => one.connected()));
+    const subs = await Promise.all(
+      all.map((one) => one.subscribe(channel, one === ann ? {} : { delta: "fossil" })),
+    );
+    const publish = (n: number) => world().a.api("publish", { channel, data: score(n) });
+    for (const n of [1, 2, 3]) await publish(n);
+    await Promise.all(subs.map((sub) => receives(sub, 3)));
+    for (const one of all) one.breakLink();
+    for (const n of [4, 5]) await publish(n);
+    await Promise.all(subs.map((sub) => receives(sub, 5)));
+    await until(() => subs.every((sub) => sub.subscribed.length === 2));
+    for (const n of [6, 7]) await publish(n);
+    await Promise.all(subs.map((sub) => receives(sub, 7)));
+    for (const sub of subs) {
+      expect(sub.data()).toEqual([1, 2, 3, 4, 5, 6, 7].map(score));
+      expect(sub.subscribed[1]).toMatchObject({ recovered: true });
+      const { publications } = await sub.sub.history({ limit: 1, reverse: true });
+      expect(publications[0]!.data).toEqual(score(7));
+    }
+    expect(subs[0]!.sub.deltaStats().numPublications).toBe(0);
+    for (const { sub } of subs.slice(1)) expect(sub.deltaStats().numDeltaPayloads).toBeGreaterThanOrEqual(3);
+    // Where the namespace does not say so, nobody gets any, and nothing else changes.
+    const plain = await cid.subscribe(fresh("chat"), { delta: "fossil" });
+    await world().a.api("publish", { channel: plain.sub.channel, data: score(1) });
+    await receives(plain, 1);
+    expect([plain.data(), plain.sub.deltaStats().numPublications]).toEqual([[score(1)], 0]);
+  });
 }

@@ -40,6 +40,13 @@ export const EDGE_CONFIG = {
       subscribe: "anyone",
       publish: "authenticated",
     },
+    scores: {
+      delta: true,
+      history: { size: 10, age: "1h", recoverLimit: 10 },
+      recovery: "stream",
+      subscribe: "anyone",
+      publish: "authenticated",
+    },
     closed: { subscribe: "token", publish: "token", presence: true },
   },
   ping: { interval: "2s", pongTimeout: "1s" },

@@ -9,12 +9,27 @@ export type Plain = Readonly<Record<string, unknown>>;
 export interface StockCodec {
   commands(...commands: readonly Plain[]): Frame;
   replies(frame: Frame): Plain[];
+  /** Reads pushes of one subscription that gets deltas. */
+  deltaReader(): (frame: Frame) => { readonly data: unknown; readonly delta: boolean };
 }
 
 /** What centrifuge-js calls its codecs; they are not part of its types. */
 interface OwnCodec {
   encodeCommands(commands: readonly Plain[]): Frame;
   decodeReplies(data: Frame): Plain[];
+  applyDeltaIfNeeded(pub: Plain, before: unknown): { newData: unknown; newPrevValue: unknown };
+}
+
+function deltaReader(client: unknown): ReturnType<StockCodec["deltaReader"]> {
+  const codec = clientOf(client);
+  let before: unknown;
+  return (frame) => {
+    const [reply] = codec.decodeReplies(frame) as { push: { pub: Plain } }[];
+    const { pub } = reply!.push;
+    const { newData, newPrevValue } = codec.applyDeltaIfNeeded(pub, before);
+    before = newPrevValue;
+    return { data: newData instanceof Uint8Array ? parsed(newData) : newData, delta: pub.delta === true };
+  };
 }
 
 const clientOf = (client: unknown) => (client as { readonly _codec: OwnCodec })._codec;
@@ -59,6 +74,7 @@ export const STOCK_CODECS = {
   "centrifuge-json": {
     commands: (...commands) => clientOf(new JsonClient("ws://nowhere")).encodeCommands(commands),
     replies: (frame) => clientOf(new JsonClient("ws://nowhere")).decodeReplies(frame),
+    deltaReader: () => deltaReader(new JsonClient("ws://nowhere")),
   },
   "centrifuge-protobuf": {
     commands: (...commands) =>
@@ -69,6 +85,7 @@ export const STOCK_CODECS = {
       clientOf(new ProtobufClient("ws://nowhere"))
         .decodeReplies(frame)
         .map((reply) => fromWire(reply) as Plain),
+    deltaReader: () => deltaReader(new ProtobufClient("ws://nowhere")),
   },
 } as const satisfies Readonly<Record<string, StockCodec>>;
 
@@ -78,7 +95,9 @@ export const STOCK_CODECS = {
  */
 export function withPlainPayloads(client: object): void {
   const codec = clientOf(client);
-  const { encodeCommands, decodeReplies } = codec;
+  const { encodeCommands, decodeReplies, applyDeltaIfNeeded } = codec;
+  // Differences are taken of bytes.
+  const written = new WeakMap<object, Uint8Array>();
   codec.encodeCommands = (commands) =>
     encodeCommands.call(
       codec,
@@ -86,14 +105,20 @@ export function withPlainPayloads(client: object): void {
     );
   codec.decodeReplies = (data) => {
     const replies = decodeReplies.call(codec, data);
-    for (const reply of replies) parsePayloads(reply);
+    for (const reply of replies) parsePayloads(reply, written);
     return replies;
+  };
+  codec.applyDeltaIfNeeded = (pub, before) => {
+    const applied = applyDeltaIfNeeded.call(codec, { ...pub, data: written.get(pub) }, before);
+    return { ...applied, newData: parsed(applied.newData as Uint8Array) };
   };
 }
 
-function parsePayloads(message: object): void {
+function parsePayloads(message: object, written: WeakMap<object, Uint8Array>): void {
   for (const [name, value] of Object.entries(message as Record<string, unknown>)) {
-    if (value instanceof Uint8Array) (message as Record<string, unknown>)[name] = parsed(value);
-    else if (typeof value === "object" && value !== null) parsePayloads(value);
+    if (value instanceof Uint8Array) {
+      if (name === "data") written.set(message, value);
+      (message as Record<string, unknown>)[name] = parsed(value);
+    } else if (typeof value === "object" && value !== null) parsePayloads(value, written);
   }
 }
