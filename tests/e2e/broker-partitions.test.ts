@@ -126,7 +126,7 @@ test("another number of partitions than there are streams of stops the start, an
     verdict: "failed",
     fix: expect.stringContaining("nats stream rm -f RT_chat_p0of5"),
   });
-});
+}, 30_000);
 
 test("without the mapping, or with one that is left over, nothing starts", async () => {
   await using plain = await natsServer();
