@@ -29,7 +29,7 @@ export const namespaceSettings = {
   partitions: whole(1, MAX_PARTITIONS, {
     default: D.partitions,
     doc:
-      "Streams to divide the channels among, for namespaces with thousands of busy ones. More than 1 needs a subject " +
+      "Streams to divide the channels among, for a thousand busy ones on nats-server 2.9. More than 1 needs a subject " +
       "mapping of the NATS account, which `trunkline config --nats` prints.",
   }),
   recovery: choice(["stream", "cache", "off"], {
