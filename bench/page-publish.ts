@@ -115,7 +115,7 @@ export function publishCurves(runs: readonly PublishRun[]): (Curve & { readonly 
   const oldest = runs[0]?.server;
   const curves = (Object.keys(LIMITS) as Limit[]).map((limit) => ({
     id: `publish-${limit}`,
-    title: `Cost of a stored message by active channels, where ${LIMITS[limit].replaceAll("`", "")}`,
+    title: `Cost of a stored message by active channels (limit: ${limit})`,
     x: "channels of the namespace that messages come for",
     y: `µs of nats-server's processor time for each message, at ${runs[0]?.pacedPerSecond.toLocaleString("en")} a second`,
     series: runs.flatMap(({ server, outcomes }) => {
