@@ -22,7 +22,14 @@ const commands: readonly Row[] = [
     name: "dev",
     summary:
       "run one instance on this machine: everything embedded, anonymous clients may do everything, demo page",
-    flags: [CONFIG_FLAG, ["-p, --port <port>", "port to listen on (default 8080)"]],
+    flags: [
+      CONFIG_FLAG,
+      ["-p, --port <port>", "port to listen on (default 8080)"],
+      ["--regions <regions>", "a world of several regions instead: how many, or such as iad,fra,sin"],
+      ["--instances <number>", "with --regions: instances of each (default 1)"],
+      ["--latency <ms>", "with --regions: round trip of each link in ms, real (the default) or off"],
+      ["--json", "with --regions: everything as lines of JSON"],
+    ],
     run: async (options) => (await import("./cli/dev.ts")).dev({ ...options, version: manifest.version }),
   },
   {

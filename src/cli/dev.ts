@@ -2,13 +2,18 @@ import { randomBytes } from "node:crypto";
 import process from "node:process";
 import { SignJWT } from "jose";
 import { type Config, DEV_APPS } from "../config.ts";
-import { paint, print } from "./output.ts";
+import { paint, print, UserError } from "./output.ts";
 import { run } from "./serve.ts";
 import { startSettings } from "./settings.ts";
 
 export interface DevOptions {
   readonly config?: string;
   readonly port?: string;
+  /** A world of several regions instead of one instance: how many, or their codes. */
+  readonly regions?: string;
+  readonly instances?: string;
+  readonly latency?: string;
+  readonly json?: boolean;
   readonly version: string;
 }
 
@@ -23,9 +28,16 @@ const TOKEN_LIFE = "12h";
 
 /**
  * `trunkline dev`: one instance on this machine with everything embedded that is not configured, the demo page at `/`,
- * and a token for whoever asks at `/dev/token?user=…`.
+ * and a token for whoever asks at `/dev/token?user=…`. With `regions`, a world of several: dev-world.ts.
  */
 export async function dev(options: DevOptions): Promise<void> {
+  const { regions } = options;
+  if (regions !== undefined) {
+    const { devWorld } = await import("./dev-world.ts");
+    return await devWorld({ ...options, regions, apiKey: API_KEY });
+  }
+  const stray = (["instances", "latency", "json"] as const).find((flag) => options[flag] !== undefined);
+  if (stray) throw new UserError(`--${stray} goes with --regions`);
   const overrides: Record<string, unknown> = {
     "auth.tokenSecret": process.env.TRUNKLINE_TOKEN_SECRET || randomBytes(32).toString("hex"),
     ...(!process.env.TRUNKLINE_API_KEYS && { "api.keys": [API_KEY] }),

@@ -30,3 +30,28 @@ export async function monitor<T>(monitorUrl: string, page: string): Promise<T | 
     return undefined;
   }
 }
+
+/** A copy of another region's stream. */
+export interface Mirror {
+  /** Its own name, and that of the stream it copies. */
+  readonly name: string;
+  readonly of: string;
+  /** Messages it is behind. */
+  readonly lag: number;
+}
+
+interface StreamsPage {
+  readonly account_details?: readonly {
+    readonly stream_detail?: readonly {
+      readonly name: string;
+      readonly mirror?: { readonly name: string; readonly lag: number };
+    }[];
+  }[];
+}
+
+/** The mirrors a server holds; none when it does not answer. */
+export async function mirrorsOf(monitorUrl: string): Promise<Mirror[]> {
+  const page = await monitor<StreamsPage>(monitorUrl, "jsz?streams=true");
+  const streams = (page?.account_details ?? []).flatMap(({ stream_detail }) => stream_detail ?? []);
+  return streams.flatMap(({ name, mirror }) => (mirror ? [{ name, of: mirror.name, lag: mirror.lag }] : []));
+}

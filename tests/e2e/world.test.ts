@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startWorld, type World } from "../../src/world/world.ts";
 import { receives, testClient } from "../helpers/clients.ts";
 import { TEST_API_KEY } from "../helpers/instances.ts";
+import { processesOf } from "../helpers/leftovers.ts";
 import { TEST_SECRET } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 
@@ -44,21 +45,6 @@ async function inFolder<T>(run: () => Promise<T>): Promise<T> {
     if (TMPDIR === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = TMPDIR;
   }
-}
-
-/** Processes whose command line or environment names a folder, or that work in it. */
-function processesOf(path: string): string[] {
-  return readdirSync("/proc").filter((pid) => {
-    try {
-      if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return false;
-      if (readlinkSync(`/proc/${pid}/cwd`).startsWith(path)) return true;
-      return ["cmdline", "environ"].some((file) =>
-        readFileSync(`/proc/${pid}/${file}`, "utf8").includes(path),
-      );
-    } catch {
-      return false; // gone, or not ours
-    }
-  });
 }
 
 const websocketOf = (region: string) => world.region(region).instances[0]!.websocket;
