@@ -80,13 +80,12 @@ for (const transport of ["http_stream", "sse"] as const) {
       expect(await emulate(b, target, "{}")).toBe(404);
       expect(performance.now() - begin).toBeLessThan(1_500);
       expect(await emulate(b, { ...target, session: crypto.randomUUID(), node: "a b.>*" }, "{}")).toBe(404);
-      expect(await emulate(b, { ...target, node: (await connectedTo(a)).node }, "{}")).toBe(404);
+      using other = new RawStream(a, `/connection/${transport}`, HELLO);
+      const { node, client } = await other.connected();
+      for (const session of [target.session!, client, ""]) {
+        expect(await emulate(b, { session, node }, "{}")).toBe(404);
+      }
     });
-
-    const connectedTo = async (instance: TestInstance) => {
-      using stream = new RawStream(instance, `/connection/${transport}`, HELLO);
-      return await stream.connected();
-    };
   });
 }
 
