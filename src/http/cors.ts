@@ -11,8 +11,8 @@ const PREFLIGHT = {
 
 /**
  * Lets pages of allowed origins read what other requests than WebSocket upgrades answer. The same list decides as for
- * WebSockets; who is not on it gets 403, with or without a preflight. Nothing here is known by cookies: credentials
- * are allowed only because clients may be set to send them.
+ * WebSockets; who is not on it gets 403, with or without a preflight. Credentials are not allowed: nobody is known by
+ * cookies here.
  */
 export function cors(originAllowed: OriginPolicy, entrance: Entrance): MiddlewareHandler {
   return async (c, next) => {
@@ -25,7 +25,6 @@ export function cors(originAllowed: OriginPolicy, entrance: Entrance): Middlewar
     else await next();
     if (origin === null) return;
     c.res.headers.set("access-control-allow-origin", origin);
-    c.res.headers.set("access-control-allow-credentials", "true");
     c.res.headers.append("vary", "Origin");
   };
 }

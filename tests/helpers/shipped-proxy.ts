@@ -16,6 +16,8 @@ export interface ShippedProxy extends AsyncDisposable {
   readonly websocket: string;
   /** https://localhost:port */
   readonly url: string;
+  /** Ends at once, with every connection, and starts again when `meanwhile` is done. */
+  restart(meanwhile: () => Promise<void>): Promise<void>;
   /** What it has logged. */
   log(): Promise<string>;
 }
@@ -72,6 +74,12 @@ async function shipped(
   return {
     websocket: `${proxyProtocol ? "ws" : "wss"}://${server.url}/connection/websocket`,
     url: `https://${server.url}`,
+    async restart(meanwhile) {
+      // The master first, or it would replace its workers.
+      await server.kill("SIGTERM");
+      await meanwhile();
+      await server.restart();
+    },
     log: () => Bun.file(join(server.dir, logFile)).text(),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
