@@ -42,6 +42,11 @@ export class Regions {
     this.#options = options;
   }
 
+  /** This instance's own. */
+  get here(): string {
+    return this.#options.here;
+  }
+
   /** What is known now, at most two seconds old. */
   list(): Promise<RegionsAnswer> {
     const now = performance.now();

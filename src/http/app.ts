@@ -48,7 +48,7 @@ export interface AppOptions {
   readonly maxFrameBytes: number;
 }
 
-/** Names the region that answered: on `GET /regions`, and on every upgrade to a WebSocket. */
+/** Names the region that answered: on `GET /regions`, on every upgrade to a WebSocket, and on streams. */
 export const REGION_HEADER = "trunkline-region";
 
 /**
@@ -83,6 +83,7 @@ export function createApp(deps: AppDeps): Hono<{ Bindings: RequestContext }> {
       streams: deps.streams,
       stats: deps.stats,
       maxFrameBytes: options.maxFrameBytes,
+      headers: { [REGION_HEADER]: deps.regions.here },
     }),
   );
 

@@ -23,6 +23,8 @@ export interface StreamRoutesDeps {
   readonly stats: Stats;
   /** Longest frame a client may send, here as the body of a request. */
   readonly maxFrameBytes: number;
+  /** Added to each stream's answer. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 type Env = { Bindings: RequestContext };
@@ -107,7 +109,7 @@ export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
       return c.json(refused, REFUSED[refused.code] ?? 403, { "cache-control": "no-store" });
     }
     const type = EVENT_SOURCES.has(transport) ? EVENTS : isBinary(c) ? BINARY : JSON_LINES;
-    return new Response(body, { headers: { "content-type": type, ...UNBUFFERED } });
+    return new Response(body, { headers: { "content-type": type, ...UNBUFFERED, ...deps.headers } });
   }
 
   return app;

@@ -82,6 +82,7 @@ for (const transport of ["http_stream", "sse"] as const) {
       expect(await emulate(b, { ...target, session: crypto.randomUUID(), node: "a b.>*" }, "{}")).toBe(404);
       using other = new RawStream(a, `/connection/${transport}`, HELLO);
       const { node, client } = await other.connected();
+      expect(other.text.toLowerCase()).toContain("\r\ntrunkline-region: local\r\n");
       for (const session of [target.session!, client, ""]) {
         expect(await emulate(b, { session, node }, "{}")).toBe(404);
       }
