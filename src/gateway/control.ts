@@ -30,7 +30,12 @@ const signals = {
   /** Commands of a connection that reached another instance; for instances among themselves. */
   emulate: z.object({ session: z.string(), data: z.string().optional(), b64data: z.base64().optional() }),
   clear: z.object({ channel: z.string() }),
-  channels: z.object({ pattern: z.string().optional() }),
+  /** Channels with subscribers; of many, one part of so many at a time. */
+  channels: z.object({
+    pattern: z.string().optional(),
+    part: z.int().min(0).optional(),
+    of: z.int().min(1).optional(),
+  }),
   info: z.object({}),
 } as const;
 
@@ -91,10 +96,16 @@ const handlers: Handlers = {
   },
 
   channels(edge, body) {
-    const matches = body.pattern === undefined ? undefined : globMatcher(body.pattern);
+    const { pattern, part = 0, of = 1 } = body;
     const counts: [string, number][] = [];
+    if (pattern !== undefined && !pattern.includes("*")) {
+      const size = edge.hub.channels.get(pattern)?.size ?? 0;
+      return size > 0 ? { [pattern]: size } : {};
+    }
+    const matches = pattern === undefined ? undefined : globMatcher(pattern);
     for (const [id, channel] of edge.hub.channels) {
-      if (channel.size > 0 && (!matches || matches(id))) counts.push([id, channel.size]);
+      if (channel.size === 0 || (matches && !matches(id))) continue;
+      if (of === 1 || partOf(id, of) === part) counts.push([id, channel.size]);
     }
     return Object.fromEntries(counts); // assigned one by one, a channel named __proto__ would be lost
   },
@@ -157,6 +168,13 @@ async function forceSubscribe(
   } catch (error) {
     edge.log.warn("a forced subscribe failed", { channel: id, error });
   }
+}
+
+/** Which part of `parts` a name belongs to, on every instance (FNV-1a). */
+function partOf(name: string, parts: number): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
+  return (hash >>> 0) % parts;
 }
 
 /** `*` stands for any characters; everything else for itself. */

@@ -10,6 +10,9 @@ import { listMembers } from "./queries.ts";
 /** How long a survey waits for instances that do not answer, ms. */
 const SURVEY_MS = 1_000;
 
+/** About how many channels an instance tells in one answer: with the longest names they fit what NATS carries. */
+const CHANNELS_AT_ONCE = 3_000;
+
 /** Publishes of one broadcast under way at once. */
 const BROADCAST_WINDOW = 256;
 
@@ -97,9 +100,15 @@ export function createOperations(edge: Edge): Operations {
 
     async channels(pattern) {
       const total = new Map<string, number>();
-      for (const answer of await survey("channels", { pattern })) {
-        for (const [id, count] of Object.entries(answer as Record<string, number>)) {
-          total.set(id, (total.get(id) ?? 0) + count);
+      const exact = pattern !== undefined && !pattern.includes("*");
+      const instances = exact ? [] : ((await survey("info", {})) as InstanceInfo[]);
+      const most = Math.max(0, ...instances.map(({ channels }) => channels));
+      const of = Math.max(1, Math.ceil(most / CHANNELS_AT_ONCE));
+      for (let part = 0; part < of; part++) {
+        for (const answer of await survey("channels", of === 1 ? { pattern } : { pattern, part, of })) {
+          for (const [id, count] of Object.entries(answer as Record<string, number>)) {
+            total.set(id, (total.get(id) ?? 0) + count);
+          }
         }
       }
       return total;
