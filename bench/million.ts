@@ -8,6 +8,7 @@ import { complain, print } from "../src/cli/output.ts";
 import { Children } from "../src/process/children.ts";
 import { toReport } from "./million-report.ts";
 import { provenance } from "./provenance.ts";
+import { writeMillion } from "./render.ts";
 
 /*
  * As many connections as one machine can hold, with full sessions, through real NATS and Redis: `bench/million.sh`, or
@@ -26,6 +27,7 @@ const flags = new Command("million")
   .option("--idle <seconds>", "how long to idle and measure", "10")
   .option("--reserve <GiB>", "stop when less memory than this is available on the machine", "1.5")
   .option("--most <GiB>", "stop when the run takes more than this")
+  .option("--keep", "keep the result in million.json, and show it in RESULTS.md")
   .option("--json", "print everything as JSON")
   .parse()
   .opts<{
@@ -35,6 +37,7 @@ const flags = new Command("million")
     idle: string;
     reserve: string;
     most?: string;
+    keep?: true;
     json?: true;
   }>();
 
@@ -118,6 +121,7 @@ const result = {
   ...(failure !== undefined && { failure, doing }),
   phases,
 };
+if (flags.keep && failure === undefined) await writeMillion(result);
 print(flags.json ? JSON.stringify(result, null, 2) : toReport(result));
 if (phases.some(({ figures }) => (figures.failed ?? 0) + (figures.lost ?? 0) > 0)) process.exitCode = 1;
 process.exit();

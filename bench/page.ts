@@ -4,6 +4,7 @@ import type { Outcome, Row, RunOptions } from "../src/bench/run.ts";
 import type { Round } from "../src/bench/stand.ts";
 import { baseline, type Summaries, summarize } from "../src/bench/summary.ts";
 import { aligned } from "./markdown.ts";
+import { type MillionResult, millionSection } from "./million-report.ts";
 import { curveSections, type KeptCurve } from "./page-curves.ts";
 import { type PublishRun, publishSection } from "./page-publish.ts";
 import type { Provenance } from "./provenance.ts";
@@ -45,12 +46,15 @@ export function fromOutcome({ rows, skipped }: Outcome): Pick<Kept, "rows" | "sk
   };
 }
 
+/** What was measured beside the parts. */
+interface More {
+  readonly curves?: readonly KeptCurve[];
+  readonly publish?: readonly PublishRun[];
+  readonly million?: MillionResult | undefined;
+}
+
 /** The whole of RESULTS.md. */
-export function page(
-  all: readonly Kept[],
-  curves: readonly KeptCurve[] = [],
-  publish: readonly PublishRun[] = [],
-): string {
+export function page(all: readonly Kept[], { curves = [], publish = [], million }: More = {}): string {
   const parts = [
     "# Results",
     "",
@@ -65,6 +69,7 @@ export function page(
     ...all.flatMap(section),
     ...curveSections(curves),
     ...publishSection(publish),
+    ...millionSection(million),
     "## What the figures do not say",
     "",
     ...CAVEATS.map((text) => `- ${text}`),

@@ -1,8 +1,11 @@
+import { spawnSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { toSvg } from "../src/bench/plot.ts";
 import { curveSvg } from "../src/bench/plot-curve.ts";
 import { describe } from "../src/bench/report.ts";
+import type { MillionResult } from "./million-report.ts";
 import { type Kept, page, toOutcome } from "./page.ts";
 import type { KeptCurve } from "./page-curves.ts";
 import { type PublishRun, publishCurves } from "./page-publish.ts";
@@ -11,6 +14,7 @@ import { suite } from "./suite.ts";
 const DIR = import.meta.dirname;
 const PARTS = join(DIR, "results.jsonl");
 const CURVES = join(DIR, "curves.json");
+const MILLION = join(DIR, "million.json");
 const PUBLISH = join(DIR, "publish-side.json");
 
 /** The parts that were measured, newest figures of each. */
@@ -35,32 +39,43 @@ export async function readPublish(): Promise<PublishRun[]> {
   return text ? (JSON.parse(text) as PublishRun[]) : [];
 }
 
+/** The last run of many connections, `undefined` before the first. */
+export async function readMillion(): Promise<MillionResult | undefined> {
+  const text = await readIfThere(MILLION);
+  return text === undefined ? undefined : (JSON.parse(text) as MillionResult);
+}
+
 /** Keeps the parts, and makes page and pictures anew. */
 export async function writeParts(parts: readonly Kept[]): Promise<void> {
   await writeFile(PARTS, parts.map((one) => `${JSON.stringify(one)}\n`).join(""));
-  await render(parts, await readCurves(), await readPublish());
+  await render();
 }
 
 /** Keeps the curves, and makes page and pictures anew. */
 export async function writeCurves(curves: readonly KeptCurve[]): Promise<void> {
   await writeFile(CURVES, `${JSON.stringify(curves, null, 2)}\n`);
-  await render(await readParts(), curves, await readPublish());
+  await render();
 }
 
 /** Keeps the costs of publishing, and makes page and pictures anew. */
 export async function writePublish(runs: readonly PublishRun[]): Promise<void> {
   await writeFile(PUBLISH, `${JSON.stringify(runs, null, 2)}\n`);
-  await render(await readParts(), await readCurves(), runs);
+  await render();
 }
 
-async function render(
-  parts: readonly Kept[],
-  curves: readonly KeptCurve[],
-  publish: readonly PublishRun[],
-): Promise<void> {
+/** Keeps a run of many connections, and makes page and pictures anew. */
+export async function writeMillion(result: MillionResult): Promise<void> {
+  await writeFile(MILLION, `${JSON.stringify(result, null, 2)}\n`);
+  await render();
+}
+
+/** Page and pictures, and what the calculator of capacity goes by, from what is kept. */
+async function render(): Promise<void> {
+  const [parts, curves] = [await readParts(), await readCurves()];
+  const [publish, million] = [await readPublish(), await readMillion()];
   const known = suite(false).map(({ id }) => id);
   const shown = parts.filter(({ id }) => known.includes(id));
-  await writeFile(join(DIR, "RESULTS.md"), page(shown, curves, publish));
+  await writeFile(join(DIR, "RESULTS.md"), page(shown, { curves, publish, million }));
   for (const one of shown) {
     await writeFile(join(DIR, `${one.id}.svg`), toSvg(describe(one.options), toOutcome(one).rows));
   }
@@ -68,6 +83,8 @@ async function render(
     await writeFile(join(DIR, `${curve.id}.svg`), curveSvg(curve));
   }
   for (const curve of curves) await writeFile(join(DIR, `curve-${curve.id}.svg`), curveSvg(curve));
+  // A process of its own: it imports what it writes.
+  if (million) spawnSync(process.execPath, [join(DIR, "capacity.ts")], { stdio: "inherit" });
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

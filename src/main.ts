@@ -69,7 +69,7 @@ const commands: readonly Row[] = [
       (await import("./cli/doctor.ts")).doctor({ ...options, bun: manifest.engines.bun.replace(">=", "") }),
   },
   {
-    name: "bench <scenario>",
+    name: "bench [scenario]",
     summary:
       "load an instance with thousands of clients, beside controls: idle, broadcast, rooms, fanin, inbox, churn, storm",
     flags: [
@@ -90,8 +90,28 @@ const commands: readonly Row[] = [
       ["--channel <name>", "channel of a ws:// target (default bench)"],
       ["--plot <file>", "write a picture, as SVG"],
       ["--json", "print every round as JSON"],
+      [
+        "--plan",
+        "load nothing: work out what a system of a size needs, from what was measured, and what it costs",
+      ],
+      ["--connections <numbers>", "plan: open at the same time; several sizes with commas (default 1000000)"],
+      ["--messages-per-second <numbers>", "plan: published, for each size (default 1000)"],
+      ["--fanout <number>", "plan: subscribers a message reaches (default 100)"],
+      ["--message-bytes <number>", "plan: of one message (default 100)"],
+      ["--regions <number>", "plan (default 1)"],
+      ["--session-minutes <number>", "plan: life of a connection (default 60)"],
+      ["--replicas <number>", "plan: copies of a stream in its home region (default 3)"],
+      ["--load <part>", "plan: of a processor that may be used (default 0.5)"],
+      ["--spare <part>", "plan: instances beyond what is needed (default 0.25)"],
+      ["--connections-per-worker <number>", "plan: of one process at most (default 19000, as measured)"],
+      ["--machine-month <dollars>", "plan: a machine with 2 CPUs and 4 GB"],
+      ["--egress-gb <dollars>", "plan: a GB sent to clients"],
+      ["--redis-per-100k <dollars>", "plan: 100,000 Redis commands"],
     ],
-    run: async (options, args) => (await import("./cli/bench.ts")).bench(options, args),
+    run: async (options, args) =>
+      options.plan
+        ? (await import("./cli/bench-plan.ts")).benchPlan(options)
+        : (await import("./cli/bench.ts")).bench(options, args),
   },
 ];
 

@@ -70,7 +70,7 @@ test("a curve is shown with its figures, where they come from, and what it is co
       { name: "budget", dashed: true, points: points.map(([size]) => [size, 1] as const) },
     ],
   };
-  const lines = page([kept({})], [curve])
+  const lines = page([kept({})], { curves: [curve] })
     .split("\n")
     .map((line) => line.replace(/ +/g, " "));
   expect(lines).toContain("| 1,000 | 0.52 | 1 |");
@@ -116,7 +116,7 @@ test("the costs of publishing are shown by server, limit and partitions; the map
     ],
   });
   const runs = [run("2.9.10"), run("2.12.12")];
-  const text = page([kept({})], [], runs).replace(/ +/g, " ");
+  const text = page([kept({})], { publish: runs }).replace(/ +/g, " ");
   expect(text).toContain(
     "| 1,000 | 4, through the mapping | 5,000/s | 101 µs | 1.5 ms | 1,235 ms | 5,000/s | 90 µs |",
   );
