@@ -24,6 +24,12 @@ const config = {
       subscribeCallout: true,
       publishCallout: true,
     },
+    bytes: {
+      format: "binary",
+      subscribe: "authenticated",
+      publish: "authenticated",
+      publishCallout: true,
+    },
   },
 };
 
@@ -50,9 +56,10 @@ beforeAll(async () => {
       ? { info: { seat: user }, data: { welcome: true } }
       : { error: { code: 403, message: "closed" } },
   );
-  service("rtauth.publish", ({ data }) =>
-    data === "bad" ? { error: { code: 400, message: "no" } } : { data: [data] },
-  );
+  service("rtauth.publish", ({ data, b64data }) => {
+    if (b64data !== undefined) return b64data === "AAE=" ? {} : { error: { code: 401, message: b64data } };
+    return data === "bad" ? { error: { code: 400, message: "no" } } : { data: [data] };
+  });
   await nc.flush();
 }, 60_000);
 
@@ -82,6 +89,24 @@ test("subscribe and publish: a service decides, adds and changes", async () => {
   await until(() => sub.received.length === 1);
   expect(sub.data()).toEqual([[12]]);
   expect(sub.received[0]!.info).toMatchObject({ user: "ann", chanInfo: { seat: "ann" } });
+});
+
+test("what a Protobuf client publishes is asked about as JSON where it is JSON, and else as base64", async () => {
+  using ann = testClient(instance.websocket, { user: "ann", encoding: "protobuf" });
+  await ann.connected();
+  const [inJson, inBytes] = [await ann.subscribe("asked:open"), await ann.subscribe("bytes:b")];
+  await ann.centrifuge.publish("asked:open", 12);
+  await expect(ann.centrifuge.publish("asked:open", "bad")).rejects.toMatchObject({ code: 400 });
+  const broken = new TextEncoder().encode('1,"b64data":"AAE="');
+  await expect(ann.centrifuge.publish("asked:open", broken)).rejects.toMatchObject({ code: 107 });
+  await ann.centrifuge.publish("bytes:b", new Uint8Array([0, 1]));
+  await expect(ann.centrifuge.publish("bytes:b", new Uint8Array([255]))).rejects.toMatchObject({
+    code: 401,
+    message: "/w==",
+  });
+  await until(() => inJson.received.length > 0 && inBytes.received.length > 0);
+  expect(inJson.data()).toEqual([[12]]);
+  expect(inBytes.data()).toEqual([new Uint8Array([0, 1])]);
 });
 
 test("a service that does not answer is a temporary error: the client tries again", async () => {
