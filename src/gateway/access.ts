@@ -1,7 +1,9 @@
 import type { Permission } from "../auth/auth.ts";
 import { allows } from "../auth/capabilities.ts";
-import { inboxOf, USER_NAMESPACE } from "../core/channel.ts";
+import { channelKind } from "../auth/pusher-apps.ts";
+import { type ChannelName, inboxOf, USER_NAMESPACE } from "../core/channel.ts";
 import type { Access, NamespaceRules } from "../core/namespace.ts";
+import type { Edge } from "./edge.ts";
 import type { Session } from "./session.ts";
 
 /**
@@ -44,4 +46,13 @@ function accessRule(rules: NamespaceRules, permission: Permission): Access {
     case "hst":
       return rules.historyAccess;
   }
+}
+
+/**
+ * The rules for whoever subscribes to a channel with a connection token. What an application's Pusher clients need a
+ * signature for is nobody else's either, whatever the namespace lets everybody do: it takes a token for that channel.
+ */
+export function guarded(edge: Edge, { namespace, name }: ChannelName, rules: NamespaceRules): NamespaceRules {
+  if (!edge.apps.byNamespace(namespace) || channelKind(name).access === "public") return rules;
+  return rules.subscribe === "nobody" ? rules : { ...rules, subscribe: "token" };
 }

@@ -73,6 +73,7 @@ export function createApp(deps: AppDeps): Hono<{ Bindings: RequestContext }> {
   // Clients may have a prefix of their own before the path.
   const pusher = upgrade(sockets, choosePusher(deps.apps));
   app.get("/app/:key", pusher);
+  app.get("/app/", pusher);
   app.get("/:prefix{.+}/app/:key", pusher);
   app.route(
     "/",

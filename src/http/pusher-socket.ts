@@ -14,8 +14,9 @@ const CLIENT_VERSION = /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}$/;
 /** `GET /app/:key`: a connection of the Pusher protocol, or one that is closed with the code that says why not. */
 export function choosePusher(apps: PusherApps): Choose {
   return ({ url }, key, originAllowed) => {
+    if (!key) return { farewell: new Farewell(PusherCloses.unknownPath) };
     const query = new URL(url).searchParams;
-    const app = apps.byKey(key ?? "");
+    const app = apps.byKey(key);
     const close = refusal(query.get("protocol"), query.get("version"));
     if (close) return { farewell: new Farewell(close) };
     if (!app) return { farewell: new Farewell(PusherCloses.unknownApp) };

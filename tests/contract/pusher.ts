@@ -1,0 +1,49 @@
+import { afterAll, beforeAll, describe } from "bun:test";
+import {
+  type PusherOptions,
+  pusherClient,
+  pusherServer,
+  type TestPusher,
+} from "../helpers/pusher-clients.ts";
+import type { EdgeWorld } from "./edge.ts";
+import { pusherChannelTests } from "./pusher-channels.ts";
+import { pusherConnectionTests } from "./pusher-connections.ts";
+import { pusherUserTests } from "./pusher-users.ts";
+
+/** What the parts of the suite are written with. */
+export interface PusherContext {
+  readonly world: () => EdgeWorld;
+  /** A stock client of one instance. */
+  readonly client: (options?: PusherOptions, instance?: "a" | "b") => TestPusher;
+  /** The stock server SDK, talking to instance `b`. */
+  readonly server: () => ReturnType<typeof pusherServer>;
+  /** A channel no other test uses. */
+  readonly fresh: (prefix: string) => string;
+}
+
+let next = 0;
+
+/**
+ * What stock clients of the Pusher protocol must be able to do, over the wire, whatever broker, presence and runtime
+ * are behind it. The instances have the settings `PUSHER_CONFIG`.
+ */
+export function pusherContract(name: string, make: () => Promise<EdgeWorld>): void {
+  describe(name, () => {
+    let world: EdgeWorld;
+    beforeAll(async () => {
+      world = await make();
+    }, 60_000);
+    afterAll(async () => {
+      await world?.[Symbol.asyncDispose]();
+    });
+    const context: PusherContext = {
+      world: () => world,
+      client: (options, instance = "a") => pusherClient(world[instance], options),
+      server: () => pusherServer(world.b.url),
+      fresh: (prefix) => `${prefix}t${process.pid}-${next++}`,
+    };
+    pusherConnectionTests(context);
+    pusherChannelTests(context);
+    pusherUserTests(context);
+  });
+}
