@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { receives, testClient } from "../helpers/clients.ts";
+import { type Encoding, receives, testClient } from "../helpers/clients.ts";
 import { LOUD, metric, residentBytes, unharmed } from "../helpers/hostile.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
 import { natsServer, redisServer } from "../helpers/servers.ts";
@@ -33,12 +33,18 @@ for (const transport of ["http_stream", "sse"] as const) {
     afterAll(() => stack.disposeAsync());
 
     /** A stock client with its stream on one instance, that says everything to another. */
-    const split = (there: TestInstance, other: TestInstance) =>
-      testClient(there.websocket, { user: "ann", transport, emulationEndpoint: `${other.url}/emulation` });
+    const split = (there: TestInstance, other: TestInstance, encoding: Encoding = "json") =>
+      testClient(there.websocket, {
+        user: "ann",
+        transport,
+        encoding,
+        emulationEndpoint: `${other.url}/emulation`,
+      });
 
     test("what a client says to one instance is done by another", async () => {
       using ann = split(a, b);
-      using bob = split(b, a);
+      // Events are text.
+      using bob = split(b, a, transport === "sse" ? "json" : "protobuf");
       await Promise.all([ann.connected(), bob.connected()]);
       const channel = `chat:split-${transport}`;
       const [here, there] = await Promise.all([ann.subscribe(channel), bob.subscribe(channel)]);
