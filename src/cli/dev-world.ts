@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { SignJWT } from "jose";
 import logUpdate from "log-update";
+import { subjects } from "../core/subject.ts";
 import { type Assets, loadAssets } from "../http/assets.ts";
 import { createWorldApp, type WorldControl } from "../http/world.ts";
 import { ChildError } from "../process/error.ts";
@@ -13,7 +14,9 @@ import type { Latency } from "../world/links.ts";
 import { WorldError, type WorldEvent, type WorldOptions } from "../world/options.ts";
 import { type Sample, watcher } from "../world/watch.ts";
 import { startWorld, type World } from "../world/world.ts";
+import { mappings } from "./nats-account.ts";
 import { print, UserError } from "./output.ts";
+import { readSettings } from "./settings.ts";
 import { fullView, lineView } from "./world-view.ts";
 
 export interface DevWorldFlags {
@@ -46,8 +49,10 @@ export async function devWorld(flags: DevWorldFlags): Promise<void> {
   const output = outputOf(flags);
   const port = whole("--port", flags.port ?? String(DEFAULT_PORT), 0, 65_535);
   const secrets = { token: randomBytes(32).toString("hex"), apiKey: flags.apiKey };
+  const { config } = await readSettings({ file: flags.config, profile: "dev" });
   const options: WorldOptions = {
     ...worldOptions(flags),
+    natsConfig: mappings(subjects(config.nats.root), config.namespaces).join("\n"),
     command: "dev",
     secrets,
     ...(port > 0 && { port: port + 1 }),

@@ -20,6 +20,8 @@ export interface NatsOptions {
   readonly ports: NatsPorts;
   /** Every region, and the port of the wire that leads to its gateway. */
   readonly gateways: ReadonlyMap<string, number>;
+  /** What stands in its configuration besides. */
+  readonly more: string;
   readonly children: Children;
   onChange(alive: boolean): void;
 }
@@ -64,7 +66,7 @@ export async function startNats(options: NatsOptions): Promise<Nats & ManagedSer
  * A cluster of one, joined to the others by gateways; JetStream has one meta group over all of them. nats-server 2.9
  * wants a cluster to have a route before it clusters JetStream, and one to itself does.
  */
-function configuration({ region, dir, ports, gateways }: NatsOptions): string {
+function configuration({ region, dir, ports, gateways, more }: NatsOptions): string {
   const others = [...gateways]
     .filter(([other]) => other !== region)
     .map(([other, port]) => `{ name: ${other}, url: "nats://${LOOPBACK}:${port}" }`);
@@ -81,5 +83,6 @@ gateway {
   name: ${region}, listen: "${LOOPBACK}:${ports.gateway}", advertise: "${LOOPBACK}:${gateways.get(region)}"
   gateways: [${others.join(", ")}]
 }
+${more}
 `;
 }

@@ -16,6 +16,8 @@ export interface WorldOptions {
   readonly secrets?: { readonly token: string; readonly apiKey: string };
   /** Content of every instance's configuration file. */
   readonly config?: object;
+  /** What stands in every NATS server's configuration besides: the mappings of namespaces with partitions. */
+  readonly natsConfig?: string;
   /** Port of the first instance; the others follow it. Default: free ones. */
   readonly port?: number;
   /** Told whatever begins or ends. */

@@ -103,7 +103,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     run(startRedis(children, { port: redisPort, dir, onChange: tell("redis", first!.code) })),
     ...cities.map(({ code: region }) => {
       const onChange = tell("nats", region);
-      return run(startNats({ region, dir, ports: ports.get(region)!, gateways, children, onChange }));
+      const more = options.natsConfig ?? "";
+      return run(startNats({ region, dir, ports: ports.get(region)!, gateways, more, children, onChange }));
     }),
   ]);
   const meta = async () => {
