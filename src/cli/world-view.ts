@@ -15,13 +15,15 @@ const STATE_STYLES = { up: "green", partial: "yellow", down: "red" } as const;
 export function fullView(sample: Sample, { pageUrl, events }: ViewFacts): string {
   return [
     "",
-    `  ${paint("bold", "Trunkline")}, a world of ${sample.regions.length} regions   ${metaLine(sample)}`,
+    `  ${paint("bold", "Trunkline")}, a world of ${sample.regions.length} regions   ${leaderText(sample)}`,
+    ...troubles(sample).map((trouble) => `  ${paint("red", trouble)}`),
     "",
     indent(regionTable(sample.regions)),
     "",
     indent(linkTable(sample.links)),
     "",
     `  World page  ${paint("cyan", pageUrl)}`,
+    ...sample.regions.map(({ name, instances }) => `  Demo ${name}    ${instances[0]!.url}`),
     ...(events.length > 0 ? ["", ...events.map((event) => `  ${paint("dim", event)}`)] : []),
     "",
     `  ${paint("dim", "Ctrl+C ends it all.")}`,
@@ -40,25 +42,19 @@ export function lineView(sample: Sample): string {
   return [...regions, ...links, ...(sample.meta?.leader ? [] : ["no JetStream quorum"])].join(" | ");
 }
 
-function metaLine({ meta, redis }: Sample): string {
-  const quorum = meta?.leader
-    ? paint("dim", `JetStream led by ${meta.leader}`)
-    : paint("red", "JetStream has no quorum: nothing can be made, moved or found until most regions are up");
-  return redis.alive ? quorum : `${quorum}   ${paint("red", `Redis in ${redis.region} is down`)}`;
+function leaderText({ meta }: Sample): string {
+  return meta?.leader ? paint("dim", `JetStream led by ${meta.leader}`) : "";
+}
+
+function troubles({ meta, redis }: Sample): string[] {
+  return [
+    ...(meta?.leader ? [] : ["JetStream has no quorum: nothing can be made or found until most are up"]),
+    ...(redis.alive ? [] : [`Redis in ${redis.region} is down: presence is each instance's own`]),
+  ];
 }
 
 function regionTable(regions: readonly RegionSample[]): string {
-  const head = [
-    "",
-    "region",
-    "city",
-    "instances",
-    "connections",
-    "msg/s",
-    "published/s",
-    "mirror lag",
-    "demo page",
-  ];
+  const head = ["", "region", "city", "instances", "connections", "msg/s", "sent/s", "mirror lag"];
   const rows = regions.map((region) => {
     const { connections, deliveries, publishes, alive } = sums(region);
     return {
@@ -72,7 +68,6 @@ function regionTable(regions: readonly RegionSample[]): string {
         round(deliveries),
         round(publishes),
         region.mirrors.length > 0 ? String(Math.max(...region.mirrors.map(({ lag }) => lag))) : "–",
-        region.instances[0]!.url,
       ],
     };
   });

@@ -1,6 +1,6 @@
 /** The group of all regions' servers that decides about streams. */
 export interface MetaGroup {
-  /** Without one, streams can neither be made nor found. */
+  /** Region of the server that leads it. Without one, streams can neither be made nor found. */
   readonly leader: string | undefined;
   readonly size: number;
 }
@@ -11,14 +11,34 @@ export interface MetaPage {
     readonly leader?: string;
     readonly cluster_size: number;
     /** The others, as the leader sees them. */
-    readonly replicas?: readonly { readonly offline?: boolean }[];
+    readonly replicas?: readonly {
+      readonly offline?: boolean;
+      /** Since it was last heard of, nanoseconds. */
+      readonly active?: number;
+    }[];
   };
 }
 
-/** What a server knows of the meta group; `undefined` when it does not answer. */
-export async function metaGroup(monitorUrl: string): Promise<MetaGroup | undefined> {
-  const group = (await monitor<MetaPage>(monitorUrl, "jsz"))?.meta_cluster;
-  return group && { leader: group.leader || undefined, size: group.cluster_size };
+/** A peer that was heard of within this time is there, ns: heartbeats come each second. */
+const FRESH_NANOS = 4e9;
+
+/**
+ * The meta group as the servers that answer know it; `undefined` when none does. Only a leader's own word counts, and
+ * only while it hears of most: the others go on naming one that is gone, and it goes on for a while itself.
+ */
+export async function metaGroup(
+  servers: readonly { readonly region: string; readonly monitorUrl: string }[],
+): Promise<MetaGroup | undefined> {
+  const pages = await Promise.all(servers.map(({ monitorUrl }) => monitor<MetaPage>(monitorUrl, "jsz")));
+  const groups = pages.map((page) => page?.meta_cluster);
+  const size = Math.max(0, ...groups.map((group) => group?.cluster_size ?? 0));
+  const leads = (region: string, index: number) => {
+    const { leader, replicas = [] } = groups[index] ?? {};
+    const heard = replicas.filter(({ offline, active = 0 }) => !offline && active < FRESH_NANOS);
+    return leader === region && heard.length + 1 > size / 2;
+  };
+  const leader = servers.find(({ region }, index) => leads(region, index))?.region;
+  return size === 0 ? undefined : { leader, size };
 }
 
 /** A monitoring page; `undefined` when the server does not answer in time. */

@@ -107,10 +107,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       return run(startNats({ region, dir, ports: ports.get(region)!, gateways, more, children, onChange }));
     }),
   ]);
-  const meta = async () => {
-    const answers = await Promise.all(nats.map(({ monitorUrl }) => metaGroup(monitorUrl)));
-    return answers.find((group) => group?.leader) ?? answers.find((group) => group);
-  };
+  const servers = nats.map(({ monitorUrl }, index) => ({ region: cities[index]!.code, monitorUrl }));
   await formed(nats);
 
   const file = join(dir, "trunkline.json");
@@ -171,7 +168,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       stop: () => redis.kill(),
     },
     secrets,
-    metaGroup: meta,
+    metaGroup: () => metaGroup(servers),
     async drain() {
       await Promise.all(regions.flatMap(({ instances }) => instances.map((instance) => instance.term())));
     },

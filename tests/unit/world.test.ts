@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { fullView, lineView } from "../../src/cli/world-view.ts";
 import { type City, CODES, cityOf, roundTripMs } from "../../src/world/cities.ts";
+import { metaGroup } from "../../src/world/monitor.ts";
 import type { Sample } from "../../src/world/watch.ts";
 
 const city = (code: string): City => cityOf(code)!;
@@ -21,6 +22,38 @@ describe("round trips", () => {
         if (a !== b) expect(roundTripMs(city(a), city(b))).toBeWithin(30, 350);
       }
     }
+  });
+});
+
+describe("the meta group", () => {
+  const NANOS_PER_SECOND = 1e9;
+
+  /** What the servers of `a`, `b` and `c` say of it; `undefined`: nothing. */
+  async function groupOf(...pages: (object | undefined)[]) {
+    await using servers = new AsyncDisposableStack();
+    const asked = pages.map((page, index) => {
+      const fetch = () => (page ? Response.json({ meta_cluster: page }) : new Response("", { status: 503 }));
+      const server = servers.use(Bun.serve({ port: 0, hostname: "127.0.0.1", fetch }));
+      return { region: "abc"[index]!, monitorUrl: `http://127.0.0.1:${server.port}` };
+    });
+    return await metaGroup(asked);
+  }
+  const follower = (leader: string) => ({ leader, cluster_size: 3 });
+  const leader = (leader: string, ...silentSeconds: number[]) => ({
+    leader,
+    cluster_size: 3,
+    replicas: silentSeconds.map((seconds) => ({ active: seconds * NANOS_PER_SECOND })),
+  });
+
+  test("has the leader who says so itself, while it hears of most", async () => {
+    expect(await groupOf(follower("b"), leader("b", 1, 1), follower("b"))).toEqual({ leader: "b", size: 3 });
+    expect(await groupOf(undefined, leader("b", 60, 1), follower("b"))).toEqual({ leader: "b", size: 3 });
+  });
+
+  test("has none when the leader is gone, or hears of too few, though others name it", async () => {
+    expect(await groupOf(follower("b"), undefined, follower("b"))).toEqual({ leader: undefined, size: 3 });
+    expect(await groupOf(undefined, leader("b", 60, 60), undefined)).toEqual({ leader: undefined, size: 3 });
+    expect(await groupOf(undefined, undefined, undefined)).toBeUndefined();
   });
 });
 
@@ -63,9 +96,11 @@ describe("the view of a world", () => {
 
   test("shows regions, links, the page and what happened", () => {
     const text = fullView(sample, facts);
-    expect(text).toMatch(/● +iad +Ashburn +1\/1 +3 +12 +1\.3 +7 +http:\/\/127\.0\.0\.1:8080/);
-    expect(text).toMatch(/○ +fra +Frankfurt +0\/1, no NATS +0 +0 +0 +– +http:\/\/127\.0\.0\.1:8081/);
+    expect(text).toMatch(/● +iad +Ashburn +1\/1 +3 +12 +1\.3 +7$/m);
+    expect(text).toMatch(/○ +fra +Frankfurt +0\/1, no NATS +0 +0 +0 +–$/m);
     expect(text).toMatch(/iad – fra +90 ms +1\.2 kB\/s +12 B\/s +open/);
+    expect(text).toContain("Demo fra    http://127.0.0.1:8081");
+    expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
     for (const words of ["JetStream led by fra", facts.pageUrl, "NATS of fra down"])
       expect(text).toContain(words);
   });
