@@ -118,11 +118,13 @@ export class Liveness {
       else session.abandon(Closes.stale);
       return;
     }
-    if (stalled && session.checkAt > 0) session.checkAt = now + this.#options.pongTimeoutMs;
-    if (session.checkAt > 0 && now >= session.checkAt) {
+    if (session.checkAt > 0 && (stalled || now >= session.checkAt)) {
       const pingedAt = session.checkAt - this.#options.pongTimeoutMs;
-      session.checkAt = 0;
-      if (session.heardAt < pingedAt) {
+      if (session.heardAt >= pingedAt) session.checkAt = 0;
+      // Its answer may have come while nobody read: from now on it has the whole time again.
+      else if (stalled) session.checkAt = now + this.#options.pongTimeoutMs;
+      else {
+        session.checkAt = 0;
         this.#stats.deadPeers++;
         session.abandon(Closes.noPong);
         return;
