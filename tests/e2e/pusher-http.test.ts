@@ -4,6 +4,7 @@ import Pusher from "pusher";
 import { receives, type TestClient, testClient } from "../helpers/clients.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
 import { natsServer, redisServer } from "../helpers/servers.ts";
+import { trustedToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 
 /** The HTTP API of the Pusher protocol: every call of the stock server SDK, against two instances, and hostile ones. */
@@ -35,8 +36,8 @@ beforeAll(async () => {
   const config = { presence: { leaseTtl: "3s", leaseRenew: "500ms" }, apps };
   a = stack.use(await startInstance({ env, config }));
   b = stack.use(await startInstance({ env, config }));
-  ann = stack.use(testClient(a.websocket, { user: "ann" }));
-  bob = stack.use(testClient(b.websocket, { user: "bob" }));
+  ann = stack.use(testClient(a.websocket, { getToken: async () => trustedToken("ann") }));
+  bob = stack.use(testClient(b.websocket, { getToken: async () => trustedToken("bob") }));
   await Promise.all([ann.connected(), bob.connected()]);
 }, 60_000);
 

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { testClient } from "../helpers/clients.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
+import { pusherClient, pusherServer } from "../helpers/pusher-clients.ts";
 import { natsServer, redisServer, type TestServer } from "../helpers/servers.ts";
+import { trustedToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 import { WebhookEndpoint } from "../helpers/webhook-endpoint.ts";
 
@@ -64,7 +66,9 @@ describe("on NATS and Redis", () => {
   async function visits(channel: string, users: readonly string[]): Promise<string[]> {
     const expected: string[] = [];
     for (const [index, user] of users.entries()) {
-      using client = testClient(instances[index % instances.length]!.websocket, { user });
+      using client = testClient(instances[index % instances.length]!.websocket, {
+        getToken: async () => trustedToken(user),
+      });
       await client.connected();
       const { sub } = await client.subscribe(`chat:${channel}`);
       await until(async () => (await sub.presenceStats()).numClients === 1);
@@ -80,8 +84,8 @@ describe("on NATS and Redis", () => {
   }
 
   test("who comes and goes is told once, in order, signed, to those who ask", async () => {
-    using ann = testClient(instances[0]!.websocket, { user: "ann" });
-    using bob = testClient(instances[1]!.websocket, { user: "bob" });
+    using ann = testClient(instances[0]!.websocket, { getToken: async () => trustedToken("ann") });
+    using bob = testClient(instances[1]!.websocket, { getToken: async () => trustedToken("bob") });
     await Promise.all([ann.connected(), bob.connected()]);
     const { sub: first } = await ann.subscribe("chat:presence-room");
     await until(() => shop.of("presence-room").length === 2);
@@ -109,11 +113,56 @@ describe("on NATS and Redis", () => {
     expect([shop.forged, other.forged]).toEqual([0, 0]);
   });
 
+  test("client events, misses of caches and counts are told of stock Pusher clients", async () => {
+    const signer = pusherServer(instances[0]!.url, { id: "shop", key: KEY, secret: SECRET });
+    const client = (at: number, user: string) =>
+      stack.use(pusherClient(instances[at]!, { key: KEY, signer, user }));
+    const [ann, bob] = [await client(0, "ann").connected(), await client(1, "bob").connected()];
+    const told = (name: string, channel: string) =>
+      shop.events.filter((event) => event.name === name && event.channel === channel);
+
+    const presence = await ann.subscribe("presence-talk");
+    await bob.subscribe("presence-talk");
+    presence.trigger("client-typing", { a: 1 });
+    await until(() => told("client_event", "presence-talk").length === 1);
+    expect(told("client_event", "presence-talk")).toEqual([
+      {
+        ...{ name: "client_event", channel: "presence-talk", event: "client-typing" },
+        ...{ data: '{"a":1}', socket_id: ann.socketId, user_id: "ann" },
+      },
+    ]);
+    await until(() => shop.of("presence-talk").includes("member_added bob"));
+
+    await ann.subscribe("cache-none");
+    await bob.subscribe("cache-none");
+    await until(() => told("cache_miss", "cache-none").length > 0);
+    await until(() => told("subscription_count", "cache-none").at(-1)?.subscription_count === 2);
+    bob.pusher.unsubscribe("cache-none");
+    await until(() => told("subscription_count", "cache-none").at(-1)?.subscription_count === 1);
+
+    await ann.pusher.disconnect();
+    await bob.pusher.disconnect();
+    await until(() => shop.of("presence-talk").includes("channel_vacated"));
+    expect(
+      shop
+        .of("presence-talk")
+        .filter((name) => name !== "client_event ann")
+        .toSorted(),
+    ).toEqual(
+      [
+        "channel_occupied",
+        "channel_vacated",
+        ...["ann", "bob"].flatMap((user) => [`member_added ${user}`, `member_removed ${user}`]),
+      ].toSorted(),
+    );
+    expect(told("subscription_count", "presence-talk")).toEqual([]);
+  });
+
   test("an endpoint that is down or hangs gets everything in order when it is back; others do not wait", async () => {
     const before = shop.events.length;
     await shop.down();
     const expected = await visits("presence-down", ["u1", "u2", "u3"]);
-    using ann = testClient(instances[1]!.websocket, { user: "ann" });
+    using ann = testClient(instances[1]!.websocket, { getToken: async () => trustedToken("ann") });
     await ann.connected();
     await ann.subscribe("live:while-down");
     await until(() => other.of("while-down").length === 1);
@@ -152,7 +201,7 @@ test("the embedded broker carries them too, and gives up what is too old, saying
   await using instance = await startInstance({
     config: settings(shop.url, other.url, { webhooks: { timeout: "500ms", maxAge: "1s" } }),
   });
-  using ann = testClient(instance.websocket, { user: "ann" });
+  using ann = testClient(instance.websocket, { getToken: async () => trustedToken("ann") });
   await ann.connected();
   await ann.subscribe("chat:presence-a");
   await until(() => shop.of("presence-a").length === 2);
