@@ -73,9 +73,12 @@ describe("ids of events", () => {
 
   test("made up by somebody else they say nothing, or what they say", () => {
     fc.assert(
-      fc.property(fc.string({ unit: "binary" }), (id) => {
-        for (const { offset } of readEventId(id).values()) expect(Number.isSafeInteger(offset)).toBe(true);
-      }),
+      fc.property(
+        fc.string({ unit: fc.constantFrom("=", ":", "&", "%", "1", "9", "a", "\ud800", "\0") }),
+        (id) => {
+          for (const { offset } of readEventId(id).values()) expect(Number.isSafeInteger(offset)).toBe(true);
+        },
+      ),
     );
     expect([...readEventId("a=%ZZ:1&b=e:x&=e:1&c=e:99999999999999999&d=e:5")]).toEqual([
       ["d", { epoch: "e", offset: 5 }],
