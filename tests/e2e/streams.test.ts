@@ -203,6 +203,12 @@ for (const runtime of ["bun", "deno"] as const) {
         stream.text.startsWith("HTTP/1.1 503") || stream.messages.length > 0;
       await until(() => streams.every(answered));
       expect(streams.filter(({ text }) => text.startsWith("HTTP/1.1 503")).length).toBe(10);
+      // An EventSource gives up after any status but 200.
+      const events = await fetch(`${instance.url}/connection/uni_sse`);
+      expect([events.status, await events.text()]).toEqual([
+        200,
+        expect.stringMatching(/^retry: \d+000\n\n$/),
+      ]);
       for (const stream of streams) stream[Symbol.dispose]();
       await until(async () => (await metric(instance, "trunkline_connections")) === 0);
     });
