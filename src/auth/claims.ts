@@ -107,6 +107,9 @@ const SubscriptionClaims = z.object({
   expire_at: NumericDate.optional(),
 });
 
+/** Most tokens grant nothing beside who somebody is: they share this. */
+const NOTHING = Object.freeze([]) as readonly never[];
+
 /** Reads the claims of a connection token whose signature, `exp` and `nbf` were checked. @throws ClaimError */
 export function readIdentity(payload: unknown): Identity {
   const claims = parse(ConnectionClaims, payload);
@@ -115,7 +118,7 @@ export function readIdentity(payload: unknown): Identity {
     info: jsonText(claims.b64info ?? claims.info),
     expiresAt: expiry(claims),
     subscriptions: serverSubscriptions(claims.channels, claims.subs),
-    capabilities: claims.caps ?? [],
+    capabilities: claims.caps ?? NOTHING,
     meta: jsonText(claims.meta),
     device: claims.device,
     tokenId: claims.jti,
@@ -156,6 +159,7 @@ export function serverSubscriptions(
   channels: z.infer<typeof Channels> | null | undefined,
   subs: z.infer<typeof Subs> | null | undefined,
 ): readonly ServerSubscription[] {
+  if (!channels && !subs) return NOTHING;
   const all = new Map<string, ServerSubscription>();
   for (const channel of channels ?? []) all.set(channel, { channel });
   for (const [channel, sub] of Object.entries(subs ?? {})) {

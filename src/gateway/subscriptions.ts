@@ -3,19 +3,25 @@ import type { Subscription } from "./subscription.ts";
 /** Up to so many subscriptions are found by looking at each; a map would cost more than the whole session. */
 const FEW = 8;
 
+/** Never added to. */
+const NONE: Subscription[] = [];
+
 /**
- * The subscriptions of one session by channel name, in order of subscribing. An idle connection has one or two: they
- * stand in a plain array, and a map is made only for those that have many.
+ * The subscriptions of one session by channel name, in order of subscribing. Most connections have one, which stands
+ * in a field; from the second on they stand in a plain array, and a map is made only for those that have many.
  */
 export class Subscriptions {
-  #list: Subscription[] = [];
+  /** The only one; absent when there are none or several. */
+  #only: Subscription | undefined;
+  #list = NONE;
   #index: Map<string, Subscription> | undefined;
 
   get size(): number {
-    return this.#list.length;
+    return this.#only ? 1 : this.#list.length;
   }
 
   get(channel: string): Subscription | undefined {
+    if (this.#only) return this.#only.channel.id === channel ? this.#only : undefined;
     if (this.#index) return this.#index.get(channel);
     for (const sub of this.#list) if (sub.channel.id === channel) return sub;
     return undefined;
@@ -27,20 +33,34 @@ export class Subscriptions {
 
   /** Adds a subscription to a channel that has none yet. */
   add(sub: Subscription): void {
-    this.#list.push(sub);
+    if (this.size === 0) {
+      this.#only = sub;
+      return;
+    }
+    if (this.#only) this.#list = [this.#only, sub];
+    else this.#list.push(sub);
+    this.#only = undefined;
     if (this.#index) this.#index.set(sub.channel.id, sub);
     else if (this.#list.length > FEW) this.#index = new Map(this.#list.map((one) => [one.channel.id, one]));
   }
 
   delete(channel: string): void {
+    if (this.#only) {
+      if (this.#only.channel.id === channel) this.#only = undefined;
+      return;
+    }
     const at = this.#list.findIndex((sub) => sub.channel.id === channel);
     if (at < 0) return;
     this.#list.splice(at, 1);
     this.#index?.delete(channel);
+    if (this.#list.length > 1) return;
+    this.#only = this.#list[0];
+    this.#list = NONE;
+    this.#index = undefined;
   }
 
   /** A copy: it stays good while subscriptions come and go. */
   values(): Subscription[] {
-    return this.#list.slice();
+    return this.#only ? [this.#only] : this.#list.slice();
   }
 }

@@ -20,6 +20,8 @@ export type ProxyTrust =
 /** Address of the client in its shortest form; IPv4 in IPv6 clothes is IPv4. */
 export type ClientIp = (headers: Headers, peer: string) => string;
 
+const FOUR_PARTS = /^[\d.]+$/;
+
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
 /** Addresses looked at in one header: a longer chain of proxies is a forgery. */
@@ -31,7 +33,8 @@ const MAX_HOPS = 32;
  * @throws Error when one of `cidrs` is no address or range
  */
 export function clientIp(trust: ProxyTrust): ClientIp {
-  if (trust.kind === "none") return (_headers, peer) => plain(peer);
+  // The runtime writes an IPv4 peer in its shortest form already.
+  if (trust.kind === "none") return (_headers, peer) => (FOUR_PARTS.test(peer) ? peer : plain(peer));
   if (trust.kind === "fly") {
     return (headers, peer) => plain(parse(headers.get("fly-client-ip") ?? "") ?? peer);
   }
