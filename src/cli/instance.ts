@@ -179,6 +179,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       changes: () => stats.connects + stats.disconnects,
       connections: () => gateway.connections,
       pressed: () => overload.state !== "ok",
+      publications: () => stats.publicationsOut,
       collect: runtime.collect,
     });
     const tidying = setInterval(() => tidy.pulse(), TIDY_PULSE_MS);

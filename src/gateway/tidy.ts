@@ -5,6 +5,8 @@ const LEAST_SHARE = 0.25;
 /** Seconds without much coming and going before it is done, and what share of the changes in a second is much. */
 const CALM_PULSES = 3;
 const MUCH = 0.02;
+/** Publications in the last second from which the instance is at work: its code is not thrown away then. */
+const AT_WORK = 10;
 
 export interface TidyOptions {
   /** Connects and disconnects so far (a rising count). */
@@ -13,8 +15,10 @@ export interface TidyOptions {
   readonly connections: () => number;
   /** The instance has more to do than it can: not now. */
   readonly pressed: () => boolean;
-  /** Frees what is no longer used; a pause of about 4 ms for each 1,000 connections. */
-  readonly collect: () => void;
+  /** Publications handed out so far (a rising count). */
+  readonly publications: () => number;
+  /** Frees what is no longer used, a pause of about 4 ms for each 1,000 connections; `deep`: compiled code, too. */
+  readonly collect: (deep: boolean) => void;
 }
 
 /**
@@ -26,6 +30,7 @@ export class Tidy {
   readonly #options: TidyOptions;
   #tidied = 0;
   #last = 0;
+  #published = 0;
   #calm = 0;
 
   constructor(options: TidyOptions) {
@@ -34,15 +39,18 @@ export class Tidy {
 
   /** To be called once a second. @returns whether something was done */
   pulse(): boolean {
-    const { changes, connections, pressed, collect } = this.#options;
+    const { changes, connections, publications, pressed, collect } = this.#options;
     const count = changes();
     const due = Math.max(LEAST_CHANGES, connections() * LEAST_SHARE);
     const busy = count - this.#last > due * MUCH || pressed();
     this.#last = count;
+    const published = publications();
+    const idle = published - this.#published < AT_WORK;
+    this.#published = published;
     this.#calm = busy ? 0 : this.#calm + 1;
     if (count - this.#tidied < due || this.#calm < CALM_PULSES) return false;
     this.#tidied = count;
-    collect();
+    collect(idle);
     return true;
   }
 }

@@ -98,8 +98,11 @@ export interface Runtime {
   descriptorLimit(): number | undefined;
   /** Resident memory in bytes; never throws. */
   residentBytes(): number;
-  /** Frees unused memory at once, where that can be asked for. Synchronous: some milliseconds per 1,000 connections. */
-  collect(): void;
+  /**
+   * Frees unused memory at once, where that can be asked for. Synchronous: some milliseconds per 1,000 connections.
+   * @param deep what can be made again goes too, at the price of making it
+   */
+  collect(deep: boolean): void;
   onSignal(signal: "SIGTERM" | "SIGINT", listener: () => void): () => void;
   exit(code: number): never;
 }
