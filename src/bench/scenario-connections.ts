@@ -23,12 +23,14 @@ export async function idle(stand: Stand): Promise<Round> {
   const empty = await memory(stand);
   const joined = await join(stand);
   stand.stage("settling", "settled", options.clients);
-  const full = await memory(stand);
+  await memory(stand);
   const clients = joined.sum.counts.joined;
   stand.stage("idling", "settled", options.clients);
   const spent = await meter(stand);
   await sleep(options.seconds * 1000, undefined, { signal });
   const { cpuMs, redis, nats } = await spent();
+  // At the end: what a runtime frees in an idle while is not what idle connections cost.
+  const full = await memory(stand);
   const after = await fleet.report();
   const clientSeconds = clients * options.seconds;
   return {
