@@ -116,6 +116,9 @@ export function userOfChannel(name: string): string | undefined {
   return name.startsWith(USER_CHANNEL) ? name.slice(USER_CHANNEL.length) : undefined;
 }
 
+/** Longest time the last event of a cache channel is given to those who come later, ms. */
+export const CACHE_MS = 30 * 60_000;
+
 /** What a channel's name says of it. */
 export interface PusherChannelKind {
   readonly access: "public" | "private" | "presence" | "encrypted" | "user";

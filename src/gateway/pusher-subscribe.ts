@@ -1,4 +1,5 @@
 import {
+  CACHE_MS,
   channelKind,
   isChannelName,
   type PusherChannelKind,
@@ -17,9 +18,6 @@ import type { PusherState, SignedIn } from "./pusher-state.ts";
 import type { Session } from "./session.ts";
 import { admit, countRing, unsubscribe } from "./subscribe.ts";
 import { infoOf, type Subscription } from "./subscription.ts";
-
-/** Longest time the last event of a cache channel is given to those who come later, ms. */
-const CACHE_MS = 30 * 60_000;
 
 /** The application's server is told so often, at most, that a cache channel has nothing to give. */
 const MISS_EVERY_MS = 10_000;

@@ -5,6 +5,7 @@ import {
   type PusherApps,
   type PusherWebhook,
   pusherName,
+  pusherUserId,
 } from "../auth/pusher-apps.ts";
 import type { Outbox } from "../broker/outbox.ts";
 import { parseChannel } from "../core/channel.ts";
@@ -79,8 +80,7 @@ export class WebhookEvents {
     const found = this.#find(channel);
     if (!found || channelKind(found.name).access !== "presence") return;
     // Users that have signed in are known by their app's name, too.
-    const own = `${found.app.id}#`;
-    this.#put(name, channel, { user_id: user.startsWith(own) ? user.slice(own.length) : user });
+    this.#put(name, channel, { user_id: pusherUserId(found.app, user) ?? user });
   }
 
   #put(name: string, channel: string, fields: Readonly<Record<string, string | number>> = {}): void {

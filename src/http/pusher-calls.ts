@@ -1,4 +1,5 @@
 import {
+  CACHE_MS,
   channelKind,
   isChannelName,
   isUserId,
@@ -6,14 +7,12 @@ import {
   pusherChannel,
   pusherName,
   pusherUser,
+  pusherUserId,
 } from "../auth/pusher-apps.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Operations } from "../gateway/gateway.ts";
 import { bodyOf, dataOf } from "../protocol/pusher-data.ts";
 import type { PusherEvent } from "./pusher-events.ts";
-
-/** Longest time an event of a cache channel is kept for those who come later, ms. */
-const CACHE_MS = 30 * 60_000;
 
 /** Channels asked about at once. */
 const WINDOW = 64;
@@ -87,8 +86,7 @@ export class PusherCalls {
   /** Ids of the users in a presence channel, each once. @throws CommandError notAvailable: too many */
   async users(app: PusherApp, name: string): Promise<readonly string[]> {
     const { members } = await this.#operations.presence(pusherChannel(app, name));
-    const own = pusherUser(app, "");
-    return [...new Set(members.map(({ user }) => (user.startsWith(own) ? user.slice(own.length) : user)))];
+    return [...new Set(members.map(({ user }) => pusherUserId(app, user) ?? user))];
   }
 
   /** Ends every connection a user is signed in on. @throws CommandError badRequest */
