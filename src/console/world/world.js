@@ -46,7 +46,7 @@ async function start() {
   show();
   await Promise.all(clients.map((client) => client.join()));
   setInterval(refresh, LOOK_MS);
-  setInterval(() => talking && publish(clients[count % clients.length]), TALK_MS);
+  setInterval(() => talking && publish(speaker()), TALK_MS);
 }
 
 async function refresh() {
@@ -96,6 +96,13 @@ function showCounts() {
   $("missing").textContent = missing;
   $("missing").classList.toggle("bad", missing > 0);
   $("duplicates").textContent = clients.reduce((sum, client) => sum + client.duplicates, 0);
+}
+
+/** Whose turn it is: each region in turn, and in each its clients in turn. */
+function speaker() {
+  const regions = clients.length / CLIENTS_PER_REGION;
+  const turn = Math.floor(count / regions) % CLIENTS_PER_REGION;
+  return clients[(count % regions) * CLIENTS_PER_REGION + turn];
 }
 
 /** Says something from one client, to all. */
