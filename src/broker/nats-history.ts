@@ -2,11 +2,10 @@ import type { ChannelName } from "../core/channel.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Publication } from "../core/publication.ts";
 import type { HistoryPage, HistoryQuery } from "./broker.ts";
-import { nothingDropped } from "./nats-fill.ts";
+import { nothingDropped, type StoreReads } from "./nats-fill.ts";
 import type { Envelope } from "./nats-headers.ts";
 import { isFlawed, toPublication } from "./nats-publication.ts";
 import type { Reader } from "./nats-reader.ts";
-import type { Store } from "./nats-store.ts";
 
 /** What a read needs to know of its channel. */
 export interface HistoryContext {
@@ -39,7 +38,8 @@ export async function readHistory(context: HistoryContext, query: HistoryQuery):
     if (page) return { ...page, position: { epoch, offset: until } };
   }
   const floor = reader.floorOf(name);
-  const head = await reader.store.last(subject);
+  // A client may have come from where more was stored already than this region's copy has got.
+  const head = await reader.store.last(subject, undefined, Math.max(since?.offset ?? 0, reader.seenOf(name)));
   if (head) reader.saw(head.seq);
   const position = { epoch, offset: head?.seq ?? floor };
   if (limit === 0) {
@@ -172,7 +172,7 @@ async function undropped({ reader, cleared }: HistoryContext, kept: number, star
 }
 
 /** The lowest sequence whose message was stored at or after a Unix time; the head's is. */
-async function firstSince(store: Store, sinceMs: number, head: Pick<Envelope, "seq">): Promise<number> {
+async function firstSince(store: StoreReads, sinceMs: number, head: Pick<Envelope, "seq">): Promise<number> {
   let low = 1;
   let high = head.seq;
   while (low < high) {

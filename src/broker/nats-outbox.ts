@@ -8,7 +8,8 @@ import type { Link } from "./nats-link.ts";
 import { Publisher } from "./nats-publisher.ts";
 import { RequestError, type Requests } from "./nats-requests.ts";
 import { Store } from "./nats-store.ts";
-import { JetStreamError, outboxStream, type Streams } from "./nats-streams.ts";
+import { JetStreamError, type Streams } from "./nats-streams.ts";
+import { outboxStream } from "./nats-wanted.ts";
 import type { Outbox, OutboxItem, OutboxOptions } from "./outbox.ts";
 
 export interface NatsOutboxOptions extends OutboxOptions {
@@ -18,6 +19,7 @@ export interface NatsOutboxOptions extends OutboxOptions {
   readonly subjects: Subjects;
   readonly instance: string;
   readonly replicas: number;
+  readonly home?: string | undefined;
   readonly log: Logger;
   readonly stats: Stats;
 }

@@ -11,14 +11,16 @@ import { Events } from "./nats-events.ts";
 import { foreignLayout } from "./nats-layout.ts";
 import type { StreamLife } from "./nats-life.ts";
 import { Link, type NatsAddress } from "./nats-link.ts";
+import { patiently } from "./nats-patience.ts";
 import { Pool } from "./nats-pool.ts";
 import { Publisher } from "./nats-publisher.ts";
 import { Reader } from "./nats-reader.ts";
 import { Readers } from "./nats-readers.ts";
-import { RequestError, Requests } from "./nats-requests.ts";
+import { Regions, remake } from "./nats-regions.ts";
+import { Requests } from "./nats-requests.ts";
 import { misrouted } from "./nats-routes.ts";
-import { Store } from "./nats-store.ts";
-import { channelStream, eventStream, Streams, type WantedStream, wantedStreams } from "./nats-streams.ts";
+import { Streams } from "./nats-streams.ts";
+import { channelStream, eventStream, wantedStreams } from "./nats-wanted.ts";
 
 export interface NatsBrokerOptions extends NatsAddress {
   readonly namespaces: Namespaces;
@@ -26,6 +28,8 @@ export interface NatsBrokerOptions extends NatsAddress {
   readonly region: string;
   readonly log: Logger;
   readonly stats: Stats;
+  /** Region that the events of all live in. Unset: wherever their stream is made. */
+  readonly home?: string | undefined;
   /** First token of the subjects. Default `rt`. */
   readonly root?: string;
   /** How long a channel is followed on after its last sink has gone, ms. Default 10,000. */
@@ -51,6 +55,7 @@ export interface Parts {
   readonly link: Link;
   readonly requests: Requests;
   readonly streams: Streams;
+  readonly regions: Regions;
   readonly publisher: Publisher;
   readonly events: Events;
   readonly control: Control;
@@ -63,13 +68,8 @@ export interface Parts {
 
 /** Time `close` gives what was published to be stored, ms. */
 const DRAIN_MS = 5_000;
-/** How long `start` waits for JetStream to be ready, and the pause between two tries, ms. */
-const READY_TIMEOUT_MS = 15_000;
-const RETRY_MS = 250;
 /** Channels of a namespace read from its streams at a time. */
 const READ_AT_A_TIME = 64;
-/** Pause before a stream that is gone is made anew, ms. */
-const REMAKE_PAUSE_MS = 500;
 
 /** Connects, makes the streams, listens. @throws Error that says how to mend it; nothing stays open then */
 export async function startParts(
@@ -90,9 +90,10 @@ export async function startParts(
     await patiently(() => streams.checkServer());
     const kept = [...options.namespaces.values()].filter(({ history }) => history !== null);
     await Promise.all(kept.map((rules) => checkLayout(streams, subjects, rules)));
-    const lives = await makeStreams(options, subjects, streams, link);
+    const regions = new Regions({ region, link, requests, streams, subjects, log, stats });
+    const lives = await makeStreams(options, subjects, regions, link);
     await Promise.all(kept.map((rules) => checkRoute(link, subjects, rules)));
-    const parts = assemble(options, subjects, listeners, link, requests, streams, lives);
+    const parts = assemble(options, subjects, listeners, link, requests, streams, regions, lives);
     const { server } = link.status;
     log.info("NATS broker", {
       server: server?.version,
@@ -109,14 +110,15 @@ export async function startParts(
 }
 
 async function makeStreams(
-  { namespaces }: NatsBrokerOptions,
+  { namespaces, home }: NatsBrokerOptions,
   subjects: Subjects,
-  streams: Streams,
+  regions: Regions,
   link: Link,
 ): Promise<Map<string, StreamLife>> {
-  const wanted = wantedStreams(subjects, namespaces, link.messageTtl);
-  const lives = await Promise.all(wanted.map((one) => patiently(() => streams.ensure(one))));
-  return new Map(wanted.map(({ name }, index) => [name, lives[index]!]));
+  const wanted = wantedStreams(subjects, namespaces, link.messageTtl, home);
+  const events = subjects.eventStream();
+  const lives = await Promise.all(wanted.map((one) => regions.start(one, one.name !== events)));
+  return new Map(wanted.flatMap(({ name }, index) => (lives[index] ? [[name, lives[index]]] : [])));
 }
 
 /** @throws StartError when the namespace was divided into another number of streams before */
@@ -138,13 +140,14 @@ function assemble(
   link: Link,
   requests: Requests,
   streams: Streams,
+  regions: Regions,
   lives: ReadonlyMap<string, StreamLife>,
 ): Parts {
   const { namespaces, log, stats, instance, region, lingerMs = 10_000, intercept } = options;
   const readers = new Map<string, Readers>();
   const ephemerals = new Map<string, EphemeralReader>();
   const byStream = new Map<string, Reader>();
-  const eventsWanted = eventStream(subjects, 1);
+  const eventsWanted = eventStream(subjects, 1, options.home);
   const events = new Events({
     ...{ link, requests, subjects, log, stats },
     queue: options.eventQueue ?? 10_000,
@@ -178,19 +181,21 @@ function assemble(
     const { history, partitions } = rules;
     const pool = new Pool(READ_AT_A_TIME);
     const all = partsOf(partitions).map((part) => {
-      const wanted = channelStream(subjects, rules.name, history, link.messageTtl, part);
-      const reader = new Reader(
+      const wanted = channelStream(subjects, rules.name, history, link.messageTtl, part, rules.home);
+      const life = lives.get(wanted.name)!;
+      const copies = regions.open(wanted, life);
+      const reader: Reader = new Reader(
         {
           ...common,
           pool,
-          store: new Store(link, requests, wanted.name),
+          store: copies,
           listen: subjects.live,
           subject: (name) => subjects.stored(name, partitions),
           cleared: (name) => subjects.cleared(name, partitions),
           rejected: rejecter(wanted.name),
-          inspect: async () => (await streams.life(wanted.name)) ?? (await remake(streams, wanted)),
+          inspect: () => regions.inspect(copies, () => reader.high),
         },
-        lives.get(wanted.name)!,
+        life,
       );
       byStream.set(wanted.name, reader);
       return reader;
@@ -225,14 +230,16 @@ function assemble(
       if (reader && action !== "UPDATED") void reader.inspect().then(() => reader.inspect());
     },
   });
+  regions.watch(byStream.values());
   const control = new Control({ link, requests, subjects, instance, log, listeners });
   const pulse = setInterval(() => {
     for (const reader of byStream.values()) reader.pulse();
+    regions.pulse();
     stats.publishBacklog = publisher.backlog;
   }, 1_000);
 
   return {
-    ...{ link, requests, streams, publisher, events, control, readers, ephemerals },
+    ...{ link, requests, streams, regions, publisher, events, control, readers, ephemerals },
     async close() {
       clearInterval(pulse);
       await Promise.all([publisher.drain(DRAIN_MS), events.drain(DRAIN_MS)]);
@@ -244,28 +251,6 @@ function assemble(
       requests.close();
     },
   };
-}
-
-/** Tries again while JetStream is not ready: a cluster without a leader yet, a server that is still reading its files. */
-async function patiently<T>(task: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + READY_TIMEOUT_MS;
-  for (;;) {
-    try {
-      return await task();
-    } catch (error) {
-      if (!(error instanceof RequestError) || performance.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    }
-  }
-}
-
-/**
- * Makes a stream anew that was deleted. Not at once: nats-server 2.9 announces and answers "not found" before it has
- * removed the files, and then removes those of the new stream.
- */
-async function remake(streams: Streams, wanted: WantedStream): Promise<StreamLife> {
-  await new Promise((resolve) => setTimeout(resolve, REMAKE_PAUSE_MS));
-  return await streams.ensure(wanted);
 }
 
 /** Runs a task at most once a second, and logs its failure. */

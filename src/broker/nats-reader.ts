@@ -6,9 +6,11 @@ import type { Stats } from "../core/stats.ts";
 import type { Attachment, ChannelSink } from "./broker.ts";
 import { missingUpTo, startChain, takeLive, UNKNOWN } from "./nats-chain.ts";
 import { type Channel, Roster, type RosterOptions } from "./nats-channel.ts";
+import type { Copies } from "./nats-copies.ts";
 import { DelayQueue, within } from "./nats-delay.ts";
 import { type FillContext, fillChannel } from "./nats-fill.ts";
 import type { Envelope } from "./nats-headers.ts";
+import type { Followed } from "./nats-home.ts";
 import type { StreamLife } from "./nats-life.ts";
 import type { Link } from "./nats-link.ts";
 import { readNotice } from "./nats-notice.ts";
@@ -17,7 +19,6 @@ import { Progress } from "./nats-progress.ts";
 import { isFlawed, toPublication } from "./nats-publication.ts";
 import { RequestError } from "./nats-requests.ts";
 import { Resync } from "./nats-resync.ts";
-import type { Store } from "./nats-store.ts";
 import { Tails } from "./nats-tails.ts";
 
 /** How long a message whose predecessor is missing is held before the store is asked: reorders heal in less, ms. */
@@ -35,7 +36,7 @@ const INSPECT_PAUSE_MS = 1_000;
 export interface ReaderOptions extends Pick<RosterOptions, "lingerMs" | "listen" | "subject" | "intercept"> {
   readonly rules: NamespaceRules;
   readonly link: Link;
-  readonly store: Store;
+  readonly store: Copies;
   /** Subject on which clearing a channel leaves its mark. */
   readonly cleared: (name: ChannelName) => string;
   /** Where reads of single channels wait for their turn; shared by the readers of a namespace. */
@@ -49,8 +50,8 @@ export interface ReaderOptions extends Pick<RosterOptions, "lingerMs" | "listen"
 }
 
 /** Follows the channels of a namespace that keeps history: ordered, whole, each message once. */
-export class Reader {
-  readonly store: Store;
+export class Reader implements Followed {
+  readonly store: Copies;
   readonly #options: ReaderOptions;
   readonly #progress: Progress;
   readonly #roster: Roster;
@@ -58,6 +59,8 @@ export class Reader {
   readonly #pool: Pool;
   readonly #tails: Tails;
   readonly #resync: Resync;
+  /** {@link Progress.followed} when the home was last known to be reachable. */
+  #heardUpTo: number;
 
   constructor(options: ReaderOptions, life: StreamLife) {
     const { link, store, lingerMs, listen, subject, intercept, log, stats, inspect, rules } = options;
@@ -66,6 +69,7 @@ export class Reader {
     this.#pool = options.pool;
     const progress = new Progress(link, life, rules.history!.replicas > 1);
     this.#progress = progress;
+    this.#heardUpTo = progress.followed;
     this.#roster = new Roster({
       nc: link.nc,
       lingerMs,
@@ -114,7 +118,7 @@ export class Reader {
    * to come.
    */
   floorOf(name: ChannelName): number {
-    return Math.max(this.#progress.floor, this.#roster.channels.get(name.name)?.position.offset ?? 0);
+    return Math.max(this.store.floor(this.#progress.floor), this.seenOf(name));
   }
 
   /** Subject a channel's messages are stored under. */
@@ -125,6 +129,11 @@ export class Reader {
   /** Subject on which clearing a channel leaves its mark. */
   clearedOf(name: ChannelName): string {
     return this.#options.cleared(name);
+  }
+
+  /** Highest position of a channel that was seen here, 0 when it is not followed. */
+  seenOf(name: ChannelName): number {
+    return this.#roster.channels.get(name.name)?.position.offset ?? 0;
   }
 
   /** Highest sequence of the stream seen. */
@@ -158,6 +167,31 @@ export class Reader {
   /** Something is odd about the stream: looks at it, if that was not done just now. */
   suspect(): void {
     if (this.#resync.inspectionAgeMs > INSPECT_PAUSE_MS) void this.inspect();
+  }
+
+  // ── the way to its home, where that is another region ──────────────────────────────────────────────────────────
+
+  async probe(timeoutMs: number): Promise<number> {
+    const { origin, near } = this.store;
+    const head = await origin.last(">", timeoutMs);
+    const copied = (await near?.last(">", timeoutMs))?.seq ?? 0;
+    this.store.nearSeq = copied;
+    return near && head ? Math.max(0, head.seq - copied) : 0;
+  }
+
+  heard(): void {
+    this.#heardUpTo = this.#progress.followed;
+  }
+
+  lost(): void {
+    this.store.away = true;
+    this.#progress.rewind(this.#heardUpTo);
+  }
+
+  regained(): void {
+    this.store.away = false;
+    this.heard();
+    void this.#resync.runTwice();
   }
 
   close(): void {
@@ -256,7 +290,8 @@ export class Reader {
     const deadline = performance.now() + JOIN_TIMEOUT_MS;
     const left = () => deadline - performance.now();
     for (;;) {
-      const { turn, floor } = this.#progress;
+      const { turn } = this.#progress;
+      const floor = this.store.floor(this.#progress.floor);
       try {
         const head = await this.store.last(channel.subject, Math.min(JOIN_TIMEOUT_MS / 2, left()));
         if (channel.closed) return;

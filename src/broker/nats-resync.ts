@@ -2,6 +2,7 @@ import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import { missingUpTo, takeStored, UNKNOWN } from "./nats-chain.ts";
 import type { Channel, Roster } from "./nats-channel.ts";
+import type { Copies } from "./nats-copies.ts";
 import { type FillContext, fillChannel } from "./nats-fill.ts";
 import type { Envelope } from "./nats-headers.ts";
 import type { StreamLife } from "./nats-life.ts";
@@ -9,7 +10,6 @@ import type { Link } from "./nats-link.ts";
 import type { Pool } from "./nats-pool.ts";
 import type { Progress } from "./nats-progress.ts";
 import { replay } from "./nats-replay.ts";
-import type { Store } from "./nats-store.ts";
 import { TAIL_CHECK_MS } from "./nats-tails.ts";
 
 /** A replayed message costs about as much as a fortieth of asking for one channel's head, or for one message. */
@@ -20,7 +20,7 @@ const RETRY_MS = 50;
 
 export interface ResyncOptions {
   readonly link: Link;
-  readonly store: Store;
+  readonly store: Copies;
   readonly progress: Progress;
   readonly roster: Roster;
   readonly pool: Pool;
@@ -183,7 +183,7 @@ export class Resync {
     const { store, fillContext } = this.#options;
     const context = fillContext(channel);
     if (!context.valid()) return;
-    const head = await store.last(channel.subject);
+    const head = await store.head(channel.subject);
     if (!context.valid() || !head) return;
     channel.wanted = Math.max(channel.wanted, head.seq);
     await fillChannel(channel, context);
@@ -203,7 +203,7 @@ export class Resync {
       bySubject.set(channel.subject, channel);
       marks.set(this.#options.cleared(channel), channel);
     }
-    await replay(link, store, from, (subject, seq, envelope) => {
+    await replay(link, await store.source(this.#end), from, (subject, seq, envelope) => {
       const channel = bySubject.get(subject);
       if (channel && seq > channel.last) {
         envelope.seq = seq; // a consumer gives it beside the message, not in its headers

@@ -1,32 +1,10 @@
 import type { JetStreamAccountStats, StreamConfig, StreamInfo } from "nats";
 import type { Logger } from "../core/log.ts";
-import type { HistoryRules, Namespaces } from "../core/namespace.ts";
-import { type Part, partsOf } from "../core/partition.ts";
-import type { Subjects } from "../core/subject.ts";
 import { atLeast } from "../core/version.ts";
 import { StartError } from "./nats-error.ts";
 import { isUnborn, lifeOf, type StreamLife } from "./nats-life.ts";
 import { RequestError, type Requests } from "./nats-requests.ts";
-
-/** The parts of a stream's configuration that are ours; others may stay as an operator set them. */
-export type WantedStream = Pick<
-  StreamConfig,
-  | "name"
-  | "subjects"
-  | "storage"
-  | "retention"
-  | "discard"
-  | "max_age"
-  | "max_msgs_per_subject"
-  | "max_bytes"
-  | "duplicate_window"
-  | "num_replicas"
-  | "allow_direct"
-> &
-  Partial<Pick<StreamConfig, "republish">> & {
-    /** Publishers may give a message an age of its own, header `Nats-TTL` (nats-server 2.11). */
-    readonly allow_msg_ttl?: true;
-  };
+import type { WantedStream } from "./nats-wanted.ts";
 
 /** What a server says of itself when one connects. */
 export interface ServerFacts {
@@ -40,16 +18,12 @@ export type StreamPlan =
   | { readonly action: "update"; readonly changes: readonly string[] }
   | { readonly action: "refuse"; readonly error: StartError };
 
-/** Longest time a publish's id is remembered, ms: every id costs the server memory. */
-const MAX_DUPLICATE_WINDOW_MS = 120_000;
 /** How long the server may take over a request about a stream, ms. */
 const TIMEOUT_MS = 3_000;
 /** Pause before a stream is looked at again that another instance is making, ms. */
 const RETRY_MS = 10;
 /** How often a stream that is being made is looked at. */
 const UNBORN_LOOKS = 200;
-const EVENTS_AGE_MS = 24 * 3_600_000;
-const EVENTS_BYTES = 1024 ** 3;
 
 // JetStream API error codes (nats-server, server/errors.json).
 const NOT_FOUND = 10059;
@@ -57,87 +31,6 @@ const IN_USE = 10058;
 const OVERLAP = 10065;
 const REPLICAS = 10074;
 const NO_JETSTREAM = [10039, 10076];
-
-/**
- * A stream of a namespace that keeps history: its only one, or a part of it.
- * @param messageTtl whether the server knows ages of single messages
- */
-export function channelStream(
-  subjects: Subjects,
-  namespace: string,
-  history: HistoryRules,
-  messageTtl: boolean,
-  part?: Part,
-): WantedStream {
-  return {
-    name: subjects.stream(namespace, part),
-    subjects: [subjects.messages(namespace, part)],
-    // Memory streams that republish get slower with every message they hold (nats-server 2.9).
-    storage: "file" as StreamConfig["storage"],
-    retention: "limits" as StreamConfig["retention"],
-    discard: "old" as StreamConfig["discard"],
-    max_age: nanos(history.ageMs),
-    max_msgs_per_subject: history.size,
-    max_bytes: -1,
-    duplicate_window: nanos(Math.min(MAX_DUPLICATE_WINDOW_MS, history.ageMs)),
-    num_replicas: history.replicas,
-    allow_direct: true,
-    republish: { src: subjects.messages(namespace, part), dest: subjects.lives(namespace) },
-    ...(messageTtl && { allow_msg_ttl: true as const }),
-  };
-}
-
-/** Every stream an instance needs; that of events has as many copies as the safest namespace. */
-export function wantedStreams(
-  subjects: Subjects,
-  namespaces: Namespaces,
-  messageTtl: boolean,
-): WantedStream[] {
-  const kept = [...namespaces.values()].flatMap(({ name, history, partitions }) =>
-    history ? partsOf(partitions).map((part) => ({ name, history, part })) : [],
-  );
-  return [
-    ...kept.map(({ name, history, part }) => channelStream(subjects, name, history, messageTtl, part)),
-    eventStream(subjects, mostReplicas(namespaces)),
-  ];
-}
-
-/** Copies the safest namespace has. */
-export function mostReplicas(namespaces: Namespaces): number {
-  return Math.max(1, ...[...namespaces.values()].map(({ history }) => history?.replicas ?? 1));
-}
-
-/** The stream of events. */
-export function eventStream(subjects: Subjects, replicas: number): WantedStream {
-  return {
-    name: subjects.eventStream(),
-    subjects: [subjects.events()],
-    storage: "file" as StreamConfig["storage"],
-    retention: "limits" as StreamConfig["retention"],
-    discard: "old" as StreamConfig["discard"],
-    max_age: nanos(EVENTS_AGE_MS),
-    max_msgs_per_subject: -1,
-    max_bytes: EVENTS_BYTES,
-    duplicate_window: nanos(MAX_DUPLICATE_WINDOW_MS),
-    num_replicas: replicas,
-    allow_direct: true,
-  };
-}
-
-/** The stream of the outbox: what is done is purged, what is never done goes by age or number. */
-export function outboxStream(
-  subjects: Subjects,
-  { maxAgeMs, maxItems, replicas }: { maxAgeMs: number; maxItems: number; replicas: number },
-): WantedStream {
-  return {
-    ...eventStream(subjects, replicas),
-    name: subjects.outboxStream(),
-    subjects: [subjects.outboxes()],
-    max_age: nanos(maxAgeMs),
-    max_msgs_per_subject: maxItems,
-    duplicate_window: nanos(Math.min(MAX_DUPLICATE_WINDOW_MS, maxAgeMs)),
-  };
-}
 
 /** An error JetStream answered with; the codes are those of nats-server's server/errors.json. */
 export class JetStreamError extends Error {
@@ -164,7 +57,7 @@ export class Streams {
   /** What the account uses and may use. @throws StartError when the server, or the account, has no JetStream */
   async checkServer(): Promise<JetStreamAccountStats> {
     try {
-      return await this.#api<JetStreamAccountStats>("INFO");
+      return await this.api<JetStreamAccountStats>("INFO");
     } catch (error) {
       const missing = error instanceof JetStreamError && NO_JETSTREAM.includes(error.code);
       if (!missing && !(error instanceof RequestError && error.why === "absent")) throw error;
@@ -178,7 +71,7 @@ export class Streams {
 
   /** The stream's life, or null when there is no such stream. */
   async life(name: string): Promise<StreamLife | null> {
-    const info = await this.#info(name);
+    const info = await this.info(name);
     return info && lifeOf(info);
   }
 
@@ -188,12 +81,10 @@ export class Streams {
    */
   async ensure(wanted: WantedStream): Promise<StreamLife> {
     for (let attempt = 0; ; attempt++) {
-      const found = await this.#info(wanted.name);
+      const found = await this.info(wanted.name);
       if (found) return lifeOf(await this.#conform(found, wanted));
       try {
-        const made = await this.#finished(
-          await this.#api<StreamInfo>(`STREAM.CREATE.${wanted.name}`, wanted),
-        );
+        const made = await this.#finished(await this.api<StreamInfo>(`STREAM.CREATE.${wanted.name}`, wanted));
         this.#log.info("stream created", { stream: wanted.name });
         return lifeOf(made);
       } catch (error) {
@@ -208,7 +99,7 @@ export class Streams {
 
   /** What {@link ensure} would do with the stream as things are; changes nothing. */
   async plan(wanted: WantedStream, server: ServerFacts): Promise<StreamPlan> {
-    const found = await this.#info(wanted.name);
+    const found = await this.info(wanted.name);
     const refused = await this.#foreseen(found, wanted, server);
     if (refused) return { action: "refuse", error: refused };
     if (!found) return { action: "create" };
@@ -218,24 +109,25 @@ export class Streams {
 
   /** Removes the messages of a subject before a sequence. */
   async purge(name: string, subject: string, before: number): Promise<void> {
-    await this.#api(`STREAM.PURGE.${name}`, { filter: subject, seq: before });
+    await this.api(`STREAM.PURGE.${name}`, { filter: subject, seq: before });
   }
 
   /** Names of the streams that capture some of a subject. */
   async capturing(subject: string): Promise<string[]> {
-    const answer = await this.#api<{ streams?: string[] | null }>("STREAM.NAMES", { subject });
+    const answer = await this.api<{ streams?: string[] | null }>("STREAM.NAMES", { subject });
     return answer.streams ?? [];
   }
 
   /** Subjects with kept messages; at most the 100,000 that one answer of the server holds. */
   async subjectsOf(name: string, filter: string): Promise<string[]> {
-    const info = await this.#api<StreamInfo>(`STREAM.INFO.${name}`, { subjects_filter: filter });
+    const info = await this.api<StreamInfo>(`STREAM.INFO.${name}`, { subjects_filter: filter });
     return Object.keys(info.state.subjects ?? {});
   }
 
-  async #info(name: string): Promise<StreamInfo | null> {
+  /** The stream as the server knows it, or null when there is none. */
+  async info(name: string): Promise<StreamInfo | null> {
     try {
-      return await this.#finished(await this.#api<StreamInfo>(`STREAM.INFO.${name}`));
+      return await this.#finished(await this.api<StreamInfo>(`STREAM.INFO.${name}`));
     } catch (error) {
       if (error instanceof JetStreamError && error.code === NOT_FOUND) return null;
       throw error;
@@ -250,12 +142,13 @@ export class Streams {
     let found = info;
     for (let attempt = 0; isUnborn(found) && attempt < UNBORN_LOOKS; attempt++) {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      found = await this.#api<StreamInfo>(`STREAM.INFO.${info.config.name}`);
+      found = await this.api<StreamInfo>(`STREAM.INFO.${info.config.name}`);
     }
     return found;
   }
 
-  async #api<T>(what: string, body?: unknown): Promise<T> {
+  /** One call of JetStream's API. @throws JetStreamError, RequestError */
+  async api<T>(what: string, body?: unknown): Promise<T> {
     const payload = body === undefined ? "" : JSON.stringify(body);
     const answer = await this.#requests.ask(`$JS.API.${what}`, payload, TIMEOUT_MS);
     const parsed = JSON.parse(new TextDecoder().decode(answer.data)) as T & {
@@ -272,7 +165,7 @@ export class Streams {
     if (fixed.length > 0) throw unfit(found, wanted, "That cannot be changed");
     try {
       const config = { ...found.config, ...wanted };
-      const updated = await this.#api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, config);
+      const updated = await this.api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, config);
       this.#log.info("stream updated", { stream: wanted.name, changed: differing.join("; ") });
       return updated;
     } catch (error) {
@@ -346,8 +239,8 @@ function tooFewServers({ name, num_replicas }: WantedStream, why: string): Start
 function differences(found: StreamConfig, wanted: WantedStream): string[] {
   const out: string[] = [];
   for (const key of Object.keys(wanted) as (keyof WantedStream)[]) {
-    const is = key === "republish" ? pair(found.republish) : show((found as Partial<WantedStream>)[key]);
-    const must = key === "republish" ? pair(wanted.republish) : show(wanted[key]);
+    const is = written(key, found);
+    const must = written(key, wanted);
     if (is !== must) out.push(`${key} is ${is}, must be ${must}`);
   }
   return out;
@@ -373,6 +266,13 @@ function canBecome(found: StreamConfig, wanted: WantedStream, version: string): 
   return atLeast(version, "2.10") ? retains || found.retention !== "workqueue" : retains && republishes;
 }
 
+/** A part of a configuration as it can be compared, and read. */
+function written(key: keyof WantedStream, config: Partial<WantedStream> | StreamConfig): string {
+  if (key === "republish") return pair(config.republish);
+  if (key === "placement") return show(config.placement?.cluster);
+  return show((config as Partial<WantedStream>)[key]);
+}
+
 function pair(republish: StreamConfig["republish"]): string {
   if (!republish) return "none";
   return `${republish.src} → ${republish.dest}${republish.headers_only ? " (headers only)" : ""}`;
@@ -380,8 +280,4 @@ function pair(republish: StreamConfig["republish"]): string {
 
 function show(value: unknown): string {
   return value === undefined ? "none" : Array.isArray(value) ? value.join(" ") : String(value);
-}
-
-function nanos(ms: number): number {
-  return ms * 1_000_000;
 }

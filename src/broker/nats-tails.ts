@@ -1,10 +1,10 @@
 import type { Stats } from "../core/stats.ts";
 import { UNKNOWN } from "./nats-chain.ts";
 import type { Channel } from "./nats-channel.ts";
+import type { Copies } from "./nats-copies.ts";
 import { DelayQueue } from "./nats-delay.ts";
 import type { Pool } from "./nats-pool.ts";
 import type { Progress } from "./nats-progress.ts";
-import type { Store } from "./nats-store.ts";
 
 /** A channel's head is read again this long after a join, about three slow round trips, ms. */
 export const TAIL_CHECK_MS = 250;
@@ -12,7 +12,7 @@ export const TAIL_CHECK_MS = 250;
 const AUDIT_PERIOD_MS = 10_000;
 
 export interface TailsOptions {
-  readonly store: Pick<Store, "last">;
+  readonly store: Pick<Copies, "last" | "head" | "near" | "away">;
   readonly progress: Pick<Progress, "state" | "live" | "turn" | "life" | "saw">;
   readonly channels: ReadonlyMap<string, Channel>;
   readonly pool: Pool;
@@ -74,7 +74,7 @@ export class Tails {
         this.#wheel = undefined;
         return;
       }
-      this.#visit(value);
+      this.#visit(value, "audited");
     }
   }
 
@@ -100,7 +100,7 @@ export class Tails {
     if (due.length > 1 && progress.live) {
       stats.tailChecks++;
       try {
-        const head = await store.last(">");
+        const head = await store.head(">");
         if (turn === progress.turn && head) {
           progress.saw(head.seq);
           newest = head.seq;
@@ -109,32 +109,36 @@ export class Tails {
         failed(error);
       }
     }
-    for (const { channel, floor } of due) if (newest > floor) this.#visit(channel);
+    for (const { channel, floor } of due) if (newest > floor) this.#visit(channel, "joined");
   }
 
-  #visit(channel: Channel): void {
+  #visit(channel: Channel, why: "joined" | "audited"): void {
     const { progress } = this.#options;
     if (channel.closed) return;
     // A channel that joined while others were brought up to date is not one of those.
     if (progress.state === "resyncing") this.push(channel, -1);
     if (!progress.live) return;
-    void this.#options.pool.run(() => this.#check(channel));
+    void this.#options.pool.run(() => this.#check(channel, why));
   }
 
-  async #check(channel: Channel): Promise<void> {
+  async #check(channel: Channel, why: "joined" | "audited"): Promise<void> {
     const { store, progress, stats, behind, suspect, failed } = this.#options;
     const { turn } = progress;
     stats.tailChecks++;
     try {
-      const head = await store.last(channel.subject);
+      // Whether something was stored while the subscription was on its way only the stream's home can tell. A copy that
+      // is behind has it soon: good enough for the audit, which comes again.
+      const head = await (why === "joined" ? store.head(channel.subject) : store.last(channel.subject));
       if (turn !== progress.turn || channel.closed || channel.last === UNKNOWN || !head) return;
       progress.saw(head.seq);
       if (head.seq > channel.last) {
         channel.wanted = Math.max(channel.wanted, head.seq);
         behind(channel);
-      } else if (head.seq < channel.last) suspect();
+      } else if (head.seq < channel.last && (why === "joined" || !store.near)) suspect();
     } catch (error) {
       failed(error);
+      // When a home comes back after longer, all its channels are brought up to date.
+      if (why === "joined" && !store.away && !channel.closed) this.push(channel, -1);
     }
   }
 }

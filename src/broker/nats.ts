@@ -14,7 +14,7 @@ import { NatsOutbox } from "./nats-outbox.ts";
 import { type NatsBrokerOptions, type Parts, startParts } from "./nats-parts.ts";
 import type { Reader } from "./nats-reader.ts";
 import type { Readers } from "./nats-readers.ts";
-import { mostReplicas } from "./nats-streams.ts";
+import { mostReplicas } from "./nats-wanted.ts";
 
 export type { NatsBrokerOptions } from "./nats-parts.ts";
 
@@ -157,10 +157,11 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
     async clearHistory(channel) {
       const reader = readerOf(channel);
       const { stream } = reader.store;
-      const { publisher, streams } = open();
+      const { publisher, streams, regions } = open();
       const mark = { subject: reader.clearedOf(channel), stream };
       const { seq } = await publisher.publish(mark, "", publishHeaders(nuid.next(), {}), CLEAR_TIMEOUT_MS);
       await streams.purge(stream, reader.subjectOf(channel), seq);
+      await regions.purge(stream, reader.subjectOf(channel), seq);
     },
 
     async storedChannels(namespace, limit) {
@@ -203,11 +204,11 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
 
     async outbox(own) {
       const { link, requests, streams } = open();
-      const { instance } = options;
+      const { instance, home } = options;
       const replicas = mostReplicas(namespaces);
       return await NatsOutbox.open({
         ...own,
-        ...{ link, requests, streams, subjects, instance, replicas, log, stats },
+        ...{ link, requests, streams, subjects, instance, replicas, home, log, stats },
       });
     },
   } satisfies Broker;

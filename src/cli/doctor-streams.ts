@@ -4,14 +4,8 @@ import { foreignLayout } from "../broker/nats-layout.ts";
 import type { Link } from "../broker/nats-link.ts";
 import { RequestError } from "../broker/nats-requests.ts";
 import { misrouted } from "../broker/nats-routes.ts";
-import {
-  mostReplicas,
-  outboxStream,
-  type StreamPlan,
-  type Streams,
-  type WantedStream,
-  wantedStreams,
-} from "../broker/nats-streams.ts";
+import type { StreamPlan, Streams } from "../broker/nats-streams.ts";
+import { mostReplicas, outboxStream, type WantedStream, wantedStreams } from "../broker/nats-wanted.ts";
 import type { Config } from "../config.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import { type Subjects, subjects } from "../core/subject.ts";
@@ -35,8 +29,8 @@ export async function checkStreams({ streams, link, config, reports }: StreamChe
   const outbox = outboxOptions(config);
   const replicas = mostReplicas(config.namespaces);
   const wanted = [
-    ...wantedStreams(names, config.namespaces, link.messageTtl),
-    ...(outbox ? [outboxStream(names, { ...outbox, replicas })] : []),
+    ...wantedStreams(names, config.namespaces, link.messageTtl, config.nats.home),
+    ...(outbox ? [outboxStream(names, { ...outbox, replicas, home: config.nats.home })] : []),
   ];
   const server = {
     version: link.status.server?.version ?? "0",

@@ -61,7 +61,9 @@ function gatewayRights(root: string): Rights {
     publish: [
       ...["", "l", "evt", "ctl", "hook", "rpc", "auth"].map((kind) => `${root}${kind}.>`),
       ...["_INBOX.>", "$JS.FC.>", "$JS.API.INFO"],
-      ...["NAMES", "INFO.*", "CREATE.*", "UPDATE.*", "PURGE.*"].map((what) => `$JS.API.STREAM.${what}`),
+      ...["NAMES", "INFO.*", "CREATE.*", "UPDATE.*", "PURGE.*", "DELETE.*"].map(
+        (what) => `$JS.API.STREAM.${what}`,
+      ),
       ...["$JS.API.DIRECT.GET.*", "$JS.API.CONSUMER.CREATE.*.*", "$JS.API.CONSUMER.DELETE.*.*"],
     ],
     subscribe: [

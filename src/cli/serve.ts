@@ -79,6 +79,7 @@ async function buildBroker(config: Config, log: Logger, stats: Stats): Promise<B
   return natsBroker({
     ...(await natsAddress(config)),
     root: nats.root,
+    home: nats.home,
     publishWindow: nats.publishWindow,
     publishQueue: nats.publishQueue,
     publishTimeoutMs: nats.publishTimeoutMs,

@@ -56,8 +56,9 @@ export function loadConfig(sources: ConfigSources): LoadResult {
     if (!found.has(key)) found.set(key, standard(setting, dev, insecure === true));
   }
 
-  const namespaces = readNamespaces(givenNamespaces, mistake);
-  const config: Config = { ...nest(settings, (key) => found.get(key)!.value), namespaces };
+  const values = nest(settings, (key) => found.get(key)!.value);
+  const namespaces = readNamespaces(givenNamespaces, mistake, values.nats.home);
+  const config: Config = { ...values, namespaces };
   for (const problem of contradictions(config)) mistake(problem);
   if (mistakes.length > 0) return { mistakes };
   return { config, effective: effective(found, namespaces, givenNamespaces) };

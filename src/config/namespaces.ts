@@ -1,6 +1,7 @@
 import { DEFAULT_NAMESPACE, NAMESPACE_PATTERN, USER_NAMESPACE } from "../core/channel.ts";
 import { type Access, NAMESPACE_DEFAULTS, type NamespaceRules, type Namespaces } from "../core/namespace.ts";
-import { choice, duration, type Setting, size, whole, yesNo } from "./setting.ts";
+import { REGION_PATTERN } from "../core/subject.ts";
+import { choice, duration, maybeText, type Setting, size, whole, yesNo } from "./setting.ts";
 import { check, isObject, nest, takeApart } from "./tree.ts";
 import { formatDuration, formatSize } from "./units.ts";
 
@@ -31,6 +32,10 @@ export const namespaceSettings = {
     doc:
       "Streams to divide the channels among, for a thousand busy ones on nats-server 2.9. More than 1 needs a subject " +
       "mapping of the NATS account, which `trunkline config --nats` prints.",
+  }),
+  home: maybeText(REGION_PATTERN, "the name of a region", {
+    fallbackText: "`nats.home`",
+    doc: "Region its messages are stored in; instances of other regions keep a copy there. NATS clusters are called as the regions they are in. Changed later, the stream moves and keeps its positions.",
   }),
   recovery: choice(["stream", "cache", "off"], {
     default: D.recovery,
@@ -95,9 +100,10 @@ export const BUILT_IN: Readonly<Record<string, Record<string, unknown>>> = {
 
 /**
  * The namespaces of an instance: the built-in ones with what `file` changes or adds (`null` takes one away).
+ * @param home region of those that keep history and name none
  * @param file what stands under `namespaces` in the configuration file
  */
-export function readNamespaces(file: unknown, mistake: (text: string) => void): Namespaces {
+export function readNamespaces(file: unknown, mistake: (text: string) => void, home?: string): Namespaces {
   if (file !== undefined && !isObject(file)) mistake("namespaces (file): it must be an object");
   const given = isObject(file) ? file : {};
   const namespaces = new Map<string, NamespaceRules>();
@@ -112,7 +118,8 @@ export function readNamespaces(file: unknown, mistake: (text: string) => void): 
     } else if (!isObject(own)) {
       mistake(`${at} (file): it must be an object`);
     } else {
-      namespaces.set(name, readNamespace(name, own, mistake));
+      const rules = readNamespace(name, own, mistake);
+      namespaces.set(name, rules.history ? { ...rules, home: rules.home ?? home } : rules);
     }
   }
   return namespaces;
@@ -174,6 +181,7 @@ function* contradictions(rules: NamespaceRules): Generator<string> {
   if (rules.recovery !== "off" && !rules.history) {
     yield 'recovery: it needs history; add "history": {"size": 100, "age": "10m"}, or set recovery to "off"';
   }
+  if (rules.home !== undefined && !rules.history) yield "home: only streams live somewhere; it needs history";
   if (rules.partitions > 1 && !rules.history) yield "partitions: only streams are divided; it needs history";
   if (rules.joinLeave !== "off" && !rules.presence) yield 'joinLeave: it needs "presence": true';
   if (rules.forceJoinLeave && rules.joinLeave === "off")

@@ -1,4 +1,5 @@
 import { LOG_LEVELS } from "../core/log.ts";
+import { REGION_PATTERN } from "../core/subject.ts";
 import { choice, duration, list, maybeText, text, whole, yesNo } from "./setting.ts";
 
 const NATS_URL = /^((nats|tls):\/\/)?([^\s@/]+@)?(\[[0-9a-fA-F:]+\]|[^\s@/:]+)(:\d{1,5})?\/?$/;
@@ -15,7 +16,7 @@ export const instance = {
     dev: "127.0.0.1",
     doc: "Address to listen on.",
   }),
-  region: text(/^[a-z0-9][a-z0-9-]{0,31}$/, "up to 32 of a-z, 0-9 and -", {
+  region: text(REGION_PATTERN, "up to 32 of a-z, 0-9 and -", {
     default: "local",
     env: ["REGION", "FLY_REGION"],
     doc: "Where this instance runs. Names the region's copy of every stream.",
@@ -62,6 +63,9 @@ export const instance = {
   "nats.root": text(/^[a-z][a-z0-9]{0,15}$/, "up to 16 of a-z and 0-9, a letter first", {
     default: "rt",
     doc: "First token of every subject; two systems on one NATS account need two.",
+  }),
+  "nats.home": maybeText(REGION_PATTERN, "the name of a region", {
+    doc: "Home region of the namespaces that name none of their own, and of events. Unset: NATS puts streams where it likes, and no copies are kept.",
   }),
   "nats.publishWindow": whole(1, 65_536, {
     default: 1_000,

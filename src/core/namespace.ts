@@ -27,6 +27,8 @@ export interface NamespaceRules {
   readonly name: string;
   /** `null`: nothing is kept, messages are delivered at most once. */
   readonly history: HistoryRules | null;
+  /** Region its streams live in; other regions keep copies of them. Unset: wherever they are made, and no copies. */
+  readonly home?: string | undefined;
   /** Streams the channels are divided among, by a hash of their names. 1 without history. */
   readonly partitions: number;
   /** `stream`: all missed messages; `cache`: the latest one; `off`: positions are not given to clients. */

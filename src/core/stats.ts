@@ -42,6 +42,12 @@ export class Stats {
   gapFilledMessages = 0;
   resyncs = 0;
   streamReads = 0;
+  /** Reads that a region's own copy could not answer, and the stream's home was asked. */
+  originReads = 0;
+  /** Home regions that do not answer now. */
+  homesAway = 0;
+  /** Messages that the copies here are behind their homes, at most. */
+  mirrorLag = 0;
   tailChecks = 0;
   epochChanges = 0;
   bodiesRejected = 0;

@@ -26,6 +26,9 @@ const ESCAPED = /[\p{Cc} *>%]|^\.|\.$|\.(?=\.)|(?<=\.)\./gu;
 /** Ids of instances: one subject token, one Redis key part. */
 export const INSTANCE_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 
+/** Names of regions: part of a stream's name. None looks like a partition, `p0of4`. */
+export const REGION_PATTERN = /^(?!p\d+of\d+$)[a-z0-9][a-z0-9-]{0,31}$/;
+
 /** Kinds of events and control signals: one subject token. */
 export const KIND_PATTERN = /^[a-z][a-z0-9_-]{0,31}$/;
 
@@ -121,6 +124,8 @@ export interface Subjects {
   controls(instance: string): readonly [all: string, own: string];
   /** `RT_<ns>`, or `RT_<ns>_p<partition>of<partitions>`: a stream of a namespace. */
   stream(namespace: string, part?: Part): string;
+  /** `RT_<ns>_<region>`, or `RT_<ns>_p<partition>of<partitions>_<region>`: the copy of a stream in another region. */
+  mirror(stream: string, region: string): string;
   /** `RT_EVENTS`. Namespaces are lower case: none has this stream. */
   eventStream(): string;
   /**
@@ -183,6 +188,7 @@ export function subjects(root = "rt"): Subjects {
     controls: (instance) => [`${control}*`, `${control}inst.${checkInstance(instance)}.*`],
     stream: (namespace, part) =>
       `${root.toUpperCase()}_${checkNamespace(namespace)}${part ? `_p${part.index}of${part.of}` : ""}`,
+    mirror: (stream, region) => `${stream}_${checkRegion(region)}`,
     eventStream: () => `${root.toUpperCase()}_EVENTS`,
     mapping(namespace, partitions) {
       const to = `${stored}%.${checkNamespace(namespace)}.${partitions}`;
@@ -224,6 +230,7 @@ function readChannel(subject: string, prefix: string): ChannelName | undefined {
 
 const checkNamespace = checker(NAMESPACE_PATTERN, "namespace");
 const checkInstance = checker(INSTANCE_PATTERN, "instance id");
+const checkRegion = checker(REGION_PATTERN, "region");
 const checkKind = checker(KIND_PATTERN, "kind");
 
 function checker(pattern: RegExp, what: string): (value: string) => string {

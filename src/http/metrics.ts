@@ -57,6 +57,7 @@ const COUNTERS = {
   gapFills: ["gap_fills_total", "Holes in the live feed filled from the stream."],
   gapFilledMessages: ["gap_filled_messages_total", "Messages read to fill holes."],
   resyncs: ["resyncs_total", "Namespaces read again after a lost connection."],
+  originReads: ["origin_reads_total", "Reads that only a stream's home region could answer."],
   streamReads: ["stream_reads_total", "Reads of stored messages."],
   tailChecks: ["tail_checks_total", "Checks whether a quiet channel lost its last message."],
   epochChanges: ["epoch_changes_total", "Streams found lost or made anew."],
@@ -76,7 +77,7 @@ const COUNTERS = {
   presenceSweeps: ["presence_sweeps_total", "Dead instances swept by this one."],
   drains: ["drains_total", "Drains begun."],
 } as const satisfies Record<
-  Exclude<NumericField, "publishBacklog" | "webhookOldestMs">,
+  Exclude<NumericField, "publishBacklog" | "webhookOldestMs" | "homesAway" | "mirrorLag">,
   readonly [string, string]
 >;
 
@@ -159,6 +160,12 @@ export function createMetrics(sources: MetricsSources): Metrics {
 
   gauge("connections", "Open connections.", sources.connections);
   gauge("connections_limit", "Connections this instance takes at most.", () => sources.connectionsLimit);
+  gauge("homes_away", "Home regions that do not answer.", () => stats.homesAway);
+  gauge(
+    "mirror_lag_messages",
+    "Messages that copies here are behind their homes, at most.",
+    () => stats.mirrorLag,
+  );
   gauge("publish_backlog", "Publishes waiting for the broker.", () => stats.publishBacklog);
   gauge(
     "webhook_lag_seconds",

@@ -128,6 +128,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
           TRUNKLINE_CONFIG: file,
           TRUNKLINE_TOKEN_SECRET: secrets.token,
           TRUNKLINE_API_KEYS: secrets.apiKey,
+          TRUNKLINE_NATS_HOME: first!.code,
           NATS_URL: nats[cities.indexOf(city)]!.url,
           REDIS_URL: `redis://${LOOPBACK}:${toRedis}`,
           ...options.env,

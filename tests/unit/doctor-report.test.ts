@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { JetStreamAccountStats } from "nats";
-import { eventStream } from "../../src/broker/nats-streams.ts";
+import { eventStream } from "../../src/broker/nats-wanted.ts";
 import { advisories } from "../../src/cli/doctor-nats.ts";
 import { type Finding, overall, toJson, toText } from "../../src/cli/doctor-report.ts";
 import { checkLimits } from "../../src/cli/doctor-streams.ts";

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { epochOf } from "../../src/broker/nats-life.ts";
 import type { Requests } from "../../src/broker/nats-requests.ts";
-import { channelStream, Streams } from "../../src/broker/nats-streams.ts";
+import { Streams } from "../../src/broker/nats-streams.ts";
+import { channelStream } from "../../src/broker/nats-wanted.ts";
 import { silent } from "../../src/core/log.ts";
 import { subjects } from "../../src/core/subject.ts";
 
