@@ -46,18 +46,18 @@ export class Copies {
 
   /**
    * The newest kept message whose subject matches, or null; of the copy where that is at least at sequence `atLeast`.
-   * A message that has only just been stored may be missing in the copy's answer: {@link head}.
+   * A message that has only just been stored may be missing in the copy's answer: {@link head}. Below 0 the copy's word
+   * is taken even for nothing.
    */
   async last(subject: string, timeoutMs?: number, atLeast = 0): Promise<Envelope | null> {
     const found = await this.#nearby((copy) => copy.last(subject, timeoutMs));
-    if ((found && found.seq >= atLeast) || (found !== undefined && this.away)) return found;
+    if (found !== undefined && (this.away || (found ? found.seq : -1) >= atLeast)) return found;
     return await this.#far().last(subject, timeoutMs);
   }
 
   /** The newest kept message whose subject matches, or null; the origin's, while it answers. */
   async head(subject: string): Promise<Envelope | null> {
-    if (this.near && this.away) return await this.last(subject);
-    return await this.#far().last(subject);
+    return this.near && this.away ? await this.last(subject) : await this.origin.last(subject);
   }
 
   /**

@@ -1,10 +1,10 @@
 import { missingUpTo, skipGap, takeStored } from "./nats-chain.ts";
 import type { Channel } from "./nats-channel.ts";
+import type { Copies } from "./nats-copies.ts";
 import type { Envelope } from "./nats-headers.ts";
-import type { Store } from "./nats-store.ts";
 
 /** The reads of a stream's store. */
-export type StoreReads = Pick<Store, "next" | "last" | "read">;
+export type StoreReads = Pick<Copies, "next" | "last" | "read">;
 
 /** What a fill needs of its reader. */
 export interface FillContext {
@@ -24,6 +24,8 @@ export interface FillContext {
   filled(): void;
 }
 
+/** See {@link Copies.last}. */
+const ANY = -1;
 /** First pause before a lagging copy is asked again, ms; doubled each time. */
 const PAUSE_MS = 20;
 
@@ -100,7 +102,8 @@ async function readOn(channel: Channel, context: FillContext): Promise<void> {
  * @param cleared subject on which clearing the channel leaves its mark
  */
 export async function nothingDropped(store: StoreReads, offset: number, cleared: string): Promise<boolean> {
-  const [oldest, mark] = await Promise.all([store.next(">", 1), store.last(cleared)]);
+  // A region's copy has the mark before the channel is cleared in it.
+  const [oldest, mark] = await Promise.all([store.next(">", 1), store.last(cleared, undefined, ANY)]);
   // An empty stream: all that was read was dropped since.
   return oldest !== null && oldest.seq <= offset + 1 && (mark === null || mark.seq <= offset);
 }

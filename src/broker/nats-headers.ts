@@ -75,6 +75,29 @@ export function openEnvelope(message: Msg): Envelope {
   return envelope;
 }
 
+/** A message as `$JS.API.STREAM.MSG.GET` answers it: headers and body in base64. */
+export interface StoredMessage {
+  readonly subject: string;
+  readonly seq: number;
+  readonly time: string;
+  readonly hdrs?: string;
+  readonly data?: string;
+}
+
+/** As {@link openEnvelope}. */
+export function storedEnvelope({ subject, seq, time, hdrs, data }: StoredMessage): Envelope {
+  const envelope = new Envelope(bytesOf(data));
+  if (hdrs) scan(envelope, decoder.decode(bytesOf(hdrs)));
+  envelope.seq = seq;
+  envelope.subject = subject;
+  envelope.stored = time;
+  return envelope;
+}
+
+function bytesOf(base64 = ""): Uint8Array {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
 function scan(envelope: Envelope, block: string): void {
   let at = block.indexOf("\r\n");
   // "NATS/1.0", or "NATS/1.0 404 Message Not Found"

@@ -7,6 +7,8 @@ import { placed, type WantedStream } from "./nats-wanted.ts";
 
 /** Pause between removing a copy and making it anew: nats-server 2.9 removes files late, and then the new ones, ms. */
 const REMAKE_PAUSE_MS = 500;
+/** Longest pause before a copy that has not got the mark of a purge is looked at again, ms; the sum is about twice that. */
+const MARK_PATIENCE_MS = 2_000;
 /** JetStream API error codes (nats-server, server/errors.json): another instance makes it; its servers are away. */
 const IN_USE = 10058;
 const OFFLINE = [10118, 10008];
@@ -71,7 +73,10 @@ export class Mirrors {
     }
   }
 
-  /** Removes the messages of a subject before a sequence from every copy of a stream. @throws JetStreamError, RequestError */
+  /**
+   * Removes the messages of a subject before a sequence, that of the mark for it, from every copy of a stream that has it.
+   * @throws JetStreamError, RequestError
+   */
   async purge(stream: string, subject: string, before: number): Promise<void> {
     const names: string[] = [];
     for (let total = 1; names.length < total; ) {
@@ -85,7 +90,19 @@ export class Mirrors {
     const copies = names.filter(
       (name) => name.startsWith(`${stream}_`) && !IS_PART.test(name.slice(stream.length)),
     );
-    await Promise.all(copies.map((name) => this.#streams.purge(name, subject, before)));
+    await Promise.all(copies.map((name) => this.#purgeOne(name, subject, before)));
+  }
+
+  /** Not before the copy has the mark that says so: a page read from it would be taken for whole. */
+  async #purgeOne(name: string, subject: string, mark: number): Promise<void> {
+    for (let pause = 10; pause < MARK_PATIENCE_MS; pause *= 2) {
+      if (((await this.#streams.life(name))?.lastSeq ?? 0) >= mark) {
+        await this.#streams.purge(name, subject, mark);
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+    this.#log.warn("copy lags too far behind to be purged", { stream: name });
   }
 
   /** What the copy knows of its origin, or null when there is no copy. */

@@ -3,6 +3,7 @@ import type { Stats } from "../core/stats.ts";
 import type { Subjects } from "../core/subject.ts";
 import { Copies } from "./nats-copies.ts";
 import { Home } from "./nats-home.ts";
+import { LeaderStore } from "./nats-leader.ts";
 import type { StreamLife } from "./nats-life.ts";
 import type { Link } from "./nats-link.ts";
 import { isAway, Mirrors } from "./nats-mirrors.ts";
@@ -87,7 +88,8 @@ export class Regions {
   open(wanted: WantedStream, { epoch }: StreamLife): Copies {
     const { link, requests, stats, subjects, region } = this.#options;
     const home = this.#remote(wanted);
-    const copies = new Copies(new Store(link, requests, wanted.name), stats, () => this.#drop(placed));
+    const Origin = home === undefined ? Store : LeaderStore;
+    const copies = new Copies(new Origin(link, requests, wanted.name), stats, () => this.#drop(placed));
     const placed: Placed = {
       ...{ wanted, copies, epoch },
       copy: home === undefined ? undefined : subjects.mirror(wanted.name, region),

@@ -40,12 +40,12 @@ export class Store {
 
   /** The oldest kept message at or after `from` whose subject matches, or null. `>` matches all. */
   next(subject: string, from: number): Promise<Envelope | null> {
-    return this.#get({ seq: Math.max(1, from), next_by_subj: subject }, TIMEOUT_MS);
+    return this.get({ seq: Math.max(1, from), next_by_subj: subject }, TIMEOUT_MS);
   }
 
   /** The newest kept message whose subject matches, or null. */
   last(subject: string, timeoutMs = TIMEOUT_MS): Promise<Envelope | null> {
-    return this.#get({ last_by_subj: subject }, timeoutMs);
+    return this.get({ last_by_subj: subject }, timeoutMs);
   }
 
   /**
@@ -60,7 +60,7 @@ export class Store {
     each: (envelope: Envelope) => boolean,
   ): Promise<boolean> {
     const start = Math.max(1, from);
-    return this.#link.batches
+    return this.batches
       ? await this.#readBatches(subject, start, expected, each)
       : await this.#readSingles(subject, start, expected, known, each);
   }
@@ -129,7 +129,12 @@ export class Store {
     return (await Promise.all(Array.from({ length: PARTS }, (_, part) => read(from + part * width)))).flat();
   }
 
-  async #get(query: Record<string, unknown>, timeoutMs: number): Promise<Envelope | null> {
+  /** Whether several messages are had with one request. */
+  protected get batches(): boolean {
+    return this.#link.batches;
+  }
+
+  protected async get(query: Record<string, unknown>, timeoutMs: number): Promise<Envelope | null> {
     const envelope = await this.#requests.ask(this.#subject, JSON.stringify(query), timeoutMs);
     if (envelope.seq > 0) return envelope; // whatever status its publisher wrote into it
     if (envelope.code === 404) return null;

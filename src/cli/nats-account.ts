@@ -61,7 +61,7 @@ function gatewayRights(root: string): Rights {
     publish: [
       ...["", "l", "evt", "ctl", "hook", "rpc", "auth"].map((kind) => `${root}${kind}.>`),
       ...["_INBOX.>", "$JS.FC.>", "$JS.API.INFO"],
-      ...["NAMES", "INFO.*", "CREATE.*", "UPDATE.*", "PURGE.*", "DELETE.*"].map(
+      ...["NAMES", "INFO.*", "CREATE.*", "UPDATE.*", "PURGE.*", "DELETE.*", "MSG.GET.*"].map(
         (what) => `$JS.API.STREAM.${what}`,
       ),
       ...["$JS.API.DIRECT.GET.*", "$JS.API.CONSUMER.CREATE.*.*", "$JS.API.CONSUMER.DELETE.*.*"],
