@@ -81,7 +81,11 @@ async function shipped(
       await server.restart();
     },
     log: () => Bun.file(join(server.dir, logFile)).text(),
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      // Killed at once, nginx would leave its workers behind.
+      await server.kill("SIGTERM");
+      await server[Symbol.asyncDispose]();
+    },
   };
 }
 
