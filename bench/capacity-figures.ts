@@ -30,6 +30,7 @@ export function capacityFigures({ parts, curves, million }: Measured): Record<Fi
   const times = curve.series[0]!.points.map(([, us]) => us).sort((a, b) => a - b);
   const median = times[Math.floor(times.length / 2)]!;
   const connect = million.phases.find(({ name }) => name === "connect") ?? missing("million: connect");
+  const start = million.phases.find(({ name }) => name === "start") ?? missing("million: start");
   const ofMillion = `million.json, connect, ${million.connections.toLocaleString("en")} connections; revision ${million.revision}`;
 
   return {
@@ -79,6 +80,8 @@ export function capacityFigures({ parts, curves, million }: Measured): Record<Fi
       "µs of redis-server for a command, those inside scripts counted",
       ofMillion,
     ),
+    mostConnections: figure(connect.figures.joined ?? 0, "most connections of one run", ofMillion),
+    mostInstances: figure(start.figures.instances ?? 0, "instances of that run", ofMillion),
   };
 }
 

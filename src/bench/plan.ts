@@ -211,19 +211,15 @@ function limits(input: PlanInput, made: Omit<Plan, "limits">): string[] {
       "JetStream: more stored messages than one stream's leader carries; spread namespaces and partitions",
     );
   }
-  if (made.instances > MOST_INSTANCES) {
+  if (made.instances > figureOf("mostInstances")) {
     found.push(
-      `NATS: ${made.instances.toLocaleString("en")} client connections, more than was ever tried here`,
+      `NATS: ${made.instances.toLocaleString("en")} client connections, more than in the largest run`,
     );
   }
-  if (input.connections > MOST_MEASURED) {
+  if (input.connections > figureOf("mostConnections")) {
     found.push("connections: extrapolated from runs on one machine; nothing of this size was run");
   }
   if (input.regions > 1)
     found.push("regions: links between them cost money and time that is not in the table");
   return found;
 }
-
-/** Instances of one system that were run at the same time, and connections. */
-const MOST_INSTANCES = 64;
-const MOST_MEASURED = 100_000;
