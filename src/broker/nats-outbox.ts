@@ -5,6 +5,7 @@ import type { Subjects } from "../core/subject.ts";
 import { publishHeaders } from "./nats-headers.ts";
 import { Lease } from "./nats-lease.ts";
 import type { Link } from "./nats-link.ts";
+import { isAway } from "./nats-mirrors.ts";
 import { Publisher } from "./nats-publisher.ts";
 import { RequestError, type Requests } from "./nats-requests.ts";
 import { Store } from "./nats-store.ts";
@@ -54,7 +55,13 @@ export class NatsOutbox implements Outbox {
 
   /** Makes the stream. @throws StartError, RequestError */
   static async open(options: NatsOutboxOptions): Promise<NatsOutbox> {
-    await options.streams.ensure(outboxStream(options.subjects, options));
+    try {
+      await options.streams.ensure(outboxStream(options.subjects, options));
+    } catch (error) {
+      // Its home is another region, which is away now: what is put fails until it is back.
+      if (options.home === undefined || !isAway(error)) throw error;
+      options.log.warn("the home region of webhooks does not answer", { region: options.home });
+    }
     return new NatsOutbox(options);
   }
 

@@ -30,6 +30,7 @@ const NOT_FOUND = 10059;
 const IN_USE = 10058;
 const OVERLAP = 10065;
 const REPLICAS = 10074;
+const NO_STORAGE = 10047;
 const NO_JETSTREAM = [10039, 10076];
 
 /** An error JetStream answered with; the codes are those of nats-server's server/errors.json. */
@@ -177,6 +178,8 @@ export class Streams {
 
   /** Whether another instance is making this stream right now: it is there, or its subjects are taken by nobody else. */
   async #inTheMaking({ code }: JetStreamError, wanted: WantedStream): Promise<boolean> {
+    // Before 2.10 each of those who make it at once counts as one more that needs room.
+    if (code === NO_STORAGE) return (await this.info(wanted.name)) !== null;
     return code === IN_USE || (code === OVERLAP && (await this.#othersOn(wanted)).length === 0);
   }
 

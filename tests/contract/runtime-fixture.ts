@@ -90,6 +90,10 @@ const server = runtime.serve({
     return upgraded ?? new Response(context.ip, { status: 426 });
   },
 });
+runtime.onSignal("SIGTERM", () => {
+  print({ event: "signal" });
+  runtime.exit(7);
+});
 print({
   event: "listening",
   port: server.port,
@@ -97,8 +101,4 @@ print({
   version: runtime.version,
   descriptors: runtime.descriptorLimit(),
   resident: runtime.residentBytes(),
-});
-runtime.onSignal("SIGTERM", () => {
-  print({ event: "signal" });
-  runtime.exit(7);
 });
