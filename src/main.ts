@@ -71,7 +71,8 @@ const commands: readonly Row[] = [
   {
     name: "bench [scenario]",
     summary:
-      "load an instance with thousands of clients, beside controls: idle, broadcast, rooms, fanin, inbox, churn, storm",
+      "load an instance with thousands of clients, beside controls: idle, broadcast, rooms, fanin, inbox, churn, storm; " +
+      "or check that one keeps its guarantees: check",
     flags: [
       ["-n, --clients <number>", "clients at once (default 1000)"],
       [
@@ -87,7 +88,11 @@ const commands: readonly Row[] = [
       ["--instances <number>", "processes of each target (default: as many as the clients need)"],
       ["--workers <number>", "processes of the load generator (default: as many as the clients need)"],
       ["--stack", "start a nats-server and a redis-server of its own (always so for several instances)"],
-      ["--channel <name>", "channel of a ws:// target (default bench)"],
+      [
+        "--channel <name>",
+        "channel of a ws:// target (default bench; check: what names begin with, chat:check)",
+      ],
+      ["--nats <urls>", "check: publish over NATS (default $NATS_URL, else the server API of the targets)"],
       ["--plot <file>", "write a picture, as SVG"],
       ["--json", "print every round as JSON"],
       [
@@ -111,7 +116,9 @@ const commands: readonly Row[] = [
     run: async (options, args) =>
       options.plan
         ? (await import("./cli/bench-plan.ts")).benchPlan(options)
-        : (await import("./cli/bench.ts")).bench(options, args),
+        : args[0] === "check"
+          ? (await import("./cli/bench-check.ts")).benchCheck(options)
+          : (await import("./cli/bench.ts")).bench(options, args),
   },
 ];
 

@@ -12,6 +12,7 @@ import { isPeer, peers } from "../bench/targets.ts";
 import { ChildError } from "../process/error.ts";
 import { progress } from "./bench-progress.ts";
 import { columns, complain, paint, print, UserError } from "./output.ts";
+import { whole } from "./whole.ts";
 
 /** Flags as commander hands them over: numbers are text. */
 export interface BenchFlags {
@@ -83,12 +84,6 @@ function readOptions(flags: BenchFlags, name: string | undefined): RunOptions {
     roomSize: whole("--room-size", flags.roomSize ?? "10", 10_000),
     channels: whole("--channels", flags.channels ?? "4", 1_000),
   };
-}
-
-function whole(flag: string, text: string, most: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new UserError(`${flag} ${text}: it must be a whole number from 1 to ${most}`);
 }
 
 function targets(flags: BenchFlags, options: RunOptions): TargetKind[] {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { connect, type NatsConnection } from "nats";
+import { Checker } from "../../src/bench/checker.ts";
 import { balancer } from "../helpers/balancer.ts";
-import { Checker } from "../helpers/checker.ts";
 import { type TestClient, testClient } from "../helpers/clients.ts";
 import { startInstance } from "../helpers/instances.ts";
 import { OPCODE, RawWebSocket } from "../helpers/raw-websocket.ts";

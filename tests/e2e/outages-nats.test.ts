@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
-import { Checker, type Numbered, watched } from "../helpers/checker.ts";
+import type { Numbered } from "../../src/bench/check-messages.ts";
+import { Checker } from "../../src/bench/checker.ts";
+import { watched } from "../helpers/checker.ts";
 import type { TestClient } from "../helpers/clients.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
 import { tcpProxy } from "../helpers/proxy.ts";

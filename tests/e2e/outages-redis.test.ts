@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { Checker, watched } from "../helpers/checker.ts";
+import { Checker } from "../../src/bench/checker.ts";
+import { watched } from "../helpers/checker.ts";
 import { testClient } from "../helpers/clients.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
 import { natsServer, redisServer } from "../helpers/servers.ts";

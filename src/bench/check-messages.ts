@@ -1,0 +1,59 @@
+/** Body of every message that is checked. */
+export interface Numbered {
+  /** Name of its publisher. */
+  readonly from: string;
+  /** Rises with each message of that publisher. */
+  readonly n: number;
+}
+
+/** One message, from its first attempt on. Times are `performance.now()`. */
+export interface Message extends Numbered {
+  readonly key: string;
+  readonly begunAt: number;
+  /** When its publish was acknowledged; absent: never, so that it may be stored or not. */
+  ackedAt?: number;
+  /** Nobody tries it any more. */
+  ended: boolean;
+  /** Where whoever got it first saw it, such as "epoch/17". */
+  place?: string;
+}
+
+/** What was published to one channel, in the order in which it was begun. */
+export class Messages {
+  readonly all: Message[] = [];
+  readonly #indexes = new Map<string, number>();
+
+  begin({ from, n }: Numbered): Message {
+    const message: Message = { from, n, key: keyOf({ from, n }), begunAt: performance.now(), ended: false };
+    this.#indexes.set(message.key, this.all.length);
+    this.all.push(message);
+    return message;
+  }
+
+  /** Its place in {@link all}; `undefined` for one that nobody published. */
+  indexOf(body: Numbered): number | undefined {
+    return this.#indexes.get(keyOf(body));
+  }
+}
+
+/** Which of them somebody has: a bit for each. */
+export class Seen {
+  #bits = new Uint8Array(64);
+
+  has(index: number): boolean {
+    return ((this.#bits[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
+  }
+
+  add(index: number): void {
+    if (index >> 3 >= this.#bits.length) {
+      const larger = new Uint8Array(Math.max(this.#bits.length * 2, (index >> 3) + 1));
+      larger.set(this.#bits);
+      this.#bits = larger;
+    }
+    this.#bits[index >> 3]! |= 1 << (index & 7);
+  }
+}
+
+function keyOf({ from, n }: Numbered): string {
+  return `${from}#${n}`;
+}
