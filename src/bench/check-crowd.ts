@@ -38,6 +38,8 @@ interface Member {
   /** When it lost its connection, until something is delivered again. */
   hit?: { readonly at: number; readonly of: OpenDisturbance } | undefined;
   away: boolean;
+  /** Of its connection. */
+  id: string;
 }
 
 /** Without a broken connection for so long, the next one is another disturbance. */
@@ -92,9 +94,12 @@ export class Crowd implements Disposable {
     ).length;
   }
 
-  /** Clients subscribed to a channel when all are there. */
-  membersOf(channel: string): number {
-    return this.#members.filter((member) => member.channel === channel).length;
+  /** What servers call the connections of a channel's clients, in order. */
+  membersOf(channel: string): string[] {
+    return this.#members
+      .filter((member) => member.channel === channel)
+      .map(({ id }) => id)
+      .sort();
   }
 
   get disturbances(): readonly Disturbance[] {
@@ -108,9 +113,14 @@ export class Crowd implements Disposable {
     return { gone: whole(this.#gone), back: whole(this.#back) };
   }
 
+  /** Whole seconds since the beginning: where in {@link rhythm} it is now. */
+  get second(): number {
+    return Math.floor((performance.now() - this.#beganAt) / 1_000);
+  }
+
   /** Connections lost, and made again, in the last whole second. */
   get lastSecond(): { readonly gone: number; readonly back: number } {
-    const second = Math.floor((performance.now() - this.#beganAt) / 1_000) - 1;
+    const second = this.second - 1;
     return { gone: this.#gone[second] ?? 0, back: this.#back[second] ?? 0 };
   }
 
@@ -133,9 +143,10 @@ export class Crowd implements Disposable {
       ...(delaysMs && { minReconnectDelay: delaysMs[0], maxReconnectDelay: delaysMs[1] }),
     });
     const channel = channels[number % channels.length]!;
-    const member: Member = { centrifuge, channel, away: false };
+    const member: Member = { centrifuge, channel, away: false, id: "" };
     let known = false;
-    centrifuge.on("connected", () => {
+    centrifuge.on("connected", ({ client }) => {
+      member.id = client;
       if (known) this.#returned(member);
       known = true;
     });

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Crowd } from "./check-crowd.ts";
+import { startLoad } from "./check-load.ts";
 import type { Sender } from "./check-send.ts";
 import { WRONGS } from "./check-watch.ts";
 import { type CheckCounts, Checker } from "./checker.ts";
@@ -66,9 +67,6 @@ export interface DisturbanceFigures {
 /** Messages of a run at most, and of all clients together: what is remembered of them stays under 300 MB. */
 const MOST_MESSAGES = 1_000_000;
 const MOST_SEEN = 2_000_000_000;
-/** Messages one publisher sends a second: it waits for each acknowledgement, which may cross an ocean. */
-const EACH_PER_SECOND = 4;
-const RETRY_MS = 100;
 const SETTLE_MS = 20_000;
 
 /** Publishes to stock clients until the time is over, and judges what came of it. @throws BenchError */
@@ -94,22 +92,13 @@ export async function check(options: CheckOptions): Promise<CheckResult> {
     );
   }
   const beganAt = performance.now();
-  const count = Math.max(channels.length, Math.ceil(ratePerSecond / EACH_PER_SECOND));
-  const publishers = Array.from({ length: count }, (_, n) =>
-    checker.publish({
-      channel: channels[n % channels.length]!,
-      from: `p${n}`,
-      everyMs: (1_000 * count) / ratePerSecond,
-      send: (body, id) => sender.send(channels[n % channels.length]!, body, id),
-      retryMs: RETRY_MS,
-    }),
-  );
+  const load = startLoad({ checker, channels, ratePerSecond, senders: [sender] });
   for (let second = 1; second <= seconds && !signal.aborted; second++) {
     await sleep(beganAt + second * 1_000 - performance.now(), undefined, { signal }).catch(() => {});
     onSample?.(sampleOf(second, checker, crowd));
   }
   const lasted = (performance.now() - beganAt) / 1_000;
-  await Promise.all(publishers.map((publisher) => publisher.stop()));
+  await load.stop();
   await checker.settle(SETTLE_MS);
   return resultOf(lasted, beganAt, checker, crowd);
 }
