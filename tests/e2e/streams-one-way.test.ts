@@ -106,8 +106,11 @@ for (const runtime of ["bun", "deno"] as const) {
       const early = Array.from({ length: 40 }, () => open("/connection/uni_sse"));
       for (const [n, { socket }] of early.entries()) setTimeout(() => socket.destroy(), n / 4);
       await until(() => early.every(({ ended }) => ended));
-      await until(async () => (await metric(instance, "trunkline_connections")) === 0, { timeoutMs: 8_000 });
-      expect(await metric(instance, 'trunkline_stream_connections{transport="uni_sse"}')).toBe(0);
+      const stillOpen = () => metric(instance, 'trunkline_stream_connections{transport="uni_sse"}');
+      // Some may be on their way in still.
+      await until(async () => (await metric(instance, "trunkline_connections")) + (await stillOpen()) === 0, {
+        timeoutMs: 8_000,
+      });
     }, 15_000);
   });
 }
