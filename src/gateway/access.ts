@@ -11,25 +11,25 @@ import type { Session } from "./session.ts";
  * what the namespace grants to `nobody`; a user's inbox is never anybody else's, whatever stands anywhere.
  */
 export function mayAccess(
+  edge: Edge,
   session: Session,
-  channel: string,
-  rules: NamespaceRules,
+  channel: ChannelName,
   permission: Permission,
-  insecure: boolean,
 ): boolean {
-  if (rules.name === USER_NAMESPACE && (session.user === "" || channel !== inboxOf(session.user)))
-    return false;
+  const { insecure } = edge.options;
+  const { id, namespace } = channel;
+  if (namespace === USER_NAMESPACE && (session.user === "" || id !== inboxOf(session.user))) return false;
   if (insecure && permission !== "sub") return true;
-  const access = accessRule(rules, permission);
+  const access = accessRule(edge.hub.rules(channel), permission);
   if (access === "nobody") return false;
-  if (insecure || allows(session.identity.capabilities, channel, permission)) return true;
-  switch (access) {
+  if (insecure || allows(session.identity.capabilities, id, permission)) return true;
+  switch (isSignedFor(edge, channel) ? narrowed(access, permission) : access) {
     case "anyone":
       return true;
     case "authenticated":
       return session.user !== "";
     case "subscriber":
-      return session.subs.has(channel);
+      return session.subs.has(id);
     case "token":
       return false;
   }
@@ -48,11 +48,13 @@ function accessRule(rules: NamespaceRules, permission: Permission): Access {
   }
 }
 
-/**
- * The rules for whoever subscribes to a channel with a connection token. What an application's Pusher clients need a
- * signature for is nobody else's either, whatever the namespace lets everybody do: it takes a token for that channel.
- */
-export function guarded(edge: Edge, { namespace, name }: ChannelName, rules: NamespaceRules): NamespaceRules {
-  if (!edge.apps.byNamespace(namespace) || channelKind(name).access === "public") return rules;
-  return rules.subscribe === "nobody" ? rules : { ...rules, subscribe: "token" };
+/** Whether an application's Pusher clients need a signature for a channel. */
+function isSignedFor(edge: Edge, { namespace, name }: ChannelName): boolean {
+  return edge.apps.byNamespace(namespace) !== undefined && channelKind(name).access !== "public";
+}
+
+/** What Pusher clients need a signature for takes a token of others, whatever the namespace lets everybody do. */
+function narrowed(access: Exclude<Access, "nobody">, permission: Permission): Exclude<Access, "nobody"> {
+  if (permission === "sub") return "token";
+  return access === "token" ? access : "subscriber";
 }

@@ -40,7 +40,7 @@ async function publishAs(
 ): Promise<Published> {
   const name = edge.hub.resolve(channel);
   const rules = edge.hub.rules(name);
-  if (!mayAccess(session, channel, rules, "pub", edge.options.insecure)) {
+  if (!mayAccess(edge, session, name, "pub")) {
     throw new CommandError(Errors.permissionDenied);
   }
   if (!takePublish(session, rules.publishRate)) throw new CommandError(Errors.tooManyRequests);

@@ -19,7 +19,7 @@ function permitted(
   const name = edge.hub.resolve(id);
   const rules = edge.hub.rules(name);
   if (!available(rules)) throw new CommandError(Errors.notAvailable);
-  if (!mayAccess(session, id, rules, permission, edge.options.insecure)) {
+  if (!mayAccess(edge, session, name, permission)) {
     throw new CommandError(Errors.permissionDenied);
   }
   return name;

@@ -31,7 +31,7 @@ export async function addRequested(
     if (token !== "" || rules.subscribeCallout) {
       const grant = await authorize(edge, session, { token, data: command.data }, name);
       wanted.set(channel, { ...grant, channel });
-    } else if (mayAccess(session, channel, rules, "sub", edge.options.insecure)) {
+    } else if (mayAccess(edge, session, name, "sub")) {
       wanted.set(channel, { channel });
     } else throw new CommandError(Errors.permissionDenied);
   }

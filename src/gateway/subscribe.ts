@@ -5,7 +5,7 @@ import type { Position } from "../core/position.ts";
 import { Stats } from "../core/stats.ts";
 import type { SubscribeResult } from "../protocol/codec.ts";
 import type { RecoverRequest, SubscribeCommand } from "../protocol/command.ts";
-import { guarded, mayAccess } from "./access.ts";
+import { mayAccess } from "./access.ts";
 import { type CatchUp, catchUp, chunkBytes, firstChunk } from "./catch-up.ts";
 import type { Channel } from "./channel.ts";
 import type { Edge } from "./edge.ts";
@@ -37,7 +37,7 @@ export function subscribe(
   if (command.type > 0) throw new CommandError(Errors.notAvailable, "only stream subscriptions are served");
   const rules = edge.hub.rules(name);
   const asked = command.token !== "" || rules.subscribeCallout;
-  if (!asked && !mayAccess(session, name.id, guarded(edge, name, rules), "sub", edge.options.insecure)) {
+  if (!asked && !mayAccess(edge, session, name, "sub")) {
     throw new CommandError(Errors.permissionDenied);
   }
 

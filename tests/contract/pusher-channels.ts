@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { testClient } from "../helpers/clients.ts";
+import { connectionToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 import type { PusherContext } from "./pusher.ts";
 
@@ -48,9 +49,21 @@ export function pusherChannelTests({ world, client, server, fresh }: PusherConte
       // What is private to one family is private to the other.
       using stranger = testClient(world().b.websocket, { user: "u" });
       const refused = stranger.centrifuge.newSubscription(`shop:${channel}`);
+      const code = new Promise((resolve) => refused.once("unsubscribed", (end) => resolve(end.code)));
       refused.subscribe();
       await stranger.connected();
-      await expect(refused.ready(5_000)).rejects.toThrow();
+      expect(await code).toBe(103);
+      const asked = await Promise.allSettled([
+        stranger.centrifuge.history(`shop:${channel}`, { limit: 1 }),
+        stranger.centrifuge.presence(`shop:${channel}`),
+        stranger.centrifuge.publish(`shop:${channel}`, { by: "a stranger" }),
+      ]);
+      expect(asked).toMatchObject(Array(3).fill({ status: "rejected", reason: { code: 103 } }));
+      const oneWay = await fetch(`${world().b.url}/connection/uni_http_stream`, {
+        method: "POST",
+        body: JSON.stringify({ token: connectionToken({ user: "u" }), subs: { [`shop:${channel}`]: {} } }),
+      });
+      expect(oneWay.status).toBe(403);
       const open = fresh("room-");
       await pusher.subscribe(open);
       const centrifuge = await stranger.subscribe(`shop:${open}`);

@@ -128,7 +128,11 @@ test("pages and the client library are served from a closed list, with a policy"
     expect((await get("/", { headers: { "if-none-match": etag } })).status).toBe(304);
     expect((await get("/", { method: "HEAD" })).headers.get("etag")).toBe(etag);
 
-    expect((await get("/demo.js")).headers.get("content-type")).toBe("text/javascript; charset=utf-8");
+    const script = await get("/demo.js");
+    expect(script.headers.get("content-type")).toBe("text/javascript; charset=utf-8");
+    // Pages of other hosts may import it; what is no script is not for them.
+    expect(script.headers.get("access-control-allow-origin")).toBe("*");
+    expect(page.headers.get("access-control-allow-origin")).toBeNull();
     const library = await get("/assets/centrifuge.js");
     expect([library.status, (await library.text()).includes("Centrifuge")]).toEqual([200, true]);
     for (const path of [
