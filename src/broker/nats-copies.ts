@@ -16,6 +16,8 @@ export class Copies {
   nearSeq = 0;
   /** The origin does not answer: what the copy has must do. */
   away = false;
+  /** The copy is seconds behind: it is not asked while the origin answers. */
+  lags = false;
   readonly #stats: Stats;
   readonly #unreadable: () => void;
 
@@ -98,9 +100,9 @@ export class Copies {
     return this.origin;
   }
 
-  /** `undefined`: there is no copy, or it does not answer. */
+  /** `undefined`: there is no copy that is of use, or it does not answer. */
   async #nearby<T>(ask: (copy: Store) => Promise<T>): Promise<T | undefined> {
-    if (!this.near) return undefined;
+    if (!this.near || (this.lags && !this.away)) return undefined;
     try {
       return await ask(this.near);
     } catch (error) {

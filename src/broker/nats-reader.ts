@@ -61,6 +61,8 @@ export class Reader implements Followed {
   readonly #resync: Resync;
   /** {@link Progress.followed} when the home was last known to be reachable. */
   #heardUpTo: number;
+  /** The newest message of the home at the last probe. */
+  #probedHead = 0;
 
   constructor(options: ReaderOptions, life: StreamLife) {
     const { link, store, lingerMs, listen, subject, intercept, log, stats, inspect, rules } = options;
@@ -175,8 +177,12 @@ export class Reader implements Followed {
     const { origin, near } = this.store;
     const head = await origin.last(">", timeoutMs);
     const copied = (await near?.last(">", timeoutMs))?.seq ?? 0;
+    const lag = near && head ? Math.max(0, head.seq - copied) : 0;
+    // After a move of the origin a copy stands still for some 20 s (nats-server 2.12).
+    this.store.lags = copied < this.#probedHead;
+    this.#probedHead = head?.seq ?? 0;
     this.store.nearSeq = copied;
-    return near && head ? Math.max(0, head.seq - copied) : 0;
+    return lag;
   }
 
   heard(): void {

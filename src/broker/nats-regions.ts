@@ -2,6 +2,7 @@ import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Subjects } from "../core/subject.ts";
 import { Copies } from "./nats-copies.ts";
+import { StartError } from "./nats-error.ts";
 import { Home } from "./nats-home.ts";
 import { LeaderStore } from "./nats-leader.ts";
 import type { StreamLife } from "./nats-life.ts";
@@ -65,19 +66,20 @@ export class Regions {
 
   /**
    * Makes a stream as wanted. While its home is away: what the copy here knows of it, or `undefined` for a stream
-   * without one. @throws StartError, RequestError
+   * without one. @throws StartError
    */
   async start(wanted: WantedStream, copied: boolean): Promise<StreamLife | undefined> {
     const { streams, log } = this.#options;
     const home = this.#remote(wanted);
-    if (home === undefined) return await patiently(() => streams.ensure(wanted));
     try {
-      return await patiently(() => streams.ensure(wanted), HOME_PATIENCE_MS);
+      const patienceMs = home === undefined ? undefined : HOME_PATIENCE_MS;
+      return await patiently(() => streams.ensure(wanted), patienceMs);
     } catch (error) {
       if (!isAway(error)) throw error;
+      if (home === undefined) throw silentStream(wanted.name, error as Error);
       const copy = copied ? this.#options.subjects.mirror(wanted.name, this.#options.region) : undefined;
       const life = copy ? await this.#mirrors.life(copy) : undefined;
-      if (copied && !life) throw error;
+      if (copied && !life) throw silentStream(wanted.name, error as Error);
       log.warn("home region does not answer; going on without it", { stream: wanted.name, region: home });
       this.#startedAway.add(home);
       return life ?? undefined;
@@ -184,6 +186,15 @@ export class Regions {
         placed.keeping = undefined;
       });
   }
+}
+
+function silentStream(stream: string, { message }: Error): StartError {
+  return new StartError(
+    "stream",
+    `nobody answers for stream ${stream}: the servers that hold it are away, or JetStream has no leader (${message})`,
+    "Start them. Are they gone for good, give up what they held, and have it made anew: " +
+      `nats stream rm -f ${stream}   until nats stream info ${stream} knows it no more`,
+  );
 }
 
 function noCluster(region: string): string {

@@ -31,6 +31,7 @@ const IN_USE = 10058;
 const OVERLAP = 10065;
 const REPLICAS = 10074;
 const NO_STORAGE = 10047;
+const NO_PLACE = 10005;
 const NO_JETSTREAM = [10039, 10076];
 
 /** An error JetStream answered with; the codes are those of nats-server's server/errors.json. */
@@ -171,7 +172,7 @@ export class Streams {
       return updated;
     } catch (error) {
       if (!(error instanceof JetStreamError)) throw error;
-      if (error.code === OVERLAP || error.code === REPLICAS) throw await this.#explain(error, wanted);
+      if ([OVERLAP, REPLICAS, NO_PLACE].includes(error.code)) throw await this.#explain(error, wanted);
       throw unfit(found, wanted, `The server refuses to change it (${error.message})`);
     }
   }
@@ -202,6 +203,7 @@ export class Streams {
   async #explain({ code, message }: JetStreamError, wanted: WantedStream): Promise<StartError> {
     if (code === OVERLAP) return captured(wanted, await this.#othersOn(wanted));
     if (code === REPLICAS) return tooFewServers(wanted, message);
+    if (code === NO_PLACE && wanted.placement) return nowhere(wanted, message);
     const problem = `stream ${wanted.name} cannot be made: ${message} (${code})`;
     return new StartError("stream", problem, "What the account may use: nats account info");
   }
@@ -235,6 +237,16 @@ function tooFewServers({ name, num_replicas }: WantedStream, why: string): Start
     "stream",
     `stream ${name} is to have ${num_replicas} replicas, and the servers are fewer (${why})`,
     "Lower history.replicas, or add servers to the cluster",
+  );
+}
+
+function nowhere({ name, placement }: WantedStream, why: string): StartError {
+  const home = placement?.cluster;
+  return new StartError(
+    "stream",
+    `stream ${name} is to live in ${home}, and no NATS cluster of that name has a server for it (${why})`,
+    `Call the cluster so in its servers' configuration, cluster { name: ${home} }, or set nats.home ` +
+      "(or the namespace's home) to the region of one that is there: nats stream info shows where a stream is",
   );
 }
 

@@ -7,7 +7,7 @@ import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespac
 import { Stats } from "../../src/core/stats.ts";
 import { startWorld, type World } from "../../src/world/world.ts";
 import { receives, testClient } from "../helpers/clients.ts";
-import { TEST_API_KEY } from "../helpers/instances.ts";
+import { callApi, TEST_API_KEY } from "../helpers/instances.ts";
 import { TEST_SECRET } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 
@@ -36,19 +36,7 @@ afterAll(async () => {
 
 const at = (region: string) => world.region(region).instances[0]!;
 
-async function api<T>(region: string, method: string, params: object): Promise<T> {
-  const response = await fetch(`${at(region).url}/api/${method}`, {
-    method: "POST",
-    headers: { "x-api-key": TEST_API_KEY },
-    body: JSON.stringify(params),
-  });
-  const { result, error } = (await response.json()) as {
-    result?: T;
-    error?: { code: number; message: string };
-  };
-  if (error) throw Object.assign(new Error(error.message), error);
-  return result as T;
-}
+const api = <T>(region: string, method: string, params: object) => callApi<T>(at(region).url, method, params);
 
 async function metric(region: string, name: string): Promise<number> {
   const text = await (await fetch(`${at(region).url}/metrics`)).text();

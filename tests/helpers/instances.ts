@@ -103,21 +103,24 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Test
       child.kill("SIGTERM");
       return await child.exited;
     },
-    async api<T>(method: string, params: object) {
-      const response = await fetch(`${url}/api/${method}`, {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "X-API-Key": TEST_API_KEY },
-        body: JSON.stringify(params),
-      });
-      const answer = (await response.json()) as { result?: T; error?: { code: number; message: string } };
-      if (answer.error) throw Object.assign(new Error(answer.error.message), { code: answer.error.code });
-      return answer.result as T;
-    },
+    api: (method, params) => callApi(url, method, params),
     async [Symbol.asyncDispose]() {
       await kill();
       if (file) await Bun.file(file).delete();
     },
   };
+}
+
+/** Calls the server API of an instance with the tests' key; returns the result or throws its error. */
+export async function callApi<T>(url: string, method: string, params: object): Promise<T> {
+  const response = await fetch(`${url}/api/${method}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-API-Key": TEST_API_KEY },
+    body: JSON.stringify(params),
+  });
+  const answer = (await response.json()) as { result?: T; error?: { code: number; message: string } };
+  if (answer.error) throw Object.assign(new Error(answer.error.message), { code: answer.error.code });
+  return answer.result as T;
 }
 
 async function readLines(stream: ReadableStream<Uint8Array>, each: (line: string) => void): Promise<void> {
