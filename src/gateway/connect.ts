@@ -175,9 +175,8 @@ function open(
   const waiting: Frame[] = [];
   const late = new Map<Channel, Position>();
   for (const { wanted, channel, inbox, from } of prepared) {
-    const { info, expiresAt } = wanted;
-    const sub = subscriptionFor(channel, "server", { info, expiresAt, ...overridesOf(wanted) });
-    if (expiresAt !== undefined) session.subsExpire = true;
+    const sub = subscriptionFor(channel, "server", wanted);
+    if (wanted.expiresAt !== undefined) session.subsExpire = true;
     session.subs.add(sub);
     const news = inbox?.result(channel, session.codec, chunkBytes(edge));
     if (news) waiting.push(...news.pushes);
@@ -212,9 +211,4 @@ function open(
   edge.liveness.connected(session);
   if (waiting.length > 0) edge.liveness.inboxDelivered(session);
   session.resume();
-}
-
-function overridesOf(wanted: WantedSubscription) {
-  const { presence, joinLeave, forceJoinLeave, recovery, positioning } = wanted;
-  return { overrides: { presence, joinLeave, forceJoinLeave, recovery, positioning } };
 }

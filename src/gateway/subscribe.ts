@@ -125,7 +125,7 @@ function complete(
   grant: Grant,
 ): void {
   const delta = command.delta && channel.rules.delta && session.codec.deltas !== undefined;
-  const sub = { ...subscriptionFor(channel, "client", grant), delta };
+  const sub = subscriptionFor(channel, "client", grant, delta);
   const { result, behind } = positionResult(edge, session, sub, command.recover ? command : undefined);
   if (command.rejectUnrecovered && result.wasRecovering && !result.recovered) {
     throw new CommandError(Errors.unrecoverablePosition);
@@ -144,10 +144,25 @@ function complete(
 export function subscriptionFor(
   channel: Channel,
   side: Subscription["side"],
-  grant: { info?: string; expiresAt?: number; overrides?: SubscriptionOverrides } & SubscriptionOverrides,
+  grant: SubscriptionGrant,
+  delta = false,
 ): Subscription {
-  const overrides = grant.overrides ?? grant;
-  return { channel, side, info: grant.info, expiresAt: grant.expiresAt, overrides };
+  // One literal, always with the same members: copies of it took 8 % of the time of a connect.
+  return {
+    channel,
+    side,
+    info: grant.info,
+    expiresAt: grant.expiresAt,
+    delta,
+    overrides: overridesOf(grant),
+  };
+}
+
+/** What a grant changes of the rules, and nothing else of it: it lives as long as the subscription. */
+function overridesOf(grant: SubscriptionGrant): SubscriptionOverrides {
+  const { presence, joinLeave, forceJoinLeave, recovery, positioning } = grant;
+  const changed = presence ?? joinLeave ?? forceJoinLeave ?? recovery ?? positioning;
+  return changed === undefined ? PLAIN : { presence, joinLeave, forceJoinLeave, recovery, positioning };
 }
 
 /**

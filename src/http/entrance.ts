@@ -57,7 +57,6 @@ export class Entrance {
     if (verdict !== "ok") {
       return this.refuse(verdict, 503, "No more connections can be taken.", { "retry-after": retryLater() });
     }
-    const origin = headers.get("origin");
-    return { ip, admissionKey, ...(origin === null ? {} : { origin }) };
+    return { ip, admissionKey, origin: headers.get("origin") ?? undefined };
   }
 }

@@ -1,4 +1,3 @@
-import type { Context } from "hono";
 import type { Admission } from "../gateway/admission.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { PusherState } from "../gateway/pusher-state.ts";
@@ -32,15 +31,18 @@ const UNKNOWN_PROTOCOL =
 /** A nonce of 16 bytes in base64 (RFC 6455 §4.1); not every runtime checks it. */
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
 
-/** Decides about one WebSocket, and hands it to the gateway. */
-export function upgrade(
-  deps: UpgradeDeps,
-  choose: Choose = chooseEncoding,
-): (c: Context<{ Bindings: RequestContext }>) => Response {
+/**
+ * Decides about one WebSocket, and hands it to the gateway.
+ * @param key what the path names an application by
+ */
+export type Upgrade = (request: Request, context: RequestContext, key?: string) => Response;
+
+/** Makes the one door to WebSockets of a kind. */
+export function upgrade(deps: UpgradeDeps, choose: Choose = chooseEncoding): Upgrade {
   const refuse: Entrance["refuse"] = (...why) => deps.entrance.refuse(...why);
 
-  return (c) => {
-    const { headers } = c.req.raw;
+  return (request, context, key) => {
+    const { headers } = request;
     if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
       return refuse("no_upgrade", 426, "This is a WebSocket endpoint.", { upgrade: "websocket" });
     }
@@ -54,22 +56,23 @@ export function upgrade(
     }
     const origin = headers.get("origin");
     const originAllowed = deps.originAllowed(origin, headers.get("host"));
-    const choice = choose(c.req.raw, c.req.param("key"), originAllowed);
+    const choice = choose(request, key, originAllowed);
     if (!originAllowed && !("farewell" in choice)) {
       return refuse("origin", 403, "This origin is not allowed.");
     }
     if ("refused" in choice) return refuse("protocol", 400, choice.refused);
-    const admitted = deps.entrance.admit(headers, c.env.ip);
+    const admitted = deps.entrance.admit(headers, context.ip);
     if (admitted instanceof Response) return admitted;
     if ("farewell" in choice) {
       // It was counted like any other, for the rate of its address, and is gone the moment it is open.
       deps.admission.release(admitted.admissionKey);
-      const response = c.env.upgrade(choice.farewell);
+      const response = context.upgrade(choice.farewell);
       return response ?? refuse("handshake", 400, "Not a valid WebSocket handshake.");
     }
-    const { subprotocol, ...spoken } = choice;
-    const handler = deps.gateway.accept({ ...spoken, ...admitted });
-    const response = c.env.upgrade(handler, subprotocol);
+    const { protocol, pusher, subprotocol } = choice;
+    const { ip, admissionKey } = admitted;
+    const handler = deps.gateway.accept({ protocol, ip, admissionKey, origin: admitted.origin, pusher });
+    const response = context.upgrade(handler, subprotocol);
     if (response) return response;
     deps.admission.release(admitted.admissionKey);
     return refuse("handshake", 400, "Not a valid WebSocket handshake.");
@@ -79,12 +82,10 @@ export function upgrade(
 /** `GET /connection/websocket`: one of the Centrifuge encodings. */
 function chooseEncoding({ headers, url }: Request): Choice {
   const offered = headers.get("sec-websocket-protocol");
-  const encoding = negotiate(offered, offered === null ? new URL(url).searchParams : undefined);
+  const query = offered === null && url.includes("?") ? new URL(url).searchParams : undefined;
+  const encoding = negotiate(offered, query);
   if (!encoding) return { refused: UNKNOWN_PROTOCOL };
-  return {
-    protocol: encoding.codec,
-    ...(encoding.subprotocol !== undefined && { subprotocol: encoding.subprotocol }),
-  };
+  return { protocol: encoding.codec, subprotocol: encoding.subprotocol };
 }
 
 /**

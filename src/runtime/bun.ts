@@ -34,10 +34,11 @@ function serve(options: ServeOptions): Server {
     development: false,
     idleTimeout: HTTP_IDLE_SECONDS,
     maxRequestBodySize: options.maxRequestBytes,
-    async fetch(request, self) {
+    fetch(request, self) {
       const context = new BunContext(request, self, options.upgradeHeaders);
-      const response = await options.fetch(absolute(request), context);
-      return context.upgraded ? undefined : response;
+      const answer = options.fetch(absolute(request), context);
+      if (answer instanceof Promise) return answer.then((response) => context.answer(response));
+      return context.answer(answer);
     },
     error: () => new Response("internal server error\n", { status: 500 }),
     websocket: {
@@ -94,8 +95,11 @@ class BunListener implements Server {
   }
 }
 
+/** Stands for an answer that Bun has given already: it is for the layers between, and never sent. */
+const UPGRADED = new Response(null);
+
 class BunContext implements RequestContext {
-  upgraded = false;
+  #upgraded = false;
   readonly #request: Request;
   readonly #server: BunServer;
 
@@ -118,11 +122,15 @@ class BunContext implements RequestContext {
   upgrade(handler: SocketHandler, protocol?: string): Response | undefined {
     const headers =
       protocol === undefined ? this.#headers : { ...this.#headers, "Sec-WebSocket-Protocol": protocol };
-    this.upgraded = this.#server.upgrade(
+    this.#upgraded = this.#server.upgrade(
       this.#request,
       headers ? { data: handler, headers } : { data: handler },
     );
-    // Bun has answered already; the response is for the layers between, and never sent.
-    return this.upgraded ? new Response(null) : undefined;
+    return this.#upgraded ? UPGRADED : undefined;
+  }
+
+  /** What Bun is to be given for the answer that came of the request. */
+  answer(response: Response): Response | undefined {
+    return this.#upgraded ? undefined : response;
   }
 }

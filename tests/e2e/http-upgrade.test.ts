@@ -145,6 +145,7 @@ test("neither a lax runtime nor one that refuses an upgrade breaks the count", a
       {
         ip: "127.0.0.1",
         upgrade: () => answer,
+        idleTimeout() {},
       },
     );
   expect((await ask({}, new Response("upgraded"))).status).toBe(400);
