@@ -16,13 +16,18 @@ export class ClaimError extends Error {
 /** Longest device name in UTF-16 units. */
 const MAX_DEVICE_LENGTH = 128;
 
-/** Seconds since 1970; JSON can say 1e999, which would never expire. */
-export const NumericDate = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
+/** Latest date that can be said; JSON can say 1e999, which would never expire. */
+const MAX_DATE = Number.MAX_SAFE_INTEGER;
+
+/** Seconds since 1970. */
+export const NumericDate = z.number().min(0).max(MAX_DATE);
+
+const MAX_USER_LENGTH = MAX_CHANNEL_LENGTH - inboxOf("").length;
 
 /** A user id, "" for anonymous: short and well-formed enough to have an inbox. */
 export const User = z
   .string()
-  .max(MAX_CHANNEL_LENGTH - inboxOf("").length)
+  .max(MAX_USER_LENGTH)
   .refine((id) => id.isWellFormed(), "malformed");
 
 export const Device = z
@@ -112,7 +117,9 @@ const NOTHING = Object.freeze([]) as readonly never[];
 
 /** Reads the claims of a connection token whose signature, `exp` and `nbf` were checked. @throws ClaimError */
 export function readIdentity(payload: unknown): Identity {
-  const claims = parse(ConnectionClaims, payload);
+  const claims: z.infer<typeof ConnectionClaims> = isPlain(payload)
+    ? payload
+    : parse(ConnectionClaims, payload);
   return {
     user: claims.sub,
     info: jsonText(claims.b64info ?? claims.info),
@@ -124,6 +131,30 @@ export function readIdentity(payload: unknown): Identity {
     tokenId: claims.jti,
     issuedAt: claims.iat,
   };
+}
+
+/** What says nothing beside who somebody is, and until when. */
+const PLAIN_CLAIMS: ReadonlySet<string> = new Set(["sub", "exp", "iat", "nbf", "iss", "aud"]);
+
+/**
+ * Whether claims are such that most tokens have no others, and well-formed: {@link ConnectionClaims} takes them for
+ * what they are, in a twentieth of a connect. Whatever else there is, and every mistake, is for that to judge.
+ */
+function isPlain(payload: unknown): payload is { sub: string; exp?: number; iat?: number } {
+  if (typeof payload !== "object" || payload === null) return false;
+  for (const name in payload) if (!PLAIN_CLAIMS.has(name)) return false;
+  const { sub, exp, iat } = payload as Readonly<Record<string, unknown>>;
+  return (
+    typeof sub === "string" &&
+    sub.length <= MAX_USER_LENGTH &&
+    sub.isWellFormed() &&
+    (exp === undefined || isDate(exp)) &&
+    (iat === undefined || isDate(iat))
+  );
+}
+
+function isDate(value: unknown): boolean {
+  return typeof value === "number" && value >= 0 && value <= MAX_DATE;
 }
 
 /** A subscription token's grant, and whom it is for. */

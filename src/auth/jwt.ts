@@ -6,6 +6,7 @@ import { ClaimError, readGrant, readIdentity } from "./claims.ts";
 import { HmacKey } from "./hmac.ts";
 import type { Fetch } from "./jwks.ts";
 import { type Issuer, type Key, type Keys, keysOf } from "./keys.ts";
+import type { Expected } from "./registered-claims.ts";
 import { VerifiedTokens } from "./verified-tokens.ts";
 
 /** Longest token in characters. */
@@ -43,6 +44,7 @@ export function jwtAuthenticator(options: JwtOptions) {
   }));
   const context = {
     issuers,
+    named: issuers.some(({ issuer }) => issuer !== undefined),
     now,
     tolerance: options.clockTolerance ?? DEFAULT_TOLERANCE,
     headers: new Map<string, Header>(),
@@ -81,6 +83,8 @@ export function jwtAuthenticator(options: JwtOptions) {
 
 interface Context {
   readonly issuers: readonly (Issuer & { readonly keys: Keys })[];
+  /** Some issuer has a name. */
+  readonly named: boolean;
   readonly now: () => number;
   readonly tolerance: number;
   /** Headers read before, by their encoded text: an issuer writes the same one into all its tokens. */
@@ -133,13 +137,14 @@ async function verifySignature(token: string, context: Context) {
   if (token.length > MAX_TOKEN_LENGTH) throw new ClaimError("token too long");
   const { issuers, now, tolerance } = context;
   const { alg, kid, iss } = peek(token, context);
-  const named = issuers.filter(({ issuer }) => issuer !== undefined && issuer === iss);
-  const asked = named.length > 0 ? named : issuers.filter(({ issuer }) => issuer === undefined);
-  const able = asked.filter(({ algorithms }) => (algorithms as readonly string[]).includes(alg));
-  if (able.length === 0) throw new ClaimError("no issuer for its iss and alg");
+  // A name nobody has is as good as none.
+  const name = issuers.some(({ issuer }) => issuer === iss) ? iss : undefined;
 
   let failure: unknown;
-  for (const { issuer, audience, keys } of able) {
+  let able = false;
+  for (const { issuer, audience, algorithms, keys } of issuers) {
+    if (issuer !== name || !(algorithms as readonly string[]).includes(alg)) continue;
+    able = true;
     try {
       const asked = keys.find(alg, kid);
       const found = asked instanceof Promise ? await asked : asked;
@@ -156,13 +161,13 @@ async function verifySignature(token: string, context: Context) {
       failure ??= error instanceof errors.JWTExpired ? new CommandError(Errors.tokenExpired) : flaw(error);
     }
   }
-  throw failure ?? new ClaimError("signature of no known key");
+  throw failure ?? new ClaimError(able ? "signature of no known key" : "no issuer for its iss and alg");
 }
 
 /** The claims, when the key made the signature. @throws JOSEError for what is wrong with a signed token */
-function hmac(key: HmacKey, token: string, alg: string, options: JWTVerifyOptions) {
+function hmac(key: HmacKey, token: string, alg: string, expected: Expected) {
   try {
-    return key.verify(token, alg, options);
+    return key.verify(token, alg, expected);
   } catch (error) {
     return otherKey(error);
   }
@@ -184,7 +189,7 @@ function otherKey(error: unknown): undefined {
 }
 
 /** Reads what is needed to choose a key. Nothing of it is trusted. */
-function peek(token: string, { headers, issuers }: Context): Header & { iss: unknown } {
+function peek(token: string, { headers, named }: Context): Header & { iss: unknown } {
   if (!COMPACT.test(token)) throw new ClaimError("not a compact JWT");
   try {
     const encoded = token.slice(0, token.indexOf("."));
@@ -193,8 +198,8 @@ function peek(token: string, { headers, issuers }: Context): Header & { iss: unk
       header = readHeader(token);
       if (encoded.length <= MAX_HEADER_LENGTH && headers.size < MAX_HEADERS) headers.set(encoded, header);
     }
-    const named = issuers.some(({ issuer }) => issuer !== undefined);
-    return { ...header, iss: named ? decodeJwt(token).iss : undefined };
+    const { alg, kid } = header;
+    return { alg, kid, iss: named ? decodeJwt(token).iss : undefined };
   } catch (error) {
     throw flaw(error);
   }
