@@ -4,6 +4,7 @@ import { CommandError, Errors } from "../core/errors.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import { NO_POSITION, type Position } from "../core/position.ts";
 import type { ClientInfo, Publication } from "../core/publication.ts";
+import { Ahead } from "./ahead.ts";
 import type { Audience, Listeners } from "./audience.ts";
 import type { ChannelContext } from "./channel-context.ts";
 import { NOBODY, withListener, withNoticed } from "./listeners.ts";
@@ -11,9 +12,6 @@ import { MISSING, NOTHING_MISSED, type Recovery, UNRECOVERABLE } from "./recover
 import { Ring, RingEntry } from "./ring.ts";
 import type { Session } from "./session.ts";
 import type { UserList } from "./user-list.ts";
-
-/** How long a position ahead of ours may take to arrive, ms, before the store is asked again. */
-const CATCH_UP_MS = 2_000;
 
 /**
  * Most bytes of a ring that the store is read for, until those who wait are served: what it drops meanwhile the page
@@ -52,15 +50,12 @@ export class Channel implements ChannelSink {
 
   /** Offsets below which the store was asked in vain: they cannot be recovered, nobody asks again. */
   #unreachable = -1;
-  /** Highest offset ahead of ours that the store had nothing before. */
-  #verified = 0;
+  /** Once a client came that had seen more than this instance. */
+  #ahead: Ahead | undefined;
   #filling: Promise<void> | undefined;
   /** The ring may be larger than its share, for those who wait for what is read. */
   #grown = false;
   #fillFrom = Number.POSITIVE_INFINITY;
-  #catching: Promise<void> | undefined;
-  /** Told when the position has come to `target`. */
-  #awaited: { readonly target: number; readonly resolve: () => void } | undefined;
 
   constructor(name: ChannelName, rules: NamespaceRules, context: ChannelContext) {
     this.name = name;
@@ -110,7 +105,7 @@ export class Channel implements ChannelSink {
     for (let attempt = 0; attempt < MAX_PREPARE_READS; attempt++) {
       if (this.recover(from).outcome !== "missing") return;
       if (this.rules.recovery === "cache") await this.#fill(-1);
-      else if (from.offset > this.#position.offset) await this.#catchUp(from.offset);
+      else if (from.offset > this.#position.offset) await this.#aheadOfUs().wait(from.offset);
       else await this.#fill(from.offset);
     }
   }
@@ -124,7 +119,7 @@ export class Channel implements ChannelSink {
     if (!ring || (from.epoch !== "" && from.epoch !== this.#position.epoch)) return UNRECOVERABLE;
     if (this.rules.recovery === "cache") return this.#recoverLatest(from, ring);
     const ahead = from.offset > this.#position.offset;
-    if (ahead && from.offset <= this.#verified) return NOTHING_MISSED;
+    if (ahead && from.offset <= (this.#ahead?.verified ?? 0)) return NOTHING_MISSED;
     const entries = ahead ? undefined : ring.since(from.offset);
     if (!entries) return from.offset <= this.#unreachable ? UNRECOVERABLE : MISSING;
     const limit = this.rules.history?.recoverLimit ?? 0;
@@ -218,7 +213,7 @@ export class Channel implements ChannelSink {
       // Whatever came and went before: from the first message on that was seen here, all were.
       if (this.#ring.floor === Number.POSITIVE_INFINITY) this.#ring.begin(publication.offset);
       this.#cut();
-      if (this.#awaited && publication.offset >= this.#awaited.target) this.#awaited.resolve();
+      this.#ahead?.reached(publication.offset);
     }
     this.#spread(entry);
     if (this.name.namespace === USER_NAMESPACE) {
@@ -267,8 +262,7 @@ export class Channel implements ChannelSink {
     this.#blind = false;
     this.#ring?.reset(position.offset);
     this.#unreachable = position.offset - 1;
-    this.#verified = 0;
-    this.#awaited?.resolve();
+    this.#ahead?.lost();
     this.#context.lost(this);
   }
 
@@ -345,46 +339,18 @@ export class Channel implements ChannelSink {
     else if (page.more || !page.complete) this.#unreachable = Math.max(this.#unreachable, from);
   }
 
-  /**
-   * A client has seen more than this instance (it comes from another one): waits for what is on its way, so that
-   * nothing the client has is sent again.
-   */
-  async #catchUp(offset: number): Promise<void> {
-    this.#catching ??= this.#doCatchUp(offset).finally(() => {
-      this.#catching = undefined;
-    });
-    await this.#catching;
-  }
-
-  async #doCatchUp(offset: number): Promise<void> {
-    const { epoch } = this.#position;
-    const deadline = performance.now() + CATCH_UP_MS;
-    const limit = this.rules.history?.recoverLimit ?? 0;
-    const { broker } = this.#context;
-    if (this.#blind) {
-      const { complete } = await broker.history(this.name, { since: { epoch, offset }, limit });
-      if (this.#position.epoch !== epoch) return;
-      if (!complete) {
+  #aheadOfUs(): Ahead {
+    this.#ahead ??= new Ahead({
+      position: () => this.#position,
+      blind: () => this.#blind,
+      read: (since) => {
+        const limit = this.rules.history?.recoverLimit ?? 0;
+        return this.#context.broker.history(this.name, { since, limit });
+      },
+      unproven: (offset) => {
         this.#unreachable = Math.max(this.#unreachable, offset);
-        return;
-      }
-    }
-    const page = await broker.history(this.name, { since: this.#position, limit });
-    const target = page.publications.findLast((pub) => pub.offset <= offset)?.offset ?? 0;
-    await this.#reached(target, epoch, deadline - performance.now());
-    if (this.#position.epoch === epoch && this.#position.offset >= target) {
-      this.#verified = Math.max(this.#verified, offset);
-    }
-  }
-
-  /** Waits until the channel is at `target`, for `timeoutMs` at most, or no more when the stream is another one. */
-  async #reached(target: number, epoch: string, timeoutMs: number): Promise<void> {
-    if (this.#position.offset >= target || this.#position.epoch !== epoch) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, timeoutMs);
-    this.#awaited = { target, resolve };
-    await promise;
-    this.#awaited = undefined;
-    clearTimeout(timer);
+      },
+    });
+    return this.#ahead;
   }
 }
