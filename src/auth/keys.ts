@@ -12,7 +12,7 @@ export const PUBLIC_KEY_ALGORITHMS = [
 export type Algorithm = (typeof SECRET_ALGORITHMS)[number] | (typeof PUBLIC_KEY_ALGORITHMS)[number];
 
 /** Shortest HMAC secret in bytes: a shorter one can be found by trying (RFC 7518 section 3.2). */
-export const MIN_SECRET_BYTES = 32;
+const MIN_SECRET_BYTES = 32;
 
 const MIN_RSA_BITS = 2048;
 

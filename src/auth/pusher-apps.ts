@@ -102,7 +102,7 @@ export function pusherUserId(app: PusherApp, user: string): string | undefined {
 }
 
 /** Longest id of a user, characters. */
-export const MAX_USER_ID_LENGTH = 128;
+const MAX_USER_ID_LENGTH = 128;
 
 const USER_CHANNEL = "#server-to-user-";
 

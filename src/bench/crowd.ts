@@ -41,14 +41,14 @@ export type PhaseName = "start" | "connect" | "idle" | "broadcast" | "storm" | "
 /** Room that is left in every process: a drained instance's clients must fit into the others. */
 const FILL = 0.95;
 /** One client in so many is cut off in the storm. */
-export const STORM_STEP = 10;
+const STORM_STEP = 10;
 /** Between two looks for clients that were thrown out: an SDK would come back as soon. */
 const REOPEN_MS = 100;
 /** An instance that has not left by then never will. */
 const LEAVE_MS = 120_000;
 
 /** Processes of each kind that so many connections need. */
-export function processesFor(connections: number): { instances: number; workers: number } {
+function processesFor(connections: number): { instances: number; workers: number } {
   const instances = Math.ceil(connections / (capacity() * FILL));
   // One more than must hold them all: one is drained.
   const workers = Math.ceil(connections / capacity());

@@ -13,7 +13,7 @@ export interface Summary {
 export type Summaries = Partial<Record<FigureName, Summary>>;
 
 /** The control row in whose terms the others are told. */
-export const CONTROL = "plain Bun";
+const CONTROL = "plain Bun";
 
 /** Every figure that was measured in some round. */
 export function summarize(rounds: readonly Figures[]): Summaries {

@@ -28,7 +28,7 @@ export async function doctor(options: DoctorOptions): Promise<void> {
 }
 
 /** Everything that is found, in the same order each time. */
-export async function diagnose({ config: file, bun }: DoctorOptions, machine: Machine): Promise<Finding[]> {
+async function diagnose({ config: file, bun }: DoctorOptions, machine: Machine): Promise<Finding[]> {
   const { config, findings } = await checkSettings(file);
   if (!config) return [...findings, ...(await checkMachine(machine, { bun }))];
   const { host, port, limits } = config;

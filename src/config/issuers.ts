@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** Signature algorithms a token may have, as JOSE names them (RFC 7518, RFC 8037). `none` is none of them. */
-export const ALGORITHMS = [
+const ALGORITHMS = [
   ...(["HS256", "HS384", "HS512"] as const),
   ...(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] as const),
   ...(["ES256", "ES384", "ES512", "EdDSA"] as const),

@@ -30,7 +30,7 @@ export const INSTANCE_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 export const REGION_PATTERN = /^(?!p\d+of\d+$)[a-z0-9][a-z0-9-]{0,31}$/;
 
 /** Kinds of events and control signals: one subject token. */
-export const KIND_PATTERN = /^[a-z][a-z0-9_-]{0,31}$/;
+const KIND_PATTERN = /^[a-z][a-z0-9_-]{0,31}$/;
 
 /** A stored subject of a namespace with partitions: root, namespace, tail. */
 const PARTITIONED = /^([a-z0-9]+)\.%\.([^.]+)\.\d+\.\d+\.(.+)$/s;

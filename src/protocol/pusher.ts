@@ -6,7 +6,7 @@ import { decodePusherFrame } from "./pusher-decode.ts";
 const quote = JSON.stringify as (value: string) => string;
 
 /** The event of a message whose publisher named none. */
-export const DEFAULT_EVENT = "message";
+const DEFAULT_EVENT = "message";
 
 /** The protocol has no numbered answers: nothing asks for one. */
 const nothing = () => "";

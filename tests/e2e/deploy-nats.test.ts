@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { connect, type NatsConnection } from "nats";
+import { freePort } from "../../src/process/ports.ts";
 import { testClient } from "../helpers/clients.ts";
 import { startInstance } from "../helpers/instances.ts";
-import { ensureServer, freePort, redisServer } from "../helpers/servers.ts";
+import { ensureServer, redisServer } from "../helpers/servers.ts";
 import { until } from "../helpers/until.ts";
 
 /** `deploy/nats`: the super-cluster as its start script makes it, with the users and rights it ships. */
@@ -25,14 +26,17 @@ interface Servers extends AsyncDisposable {
 
 async function superCluster(...regions: string[]): Promise<Servers> {
   const dir = await mkdtemp(join(tmpdir(), "trunkline-deploy-"));
-  const ports = regions.map((region) => ({
-    region,
-    client: freePort(),
-    cluster: freePort(),
-    gateway: freePort(),
-  }));
+  const ports = await Promise.all(
+    regions.map(async (region) => ({
+      region,
+      client: await freePort(),
+      cluster: await freePort(),
+      gateway: await freePort(),
+      monitor: await freePort(),
+    })),
+  );
   const peers = ports.map(({ region, gateway }) => `${region}=127.0.0.1:${gateway}`).join(",");
-  const children: Subprocess[] = ports.map(({ region, client, cluster, gateway }) => {
+  const children: Subprocess[] = ports.map(({ region, client, cluster, gateway, monitor }) => {
     const log = Bun.file(join(dir, `${region}.log`));
     return Bun.spawn(["sh", SCRIPT], {
       env: {
@@ -46,7 +50,7 @@ async function superCluster(...regions: string[]): Promise<Servers> {
         CLIENT_PORT: String(client),
         CLUSTER_PORT: String(cluster),
         GATEWAY_PORT: String(gateway),
-        MONITOR_PORT: String(freePort()),
+        MONITOR_PORT: String(monitor),
         DATA: join(dir, region),
         MAX_FILE: "1GB",
         ...SECRETS,

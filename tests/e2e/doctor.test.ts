@@ -3,7 +3,8 @@ import { exportJWK, generateKeyPair } from "jose";
 import { connect } from "nats";
 import { advisories } from "../../src/cli/doctor-nats.ts";
 import { atLeast } from "../../src/core/version.ts";
-import { doctor, runDoctor } from "../helpers/doctor.ts";
+import { trunkline } from "../helpers/command.ts";
+import { doctor } from "../helpers/doctor.ts";
 import { startInstance } from "../helpers/instances.ts";
 import { natsServer, redisServer } from "../helpers/servers.ts";
 import { TEST_SECRET } from "../helpers/tokens.ts";
@@ -298,7 +299,7 @@ test.each(["bun", "deno"] as const)(
 );
 
 test("without --json: a line for each check, why and fix below, no colours where nobody sees them", async () => {
-  const { code, out, err } = await runDoctor([], {
+  const { code, out, err } = await trunkline(["doctor"], {
     env: { PORT: "0", REDIS_URL: "redis://:pw@127.0.0.1:1" },
   });
   expect([code, err]).toEqual([1, ""]);

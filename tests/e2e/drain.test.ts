@@ -1,11 +1,12 @@
 import { expect, test } from "bun:test";
 import { connect, type NatsConnection } from "nats";
 import { Checker } from "../../src/bench/checker.ts";
+import { freePort } from "../../src/process/ports.ts";
 import { balancer } from "../helpers/balancer.ts";
 import { type TestClient, testClient } from "../helpers/clients.ts";
 import { startInstance } from "../helpers/instances.ts";
 import { OPCODE, RawWebSocket } from "../helpers/raw-websocket.ts";
-import { freePort, natsServer, redisServer } from "../helpers/servers.ts";
+import { natsServer, redisServer } from "../helpers/servers.ts";
 import { connectionToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 
@@ -34,7 +35,7 @@ async function events(nc: NatsConnection, kind: string): Promise<Record<string, 
 test("three hundred clients move to another instance in waves: nothing lost, nobody seen to leave who came back", async () => {
   await using nats = await natsServer();
   await using redis = await redisServer();
-  const ports = [freePort(), freePort()] as const;
+  const ports = [await freePort(), await freePort()] as const;
   await using front = await balancer(ports, { probeMs: 50 });
   const env = { NATS_URL: nats.url, REDIS_URL: redis.url };
   await using a = await startInstance({ config, env: { ...env, PORT: String(ports[0]), INSTANCE_ID: "a" } });

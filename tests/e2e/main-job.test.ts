@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../../src/process/ports.ts";
 import { balancer } from "../helpers/balancer.ts";
 import { openBrowser } from "../helpers/browser.ts";
 import { testClient } from "../helpers/clients.ts";
 import { startInstance } from "../helpers/instances.ts";
-import { freePort, natsServer, redisServer } from "../helpers/servers.ts";
+import { natsServer, redisServer } from "../helpers/servers.ts";
 import { connectionToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 
@@ -38,7 +39,7 @@ const helper = (name: string) => fileURLToPath(new URL(`../helpers/${name}`, imp
 test("ten thousand messages at full speed through a killed instance: each client gets each once, in order", async () => {
   await using nats = await natsServer();
   await using redis = await redisServer();
-  const ports = [freePort(), freePort()] as const;
+  const ports = [await freePort(), await freePort()] as const;
   const balancers = [await balancer([ports[0], ports[1]]), await balancer([ports[1], ports[0]])] as const;
   await using _first = balancers[0];
   await using _second = balancers[1];

@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
 import { connect } from "nats";
 import { resume } from "../../src/console/pusher-resume.js";
+import { freePort } from "../../src/process/ports.ts";
 import { balancer } from "../helpers/balancer.ts";
 import { startInstance } from "../helpers/instances.ts";
 import { PUSHER_CONFIG, pusherClient, pusherServer } from "../helpers/pusher-clients.ts";
-import { freePort, natsServer, redisServer } from "../helpers/servers.ts";
+import { natsServer, redisServer } from "../helpers/servers.ts";
 import { until } from "../helpers/until.ts";
 
 const CHANNELS = ["room-1", "private-2", "presence-3"];
@@ -12,7 +13,7 @@ const CHANNELS = ["room-1", "private-2", "presence-3"];
 test("with the add-on a stock client misses nothing and gets nothing twice: kill -9, restart, drain", async () => {
   await using nats = await natsServer();
   await using redis = await redisServer();
-  const ports = [freePort(), freePort()] as const;
+  const ports = [await freePort(), await freePort()] as const;
   await using front = await balancer(ports);
   const env = { NATS_URL: nats.url, REDIS_URL: redis.url };
   const start = (port: number) =>

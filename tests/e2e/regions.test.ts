@@ -1,10 +1,11 @@
 import { expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../../src/process/ports.ts";
 import { openBrowser } from "../helpers/browser.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
 import { type Proxy as Link, tcpProxy } from "../helpers/proxy.ts";
 import { RawWebSocket } from "../helpers/raw-websocket.ts";
-import { freePort, natsServer, redisServer } from "../helpers/servers.ts";
+import { natsServer, redisServer } from "../helpers/servers.ts";
 import { connectionToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 
@@ -112,12 +113,12 @@ test(
     await using redis = await redisServer();
     const delays = { iad: 40, fra: 2, sin: 90 };
     const names = Object.keys(delays) as (keyof typeof delays)[];
-    const ports = Object.fromEntries(names.map((name) => [name, freePort()]));
+    const ports = { iad: await freePort(), fra: await freePort(), sin: await freePort() };
     await using stack = new AsyncDisposableStack();
     const links: Record<string, Link> = {};
     const regions: string[] = [];
     for (const name of names) {
-      const link = stack.use(await tcpProxy(ports[name] ?? 0));
+      const link = stack.use(await tcpProxy(ports[name]));
       link.delay(delays[name]);
       links[name] = link;
       regions.push(`${name}=http://127.0.0.1:${link.port}`);

@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
+import { freePort } from "../../src/process/ports.ts";
 import { type TestClient, testClient } from "../helpers/clients.ts";
+import { trunkline } from "../helpers/command.ts";
 import { type InstanceOptions, startInstance, type TestInstance } from "../helpers/instances.ts";
-import { freePort, natsServer, redisServer } from "../helpers/servers.ts";
+import { natsServer, redisServer } from "../helpers/servers.ts";
 import { TEST_SECRET } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 
@@ -9,7 +11,7 @@ const CHANNEL = "chat:workers";
 const CLIENTS = 24;
 
 /** A first port such that it and the next ones are free, most likely. */
-const adminPort = freePort() - 3;
+const adminPort = (await freePort()) - 3;
 const admin = (worker: number, path: string) => fetch(`http://127.0.0.1:${adminPort + worker}${path}`);
 
 async function metric(worker: number, name: string): Promise<number> {
@@ -140,19 +142,11 @@ test("workers outlive no supervisor, and a second signal does not wait", async (
   ]);
 }, 30_000);
 
-async function serve(args: readonly string[], env: Record<string, string>, program = ["bun"]) {
-  const [name, ...before] = program;
-  const child = Bun.spawn([`node_modules/.bin/${name}`, ...before, "src/main.ts", "serve", ...args], {
-    env: { PATH: process.env.PATH, TRUNKLINE_HOST: "127.0.0.1", TRUNKLINE_TOKEN_SECRET: TEST_SECRET, ...env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
+async function serve(args: readonly string[], env: Record<string, string>, runtime?: "deno") {
+  const { out, err, code } = await trunkline(["serve", ...args], {
+    env: { TRUNKLINE_HOST: "127.0.0.1", TRUNKLINE_TOKEN_SECRET: TEST_SECRET, ...env },
+    ...(runtime && { runtime }),
   });
-  const [out, err, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
   return { text: out + err, code };
 }
 
@@ -165,7 +159,7 @@ test("what several workers cannot run on is refused, with what to set", async ()
     serve(["--workers", "2"], { PORT: `${taken.port}`, NATS_URL }),
     serve(["--worker", "1"], { PORT: "0" }),
     serve(["--workers", "0"], { PORT: "0", NATS_URL }),
-    serve(["--workers", "2"], { PORT: "0", NATS_URL }, ["deno", "run", "-A"]),
+    serve(["--workers", "2"], { PORT: "0", NATS_URL }, "deno"),
   ]);
   await taken.stop(true);
   for (const { code } of [embedded, full, alone, crowded, deno]) expect(code).toBe(1);

@@ -1,9 +1,7 @@
-import { join } from "node:path";
 import type { Finding, Verdict } from "../../src/cli/doctor-report.ts";
+import { trunkline } from "./command.ts";
 import type { RuntimeName } from "./instances.ts";
 import { TEST_SECRET } from "./tokens.ts";
-
-const ROOT = join(import.meta.dir, "../..");
 
 /** What `trunkline doctor --json` came to. */
 export interface Report {
@@ -29,7 +27,7 @@ export async function doctor({ env = {}, runtime = "bun", config }: DoctorRun = 
   const file = config && `/tmp/trunkline-${crypto.randomUUID()}.json`;
   if (file) await Bun.write(file, JSON.stringify(config));
   try {
-    const { code, out, err } = await runDoctor(["--json"], {
+    const { code, out, err } = await trunkline(["doctor", "--json"], {
       env: {
         PORT: "0",
         TRUNKLINE_TOKEN_SECRET: TEST_SECRET,
@@ -51,26 +49,4 @@ export async function doctor({ env = {}, runtime = "bun", config }: DoctorRun = 
   } finally {
     if (file) await Bun.file(file).delete();
   }
-}
-
-/** Runs the command with exactly these variables. */
-export async function runDoctor(
-  args: readonly string[],
-  { env, runtime = "bun" }: Pick<DoctorRun, "env" | "runtime">,
-): Promise<{ code: number; out: string; err: string }> {
-  const program = [`${ROOT}/node_modules/.bin/${runtime}`, ...(runtime === "deno" ? ["run", "-A"] : [])];
-  const { PATH = "", HOME = "" } = process.env;
-  const child = Bun.spawn([...program, "src/main.ts", "doctor", ...args], {
-    cwd: ROOT,
-    env: { PATH, HOME, ...env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [out, err, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { code, out, err };
 }

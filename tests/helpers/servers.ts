@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
+import { accepts, freePort, LOOPBACK } from "../../src/process/ports.ts";
 import { until } from "./until.ts";
 
 const VARIABLES = {
@@ -41,14 +42,6 @@ export function ensureServer(name: keyof typeof VARIABLES): string {
   );
 }
 
-/** A TCP port of 127.0.0.1 that was free a moment ago. */
-export function freePort(): number {
-  const probe = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const port = probe.port;
-  probe.stop(true);
-  return port;
-}
-
 /** A server process of a test; killed, with its files, when disposed. Its port stays the same across restarts. */
 export interface TestServer extends AsyncDisposable {
   readonly url: string;
@@ -71,7 +64,7 @@ export async function testServer(
   url: (port: number) => string,
 ): Promise<TestServer> {
   const dir = await mkdtemp(join(tmpdir(), "trunkline-"));
-  const port = freePort();
+  const port = await freePort();
   const args = await command(port, dir);
   let child: Subprocess | undefined;
   const start = async () => {
@@ -81,7 +74,7 @@ export async function testServer(
     await until(
       async () => {
         if (own.exitCode !== null) throw new Error(`${args[0]} ended: ${await log.text()}`);
-        return await accepts(port);
+        return await accepts({ hostname: LOOPBACK, port });
       },
       { what: `${args[0]} to listen` },
     );
@@ -107,16 +100,6 @@ export async function testServer(
       await rm(dir, { recursive: true, force: true });
     },
   };
-}
-
-async function accepts(port: number): Promise<boolean> {
-  try {
-    const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } });
-    socket.end();
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** A nats-server with JetStream on files of its own. `config` is appended to its configuration file. */

@@ -1,5 +1,4 @@
 import Pusher from "pusher";
-import { freePort } from "./servers.ts";
 
 /** What an app's server was told, in order. */
 export interface WebhookEvent extends Record<string, unknown> {
@@ -17,14 +16,14 @@ export class WebhookEndpoint implements AsyncDisposable {
   forged = 0;
   /** What to answer; default: 200. */
   answer: () => Response | Promise<Response> = () => new Response("ok");
-  readonly #port = freePort();
   readonly #sdk: Pusher;
+  #port = 0;
   #server: ReturnType<typeof Bun.serve> | undefined;
 
   constructor(key: string, secret: string) {
     this.#sdk = new Pusher({ appId: "1", key, secret, host: "127.0.0.1" });
-    this.url = `http://127.0.0.1:${this.#port}/hook`;
     this.up();
+    this.url = `http://127.0.0.1:${this.#port}/hook`;
   }
 
   up(): void {
@@ -43,6 +42,7 @@ export class WebhookEndpoint implements AsyncDisposable {
         return answer;
       },
     });
+    this.#port = this.#server.port ?? 0;
   }
 
   async down(): Promise<void> {

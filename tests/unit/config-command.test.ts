@@ -3,32 +3,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { configSchema } from "../../src/config.ts";
+import { trunkline } from "../helpers/command.ts";
 
-const ROOT = join(import.meta.dir, "../..");
-const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
-  bun: [process.execPath],
-  deno: [join(ROOT, "node_modules/.bin/deno"), "run", "-A"],
-};
-
-async function trunkline(runtime: string, args: readonly string[], env: Record<string, string> = {}) {
-  const { PATH = "", HOME = "" } = process.env;
-  const child = Bun.spawn([...RUNTIMES[runtime]!, "src/main.ts", ...args], {
-    cwd: ROOT,
-    env: { PATH, HOME, ...env },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [out, err, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { out, err, code };
-}
-
-describe.each(Object.keys(RUNTIMES))("trunkline config on %s", (runtime) => {
+describe.each(["bun", "deno"] as const)("trunkline config on %s", (runtime) => {
   test("prints what is in effect, and what keeps serve from starting", async () => {
-    const { out, err, code } = await trunkline(runtime, ["config"], { REGION: "fra" });
+    const { out, err, code } = await trunkline(["config"], { runtime, env: { REGION: "fra" } });
     expect(JSON.parse(out)).toMatchObject({
       region: { value: "fra", source: "REGION" },
       port: { value: 8080, source: "default" },
@@ -39,7 +18,7 @@ describe.each(Object.keys(RUNTIMES))("trunkline config on %s", (runtime) => {
 
   test("lists every mistake, without a stack and without secrets", async () => {
     const env = { PORT: "x", TRUNKLINE_NOPE: "1", TRUNKLINE_TOKEN_SECRET: "s3cr3t" };
-    const { out, err, code } = await trunkline(runtime, ["config"], env);
+    const { out, err, code } = await trunkline(["config"], { runtime, env });
     expect([code, out]).toEqual([1, ""]);
     for (const name of ["PORT", "TRUNKLINE_NOPE", "TRUNKLINE_TOKEN_SECRET"]) expect(err).toContain(name);
     expect(err).not.toContain("s3cr3t");
@@ -55,9 +34,9 @@ test("the file is read from --config, else TRUNKLINE_CONFIG; one that is not the
     await Bun.write(one, '{"port": 1}');
     await Bun.write(two, '{"port": 2}');
     const env = { TRUNKLINE_CONFIG: one };
-    expect(JSON.parse((await trunkline("bun", ["config"], env)).out).port.value).toBe(1);
-    expect(JSON.parse((await trunkline("bun", ["config", "--config", two], env)).out).port.value).toBe(2);
-    const missing = await trunkline("bun", ["config", "--config", join(dir, "none.json")]);
+    expect(JSON.parse((await trunkline(["config"], { env })).out).port.value).toBe(1);
+    expect(JSON.parse((await trunkline(["config", "--config", two], { env })).out).port.value).toBe(2);
+    const missing = await trunkline(["config", "--config", join(dir, "none.json")]);
     expect(missing.code).toBe(1);
     expect(missing.err).toContain("cannot read the configuration file");
     expect(missing.err).toContain("ENOENT");
@@ -67,7 +46,7 @@ test("the file is read from --config, else TRUNKLINE_CONFIG; one that is not the
 });
 
 test("--schema prints the JSON Schema; an unknown command and an unknown flag exit with 1", async () => {
-  expect(JSON.parse((await trunkline("bun", ["config", "--schema"])).out)).toEqual(configSchema());
-  expect((await trunkline("bun", ["confg"])).err).toContain("Did you mean config?");
-  expect((await trunkline("bun", ["config", "--nope"])).code).toBe(1);
+  expect(JSON.parse((await trunkline(["config", "--schema"])).out)).toEqual(configSchema());
+  expect((await trunkline(["confg"])).err).toContain("Did you mean config?");
+  expect((await trunkline(["config", "--nope"])).code).toBe(1);
 });

@@ -1,0 +1,39 @@
+import { join } from "node:path";
+import process from "node:process";
+import type { RuntimeName } from "./instances.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+
+/** How each runtime runs a program of the repository. */
+const RUNTIMES: Readonly<Record<RuntimeName, readonly string[]>> = {
+  bun: [process.execPath],
+  deno: [join(ROOT, "node_modules/.bin/deno"), "run", "-A"],
+};
+
+/** What a command came to. */
+export interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs `trunkline` to its end, with exactly these variables beside PATH and HOME. */
+export async function trunkline(
+  args: readonly string[],
+  { env = {}, runtime = "bun" }: { env?: Readonly<Record<string, string>>; runtime?: RuntimeName } = {},
+): Promise<Outcome> {
+  const { PATH = "", HOME = "" } = process.env;
+  const child = Bun.spawn([...RUNTIMES[runtime], "src/main.ts", ...args], {
+    cwd: ROOT,
+    env: { PATH, HOME, ...env },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [out, err, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { code, out, err };
+}
