@@ -15,8 +15,7 @@ const NONE: readonly ChannelSink[] = Object.freeze([]);
 /** One channel this instance listens to: its subscription, its chain, its sinks. */
 export class Channel implements Chain<Envelope> {
   readonly name: ChannelName;
-  /** Subject its messages are stored under. */
-  readonly subject: string;
+  readonly #subject: (name: ChannelName) => string;
   last = UNKNOWN;
   held: Held<Envelope>[] | null = null;
   wanted = 0;
@@ -34,9 +33,15 @@ export class Channel implements Chain<Envelope> {
   idleSince = 0;
   lingering = false;
 
-  constructor(name: ChannelName, subject: string) {
+  /** @param subject makes {@link subject} */
+  constructor(name: ChannelName, subject: (name: ChannelName) => string) {
     this.name = name;
-    this.subject = subject;
+    this.#subject = subject;
+  }
+
+  /** Subject its messages are stored under: made anew each time, which is seldom, and not kept for each channel. */
+  get subject(): string {
+    return this.#subject(this.name);
   }
 
   get position(): Position {
@@ -154,7 +159,7 @@ export class Roster {
 
   #open(name: ChannelName): Channel {
     const { nc, listen, subject, join } = this.#options;
-    const channel = new Channel(name, subject(name));
+    const channel = new Channel(name, subject);
     channel.subscription = subscribe(nc, listen(name), channel, this.#receive);
     this.channels.set(name.name, channel);
     channel.joining = join(channel).then(

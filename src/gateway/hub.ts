@@ -59,9 +59,11 @@ export class Hub {
    * Takes a channel name apart and finds its rules. @throws CommandError badRequest (malformed), unknownChannel
    */
   resolve(id: string): ChannelName {
-    const name = parseChannel(id);
-    if (!this.#options.namespaces.has(name.namespace)) throw new CommandError(Errors.unknownChannel);
-    return name;
+    const { namespace, name } = parseChannel(id);
+    const rules = this.#options.namespaces.get(namespace);
+    if (!rules) throw new CommandError(Errors.unknownChannel);
+    // The table's own string: a part of the id would be kept for each channel.
+    return { id, namespace: rules.name, name };
   }
 
   /** The rules of a resolved channel. */

@@ -5,6 +5,12 @@ import type { Session } from "./session.ts";
 /** Of a channel nobody follows: most have nobody for notices. */
 export const NOBODY: readonly never[] = [];
 
+/** Tells the topics of a channel's audiences apart; texts made for each would be kept for each. */
+const KINDS = {
+  messages: ["m0", "m1", "m2", "m3"],
+  notices: ["n0", "n1", "n2", "n3"],
+} as const;
+
 /** The audiences of a channel's messages, with this session in its own: one for each codec, with or without deltas. */
 export function withListener(
   all: readonly Listeners[],
@@ -21,7 +27,7 @@ export function withListener(
   }
   const made = encoder
     ? new DeltaAudience(codec, encoder, channel, all.length)
-    : new Audience(codec, channel, `m${all.length}`);
+    : new Audience(codec, channel, KINDS.messages[all.length] ?? `m${all.length}`);
   made.add(session);
   return [...all, made];
 }
@@ -37,7 +43,7 @@ export function withNoticed(
     one.add(session);
     return all;
   }
-  const made = new Audience(session.codec, channel, `n${all.length}`);
+  const made = new Audience(session.codec, channel, KINDS.notices[all.length] ?? `n${all.length}`);
   made.add(session);
   return [...all, made];
 }

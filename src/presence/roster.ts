@@ -35,8 +35,8 @@ const NOT_THERE: LeaveOutcome = Object.freeze({ lastOfUser: false, lastOfChannel
 export class Roster {
   readonly #holdings = new Map<string, Holding>();
   readonly #rooms = new Map<string, Room>();
-  /** First of each user's chain of connections. */
-  readonly #users = new Map<string, Holding>();
+  /** First of each user's chain of connections. Made when first asked for: beside Redis that is hardly ever. */
+  #users: Map<string, Holding> | undefined;
 
   get size(): number {
     return this.#holdings.size;
@@ -55,9 +55,7 @@ export class Roster {
     const holding = this.#hold(key);
     this.#unchain(holding);
     holding.record = record;
-    if (record.user === "") return;
-    holding.next = this.#users.get(record.user);
-    this.#users.set(record.user, holding);
+    if (this.#users) chain(this.#users, holding);
   }
 
   /** Removes a connection with every membership it has left. */
@@ -127,8 +125,15 @@ export class Roster {
 
   connectionsOf(user: string): ConnectionRecord[] {
     const found: ConnectionRecord[] = [];
+    this.#users ??= this.#byUser();
     for (let at = this.#users.get(user); at; at = at.next) if (at.record) found.push(at.record);
     return found;
+  }
+
+  #byUser(): Map<string, Holding> {
+    const users = new Map<string, Holding>();
+    for (const holding of this.#holdings.values()) chain(users, holding);
+    return users;
   }
 
   #hold(key: string): Holding {
@@ -152,11 +157,12 @@ export class Roster {
   /** Takes a connection out of its user's chain. */
   #unchain(holding: Holding): void {
     const user = holding.record?.user;
-    if (user === undefined || user === "") return;
-    const first = this.#users.get(user);
+    const users = this.#users;
+    if (!users || user === undefined || user === "") return;
+    const first = users.get(user);
     if (first === holding) {
-      if (holding.next) this.#users.set(user, holding.next);
-      else this.#users.delete(user);
+      if (holding.next) users.set(user, holding.next);
+      else users.delete(user);
     } else {
       for (let at = first; at; at = at.next) {
         if (at.next === holding) {
@@ -167,4 +173,12 @@ export class Roster {
     }
     holding.next = undefined;
   }
+}
+
+/** Puts a connection in front of its user's chain. */
+function chain(users: Map<string, Holding>, holding: Holding): void {
+  const user = holding.record?.user;
+  if (user === undefined || user === "") return;
+  holding.next = users.get(user);
+  users.set(user, holding);
 }

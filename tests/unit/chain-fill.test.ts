@@ -65,7 +65,7 @@ function envelopeOf(seq: number): Envelope {
 }
 
 function follower(stream: FakeStream) {
-  const channel = new Channel(parseChannel("keep:x"), "x");
+  const channel = new Channel(parseChannel("keep:x"), () => "x");
   const got: number[] = [];
   const lost: number[] = [];
   const deliver: FillContext["deliver"] = (_channel, seq) => void got.push(seq);
