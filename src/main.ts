@@ -72,7 +72,7 @@ const commands: readonly Row[] = [
     name: "bench [scenario]",
     summary:
       "load an instance with thousands of clients, beside controls: idle, broadcast, rooms, fanin, inbox, churn, storm; " +
-      "or check that one keeps its guarantees: check",
+      "or check that one keeps its guarantees: check; or measure between regions, in a world of them: regions",
     flags: [
       ["-n, --clients <number>", "clients at once (default 1000)"],
       [
@@ -103,7 +103,7 @@ const commands: readonly Row[] = [
       ["--messages-per-second <numbers>", "plan: published, for each size (default 1000)"],
       ["--fanout <number>", "plan: subscribers a message reaches (default 100)"],
       ["--message-bytes <number>", "plan: of one message (default 100)"],
-      ["--regions <number>", "plan (default 1)"],
+      ["--regions <number>", "plan (default 1); regions: how many, or which, as dev --regions (default 3)"],
       ["--session-minutes <number>", "plan: life of a connection (default 60)"],
       ["--replicas <number>", "plan: copies of a stream in its home region (default 3)"],
       ["--load <part>", "plan: of a processor that may be used (default 0.5)"],
@@ -118,7 +118,9 @@ const commands: readonly Row[] = [
         ? (await import("./cli/bench-plan.ts")).benchPlan(options)
         : args[0] === "check"
           ? (await import("./cli/bench-check.ts")).benchCheck(options)
-          : (await import("./cli/bench.ts")).bench(options, args),
+          : args[0] === "regions"
+            ? (await import("./cli/bench-regions.ts")).benchRegions(options)
+            : (await import("./cli/bench.ts")).bench(options, args),
   },
 ];
 

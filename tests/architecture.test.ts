@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ["core"],
   console: [],
   // The load generator: a program of its own, which knows a gateway from outside only, and what it gives to clients.
-  bench: ["core", "process", "console"],
+  bench: ["core", "process", "console", "world"],
   // Other programs as children of this one.
   process: [],
   // Regions as processes of this machine: knows a gateway from outside only, too.
