@@ -105,6 +105,17 @@ export class Mirrors {
     this.#log.warn("copy lags too far behind to be purged", { stream: name });
   }
 
+  /**
+   * Removes the copy from the region that its origin lives in by now: it would answer direct gets in the origin's name,
+   * with what it has got, which may be of an earlier life. @throws JetStreamError, RequestError
+   */
+  async remove(name: string, origin: string): Promise<void> {
+    const found = await this.#streams.info(name);
+    if (found?.config.mirror?.name !== origin) return;
+    await this.#streams.api(`STREAM.DELETE.${name}`);
+    this.#log.info("copy removed: its origin lives in this region", { stream: name, of: origin });
+  }
+
   /** What the copy knows of its origin, or null when there is no copy. */
   async life(name: string): Promise<StreamLife | null> {
     const info = await this.#streams.info(name);

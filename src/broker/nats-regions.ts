@@ -73,7 +73,9 @@ export class Regions {
     const home = this.#remote(wanted);
     try {
       const patienceMs = home === undefined ? undefined : HOME_PATIENCE_MS;
-      return await patiently(() => streams.ensure(wanted), patienceMs);
+      const life = await patiently(() => streams.ensure(wanted), patienceMs);
+      if (copied && home === undefined && wanted.placement) await this.#mirrorless(wanted.name);
+      return life;
     } catch (error) {
       if (!isAway(error)) throw error;
       if (home === undefined) throw silentStream(wanted.name, error as Error);
@@ -160,6 +162,15 @@ export class Regions {
   #remote({ placement }: WantedStream): string | undefined {
     const home = placement?.cluster;
     return home === this.#options.region ? undefined : home;
+  }
+
+  /** Where a stream lives there is no copy of it, though one may be left from before it moved here. */
+  async #mirrorless(stream: string): Promise<void> {
+    const { subjects, region, log } = this.#options;
+    const copy = subjects.mirror(stream, region);
+    await this.#mirrors.remove(copy, stream).catch((error: unknown) => {
+      log.warn("a copy that is left over cannot be removed", { stream: copy, error });
+    });
   }
 
   #drop(placed: Placed): void {

@@ -9,6 +9,7 @@ import { mostReplicas, outboxStream, type WantedStream, wantedStreams } from "..
 import type { Config } from "../config.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import { type Subjects, subjects } from "../core/subject.ts";
+import { checkRegions, homeText } from "./doctor-regions.ts";
 import type { Finding } from "./doctor-report.ts";
 import { outboxOptions } from "./outbox.ts";
 
@@ -46,7 +47,14 @@ export async function checkStreams({ streams, link, config, reports }: StreamChe
       { check: "jetstream", verdict: "ok", what: `enabled; the account has ${account.streams} streams` },
       ...checkLimits(account, made),
       ...divisions.flat(),
-      ...wanted.map(({ name }, index) => checkStream(name, plans[index]!)),
+      ...wanted.map((one, index) => checkStream(one, plans[index]!)),
+      ...(await checkRegions({
+        streams,
+        names,
+        wanted,
+        region: config.region,
+        cluster: link.nc.info?.cluster,
+      })),
     ];
   } catch (error) {
     const check = "jetstream";
@@ -78,13 +86,14 @@ async function checkDivision(
   return [{ check, verdict: "ok", what: `${partitions}; the subject mapping is there` }];
 }
 
-function checkStream(name: string, plan: StreamPlan): Finding {
+function checkStream(wanted: WantedStream, plan: StreamPlan): Finding {
+  const { name } = wanted;
   const check = `stream ${name}`;
   switch (plan.action) {
     case "keep":
-      return { check, verdict: "ok", what: "as it must be" };
+      return { check, verdict: "ok", what: `as it must be${homeText(wanted)}` };
     case "create":
-      return { check, verdict: "ok", what: "is made by the first instance that starts" };
+      return { check, verdict: "ok", what: `is made by the first instance that starts${homeText(wanted)}` };
     case "update":
       return {
         ...{ check, verdict: "warning", what: "would be changed at the start" },

@@ -6,6 +6,7 @@ import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespac
 import { Stats } from "../../src/core/stats.ts";
 import { startWorld, type World } from "../../src/world/world.ts";
 import { receives, type TestClient, testClient } from "../helpers/clients.ts";
+import { doctor } from "../helpers/doctor.ts";
 import { callApi, TEST_API_KEY } from "../helpers/instances.ts";
 import { TEST_SECRET } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
@@ -227,6 +228,56 @@ test(
     await expect(start(HOME, "nrt")).rejects.toThrow(text);
     const { streams } = await home.jetstreamManager();
     expect((await streams.info("RT_EVENTS")).config.placement?.cluster).toBe(HOME);
+  },
+  TEST_MS,
+);
+
+test(
+  "doctor shows homes and copies, and a region whose NATS cluster is called otherwise",
+  async () => {
+    const examine = (region: string) =>
+      doctor({
+        env: {
+          NATS_URL: world.region("fra").nats.url,
+          REDIS_URL: world.redis.url,
+          REGION: region,
+          TRUNKLINE_NATS_HOME: HOME,
+        },
+      });
+    const [fra, misnamed] = await Promise.all([examine("fra"), examine("frankfurt")]);
+    expect(fra.one("stream RT_chat")).toMatchObject({
+      verdict: "ok",
+      what: `as it must be; its home is ${HOME}`,
+    });
+    expect(fra.one("nats cluster").verdict).toBe("ok");
+    expect(fra.one("copy RT_chat_fra")).toMatchObject({
+      verdict: "ok",
+      what: expect.stringMatching(/^level with its home$|behind/),
+    });
+    expect(misnamed.one("nats cluster")).toMatchObject({
+      verdict: "failed",
+      what: "it is called fra",
+      cause: expect.stringContaining("this instance is in region frankfurt"),
+      fix: expect.stringMatching(/cluster \{ name: frankfurt \}.*or REGION=fra$/),
+    });
+    expect(misnamed.code).toBe(1);
+  },
+  TEST_MS,
+);
+
+test(
+  "a copy left over in the region that its stream moved to is removed",
+  async () => {
+    const { streams } = await home.jetstreamManager();
+    const left = {
+      ...(await streams.info("RT_chat_fra")).config,
+      name: `RT_chat_${HOME}`,
+      placement: { cluster: HOME, tags: [] },
+    };
+    await streams.add(left);
+    await at(HOME).kill();
+    await at(HOME).restart();
+    await expect(streams.info(left.name)).rejects.toThrow("stream not found");
   },
   TEST_MS,
 );
