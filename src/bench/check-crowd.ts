@@ -48,6 +48,7 @@ const POLL_MS = 10;
 
 /** Stock clients with one watched subscription each. */
 export class Crowd implements Disposable {
+  readonly channels: readonly string[];
   readonly #members: readonly Member[];
   readonly #disturbances: OpenDisturbance[] = [];
   readonly #beganAt = performance.now();
@@ -62,7 +63,8 @@ export class Crowd implements Disposable {
   #ending = false;
 
   constructor(options: CrowdOptions) {
-    const { clients } = options;
+    const { clients, channels } = options;
+    this.channels = channels;
     this.#members = Array.from({ length: clients }, (_, number) => this.#member(options, number));
   }
 
