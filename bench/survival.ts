@@ -8,7 +8,7 @@ import { type SurvivalRun, survivalPage, survivalRows } from "./survival-page.ts
 import { openStage, type StageOptions, type Suffered } from "./survival-stage.ts";
 
 /*
- * What is left of the guarantees when things die: `npm run bench:survival`, about five minutes. It does everything to a
+ * What is left of the guarantees when things die: `npm run bench:survival`, about six minutes. It does everything to a
  * world of three regions with stock clients, judges what came of it, and writes `SURVIVAL.md`.
  */
 

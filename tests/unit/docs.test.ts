@@ -21,7 +21,10 @@ const PAGES = [
 ];
 const pages = PAGES.map((path) => ({ path, text: read(path) }));
 /** What the load generator's runs have shown. */
-const RESULTS = ["bench/RESULTS.md", "bench/OPTIMISATIONS.md"].map((path) => ({ path, text: read(path) }));
+const RESULTS = ["bench/RESULTS.md", "bench/OPTIMISATIONS.md", "bench/SURVIVAL.md"].map((path) => ({
+  path,
+  text: read(path),
+}));
 
 /** Cells of the table under a heading or line, without its head. */
 function rows(page: string, after: string): string[][] {
