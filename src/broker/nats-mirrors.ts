@@ -16,19 +16,10 @@ const OFFLINE = [10118, 10008];
 /** A stream of a divided namespace, and no copy of the undivided one. */
 const IS_PART = /^_p\d+of\d+$|^_p\d+of\d+_/;
 
-type MirrorConfig = Pick<
-  StreamConfig,
-  | "name"
-  | "storage"
-  | "retention"
-  | "discard"
-  | "max_age"
-  | "max_msgs_per_subject"
-  | "max_bytes"
-  | "num_replicas"
-  | "allow_direct"
-> &
-  Partial<Pick<StreamConfig, "placement" | "description">> & { readonly mirror: { readonly name: string } };
+type MirrorConfig = Omit<WantedStream, "subjects" | "duplicate_window" | "republish" | "allow_msg_ttl"> & {
+  readonly description: string;
+  readonly mirror: { readonly name: string };
+};
 
 /**
  * The copies of one region. A copy keeps what its origin keeps, under the same sequences, and answers reads under its

@@ -17,6 +17,7 @@ import { startWorld, type World } from "../world/world.ts";
 import { mappings } from "./nats-account.ts";
 import { print, UserError } from "./output.ts";
 import { readSettings } from "./settings.ts";
+import { whole } from "./whole.ts";
 import { fullView, lineView } from "./world-view.ts";
 
 export interface DevWorldFlags {
@@ -47,7 +48,7 @@ const RECENT = 6;
  */
 export async function devWorld(flags: DevWorldFlags): Promise<void> {
   const output = outputOf(flags);
-  const port = whole("--port", flags.port ?? String(DEFAULT_PORT), 0, 65_535);
+  const port = whole("--port", flags.port ?? String(DEFAULT_PORT), 65_535, { least: 0 });
   const secrets = { token: randomBytes(32).toString("hex"), apiKey: flags.apiKey };
   const { config } = await readSettings({ file: flags.config, profile: "dev" });
   const options: WorldOptions = {
@@ -157,21 +158,15 @@ function inWords({ what, name, state }: WorldEvent): string {
 function worldOptions({ regions, instances = "1", latency = "real" }: DevWorldFlags): WorldOptions {
   return {
     regions: /^\d+$/.test(regions) ? Number(regions) : regions.split(","),
-    instances: whole("--instances", instances, 1, 20),
+    instances: whole("--instances", instances, 20),
     latency: latencyOf(latency),
   };
 }
 
 function latencyOf(text: string): Latency {
-  return text === "real" || text === "off" ? text : whole("--latency", text, 0, 60_000);
-}
-
-/** @throws UserError */
-function whole(flag: string, text: string, least: number, most: number): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= least && value <= most) return value;
-  const words = flag === "--latency" ? ", real or off" : "";
-  throw new UserError(`${flag} takes a number from ${least} to ${most}${words}, not ${JSON.stringify(text)}`);
+  return text === "real" || text === "off"
+    ? text
+    : whole("--latency", text, 60_000, { least: 0, or: ["real", "off"] });
 }
 
 /** Serves the page of the world to browsers on this machine. */

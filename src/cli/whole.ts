@@ -1,8 +1,18 @@
 import { UserError } from "./output.ts";
 
-/** A flag's value as a whole number from 1 to `most`. @throws UserError */
-export function whole(flag: string, text: string, most: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new UserError(`${flag} ${text}: it must be a whole number from 1 to ${most}`);
+/**
+ * A flag's value as a whole number from `least` (1) to `most`.
+ * @param or words that it takes, too, for the error's text
+ * @throws UserError
+ */
+export function whole(
+  flag: string,
+  text: string,
+  most: number,
+  { least = 1, or = [] }: { readonly least?: number; readonly or?: readonly string[] } = {},
+): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  const wanted = [`a whole number from ${least} to ${most}`, ...or].join(" or ");
+  throw new UserError(`${flag}: it must be ${wanted}, not ${JSON.stringify(text)}`);
 }

@@ -221,8 +221,11 @@ test("flags with mistakes are refused with what they take", async () => {
   const cases = [
     [["--regions", "1"], "a world has 2 to 8 regions"],
     [["--regions", "iad,atlantis"], 'no region "atlantis"; there are iad, fra, sin'],
-    [["--regions", "3", "--latency", "soon"], "--latency takes a number from 0 to 60000, real or off"],
-    [["--regions", "3", "--instances", "0"], "--instances takes a number from 1 to 20"],
+    [
+      ["--regions", "3", "--latency", "soon"],
+      "--latency: it must be a whole number from 0 to 60000 or real or off",
+    ],
+    [["--regions", "3", "--instances", "0"], "--instances: it must be a whole number from 1 to 20"],
     [["--instances", "2"], "--instances goes with --regions"],
   ] as const;
   await Promise.all(
