@@ -2,7 +2,7 @@ import { type City, CODES, cityOf, MOST_REGIONS } from "./cities.ts";
 import type { Latency } from "./links.ts";
 
 export interface WorldOptions {
-  /** How many, or their codes; default 3. The first is where Redis runs, and where streams are made. */
+  /** How many, or their codes; default 3. The first is where Redis runs, and the home of all streams. */
   readonly regions?: number | readonly string[];
   /** Gateway instances of each region; default 1. */
   readonly instances?: number;

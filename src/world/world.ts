@@ -138,7 +138,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       }),
     );
   };
-  // The first one alone: where it is, the streams come to be.
+  // The first one alone: it makes the streams, which the others copy.
   const maker = await launch(first!, 0);
   const regions = await Promise.all(
     cities.map(async (city, place) => {

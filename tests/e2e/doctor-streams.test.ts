@@ -94,7 +94,7 @@ describe("streams and JetStream", () => {
       cause: "PERMISSIONS_VIOLATION publish $JS.API.INFO",
     });
     expect([none.code, narrow.code, denied.code]).toEqual([1, 1, 1]);
-  });
+  }, 20_000);
 
   test("messages longer than the server takes", async () => {
     await using nats = await natsServer();
