@@ -7,6 +7,7 @@ import { ChildError } from "../process/error.ts";
 import { WorldError } from "../world/options.ts";
 import { bars } from "./bench-progress.ts";
 import { columns, complain, paint, print, UserError } from "./output.ts";
+import { whole } from "./whole.ts";
 
 export interface BenchRegionsFlags {
   readonly regions?: string;
@@ -58,10 +59,4 @@ export async function benchRegions(flags: BenchRegionsFlags): Promise<void> {
   } finally {
     process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
   }
-}
-
-function whole(flag: string, given: string, most: number): number {
-  const value = Number(given);
-  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new UserError(`${flag} ${given}: it must be a whole number from 1 to ${most}`);
 }
