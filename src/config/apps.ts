@@ -84,7 +84,7 @@ export function appsFromEnv(text: string): unknown {
   }
 }
 
-/** An app for people: as the file would hold it, without its secrets. (A webhook's query may hold one, too.) */
+/** An app for people: as the file would hold it, without its secrets. (A webhook's path or query may be one, too.) */
 export function showApp({
   keys,
   limits: { userInfoBytes, eventBytes, ...rest },
@@ -95,7 +95,10 @@ export function showApp({
     ...app,
     keys: keys.map(({ key }) => ({ key, secret: "***" })),
     limits: { ...rest, userInfo: formatSize(userInfoBytes), event: formatSize(eventBytes) },
-    webhooks: webhooks.map((hook) => ({ ...hook, url: hook.url.replace(/\?.*$/s, "?***") })),
+    webhooks: webhooks.map((hook) => ({
+      ...hook,
+      url: hook.url.replace(/^(https?:\/\/[^/?#]+)[/?#].+$/s, "$1/***"),
+    })),
   };
 }
 

@@ -9,6 +9,7 @@ import {
   userChannelOf,
   userOfChannel,
 } from "../../src/auth/pusher-apps.ts";
+import { apps, showApp } from "../../src/config/apps.ts";
 import { loadConfig } from "../../src/config.ts";
 
 const SECRET = "a-secret-of-20-bytes";
@@ -75,6 +76,29 @@ describe("apps in the settings", () => {
   ])("%j is a mistake", (apps, mistake) => {
     expect(load(apps).mistakes.join("\n")).toContain(mistake);
   });
+});
+
+test("an app is printed without what may be secret in it", () => {
+  const urls = [
+    "https://x.example/hooks/T0-hidden?key=hidden",
+    "https://y.example:8443?hidden",
+    "https://z.example",
+  ];
+  const [parsed] = apps.parse([
+    {
+      id: "shop",
+      keys: [{ key: "k1", secret: SECRET }],
+      namespace: "chat",
+      webhooks: urls.map((url) => ({ url })),
+    },
+  ]);
+  const shown = showApp(parsed!);
+  expect(shown.keys).toEqual([{ key: "k1", secret: "***" }]);
+  expect(shown.webhooks.map(({ url }) => url)).toEqual([
+    "https://x.example/***",
+    "https://y.example:8443/***",
+    "https://z.example",
+  ]);
 });
 
 test("an app is found by key, id and namespace", () => {
