@@ -60,18 +60,39 @@ export interface Mirror {
   readonly lag: number;
 }
 
-interface StreamsPage {
+/** What of `/jsz?streams=true` is read. */
+export interface StreamsPage {
   readonly account_details?: readonly {
     readonly stream_detail?: readonly {
       readonly name: string;
+      readonly state: { readonly last_seq: number };
       readonly mirror?: { readonly name: string; readonly lag: number };
     }[];
   }[];
 }
 
-/** The mirrors a server holds; none when it does not answer. */
-export async function mirrorsOf(monitorUrl: string): Promise<Mirror[]> {
-  const page = await monitor<StreamsPage>(monitorUrl, "jsz?streams=true");
-  const streams = (page?.account_details ?? []).flatMap(({ stream_detail }) => stream_detail ?? []);
-  return streams.flatMap(({ name, mirror }) => (mirror ? [{ name, of: mirror.name, lag: mirror.lag }] : []));
+/** The streams a server holds; `undefined` when it does not answer. */
+export function streamsPage(monitorUrl: string): Promise<StreamsPage | undefined> {
+  return monitor<StreamsPage>(monitorUrl, "jsz?streams=true");
+}
+
+/**
+ * The copies that each of some servers holds. How far one is behind is told by the newest message of its origin, while
+ * that answers: a copy that is cut off goes on naming the lag it had (2.9.10 and 2.12.12).
+ */
+export function mirrorsOf(pages: readonly (StreamsPage | undefined)[]): Mirror[][] {
+  const streams = pages.map((page) =>
+    (page?.account_details ?? []).flatMap(({ stream_detail }) => stream_detail ?? []),
+  );
+  const newest = new Map(
+    streams.flat().flatMap(({ name, state, mirror }) => (mirror ? [] : [[name, state.last_seq] as const])),
+  );
+  return streams.map((own) =>
+    own.flatMap(({ name, state, mirror }) => {
+      if (!mirror) return [];
+      const head = newest.get(mirror.name);
+      const lag = head === undefined ? mirror.lag : Math.max(0, head - state.last_seq);
+      return [{ name, of: mirror.name, lag }];
+    }),
+  );
 }

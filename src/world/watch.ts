@@ -1,5 +1,5 @@
 import type { WorldInstance } from "./instance.ts";
-import { type MetaGroup, type Mirror, mirrorsOf } from "./monitor.ts";
+import { type MetaGroup, type Mirror, mirrorsOf, streamsPage } from "./monitor.ts";
 import type { LineState } from "./wire.ts";
 import type { Region, World } from "./world.ts";
 
@@ -65,8 +65,9 @@ export function watcher(world: World): () => Promise<Sample> {
     };
   };
   return async () => {
-    const [meta, ...regions] = await Promise.all([
+    const [meta, pages, ...found] = await Promise.all([
       world.metaGroup(),
+      Promise.all(world.regions.map(({ nats }) => (nats.alive ? streamsPage(nats.monitorUrl) : undefined))),
       ...world.regions.map(async ({ name, city, state, nats, instances }) => ({
         name,
         city: city.city,
@@ -75,9 +76,10 @@ export function watcher(world: World): () => Promise<Sample> {
         state,
         nats: { url: nats.url, alive: nats.alive },
         instances: await Promise.all(instances.map(instance)),
-        mirrors: nats.alive ? await mirrorsOf(nats.monitorUrl) : [],
       })),
     ]);
+    const mirrors = mirrorsOf(pages);
+    const regions = found.map((region, place) => ({ ...region, mirrors: mirrors[place]! }));
     const links = world.links.pairs.map(([a, b]) => {
       const [there, back] = [world.links.bytes(a, b), world.links.bytes(b, a)];
       return {

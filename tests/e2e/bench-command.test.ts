@@ -43,6 +43,30 @@ describe("trunkline bench", () => {
     }
   }, 30_000);
 
+  test("regions: every pair, every link, and nothing lost", async () => {
+    const { code, out } = await bench(
+      "regions",
+      "--regions",
+      "iad,fra",
+      "--rate",
+      "20",
+      "--seconds",
+      "1",
+      "--json",
+    );
+    expect(code).toBe(0);
+    const { pairs, publishers, links, lost } = JSON.parse(out);
+    expect(pairs).toHaveLength(4);
+    const far = pairs.find(({ from, to }: { from: string; to: string }) => from === "iad" && to === "fra");
+    // Half a round trip of 90 ms at least.
+    for (const kind of ["delivered", "republished", "plain"]) expect(far[kind].p50).toBeWithin(44, 500);
+    expect(publishers[1].ack.p50).toBeWithin(89, 1_000);
+    const [{ bytes }] = links;
+    expect(bytes[0]).toBeWithin(1_000, 1_600);
+    expect(bytes[50]).toBeWithin(2_000, 3_200);
+    expect(lost).toBe(0);
+  }, 60_000);
+
   test("too many clients for one process are refused before anything is measured", async () => {
     const { code, out } = await bench("idle", "-n", "9000000", "-t", "bun", "--workers", "1");
     expect(code).toBe(1);

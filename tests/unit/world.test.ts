@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { fullView, lineView } from "../../src/cli/world-view.ts";
 import { type City, CODES, cityOf, roundTripMs } from "../../src/world/cities.ts";
-import { metaGroup } from "../../src/world/monitor.ts";
+import { metaGroup, mirrorsOf } from "../../src/world/monitor.ts";
 import type { Sample } from "../../src/world/watch.ts";
 
 const city = (code: string): City => cityOf(code)!;
@@ -23,6 +23,15 @@ describe("round trips", () => {
       }
     }
   });
+});
+
+test("a copy is behind by what its origin has more, whatever it says itself", () => {
+  const page = (...streams: object[]) => ({ account_details: [{ stream_detail: streams as never }] });
+  const origin = { name: "RT_chat", state: { last_seq: 9 } };
+  const copy = { name: "RT_chat_fra", state: { last_seq: 4 }, mirror: { name: "RT_chat", lag: 1 } };
+  const behind = (lag: number) => [{ name: "RT_chat_fra", of: "RT_chat", lag }];
+  expect(mirrorsOf([page(origin), page(copy)])).toEqual([[], behind(5)]);
+  expect(mirrorsOf([undefined, page(copy)])).toEqual([[], behind(1)]);
 });
 
 describe("the meta group", () => {
