@@ -7,7 +7,7 @@ export interface PublisherOptions {
   readonly channel: string;
   /** Name of the publisher; numbers count for each. */
   readonly from: string;
-  /** Pause between two messages, ms. */
+  /** From one message to the next, ms; longer where an acknowledgement takes longer. */
   readonly everyMs: number;
   /** Publishes one message; `id` is the same for every attempt at the same message. */
   readonly send: (body: Numbered, id: string) => Promise<unknown>;
@@ -117,8 +117,9 @@ export class Checker {
     };
     const run = (async () => {
       for (let n = 0; !stop.signal.aborted; n++) {
+        const dueAt = performance.now() + everyMs;
         await one(n);
-        await pause(everyMs, stop.signal);
+        await pause(Math.max(0, dueAt - performance.now()), stop.signal);
       }
     })();
     return {
