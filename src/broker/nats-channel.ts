@@ -10,8 +10,6 @@ import { DelayQueue } from "./nats-delay.ts";
 import { type Envelope, openEnvelope } from "./nats-headers.ts";
 import { subscribe } from "./nats-subscription.ts";
 
-const NONE: readonly ChannelSink[] = Object.freeze([]);
-
 /** One channel this instance listens to: its subscription, its chain, its sinks. */
 export class Channel implements Chain<Envelope> {
   readonly name: ChannelName;
@@ -24,8 +22,8 @@ export class Channel implements Chain<Envelope> {
   epoch = "";
   /** What is being done about something missing. */
   repair: "none" | "waiting" | "filling" = "none";
-  /** Replaced, never changed: a sink may detach while it is called. */
-  sinks: readonly ChannelSink[] = NONE;
+  /** First of its attachments, the newest: most channels have one, for which a chain costs no list. */
+  first: ChannelAttachment | undefined = undefined;
   subscription: { unsubscribe(): void } | undefined;
   /** Set while the first attach is under way. */
   joining: Promise<void> | undefined;
@@ -92,14 +90,19 @@ export class Roster {
     const channel = this.channels.get(name.name) ?? this.#open(name);
     if (channel.joining) await channel.joining;
     if (channel.closed) throw new CommandError(Errors.brokerUnavailable, "the broker is closed");
-    channel.sinks = [...channel.sinks, sink];
-    return new ChannelAttachment(this, channel, sink);
+    channel.first = new ChannelAttachment(this, channel, sink);
+    return channel.first;
   }
 
   /** Called once for each attachment that ends. */
-  detach(channel: Channel, sink: ChannelSink): void {
-    channel.sinks = without(channel.sinks, sink);
-    if (channel.sinks.length > 0) return;
+  detach(channel: Channel, attachment: ChannelAttachment): void {
+    if (channel.first === attachment) channel.first = attachment.next;
+    else {
+      for (let at = channel.first; at; at = at.next) {
+        if (at.next === attachment) at.next = attachment.next;
+      }
+    }
+    if (channel.first) return;
     channel.idleSince = performance.now();
     if (channel.lingering || channel.closed) return;
     channel.lingering = true;
@@ -111,18 +114,18 @@ export class Roster {
     this.#closed = true;
     this.#lingering.clear();
     for (const channel of this.channels.values()) {
-      channel.sinks = NONE;
+      // Each, for those that are being called right now.
+      for (let at = channel.first; at; at = at.next) at.sink = undefined;
+      channel.first = undefined;
       this.#end(channel);
     }
   }
 
   /** Calls every sink of a channel; one that throws harms nobody else. */
   publication(channel: Channel, publication: Publication): void {
-    const { sinks } = channel;
-    for (const sink of sinks) {
-      if (sinks !== channel.sinks && !channel.sinks.includes(sink)) continue; // detached by another one
+    for (let at = channel.first; at; at = at.next) {
       try {
-        sink.publication(publication);
+        at.sink?.publication(publication);
       } catch (error) {
         this.#threw(channel, error);
       }
@@ -130,11 +133,9 @@ export class Roster {
   }
 
   notice(channel: Channel, notice: Notice): void {
-    const { sinks } = channel;
-    for (const sink of sinks) {
-      if (sinks !== channel.sinks && !channel.sinks.includes(sink)) continue; // detached by another one
+    for (let at = channel.first; at; at = at.next) {
       try {
-        sink.notice(notice);
+        at.sink?.notice(notice);
       } catch (error) {
         this.#threw(channel, error);
       }
@@ -142,11 +143,9 @@ export class Roster {
   }
 
   lost(channel: Channel, position: Position, why: "epoch" | "truncated"): void {
-    const { sinks } = channel;
-    for (const sink of sinks) {
-      if (sinks !== channel.sinks && !channel.sinks.includes(sink)) continue; // detached by another one
+    for (let at = channel.first; at; at = at.next) {
       try {
-        sink.lost(position, why);
+        at.sink?.lost(position, why);
       } catch (error) {
         this.#threw(channel, error);
       }
@@ -192,7 +191,7 @@ export class Roster {
 
   #lingered(channel: Channel): void {
     channel.lingering = false;
-    if (channel.sinks.length > 0 || channel.closed) return;
+    if (channel.first || channel.closed) return;
     if (performance.now() - channel.idleSince < this.#options.lingerMs * 0.9) {
       channel.lingering = true;
       this.#lingering.push(channel);
@@ -207,22 +206,20 @@ export class Roster {
   }
 }
 
-function without(sinks: readonly ChannelSink[], sink: ChannelSink): readonly ChannelSink[] {
-  const at = sinks.indexOf(sink);
-  return sinks.length === 1 && at === 0 ? NONE : sinks.toSpliced(at, 1);
-}
-
 /** A class and not a closure: there is one for each channel of an instance. */
 class ChannelAttachment implements Attachment {
   readonly blind: boolean;
   readonly #roster: Roster;
   readonly #channel: Channel;
-  #sink: ChannelSink | undefined;
+  /** None once it has ended. It may end while the channel's sinks are called, and still leads to the others then. */
+  sink: ChannelSink | undefined;
+  next: ChannelAttachment | undefined;
 
   constructor(roster: Roster, channel: Channel, sink: ChannelSink) {
     this.#roster = roster;
     this.#channel = channel;
-    this.#sink = sink;
+    this.sink = sink;
+    this.next = channel.first;
     this.blind = channel.last === 0;
   }
 
@@ -231,9 +228,8 @@ class ChannelAttachment implements Attachment {
   }
 
   detach(): void {
-    if (!this.#sink) return;
-    const sink = this.#sink;
-    this.#sink = undefined;
-    this.#roster.detach(this.#channel, sink);
+    if (!this.sink) return;
+    this.sink = undefined;
+    this.#roster.detach(this.#channel, this);
   }
 }

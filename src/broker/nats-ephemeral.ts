@@ -53,7 +53,7 @@ export class EphemeralReader {
 
   #message(channel: Channel, envelope: Envelope): void {
     this.#options.stats.brokerLive++;
-    if (channel.sinks.length === 0) return;
+    if (!channel.first) return;
     const notice = readNotice(envelope);
     if (notice) {
       this.#roster.notice(channel, notice);

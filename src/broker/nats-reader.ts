@@ -229,7 +229,7 @@ export class Reader implements Followed {
   }
 
   readonly #deliver = (channel: Channel, seq: number, prev: number | undefined, envelope: Envelope): void => {
-    if (channel.sinks.length === 0) return;
+    if (!channel.first) return;
     const publication = toPublication(envelope, this.#options.rules, prev);
     if (isFlawed(publication)) this.#options.rejected(channel.name, seq, publication.flaw);
     else this.#roster.publication(channel, publication);

@@ -199,6 +199,25 @@ export function orderContract(context: () => Context): void {
     attachment.detach();
   });
 
+  test("who is called first may detach itself and all others, and they are called no more", async () => {
+    const { a, b } = context();
+    const channel = freshChannel();
+    const witness = await follow(b, channel);
+    const lives = [await follow(a, channel), await follow(a, channel), await follow(a, channel)];
+    for (const { sink, attachment } of lives) {
+      const record = sink.publication.bind(sink);
+      sink.publication = (publication) => {
+        record(publication);
+        attachment.detach();
+        for (const other of lives) other.attachment.detach();
+      };
+    }
+    await publishAll(b, channel, numbered(3));
+    await has(witness.sink, 3);
+    await until(() => lives.some(({ sink }) => sink.data.length > 0));
+    expect(lives.map(({ sink }) => sink.data.length).sort()).toEqual([0, 0, 1]);
+  });
+
   test(
     "detaching and attaching again while messages flow leaves no gap: history up to the position, then the sink",
     async () => {
