@@ -147,7 +147,7 @@ export function subscriptionFor(
   grant: SubscriptionGrant,
   delta = false,
 ): Subscription {
-  // One literal, always with the same members: copies of it took 8 % of the time of a connect.
+  // One literal, always with the same members: adding one to a copy costs several times as much.
   return {
     channel,
     side,

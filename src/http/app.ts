@@ -142,7 +142,7 @@ export function createApp(deps: AppDeps): App {
 
   return {
     fetch(request, context) {
-      // What thousands ask for at once when an instance is back passes no router: that took a tenth of a connect.
+      // What thousands ask for at once when an instance is back passes no router: it took more than the decision.
       if (request.method !== "GET" || !asksFor(request.url, WEBSOCKET_PATH)) {
         return app.fetch(request, context);
       }
