@@ -117,7 +117,7 @@ export class Stage implements AsyncDisposable {
     for (const wrong of WRONGS) if (counts[wrong] > 0) problems.push(`${counts[wrong]} ${wrong}`);
     if (counts.discontinuities !== gaps) problems.push(`${counts.discontinuities} gaps announced`);
     if (crowd.reconnects > 0 !== (fault.breaks ?? false)) problems.push(`${crowd.reconnects} reconnects`);
-    if (problems.length > 0) problems.push(...checker.violations.slice(0, 3));
+    if (problems.length > 0) problems.push(...checker.violations.slice(0, 20));
     const { gone, back } = crowd.rhythm;
     const backMs = crowd.disturbances.flatMap((one) => one.backMs);
     await fault.after?.(this);

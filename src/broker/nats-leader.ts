@@ -20,7 +20,7 @@ export class LeaderStore extends Store {
     this.#subject = `$JS.API.STREAM.MSG.GET.${stream}`;
   }
 
-  protected override get batches(): boolean {
+  override get batches(): boolean {
     return false;
   }
 

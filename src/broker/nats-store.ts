@@ -130,7 +130,7 @@ export class Store {
   }
 
   /** Whether several messages are had with one request. */
-  protected get batches(): boolean {
+  get batches(): boolean {
     return this.#link.batches;
   }
 
