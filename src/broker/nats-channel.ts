@@ -22,7 +22,7 @@ export class Channel implements Chain<Envelope> {
   epoch = "";
   /** What is being done about something missing. */
   repair: "none" | "waiting" | "filling" = "none";
-  /** First of its attachments, the newest: most channels have one, for which a chain costs no list. */
+  /** First of its attachments, the oldest: most channels have one, for which a chain costs no list. */
   first: ChannelAttachment | undefined = undefined;
   subscription: { unsubscribe(): void } | undefined;
   /** Set while the first attach is under way. */
@@ -90,8 +90,12 @@ export class Roster {
     const channel = this.channels.get(name.name) ?? this.#open(name);
     if (channel.joining) await channel.joining;
     if (channel.closed) throw new CommandError(Errors.brokerUnavailable, "the broker is closed");
-    channel.first = new ChannelAttachment(this, channel, sink);
-    return channel.first;
+    const attachment = new ChannelAttachment(this, channel, sink);
+    let last = channel.first;
+    while (last?.next) last = last.next;
+    if (last) last.next = attachment;
+    else channel.first = attachment;
+    return attachment;
   }
 
   /** Called once for each attachment that ends. */
@@ -213,13 +217,12 @@ class ChannelAttachment implements Attachment {
   readonly #channel: Channel;
   /** None once it has ended. It may end while the channel's sinks are called, and still leads to the others then. */
   sink: ChannelSink | undefined;
-  next: ChannelAttachment | undefined;
+  next: ChannelAttachment | undefined = undefined;
 
   constructor(roster: Roster, channel: Channel, sink: ChannelSink) {
     this.#roster = roster;
     this.#channel = channel;
     this.sink = sink;
-    this.next = channel.first;
     this.blind = channel.last === 0;
   }
 

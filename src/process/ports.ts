@@ -18,13 +18,20 @@ export function accepts({
 
 /** Below the ports that systems give out to connections: one of those may be gone before a server comes to listen. */
 const LOWEST_PORT = 10_240;
-const HIGHEST_PORT = 32_767;
-const TRIES = 100;
+/** Processes that look for ports at the same time look in different places: of 22, by their ids. */
+const PLACES = 22;
+const PLACE_PORTS = 1_000;
+const TRIES = 200;
+
+/** What was given out last, so that a port is not given out twice before somebody listens there. */
+let given = Math.floor(Math.random() * PLACE_PORTS);
 
 /** A TCP port of 127.0.0.1 that was free a moment ago. @throws ChildError when none is found */
 export async function freePort(): Promise<number> {
+  const lowest = LOWEST_PORT + (process.pid % PLACES) * PLACE_PORTS;
   for (let tries = 0; tries < TRIES; tries++) {
-    const port = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT));
+    given = (given + 1) % PLACE_PORTS;
+    const port = lowest + given;
     if (await isFree(port)) return port;
   }
   throw new ChildError(`no free TCP port on ${LOOPBACK}`);
