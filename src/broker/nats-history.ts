@@ -39,7 +39,11 @@ export async function readHistory(context: HistoryContext, query: HistoryQuery):
   }
   const floor = reader.floorOf(name);
   // A client may have come from where more was stored already than this region's copy has got.
-  const head = await reader.store.last(subject, undefined, Math.max(since?.offset ?? 0, reader.seenOf(name)));
+  const head = await reader.store.last(
+    subject,
+    undefined,
+    Math.max(since?.offset ?? 0, until ?? 0, reader.seenOf(name)),
+  );
   if (head) reader.saw(head.seq);
   const position = { epoch, offset: head?.seq ?? floor };
   if (limit === 0) {

@@ -7,8 +7,11 @@ export interface AheadOptions {
   readonly position: () => Position;
   /** The store kept nothing when the channel became live, and nothing was published since. */
   readonly blind: () => boolean;
-  /** What the store has after a position, as much as one recovery may bring. @throws CommandError brokerUnavailable */
-  readonly read: (since: Position) => Promise<HistoryPage>;
+  /**
+   * What the store has after a position, as much as one recovery may bring; up to `until`, which a client says was
+   * stored. @throws CommandError brokerUnavailable
+   */
+  readonly read: (since: Position, until?: number) => Promise<HistoryPage>;
   /** Nobody can prove that nothing is missing up to this offset. */
   readonly unproven: (offset: number) => void;
 }
@@ -63,7 +66,8 @@ export class Ahead {
         return;
       }
     }
-    const page = await read(position());
+    // Not what a copy of the stream has got so far: what the client has seen would come to it a second time.
+    const page = await read(position(), offset);
     const target = page.publications.findLast((pub) => pub.offset <= offset)?.offset ?? 0;
     await this.#until(target, epoch, deadline - performance.now());
     if (position().epoch === epoch && position().offset >= target) {

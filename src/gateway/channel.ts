@@ -343,9 +343,10 @@ export class Channel implements ChannelSink {
     this.#ahead ??= new Ahead({
       position: () => this.#position,
       blind: () => this.#blind,
-      read: (since) => {
+      read: (since, until) => {
         const limit = this.rules.history?.recoverLimit ?? 0;
-        return this.#context.broker.history(this.name, { since, limit });
+        const query = { since, limit, ...(until !== undefined && { until }) };
+        return this.#context.broker.history(this.name, query);
       },
       unproven: (offset) => {
         this.#unreachable = Math.max(this.#unreachable, offset);

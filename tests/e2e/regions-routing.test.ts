@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect, type NatsConnection } from "nats";
+import type { HistoryQuery } from "../../src/broker/broker.ts";
 import { natsBroker } from "../../src/broker/nats.ts";
 import { parseChannel } from "../../src/core/channel.ts";
 import { silent } from "../../src/core/log.ts";
@@ -176,6 +177,39 @@ test(
       expect(await metric("sin", "origin_reads_total")).toBeGreaterThan(before);
     } finally {
       world.links.setLatency(ROUND_TRIP_MS);
+    }
+  },
+  TEST_MS,
+);
+
+test(
+  "what a client says was stored is read from the home while the copy is behind, so that it does not come twice",
+  async () => {
+    const broker = natsBroker({
+      servers: [world.region("sin").nats.url],
+      namespaces: new Map([["chat", RULES]]),
+      ...{ instance: "behind", region: "sin", home: "iad", log: silent, stats: new Stats(), lingerMs: 0 },
+    });
+    await broker.start();
+    try {
+      const js = home.jetstream();
+      const channel = parseChannel("chat:behind");
+      const first = await js.publish("rt.chat.behind", "0");
+      await level("sin");
+      const { position } = await broker.history(channel, { limit: 0 });
+      expect(position.offset).toBe(first.seq);
+      world.links.setLatency(400);
+      const seqs: number[] = [];
+      for (let n = 1; n <= 5; n++) seqs.push((await js.publish("rt.chat.behind", String(n))).seq);
+      const page = await broker.history(channel, {
+        since: position,
+        until: seqs[4],
+        limit: 100,
+      } as HistoryQuery);
+      expect(page.publications.map(({ offset }) => offset)).toEqual(seqs);
+    } finally {
+      world.links.setLatency(ROUND_TRIP_MS);
+      await broker.close();
     }
   },
   TEST_MS,
