@@ -1,4 +1,5 @@
 import { connect, createServer } from "node:net";
+import process from "node:process";
 import { ChildError } from "./error.ts";
 
 export const LOOPBACK = "127.0.0.1";
