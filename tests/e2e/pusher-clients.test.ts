@@ -4,20 +4,26 @@ import PusherClient from "pusher-js";
 import { openBrowser } from "../helpers/browser.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
 import { PUSHER_CONFIG, pusherClient, pusherServer, SHOP } from "../helpers/pusher-clients.ts";
+import { natsServer, redisServer } from "../helpers/servers.ts";
 import { until } from "../helpers/until.ts";
 
+/** What clients connect to, and what everything is published through. */
 let instance: TestInstance;
+let other: TestInstance;
+const parts = new AsyncDisposableStack();
 beforeAll(async () => {
-  instance = await startInstance({
-    config: { ...PUSHER_CONFIG, drain: { ratePerSecond: 50, deadline: "10s" } },
-  });
+  const env = {
+    NATS_URL: parts.use(await natsServer()).url,
+    REDIS_URL: parts.use(await redisServer()).url,
+  };
+  const config = { ...PUSHER_CONFIG, drain: { ratePerSecond: 50, deadline: "10s" } };
+  instance = parts.use(await startInstance({ env, config }));
+  other = parts.use(await startInstance({ env, config }));
 }, 30_000);
-afterAll(async () => {
-  await instance?.[Symbol.asyncDispose]();
-});
+afterAll(() => parts.disposeAsync());
 
 const publish = (channel: string, n: number) =>
-  instance.api("publish", { channel: `shop:${channel}`, data: { n } });
+  other.api("publish", { channel: `shop:${channel}`, data: { n } });
 
 test("stock pusher-js in Node", async () => {
   const child = Bun.spawn(
@@ -89,13 +95,13 @@ test("stock pusher-js in Chromium, with the add-on", async () => {
 }, 30_000);
 
 test("stock Laravel Echo: channels, whispers, presence", async () => {
-  const server = pusherServer(instance.url);
-  const echo = (user: string) =>
+  const server = pusherServer(other.url);
+  const echo = (user: string, { url }: TestInstance) =>
     new Echo({
       broadcaster: "pusher",
       client: new PusherClient(SHOP.key, {
         wsHost: "127.0.0.1",
-        wsPort: Number(new URL(instance.url).port),
+        wsPort: Number(new URL(url).port),
         forceTLS: false,
         enabledTransports: ["ws"],
         cluster: "",
@@ -116,7 +122,7 @@ test("stock Laravel Echo: channels, whispers, presence", async () => {
         },
       }),
     });
-  const [ann, bob] = [echo("ann"), echo("bob")];
+  const [ann, bob] = [echo("ann", instance), echo("bob", other)];
   try {
     const heard: unknown[] = [];
     let ready = 0;
