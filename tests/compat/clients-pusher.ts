@@ -58,20 +58,6 @@ export const pusherClients: readonly Sdk[] = [
             ],
           },
           { file: "tests/e2e/pusher-crash.test.ts" },
-        ],
-      },
-      {
-        runsIn: ["Bun"],
-        speaks: ["Pusher 7"],
-        over: ["WebSocket"],
-        gateway: `Bun; ${EMBEDDED}`,
-        tests: [
-          {
-            file: "tests/e2e/pusher-resume.test.ts",
-            only: [
-              "what a connection was left out of does not come when it resumes, and a lost past is told",
-            ],
-          },
           {
             file: PUSHER_CLIENTS,
             only: ["a drain closes stock clients in waves with a code that makes them wait"],
@@ -79,17 +65,31 @@ export const pusherClients: readonly Sdk[] = [
         ],
       },
       {
+        runsIn: ["Bun"],
+        speaks: ["Pusher 7"],
+        over: ["WebSocket"],
+        gateway: `two on Bun; ${CLUSTER}`,
+        tests: [
+          {
+            file: "tests/e2e/pusher-resume.test.ts",
+            only: [
+              "what a connection was left out of does not come when it resumes, and a lost past is told",
+            ],
+          },
+        ],
+      },
+      {
         runsIn: ["Node"],
         speaks: ["Pusher 7"],
         over: ["WebSocket"],
-        gateway: `Bun; ${EMBEDDED}`,
+        gateway: `two on Bun; ${CLUSTER}`,
         tests: [{ file: PUSHER_CLIENTS, only: ["stock pusher-js in Node"] }],
       },
       {
         runsIn: ["Chromium"],
         speaks: ["Pusher 7"],
         over: ["WebSocket"],
-        gateway: `Bun; ${EMBEDDED}`,
+        gateway: `two on Bun; ${CLUSTER}`,
         tests: [{ file: PUSHER_CLIENTS, only: ["stock pusher-js in Chromium, with the add-on"] }],
       },
     ],
