@@ -26,6 +26,9 @@ const config = {
     },
     bytes: {
       format: "binary",
+      // Bun's WebSocket client now and then takes a frame for a broken one and comes again: nothing is lost so.
+      history: { size: 10, age: "1h" },
+      recovery: "stream",
       subscribe: "authenticated",
       publish: "authenticated",
       publishCallout: true,

@@ -53,7 +53,9 @@ async function stream(name: string) {
 const level = (region: string) =>
   until(
     async () =>
-      (await stream(`RT_chat_${region}`)).state.last_seq === (await stream("RT_chat")).state.last_seq,
+      // Copies are made beside the start: there may be none yet.
+      (await stream(`RT_chat_${region}`).catch(() => undefined))?.state.last_seq ===
+      (await stream("RT_chat")).state.last_seq,
     // After a cut a copy takes its time to find back to its origin, on newer servers more of it.
     { what: `the copy in ${region} to be level`, timeoutMs: 30_000 },
   );
