@@ -210,10 +210,20 @@ test("the embedded broker carries them too, and gives up what is too old, saying
   await ann.subscribe("chat:presence-b");
   await until(() => instance.lines.some(({ message }) => String(message).includes("given up")));
   shop.answer = () => new Response("ok");
-  await ann.subscribe("chat:presence-c");
-  await until(() => shop.of("presence-c").length === 2);
+  // What happens within the last pause between tries may be too old after it, as well.
+  let rooms = 0;
+  await until(
+    async () => {
+      const room = `presence-c${rooms++}`;
+      await ann.subscribe(`chat:${room}`);
+      const told = until(() => shop.of(room).length === 2, { timeoutMs: 1_500 });
+      return await told.catch(() => undefined);
+    },
+    { timeoutMs: 20_000 },
+  );
   expect(shop.of("presence-b")).toEqual([]);
   expect(instance.output.join("\n")).not.toContain(SECRET);
   const page = await (await fetch(`${instance.url}/metrics`)).text();
-  expect(/^trunkline_webhook_events_given_up_total (\d+)/m.exec(page)?.[1]).toBe("2");
-});
+  const givenUp = Number(/^trunkline_webhook_events_given_up_total (\d+)/m.exec(page)?.[1]);
+  expect(givenUp).toBeGreaterThanOrEqual(2);
+}, 40_000);
