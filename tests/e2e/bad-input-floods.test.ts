@@ -157,7 +157,8 @@ for (const runtime of ["bun", "deno"] as const) {
           expect(ends).toContain(await closeCode(client));
           expect(await counted(why)).toBe(before + 1);
           await pings.stop();
-          expect(taken[Math.floor(taken.length / 2)]!).toBeLessThan(100);
+          // Held up means seconds; two files of tests share the processors.
+          expect(taken[Math.floor(taken.length / 2)]!).toBeLessThan(400);
         }, 15_000);
       }
     }
@@ -181,7 +182,8 @@ for (const runtime of ["bun", "deno"] as const) {
       expect(dead).toContain(await closeCode(client));
       expect(await counted(DEAD_PEERS)).toBe(before + 1);
       await fragments.stop();
-      expect(taken[Math.floor(taken.length / 2)]!).toBeLessThan(100);
+      // Held up means seconds; two files of tests share the processors.
+      expect(taken[Math.floor(taken.length / 2)]!).toBeLessThan(400);
     }, 15_000);
 
     test("fragments of one byte without end get 1009 at the longest frame, and cost no memory", async () => {

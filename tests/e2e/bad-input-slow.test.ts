@@ -109,7 +109,7 @@ for (const runtime of ["bun", "deno"] as const) {
         });
         expect(recovered).toBe(true);
         const rest = () => [...publications, ...pushed(back, channel)];
-        await until(() => rest().length >= MESSAGES - first.length, { what: "the rest" });
+        await until(() => rest().length >= MESSAGES - first.length, { what: "the rest", timeoutMs: 30_000 });
         expect(rest().map(({ data }) => data.n)).toEqual(
           Array.from({ length: MESSAGES - first.length }, (_, n) => n + first.length),
         );
