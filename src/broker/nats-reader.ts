@@ -61,6 +61,8 @@ export class Reader implements Followed {
   readonly #resync: Resync;
   /** {@link Progress.followed} when the home was last known to be reachable. */
   #heardUpTo: number;
+  /** When it was last logged that the stream cannot be read, ms of the monotonic clock. */
+  #complainedAt = Number.NEGATIVE_INFINITY;
   /** The newest message of the home at the last probe. */
   #probedHead = 0;
 
@@ -284,7 +286,12 @@ export class Reader implements Followed {
 
   #unreadable(error: unknown): void {
     if (this.#progress.closed || !this.#options.link.connected) return;
-    this.#options.log.warn("stream cannot be read", { stream: this.store.stream, error });
+    // Thousands of channels may find out at once.
+    const now = performance.now();
+    if (now - this.#complainedAt > INSPECT_PAUSE_MS) {
+      this.#complainedAt = now;
+      this.#options.log.warn("stream cannot be read", { stream: this.store.stream, error });
+    }
     this.suspect();
   }
 
