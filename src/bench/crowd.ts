@@ -42,6 +42,8 @@ export type PhaseName = "start" | "connect" | "idle" | "broadcast" | "storm" | "
 const FILL = 0.95;
 /** One client in so many is cut off in the storm. */
 const STORM_STEP = 10;
+/** Workers that let their clients connect at the same time: two for each of our processors, as each waits now and then. */
+const AT_ONCE = 4;
 /** Between two looks for clients that were thrown out: an SDK would come back as soon. */
 const REOPEN_MS = 100;
 /** An instance that has not left by then never will. */
@@ -67,10 +69,11 @@ export async function crowd(kind: TargetKind, children: Children, options: Crowd
   const begunMs = performance.now();
   onProgress("starting", 0, instances);
   const target = await kind.start(children, { instances, clients: connections });
-  const fleet = new Fleet(children, workers);
+  const fleet = new Fleet(children, workers, { atOnce: AT_ONCE });
   const layout: Layout = { kind: "one", channel: target.channel, clients: connections };
   await fleet.gather({
-    endpoints: target.endpoints,
+    // All addresses of a server stand together, so that it is filled before the next one is.
+    endpoints: target.endpoints.toSorted((a, b) => a.port - b.port),
     dialect: target.dialect,
     layout,
     secret: target.secret,

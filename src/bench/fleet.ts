@@ -11,22 +11,34 @@ const WORKER = fileURLToPath(new URL("./worker.ts", import.meta.url).href);
 /** Clients on their way in at once, all workers together: well under the listen backlog of any server (512). */
 const WINDOW = 256;
 
-type Part = "first" | "count" | "window";
+type Part = "first" | "count" | "window" | "fill";
+
+export interface FleetOptions {
+  /**
+   * Workers that let their clients connect at the same time; default all. With fewer, servers are filled one after the
+   * other: dozens of processes on a few processors would each take in a client now and then, and warm up for it anew.
+   */
+  readonly atOnce?: number;
+  /** Called every now and then with the sums since the last report. */
+  readonly onProgress?: (progress: Progress) => void;
+}
 
 /** All clients of a run, spread over worker processes. */
 export class Fleet implements AsyncDisposable {
   readonly #workers: readonly Worker[];
-  readonly #onProgress: (progress: Progress) => void;
+  readonly #atOnce: number;
   /** Clients of each worker. */
   #counts: readonly number[] = [];
 
-  /** @param onProgress called every now and then with the sums since the last report */
-  constructor(children: Children, workers: number, onProgress: (progress: Progress) => void = () => {}) {
-    this.#onProgress = onProgress;
+  constructor(
+    children: Children,
+    workers: number,
+    { atOnce = workers, onProgress = () => {} }: FleetOptions = {},
+  ) {
+    this.#atOnce = Math.min(atOnce, workers);
     this.#workers = Array.from(
       { length: workers },
-      () =>
-        new Worker(children.start({ role: "worker", args: [WORKER] }), () => this.#onProgress(this.progress)),
+      () => new Worker(children.start({ role: "worker", args: [WORKER] }), () => onProgress(this.progress)),
     );
   }
 
@@ -45,7 +57,7 @@ export class Fleet implements AsyncDisposable {
   async gather(common: Omit<Gathering, Part>): Promise<void> {
     const { length } = this.#workers;
     const clients = headcount(common.layout);
-    const window = Math.max(1, Math.floor(WINDOW / length));
+    const window = Math.max(1, Math.floor(WINDOW / this.#atOnce));
     const firsts = this.#workers.map((_, index) => Math.floor((clients * index) / length));
     this.#counts = firsts.map((first, index) => (firsts[index + 1] ?? clients) - first);
     await this.#each((index) => ({
@@ -54,11 +66,16 @@ export class Fleet implements AsyncDisposable {
       first: firsts[index]!,
       count: this.#counts[index]!,
       window,
+      fill: this.#atOnce < length,
     }));
   }
 
   async open(): Promise<void> {
-    await this.#all({ kind: "open" });
+    const left = this.#workers.values();
+    const lane = async () => {
+      for (const worker of left) await worker.order({ kind: "open" });
+    };
+    await Promise.all(Array.from({ length: this.#atOnce }, lane));
   }
 
   /** Connects those who were thrown out, and from now on nobody to a port that is to be avoided. */

@@ -29,6 +29,8 @@ export interface Gathering {
   readonly first: number;
   readonly count: number;
   readonly window: number;
+  /** Clients that follow each other go to the same endpoint, not to each in turn. */
+  readonly fill: boolean;
   /** Secret the tokens are signed with; "" where the target wants none. */
   readonly secret: string;
   readonly users: "own" | "none";

@@ -132,7 +132,7 @@ async function runOnce(
   let show = () => {};
   await using target = await kind.start(children, { instances, clients });
   if (target.pids.length > 0) checkCapacity(clients, target.pids.length, "instances");
-  await using fleet = new Fleet(children, workersOf(options), () => show());
+  await using fleet = new Fleet(children, workersOf(options), { onProgress: () => show() });
   const own = layout(target, options);
   await fleet.gather({
     endpoints: target.endpoints,

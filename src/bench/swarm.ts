@@ -11,7 +11,7 @@ import {
   readUpgrade,
   upgradeRequest,
 } from "./frame.ts";
-import { type Layout, placeOf } from "./layout.ts";
+import { headcount, type Layout, placeOf } from "./layout.ts";
 import { Ledger } from "./ledger.ts";
 import { type Pace, pace } from "./pace.ts";
 import { Tally } from "./tally.ts";
@@ -23,8 +23,9 @@ export interface Endpoint {
 }
 
 export interface SwarmOptions {
-  /** Dialed in turn, by the clients' numbers. */
+  /** Dialed in turn by the clients' numbers, or with `fill` each by as many of them that follow each other. */
   readonly endpoints: readonly Endpoint[];
+  readonly fill?: boolean;
   readonly dialect: Dialect;
   readonly layout: Layout;
   /** Number of the first client. */
@@ -191,19 +192,24 @@ export class Swarm implements FrameSink {
 
   /** @param dueMs when it is, or was, to be dialed */
   #dial(client: Client, dueMs: number): void {
-    const { endpoints } = this.#options;
     this.#pending++;
     client.state = "upgrading";
     client.dialedMs = dueMs;
     this.tally.firstDialMs ||= dueMs;
-    let endpoint = endpoints[client.number % endpoints.length]!;
-    if (endpoint.port === this.#avoidPort) {
-      const others = endpoints.filter(({ port }) => port !== this.#avoidPort);
-      endpoint = others[Math.floor(client.number / endpoints.length) % others.length] ?? endpoint;
-    }
+    const endpoint = this.#endpointOf(client.number);
     Bun.connect<Client>({ ...endpoint, socket: this.#handlers, data: client }).catch(
       (error: NodeJS.ErrnoException) => this.#closed(client, error.code ?? error.message),
     );
+  }
+
+  #endpointOf(number: number): Endpoint {
+    const { endpoints, fill, layout } = this.#options;
+    const { length } = endpoints;
+    const own = endpoints[fill ? Math.floor((number * length) / headcount(layout)) : number % length]!;
+    if (own.port !== this.#avoidPort) return own;
+    // Those of one endpoint have numbers that follow each other, or that are `length` apart.
+    const others = endpoints.filter(({ port }) => port !== this.#avoidPort);
+    return others[(fill ? number : Math.floor(number / length)) % others.length] ?? own;
   }
 
   #settled(): void {
