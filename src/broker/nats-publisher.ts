@@ -36,6 +36,11 @@ export interface PublisherOptions {
   readonly queue: number;
   /** How long a message may wait for others to go with it in one write, ms. Default: not at all. */
   readonly gatherMs?: number;
+  /**
+   * The time to acknowledge a message is doubled whenever nobody answered, up to this, ms: a store that is behind would
+   * be further behind with everything coming twice. Default: never, for those who wait for the outcome.
+   */
+  readonly longestTimeoutMs?: number;
   /** Nobody stores what is for this stream, or nobody answered. */
   readonly suspect: (stream: string) => void;
 }
@@ -182,6 +187,8 @@ class Outgoing implements Waiter {
   readonly #headers: MsgHdrs;
   readonly #deadline: number;
   #attempts = 0;
+  /** How long it may take this time, ms. */
+  #patienceMs = ACK_TIMEOUT_MS;
   #ackedBefore = 0;
   #resolve!: (ack: Ack) => void;
   #reject!: (error: Error) => void;
@@ -207,7 +214,7 @@ class Outgoing implements Waiter {
   send(requests: Requests): void {
     this.#attempts++;
     this.#ackedBefore = this.#publisher.highest(this.#to.stream);
-    this.expiresAt = Math.min(performance.now() + ACK_TIMEOUT_MS, this.#deadline);
+    this.expiresAt = Math.min(performance.now() + this.#patienceMs, this.#deadline);
     requests.send(this.#to.subject, this.#payload, this, this.#headers);
   }
 
@@ -240,7 +247,11 @@ class Outgoing implements Waiter {
   }
 
   fail(why: NoAnswer): void {
-    if (why === "timeout") this.#publisher.options.suspect(this.#to.stream);
+    if (why === "timeout") {
+      const { longestTimeoutMs = ACK_TIMEOUT_MS, suspect } = this.#publisher.options;
+      this.#patienceMs = Math.min(this.#patienceMs * 2, longestTimeoutMs);
+      suspect(this.#to.stream);
+    }
     this.#retry(0);
   }
 

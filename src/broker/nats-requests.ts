@@ -26,6 +26,8 @@ export class RequestError extends CommandError {
 
 /** How often expired requests are looked for, ms. */
 const TICK_MS = 25;
+/** A look that comes so late (ms) follows a standstill of this process: answers may have come and not been read yet. */
+const LATE_MS = 100;
 
 /**
  * Requests over one inbox subscription: no promise, closure or timer each (the client library makes three promises
@@ -37,6 +39,8 @@ export class Requests {
   readonly #waiting = new Map<number, Waiter>();
   #next = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** When expired requests were looked for last; 0 when that was put off. */
+  #lookedAt = 0;
 
   constructor(link: Link) {
     this.#link = link;
@@ -58,7 +62,10 @@ export class Requests {
   send(subject: string, payload: Uint8Array | string, waiter: Waiter, headers?: MsgHdrs): void {
     const token = this.#next++;
     this.#waiting.set(token, waiter);
-    this.#timer ??= setInterval(() => this.#expire(), TICK_MS);
+    if (!this.#timer) {
+      this.#lookedAt = performance.now();
+      this.#timer = setInterval(() => this.#expire(), TICK_MS);
+    }
     if (!this.#link.connected) {
       queueMicrotask(() => this.#fail(token, waiter, "lost"));
       return;
@@ -111,6 +118,9 @@ export class Requests {
 
   #expire(): void {
     const now = performance.now();
+    const late = this.#lookedAt > 0 && now - this.#lookedAt > LATE_MS;
+    this.#lookedAt = late ? 0 : now;
+    if (late) return;
     for (const [token, waiter] of this.#waiting) {
       if (waiter.expiresAt <= now) this.#fail(token, waiter, "timeout");
     }
