@@ -1,11 +1,13 @@
 import process from "node:process";
 import { Command } from "commander";
-import { type CrowdOptions, crowd, type Phase } from "../src/bench/crowd.ts";
+import { type CrowdOptions, crowd, type Phase, processesFor } from "../src/bench/crowd.ts";
 import { memoryAvailableBytes } from "../src/bench/machine.ts";
+import { SERVERS } from "../src/bench/run.ts";
 import { trunkline } from "../src/bench/target-trunkline.ts";
 import { bars } from "../src/cli/bench-progress.ts";
 import { complain, print } from "../src/cli/output.ts";
 import { Children } from "../src/process/children.ts";
+import { memoryShare } from "../src/process/memory.ts";
 import { toReport } from "./million-report.ts";
 import { provenance } from "./provenance.ts";
 import { writeMillion } from "./render.ts";
@@ -100,7 +102,8 @@ const kind = trunkline(process.env, "stack", {
 
 const begunMs = performance.now();
 let failure: string | undefined;
-const children = new Children();
+const { instances, workers } = processesFor(connections);
+const children = new Children(memoryShare(instances + workers + SERVERS));
 const end = new Promise<never>((_, reject) => {
   stop.signal.addEventListener("abort", () => reject(new Error(String(stop.signal.reason))));
 });

@@ -50,7 +50,7 @@ const REOPEN_MS = 100;
 const LEAVE_MS = 120_000;
 
 /** Processes of each kind that so many connections need. */
-function processesFor(connections: number): { instances: number; workers: number } {
+export function processesFor(connections: number): { instances: number; workers: number } {
   const instances = Math.ceil(connections / (capacity() * FILL));
   // One more than must hold them all: one is drained.
   const workers = Math.ceil(connections / capacity());

@@ -1,4 +1,5 @@
 import { Children } from "../process/children.ts";
+import { memoryShare } from "../process/memory.ts";
 import { BenchError } from "./error.ts";
 import type { Figures } from "./figures.ts";
 import { Fleet } from "./fleet.ts";
@@ -50,6 +51,8 @@ export interface Outcome {
 
 /** Descriptors a process keeps for other things than clients: what the gateway itself keeps at this limit of 20,000. */
 const RESERVE = 1_000;
+/** NATS and Redis. */
+export const SERVERS = 2;
 
 /**
  * Puts each target under the same load, in turn, so that what else the machine does hits all of them alike. Every
@@ -65,7 +68,7 @@ export async function run(
 ): Promise<Outcome> {
   const { here, skipped } = await sort(kinds, signal);
   checkCapacity(connectionsOf(options.scenario, options), workersOf(options), "workers");
-  await using children = new Children();
+  await using children = new Children(memoryShare(neededInstances(options) + workersOf(options) + SERVERS));
   const end = () => void children[Symbol.asyncDispose]();
   signal.addEventListener("abort", end, { once: true });
   const rows = here.map((kind) => ({ kind, instances: 0, rounds: [] as Round[] }));

@@ -7,6 +7,7 @@ import { natsBroker } from "../broker/nats.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import { Stats } from "../core/stats.ts";
+import { connectionCap } from "../gateway/admission.ts";
 import { memoryPresence, memoryPresenceHub } from "../presence/memory.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { redisPresence } from "../presence/redis.ts";
@@ -15,6 +16,10 @@ import { consoleLogger } from "./console-log.ts";
 import { natsAddress, redisLink, tokenIssuers } from "./drivers.ts";
 import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
 import { complain, paint } from "./output.ts";
+
+/** Events that may wait beside one for each connection, and how many connections are reckoned with. */
+const EVENTS = 10_000;
+const MOST_CONNECTIONS = 1_000_000;
 
 export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "worker"> {
   readonly started?: (instance: Instance) => void;
@@ -37,7 +42,8 @@ export async function run(config: Config, options: RunOptions): Promise<void> {
     );
     log.warn("insecure mode: clients without any credentials may do everything");
   }
-  const broker = await buildBroker(config, log, stats);
+  const connections = connectionCap(config.limits.connections, runtime.descriptorLimit());
+  const broker = await buildBroker(config, connections, log, stats);
   const instance = await startInstance({
     config,
     version: options.version,
@@ -71,7 +77,8 @@ export async function run(config: Config, options: RunOptions): Promise<void> {
   runtime.exit(0);
 }
 
-async function buildBroker(config: Config, log: Logger, stats: Stats): Promise<Broker> {
+/** @param connections that the instance takes */
+async function buildBroker(config: Config, connections: number, log: Logger, stats: Stats): Promise<Broker> {
   const { namespaces, instanceId: instance, region, nats } = config;
   if (nats.urls.length === 0) {
     return memoryBroker({ bus: memoryBus({ namespaces }), instance, log, stats });
@@ -83,6 +90,8 @@ async function buildBroker(config: Config, log: Logger, stats: Stats): Promise<B
     publishWindow: nats.publishWindow,
     publishQueue: nats.publishQueue,
     publishTimeoutMs: nats.publishTimeoutMs,
+    // All connections may be cut off at once.
+    eventQueue: EVENTS + Math.min(connections, MOST_CONNECTIONS),
     // The gateway itself keeps a channel it does not need for a while.
     lingerMs: 0,
     namespaces,

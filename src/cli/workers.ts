@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import process from "node:process";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
+import { memoryShare } from "../process/memory.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { consoleLogger } from "./console-log.ts";
 import { UserError } from "./output.ts";
@@ -116,7 +117,10 @@ class Workers {
     const { number } = slot;
     const flags = ["serve", "--worker", `${number}`, ...(file === undefined ? [] : ["--config", file])];
     const child = fork(process.argv[1]!, flags, {
-      env: { ...process.env, INSTANCE_ID: config.instanceId, PORT: `${port}` },
+      env: {
+        ...{ ...process.env, ...memoryShare(config.workers) },
+        ...{ INSTANCE_ID: config.instanceId, PORT: `${port}` },
+      },
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     slot.child = child;

@@ -17,7 +17,6 @@ export function holdOperation(
   record: ConnectionRecord | undefined,
   joins: readonly (readonly [channel: string, info: ClientInfo])[],
 ): Operation {
-  const fields = record ? recordFields(record) : [];
   const operation = {
     keys: [keys.connection(client), keys.user(record?.user ?? "")],
     args: [
@@ -25,11 +24,14 @@ export function holdOperation(
       escapeName(client),
       pair(instance, client),
       record && record.user !== "" ? 1 : 0,
-      fields.length,
-      ...fields,
-      joins.length,
-    ],
+      record ? 1 : 0,
+    ] as (string | number)[],
   };
+  if (record) {
+    const { user, device, region, instance, ip, sinceMs } = record;
+    operation.args.push(user, device, region, instance, ip, sinceMs);
+  }
+  operation.args.push(joins.length);
   for (const [channel, info] of joins) {
     operation.keys.push(keys.members(channel), keys.users(channel));
     operation.args.push(escapeName(channel), escapeName(info.user), packInfos(info));
@@ -76,24 +78,6 @@ export function joinOutcome(digit: string | number): JoinOutcome {
 
 export function leaveOutcome(digit: string | number): LeaveOutcome {
   return { lastOfUser: (Number(digit) & 1) !== 0, lastOfChannel: (Number(digit) & 2) !== 0 };
-}
-
-/** The record as the fields of `tl:conn:{client}`. */
-function recordFields({ user, device, region, instance, ip, sinceMs }: ConnectionRecord): string[] {
-  return [
-    "user",
-    user,
-    "device",
-    device,
-    "region",
-    region,
-    "instance",
-    instance,
-    "ip",
-    ip,
-    "since",
-    `${sinceMs}`,
-  ];
 }
 
 /** What `tl:conn:{client}` holds. */

@@ -18,6 +18,8 @@ export type Call = Command | ScriptCall;
 /** Most keys and arguments of one batch, and UTF-16 units in the arguments (Upstash refuses requests over 1 MB). */
 const MAX_PARTS = 8_192;
 const MAX_UNITS = 250_000;
+/** What a number is reckoned with. */
+const DIGITS = 16;
 
 /** Most calls that wait for the pipeline in flight; beyond, they are given up at once. */
 const MAX_WAITING = 50_000;
@@ -223,11 +225,16 @@ export class Pipe {
   #applyCall(operations: readonly Operation[]): ScriptCall {
     const { keys, backstopMs, writer } = this.#options;
     const { instance, holder, generation } = writer();
-    return {
+    const call = {
       script: APPLY,
-      keys: [keys.lease(instance), keys.held(holder), ...operations.flatMap((operation) => operation.keys)],
-      args: [generation, backstopMs, ...operations.flatMap((operation) => operation.args)],
+      keys: [keys.lease(instance), keys.held(holder)],
+      args: [generation, backstopMs] as (string | number)[],
     };
+    for (const operation of operations) {
+      call.keys.push(...operation.keys);
+      call.args.push(...operation.args);
+    }
+    return call;
   }
 }
 
@@ -252,7 +259,7 @@ class Room {
   take({ keys, args }: Load): boolean {
     const first = this.#parts === 0;
     this.#parts += 1 + keys.length + args.length;
-    for (const arg of args) this.#units += String(arg).length;
+    for (const arg of args) this.#units += typeof arg === "string" ? arg.length : DIGITS;
     return first || (this.#parts <= MAX_PARTS && this.#units <= MAX_UNITS);
   }
 }

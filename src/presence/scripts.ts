@@ -60,8 +60,8 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
  *
  * KEYS: the writer's lease and held set, then the operations' keys in order. ARGV: the writer's generation, backstop
  * ms, then the operations, as \`redis-ops.ts\` packs them:
- * - \`H\`old: keys conn, user, {members, users}…; client, member, 1 to index by user, n, n record fields and values,
- *   m, m × {channel, user, infos}. Answers one digit for each channel: 1 first of user, 2 first of channel.
+ * - \`H\`old: keys conn, user, {members, users}…; client, member, 1 to index by user, 1 when the record follows,
+ *   its values as RECORD names them, m, m × {channel, user, infos}. Answers one digit for each channel: 1 first of user, 2 first of channel.
  * - \`R\`elease: keys conn, user, held, swept, {members, users}…; generation, client, member, 1 for the whole
  *   connection, what the swept hash shall say of it or nothing, m, m × channel. One digit for each channel: 1 last of
  *   user, 2 last of channel, 4 removed.
@@ -77,6 +77,7 @@ local function key() k = k + 1 return KEYS[k] end
 local function arg() a = a + 1 return ARGV[a] end
 local function touch(name) redis.call('PEXPIRE', name, backstop) end
 local held = false
+local RECORD = { 'user', 'device', 'region', 'instance', 'ip', 'since' }
 
 local function join(members, users, member, user, infos)
   local digit = 0
@@ -107,7 +108,9 @@ end
 local function hold()
   local conn, user, client, member, indexed = key(), key(), arg(), arg(), arg()
   local fields, channels = { 'gen', gen }, {}
-  for _ = 1, tonumber(arg()) do fields[#fields + 1] = arg() end
+  if arg() == '1' then
+    for i = 1, #RECORD do fields[2 * i + 1], fields[2 * i + 2] = RECORD[i], arg() end
+  end
   for i = 1, tonumber(arg()) do channels[i] = { key(), key(), arg(), arg(), arg() } end
   return function()
     if fenced then return 'FENCED' end

@@ -37,10 +37,13 @@ const START_MS = 20_000;
 /** Every process a run has started: none outlives it, however it ends. */
 export class Children implements AsyncDisposable {
   readonly #all = new Set<Child>();
+  readonly #environment: Readonly<Record<string, string>>;
   readonly #guard = new Guard();
   readonly #killAll = () => this.kill();
 
-  constructor() {
+  /** @param environment added to that of each process */
+  constructor(environment: Readonly<Record<string, string>> = {}) {
+    this.#environment = environment;
     process.on("exit", this.#killAll);
   }
 
@@ -51,7 +54,7 @@ export class Children implements AsyncDisposable {
 
   start({ command = process.execPath, args, env, role, detached = false }: Program): Child {
     const own = spawn(command, args, {
-      env: env as NodeJS.ProcessEnv | undefined,
+      env: { ...(env ?? process.env), ...this.#environment } as NodeJS.ProcessEnv,
       detached,
       stdio: role === "worker" ? ["ignore", "inherit", "inherit", "ipc"] : ["ignore", "pipe", "pipe"],
     });
