@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { Children } from "../../src/process/children.ts";
 import { memoryShare } from "../../src/process/memory.ts";
+import { until } from "../helpers/until.ts";
 
 const GB = 2 ** 30;
 
@@ -17,6 +18,6 @@ test("children are told, beside the environment they were given", async () => {
   await using children = new Children({ SHARE: "7" });
   const script = "console.log(process.env.SHARE, process.env.OWN)";
   const child = children.start({ role: "server", args: ["-e", script], env: { OWN: "mine" } });
-  await child.exited;
+  await until(() => child.output().includes("\n"));
   expect(child.output()).toBe("7 mine\n");
 });
