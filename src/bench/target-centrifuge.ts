@@ -15,7 +15,7 @@ import { startStack } from "./stack.ts";
 import type { Starting, Target, TargetKind } from "./target.ts";
 
 /** What is measured, pinned. */
-const CENTRIFUGO = "v6.5.2";
+const CENTRIFUGO = "v6.9.1";
 const LIBRARY = "v0.38.0";
 
 const LIBRARY_SOURCE = fileURLToPath(import.meta.resolve("../../bench/centrifuge-go"));
