@@ -98,10 +98,11 @@ export class Audience implements Listeners {
   /** As {@link spread}, of a message that is a frame already. */
   deliver(frame: Frame, fanout: Fanout, stats: Stats, except?: Session): boolean {
     const { size, shared } = this;
+    const reached = except && this.has(except) ? size - 1 : size;
     const taken = this.publish(fanout, frame, except);
     stats.publicationsOut++;
-    stats.deliveries += size;
-    if (shared) stats.bytesOut += frame.length * size; // else the session has counted it
+    stats.deliveries += reached;
+    if (shared) stats.bytesOut += frame.length * reached; // else the session has counted it
     return taken;
   }
 

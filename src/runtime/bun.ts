@@ -20,10 +20,10 @@ export function bunRuntime(): Runtime {
   };
 }
 
-/** `deep`: compiled code goes too, 12 MB of it; running it again costs some 100 ms, once and bit by bit. */
-function collect(deep: boolean): void {
+/** Compiled code goes too, 12 MB of it; running it again costs some 100 ms, once and bit by bit. */
+function collect(): void {
   Bun.gc(true);
-  if (deep) Bun.shrink();
+  Bun.shrink();
 }
 
 function serve(options: ServeOptions): Server {

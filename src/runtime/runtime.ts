@@ -99,10 +99,10 @@ export interface Runtime {
   /** Resident memory in bytes; never throws. */
   residentBytes(): number;
   /**
-   * Frees unused memory at once, where that can be asked for. Synchronous: some milliseconds per 1,000 connections.
-   * @param deep what can be made again goes too, at the price of making it
+   * Frees unused memory at once, where that can be asked for, and what can be made again at the price of making it.
+   * Synchronous: some milliseconds per 1,000 connections.
    */
-  collect(deep: boolean): void;
+  collect(): void;
   onSignal(signal: "SIGTERM" | "SIGINT", listener: () => void): () => void;
   exit(code: number): never;
 }

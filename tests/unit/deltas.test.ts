@@ -100,7 +100,7 @@ for (const [codec, stock] of ENCODINGS) {
   });
 
   test(`${codec.name}: who is left out of a message gets the next one whole`, () => {
-    const { publish, subscriber } = audienceOf(codec);
+    const { stats, publish, subscriber } = audienceOf(codec);
     const ann = subscriber(stock);
     const bob = subscriber(stock);
     publish(text(1));
@@ -112,6 +112,7 @@ for (const [codec, stock] of ENCODINGS) {
     expect([ann.data, bob.data, cid.data]).toEqual([values(1, 3, 4), values(1, 2, 3, 4), values(4)]);
     expect(ann.deltas).toEqual([false, false, true]);
     expect(bob.deltas).toEqual([false, true, true, true]);
+    expect(stats.deliveries).toBe(8);
   });
 
   test(`${codec.name}: short, long and unlike messages are sent whole`, () => {
