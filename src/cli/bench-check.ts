@@ -5,6 +5,7 @@ import { type CheckSample, check } from "../bench/check-run.ts";
 import { apiSender, natsSender, type Sender } from "../bench/check-send.ts";
 import { BenchError } from "../bench/error.ts";
 import { tokenMaker } from "../bench/tokens.ts";
+import { interruption } from "./interruption.ts";
 import { columns, paint, print, UserError } from "./output.ts";
 import { whole } from "./whole.ts";
 
@@ -39,12 +40,7 @@ export async function benchCheck(flags: CheckFlags): Promise<void> {
     prefix: flags.channel ?? PREFIX,
     token: tokenMaker({ secret, users: "own" }),
   };
-  const stop = new AbortController();
-  const interrupted = () => {
-    if (stop.signal.aborted) process.exit(130);
-    stop.abort();
-  };
-  process.on("SIGINT", interrupted).on("SIGTERM", interrupted);
+  using stop = interruption();
   const live = liveOf(flags);
   try {
     await using sender = await senderOf(flags, endpoints);
@@ -62,8 +58,6 @@ export async function benchCheck(flags: CheckFlags): Promise<void> {
   } catch (error) {
     live.done();
     throw error instanceof BenchError ? new UserError(error.message) : error;
-  } finally {
-    process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
   }
 }
 

@@ -6,6 +6,7 @@ import { regionNotes, regionsJson, regionsSvg, regionTables } from "../bench/reg
 import { ChildError } from "../process/error.ts";
 import { WorldError } from "../world/options.ts";
 import { bars } from "./bench-progress.ts";
+import { interruption } from "./interruption.ts";
 import { columns, complain, paint, print, UserError } from "./output.ts";
 import { whole } from "./whole.ts";
 
@@ -31,12 +32,7 @@ export async function benchRegions(flags: BenchRegionsFlags): Promise<void> {
     messages: ratePerSecond * whole("--seconds", flags.seconds ?? `${SECONDS}`, 600),
   };
   const bar = bars();
-  const stop = new AbortController();
-  const interrupted = () => {
-    if (stop.signal.aborted) process.exit(130); // the second time: children are killed on exit
-    stop.abort();
-  };
-  process.on("SIGINT", interrupted).on("SIGTERM", interrupted);
+  using stop = interruption();
   try {
     const outcome = await measureRegions(options, stop.signal, bar.show);
     bar.stop();
@@ -56,7 +52,5 @@ export async function benchRegions(flags: BenchRegionsFlags): Promise<void> {
     if (!stop.signal.aborted) throw known ? new UserError(error.message) : error;
     complain("stopped");
     process.exitCode = 130;
-  } finally {
-    process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
   }
 }

@@ -11,6 +11,7 @@ import { remote, trunkline } from "../bench/target-trunkline.ts";
 import { isPeer, peers } from "../bench/targets.ts";
 import { ChildError } from "../process/error.ts";
 import { progress } from "./bench-progress.ts";
+import { interruption } from "./interruption.ts";
 import { columns, complain, paint, print, UserError } from "./output.ts";
 import { whole } from "./whole.ts";
 
@@ -38,12 +39,7 @@ export async function bench(flags: BenchFlags, args: readonly string[]): Promise
   const kinds = targets(flags, options);
 
   const bar = progress();
-  const stop = new AbortController();
-  const interrupted = () => {
-    if (stop.signal.aborted) process.exit(130); // the second time: children are killed on exit
-    stop.abort();
-  };
-  process.on("SIGINT", interrupted).on("SIGTERM", interrupted);
+  using stop = interruption();
   try {
     const outcome = await run(options, kinds, stop.signal, bar.show);
     bar.stop();
@@ -59,8 +55,6 @@ export async function bench(flags: BenchFlags, args: readonly string[]): Promise
       process.exitCode = 130;
     } else
       throw error instanceof BenchError || error instanceof ChildError ? new UserError(error.message) : error;
-  } finally {
-    process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
   }
 }
 
