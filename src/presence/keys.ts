@@ -56,13 +56,10 @@ export function presenceKeys(prefix: string): Keys {
 // Control characters and spaces for the packed fields and whoever reads keys, braces because Redis would see a hash tag, `|` and `%` for
 // the bijection, lone surrogates because they have no UTF-8 form.
 const UNSAFE = /[\0-\x20%{|}\x7f]|\p{Surrogate}/gu;
-/** Most names, all ids of clients among them: nothing to look at more closely. */
-const PLAIN = /^[\w.:/#$@-]*$/;
 const ESCAPED = /%(?:u([0-9A-F]{4})|([0-9A-F]{2}))/g;
 
 /** Makes any string safe as part of a key or packed field; most names come out as they are. */
 export function escapeName(name: string): string {
-  if (PLAIN.test(name)) return name;
   return name.replace(UNSAFE, (unsafe) => {
     const code = unsafe.charCodeAt(0).toString(16).toUpperCase();
     return code.length > 2 ? `%u${code}` : `%${code.padStart(2, "0")}`;
