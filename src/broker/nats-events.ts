@@ -10,9 +10,6 @@ const LOG_PAUSE_MS = 10_000;
 /** How long an event may wait for others: thousands of clients that connect at once must not cost a write each. */
 const GATHER_MS = 5;
 
-/** Longest time until an event that nobody has acknowledged is sent again. */
-const LONGEST_TIMEOUT_MS = 16_000;
-
 const encoder = new TextEncoder();
 
 export interface EventsOptions extends Omit<PublisherOptions, "window"> {
@@ -29,12 +26,7 @@ export class Events {
 
   constructor(options: EventsOptions) {
     this.#options = options;
-    this.#publisher = new Publisher({
-      ...options,
-      window: 256,
-      gatherMs: GATHER_MS,
-      longestTimeoutMs: LONGEST_TIMEOUT_MS,
-    });
+    this.#publisher = new Publisher({ ...options, window: 256, gatherMs: GATHER_MS });
   }
 
   /** Never throws. */

@@ -5,6 +5,11 @@ import type { NoAnswer, Requests, Waiter } from "./nats-requests.ts";
 
 /** How long the store may take to acknowledge before the message is sent again, ms. */
 const ACK_TIMEOUT_MS = 1_000;
+/**
+ * Where nobody waits for the outcome that is doubled each time nobody answered, up to this: a store that is behind would
+ * be further behind with everything coming twice.
+ */
+const LONGEST_ACK_TIMEOUT_MS = 16_000;
 /** Pause before a refused message is sent again, ms: doubled up to the longest. */
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 400;
@@ -36,11 +41,6 @@ export interface PublisherOptions {
   readonly queue: number;
   /** How long a message may wait for others to go with it in one write, ms. Default: not at all. */
   readonly gatherMs?: number;
-  /**
-   * The time to acknowledge a message is doubled whenever nobody answered, up to this, ms: a store that is behind would
-   * be further behind with everything coming twice. Default: never, for those who wait for the outcome.
-   */
-  readonly longestTimeoutMs?: number;
   /** Nobody stores what is for this stream, or nobody answered. */
   readonly suspect: (stream: string) => void;
 }
@@ -248,9 +248,10 @@ class Outgoing implements Waiter {
 
   fail(why: NoAnswer): void {
     if (why === "timeout") {
-      const { longestTimeoutMs = ACK_TIMEOUT_MS, suspect } = this.#publisher.options;
-      this.#patienceMs = Math.min(this.#patienceMs * 2, longestTimeoutMs);
-      suspect(this.#to.stream);
+      if (this.#deadline === Number.POSITIVE_INFINITY) {
+        this.#patienceMs = Math.min(this.#patienceMs * 2, LONGEST_ACK_TIMEOUT_MS);
+      }
+      this.#publisher.options.suspect(this.#to.stream);
     }
     this.#retry(0);
   }
