@@ -173,3 +173,25 @@ test("whoever was thrown out comes back, and nobody else", async () => {
   expect(server.sockets.length).toBe(4);
   own.drop();
 });
+
+test("endpoints are dialed in turn, or filled one after the other; those of one that leaves go to the others", async () => {
+  const answer = (socket: Socket<undefined>) => void socket.write(HEAD);
+  for (const [fill, expected] of [
+    [false, [1, 1]],
+    [true, [2, 0]],
+  ] as const) {
+    using first = listen(answer);
+    using second = listen(answer);
+    const endpoints = [first, second].map(({ port }) => ({ hostname: "127.0.0.1", port }));
+    // The first half of four clients.
+    const layout = { kind: "one", channel: "c", clients: 4 } as const;
+    const own = swarm(first.port, 2, { endpoints, fill, layout });
+    await own.open();
+    expect([first.sockets.length, second.sockets.length]).toEqual([...expected]);
+    for (const socket of first.sockets) socket.end();
+    await until(() => own.tally.counts.dropped === expected[0]);
+    await own.reopen(first.port);
+    expect(second.sockets.length).toBe(2);
+    own.drop();
+  }
+});
