@@ -5,7 +5,7 @@ const LEAST_SHARE = 0.25;
 /** Seconds without much coming and going before it is done, and what share of the changes in a second is much. */
 const CALM_PULSES = 3;
 const MUCH = 0.02;
-/** Publications in a second from which the instance is at work: a pause would be felt, and garbage is found by itself. */
+/** Publications in a second from which the instance is at work: a pause would be felt, and compiled code is needed. */
 const AT_WORK = 10;
 
 export interface TidyOptions {
@@ -17,14 +17,17 @@ export interface TidyOptions {
   readonly pressed: () => boolean;
   /** Publications handed out so far (a rising count). */
   readonly publications: () => number;
-  /** Frees what is no longer used and compiled code, a pause of about 20 ms and 4 ms more for each 1,000 connections. */
-  readonly collect: () => void;
+  /**
+   * Frees what is no longer used, `beside` what goes on; otherwise compiled code, too, in a pause of about 20 ms and 4 ms
+   * more for each 1,000 connections.
+   */
+  readonly collect: (beside: boolean) => void;
 }
 
 /**
  * Frees what a burst of connects has left behind, when it is over: promises, decoded frames and tokens that lived
  * through a collection while they were under way stay for good in an instance that then is idle, and take more memory
- * than the connections themselves. Not while connections come and go or messages flow, and so seldom that it costs a connect about 15 µs at most.
+ * than the connections themselves. Not while it is busy, and so seldom that it costs a connect about 15 µs at most.
  */
 export class Tidy {
   readonly #options: TidyOptions;
@@ -43,13 +46,14 @@ export class Tidy {
     const count = changes();
     const due = Math.max(LEAST_CHANGES, connections() * LEAST_SHARE);
     const published = publications();
-    const busy = count - this.#last > due * MUCH || published - this.#published >= AT_WORK || pressed();
+    const busy = count - this.#last > due * MUCH || pressed();
     this.#last = count;
+    const atWork = published - this.#published >= AT_WORK;
     this.#published = published;
     this.#calm = busy ? 0 : this.#calm + 1;
     if (count - this.#tidied < due || this.#calm < CALM_PULSES) return false;
     this.#tidied = count;
-    collect();
+    collect(atWork);
     return true;
   }
 }

@@ -20,10 +20,13 @@ export function bunRuntime(): Runtime {
   };
 }
 
-/** Compiled code goes too, 12 MB of it; running it again costs some 100 ms, once and bit by bit. */
-function collect(): void {
-  Bun.gc(true);
-  Bun.shrink();
+/**
+ * On threads of its own when `beside`. Otherwise at once, and compiled code goes too, 12 MB of it; running it again costs
+ * some 100 ms, once and bit by bit.
+ */
+function collect(beside: boolean): void {
+  Bun.gc(!beside);
+  if (!beside) Bun.shrink();
 }
 
 function serve(options: ServeOptions): Server {

@@ -99,10 +99,11 @@ export interface Runtime {
   /** Resident memory in bytes; never throws. */
   residentBytes(): number;
   /**
-   * Frees unused memory at once, where that can be asked for, and what can be made again at the price of making it.
-   * Synchronous: some milliseconds per 1,000 connections.
+   * Frees unused memory, where that can be asked for.
+   * @param beside while other things go on; otherwise at once, some milliseconds per 1,000 connections, and with what can
+   * be made again at the price of making it
    */
-  collect(): void;
+  collect(beside: boolean): void;
   onSignal(signal: "SIGTERM" | "SIGINT", listener: () => void): () => void;
   exit(code: number): never;
 }
