@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { type FrameWatcher, ownFrames } from "./deno-frames.ts";
 import { SLOW_READER, type Socket, type SocketHandler } from "./runtime.ts";
 import type { Topics } from "./topics.ts";
 
@@ -18,17 +19,19 @@ const BURST = 4;
 const PATIENCE = 3;
 
 /**
- * One WebSocket on Deno, behaving as Bun's does. Deno shows no ping or pong frames (it answers pings by itself), so
- * `heard` is never called, and it has no way to cut a connection whose peer does not read: {@link terminate} forgets
- * it at once, but its descriptor and unsent bytes stay until the peer goes.
+ * One WebSocket on Deno, behaving as Bun's does. Deno shows no pings (it answers them by itself), and it has no way to
+ * cut a connection whose peer does not read: {@link terminate} forgets it at once, but its descriptor and unsent bytes
+ * stay until the peer goes.
  */
-export class DenoSocket implements Socket {
+export class DenoSocket implements Socket, FrameWatcher {
   data: SocketHandler;
   #socket: WebSocket;
   readonly #group: SocketGroup;
   #topics: Set<string> | undefined;
   /** Polls in a row that found more than the limit unsent. */
   #over = 0;
+  /** A frame was taken and no message came of it yet; undefined before Deno's own first call, which no frame caused. */
+  #taken: boolean | undefined;
   #state: "connecting" | "open" | "closed" = "connecting";
 
   constructor(socket: WebSocket, handler: SocketHandler, group: SocketGroup) {
@@ -38,6 +41,14 @@ export class DenoSocket implements Socket {
     socket.binaryType = "arraybuffer";
     // The object is its own listener: no closures for each connection.
     for (const event of ["open", "message", "close", "error"]) socket.addEventListener(event, this);
+    ownFrames(socket, this);
+  }
+
+  /** A frame was taken. What no message came of is a pong, which shows when the next frame is taken. */
+  frame(): void {
+    const pong = this.#taken;
+    this.#taken = pong !== undefined;
+    if (pong && this.#state === "open") this.data.heard(this);
   }
 
   /** EventListener of the WebSocket. */
@@ -132,6 +143,7 @@ export class DenoSocket implements Socket {
   }
 
   #received(frame: string | ArrayBuffer): void {
+    this.#taken = false;
     if (this.#state !== "open") return;
     if (longerThan(frame, this.#group.maxFrameBytes)) {
       this.#socket.close(1009, "Received too big message");

@@ -1,4 +1,5 @@
 import { type DenoApi, type DenoServer, denoApi } from "./deno-api.ts";
+import { watchFrames } from "./deno-frames.ts";
 import { DenoSocket, type SocketGroup } from "./deno-socket.ts";
 import { host } from "./host.ts";
 import type { RequestContext, Runtime, ServeOptions, Server, SocketHandler } from "./runtime.ts";
@@ -13,6 +14,7 @@ const PRESSURE_POLL_MS = 10;
  */
 export function denoRuntime(): Runtime {
   const deno = denoApi();
+  watchFrames(WebSocket.prototype);
   return {
     name: "deno",
     version: deno.version.deno,

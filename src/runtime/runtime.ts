@@ -11,7 +11,7 @@ export interface SocketHandler {
   /** Frame types the peer may send: `true` for text only. */
   opened(socket: Socket): void;
   message(socket: Socket, frame: string | Uint8Array): void;
-  /** A WebSocket ping or pong arrived (liveness only; Deno does not show them). */
+  /** A WebSocket ping or pong arrived (on Deno: two pongs with no message between them, pings never). */
   heard(socket: Socket): void;
   /** All that was buffered has been written. */
   drained(socket: Socket): void;

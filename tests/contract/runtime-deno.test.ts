@@ -3,5 +3,5 @@ import { runtimeContract } from "./runtime.ts";
 
 const deno = fileURLToPath(new URL("../../node_modules/.bin/deno", import.meta.url));
 
-// Deno shows no ping frames to the program, and cannot stop accepting without ending what is open.
+// Deno shows no pings to the program, and cannot stop accepting without ending what is open.
 runtimeContract("deno", [deno, "run", "-A"], { showsPings: false, refusesConnections: false });

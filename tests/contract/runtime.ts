@@ -74,7 +74,7 @@ const closeOf = (payload: Buffer) => ({
 /**
  * What a runtime adapter must do, seen from the wire.
  * @param command starts a TypeScript file on the runtime
- * @param facts where the runtimes differ, and that is known: `heard` only where ping frames are shown
+ * @param facts where the runtimes differ, and that is known: pings are `heard` only where they are shown
  */
 export function runtimeContract(
   name: "bun" | "deno",
@@ -235,6 +235,16 @@ export function runtimeContract(
       if (facts.showsPings) {
         await until(() => fixture.count("heard", client.id) === 2, { what: "both to be heard" });
       }
+    });
+
+    test("tells of pongs, and takes no message for one", async () => {
+      using client = await fixture.open();
+      for (const text of ["echo:a", "echo:b", "echo:c"]) {
+        client.send(text);
+        expect((await client.take(OPCODE.text)).toString()).toBe(text.slice(5));
+        if (text !== "echo:c") client.send("", OPCODE.pong);
+      }
+      expect(fixture.count("heard", client.id)).toBe(2);
     });
 
     test("a request that is no valid upgrade gets an answer of its own", async () => {

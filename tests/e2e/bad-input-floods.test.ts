@@ -140,14 +140,15 @@ for (const runtime of ["bun", "deno"] as const) {
       expect(await closeCode(client)).toBe(3501);
     });
 
-    // Deno shows no control frames: it answers them at once, and the connection ends by its own unanswered pings.
-    const [ends, why] = runtime === "bun" ? [tooMuch, COMMAND_RATE] : [dead, DEAD_PEERS];
     for (const [what, opcode] of [
       ["pings", OPCODE.ping],
       ["pongs", OPCODE.pong],
     ] as const) {
+      // Deno shows no pings: it answers them, and the connection ends by ours, which go unanswered.
+      const hidden = runtime === "deno" && opcode === OPCODE.ping;
+      const [ends, why] = hidden ? [dead, DEAD_PEERS] : [tooMuch, COMMAND_RATE];
       for (const who of ["member", "stranger"] as const) {
-        if (runtime === "deno" && who === "stranger") continue;
+        if (hidden && who === "stranger") continue;
         test(`a ${who}'s ${what} without end get ${ends[0]}, and hold nobody up`, async () => {
           const before = await counted(why);
           using client = await (who === "member" ? member(limited) : stranger(limited));
