@@ -111,12 +111,16 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Test
   };
 }
 
+/** Longer than any call takes; a test must say what it waits for. */
+const API_TIMEOUT_MS = 15_000;
+
 /** Calls the server API of an instance with the tests' key; returns the result or throws its error. */
 export async function callApi<T>(url: string, method: string, params: object): Promise<T> {
   const response = await fetch(`${url}/api/${method}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-API-Key": TEST_API_KEY },
     body: JSON.stringify(params),
+    signal: AbortSignal.timeout(API_TIMEOUT_MS),
   });
   const answer = (await response.json()) as { result?: T; error?: { code: number; message: string } };
   if (answer.error) throw Object.assign(new Error(answer.error.message), { code: answer.error.code });
