@@ -30,6 +30,9 @@ const gateways = [own, ...alike];
 /** Where a budget is about what goes on for long: in the first seconds every runtime here compiles what it does. */
 const LONG = 15;
 
+/** Where heartbeats are a part of the cost: everybody is pinged twice in this time (`ping.interval`, the peers' too). */
+const TWO_PINGS = 50;
+
 const plans: readonly Plan[] = [
   {
     id: "idle",
@@ -37,6 +40,7 @@ const plans: readonly Plan[] = [
     why: "What a connection costs that is there and says nothing: nearly all of them, nearly always.",
     scenario: "idle",
     clients: 10_000,
+    seconds: TWO_PINGS,
     kinds: all,
   },
   {
@@ -47,6 +51,7 @@ const plans: readonly Plan[] = [
     clients: 10_000,
     inbox: true,
     rounds: 1,
+    seconds: TWO_PINGS,
     kinds: gateways,
   },
   {
