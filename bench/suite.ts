@@ -50,7 +50,6 @@ const plans: readonly Plan[] = [
     scenario: "idle",
     clients: 10_000,
     inbox: true,
-    rounds: 1,
     seconds: TWO_PINGS,
     kinds: gateways,
   },

@@ -43,10 +43,13 @@ export class Tails {
   #due: Join[] = [];
   #wheel: Iterator<Channel> | undefined;
   #turnedAt = 0;
-  #turnedUpTo = -1;
+  /** The stream's last sequence when the last turn began. */
+  #turnedUpTo: number;
 
   constructor(options: TailsOptions) {
     this.#options = options;
+    // Every channel joins after this, and reads its head then.
+    this.#turnedUpTo = options.progress.life.lastSeq;
   }
 
   /**
