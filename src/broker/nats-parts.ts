@@ -16,7 +16,7 @@ import { Pool } from "./nats-pool.ts";
 import { Publisher } from "./nats-publisher.ts";
 import { Reader } from "./nats-reader.ts";
 import { Readers } from "./nats-readers.ts";
-import { Regions, remake } from "./nats-regions.ts";
+import { remake, StreamRegions } from "./nats-regions.ts";
 import { Requests } from "./nats-requests.ts";
 import { misrouted } from "./nats-routes.ts";
 import { Streams } from "./nats-streams.ts";
@@ -55,7 +55,7 @@ export interface Parts {
   readonly link: Link;
   readonly requests: Requests;
   readonly streams: Streams;
-  readonly regions: Regions;
+  readonly regions: StreamRegions;
   readonly publisher: Publisher;
   readonly events: Events;
   readonly control: Control;
@@ -90,7 +90,7 @@ export async function startParts(
     await patiently(() => streams.checkServer());
     const kept = [...options.namespaces.values()].filter(({ history }) => history !== null);
     await Promise.all(kept.map((rules) => checkLayout(streams, subjects, rules)));
-    const regions = new Regions({ region, link, requests, streams, subjects, log, stats });
+    const regions = new StreamRegions({ region, link, requests, streams, subjects, log, stats });
     const lives = await makeStreams(options, subjects, regions, link);
     await Promise.all(kept.map((rules) => checkRoute(link, subjects, rules)));
     const parts = assemble(options, subjects, listeners, link, requests, streams, regions, lives);
@@ -112,7 +112,7 @@ export async function startParts(
 async function makeStreams(
   { namespaces, home }: NatsBrokerOptions,
   subjects: Subjects,
-  regions: Regions,
+  regions: StreamRegions,
   link: Link,
 ): Promise<Map<string, StreamLife>> {
   const wanted = wantedStreams(subjects, namespaces, link.messageTtl, home);
@@ -140,7 +140,7 @@ function assemble(
   link: Link,
   requests: Requests,
   streams: Streams,
-  regions: Regions,
+  regions: StreamRegions,
   lives: ReadonlyMap<string, StreamLife>,
 ): Parts {
   const { namespaces, log, stats, instance, region, lingerMs = 10_000, intercept } = options;

@@ -15,7 +15,7 @@ import { Store } from "./nats-store.ts";
 import { JetStreamError, type Streams } from "./nats-streams.ts";
 import type { WantedStream } from "./nats-wanted.ts";
 
-export interface RegionsOptions {
+export interface StreamRegionsOptions {
   /** The region of this instance. */
   readonly region: string;
   readonly link: Link;
@@ -46,14 +46,14 @@ const KEEP_PAUSE_MS = 5_000;
 const REMAKE_PAUSE_MS = 500;
 
 /** Where the streams live, as seen from one region: their homes, and the copies kept here of those that live elsewhere. */
-export class Regions {
-  readonly #options: RegionsOptions;
+export class StreamRegions {
+  readonly #options: StreamRegionsOptions;
   readonly #mirrors: Mirrors;
   readonly #placed: Placed[] = [];
   readonly #startedAway = new Set<string>();
   #homes: Home[] = [];
 
-  constructor(options: RegionsOptions) {
+  constructor(options: StreamRegionsOptions) {
     this.#options = options;
     this.#mirrors = new Mirrors(options.streams, options.region, options.log);
   }
