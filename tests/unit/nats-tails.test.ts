@@ -1,0 +1,26 @@
+import { expect, spyOn, test } from "bun:test";
+import { Tails, type TailsOptions } from "../../src/broker/nats-tails.ts";
+import { Stats } from "../../src/core/stats.ts";
+
+test("the audit reads no heads before the stream has moved, and then each channel's once", () => {
+  using now = spyOn(performance, "now");
+  now.mockReturnValue(1e6);
+  const life = { epoch: "e", firstSeq: 1, lastSeq: 5 };
+  let visited = 0;
+  const options = {
+    progress: { live: true, state: "live", life },
+    channels: new Map([["a", { closed: false }]]),
+    pool: { run: () => visited++ },
+    auditedPerPulse: 10,
+    stats: new Stats(),
+  };
+  const tails = new Tails(options as unknown as TailsOptions);
+  tails.pulse();
+  expect(visited).toBe(0);
+  life.lastSeq = 6;
+  tails.pulse();
+  tails.pulse();
+  now.mockReturnValue(2e6);
+  tails.pulse();
+  expect(visited).toBe(1);
+});
