@@ -3,9 +3,9 @@ import type { Broker, ChannelSink } from "../src/broker/broker.ts";
 import { parseChannel } from "../src/core/channel.ts";
 import { NAMESPACE_DEFAULTS } from "../src/core/namespace.ts";
 import { Stats } from "../src/core/stats.ts";
-import { Channel } from "../src/gateway/channel.ts";
-import type { Session } from "../src/gateway/session.ts";
-import { centrifugeJson } from "../src/protocol/centrifuge-json.ts";
+import { Channel } from "../src/gateway/channel/channel.ts";
+import type { Session } from "../src/gateway/session/session.ts";
+import { centrifugeJson } from "../src/protocol/centrifuge/json.ts";
 
 /** What one message has cost, µs of processor time. */
 export interface FanoutCost {

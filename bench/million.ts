@@ -4,7 +4,7 @@ import { type CrowdOptions, crowd, type Phase, processesFor } from "../src/bench
 import { memoryAvailableBytes } from "../src/bench/machine.ts";
 import { SERVERS } from "../src/bench/run.ts";
 import { trunkline } from "../src/bench/target-trunkline.ts";
-import { bars } from "../src/cli/bench-progress.ts";
+import { bars } from "../src/cli/bench/progress.ts";
 import { complain, print } from "../src/cli/output.ts";
 import { Children } from "../src/process/children.ts";
 import { memoryShare } from "../src/process/memory.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { connect } from "nats";
 import { processorMs } from "../src/bench/machine.ts";
-import { channelStream } from "../src/broker/nats-wanted.ts";
+import { channelStream } from "../src/broker/nats/streams/config.ts";
 import { complain, print } from "../src/cli/output.ts";
 import { partsOf } from "../src/core/partition.ts";
 import { subjects as subjectsOf } from "../src/core/subject.ts";

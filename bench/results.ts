@@ -2,7 +2,7 @@ import process from "node:process";
 import { Command } from "commander";
 import { describe } from "../src/bench/report.ts";
 import { run } from "../src/bench/run.ts";
-import { progress } from "../src/cli/bench-progress.ts";
+import { progress } from "../src/cli/bench/progress.ts";
 import { complain } from "../src/cli/output.ts";
 import { fromOutcome, type Kept } from "./page.ts";
 import { provenance } from "./provenance.ts";

@@ -3,7 +3,7 @@ import process from "node:process";
 import { Command } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { complain, paint, UserError } from "./cli/output.ts";
-import { TOKEN_FLAGS, TOKEN_USAGE } from "./cli/token.ts";
+import { TOKEN_FLAGS, TOKEN_USAGE } from "./cli/token/token.ts";
 
 /** One command: its files are loaded when it runs, not before. */
 interface Row {
@@ -46,7 +46,7 @@ const commands: readonly Row[] = [
     name: TOKEN_USAGE,
     summary: "make a token, or show what one says",
     flags: TOKEN_FLAGS,
-    run: async (options, args) => (await import("./cli/token.ts")).token(options, args),
+    run: async (options, args) => (await import("./cli/token/token.ts")).token(options, args),
   },
   {
     name: "config",
@@ -66,7 +66,10 @@ const commands: readonly Row[] = [
     summary: "check that this machine and these settings can run an instance, and say what to type where not",
     flags: [CONFIG_FLAG, ["--json", "as JSON"]],
     run: async (options) =>
-      (await import("./cli/doctor.ts")).doctor({ ...options, bun: manifest.engines.bun.replace(">=", "") }),
+      (await import("./cli/doctor/doctor.ts")).doctor({
+        ...options,
+        bun: manifest.engines.bun.replace(">=", ""),
+      }),
   },
   {
     name: "bench [scenario]",
@@ -115,12 +118,12 @@ const commands: readonly Row[] = [
     ],
     run: async (options, args) =>
       options.plan
-        ? (await import("./cli/bench-plan.ts")).benchPlan(options)
+        ? (await import("./cli/bench/plan.ts")).benchPlan(options)
         : args[0] === "check"
-          ? (await import("./cli/bench-check.ts")).benchCheck(options)
+          ? (await import("./cli/bench/check.ts")).benchCheck(options)
           : args[0] === "regions"
-            ? (await import("./cli/bench-regions.ts")).benchRegions(options)
-            : (await import("./cli/bench.ts")).bench(options, args),
+            ? (await import("./cli/bench/regions.ts")).benchRegions(options)
+            : (await import("./cli/bench/bench.ts")).bench(options, args),
   },
 ];
 

@@ -1,7 +1,7 @@
 import { CommandError, Errors } from "../core/errors.ts";
+import { isDeeper } from "../core/json-text.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import type { Body } from "../core/publication.ts";
-import { isDeeper } from "../protocol/raw-json.ts";
 import type { PublishOptions } from "./broker.ts";
 
 /** Deepest JSON a message may nest: parsers of some client languages recurse, and give up or crash much further. */

@@ -6,7 +6,6 @@ import { SignJWT } from "jose";
 import logUpdate from "log-update";
 import { subjects } from "../core/subject.ts";
 import { type Assets, loadAssets } from "../http/assets.ts";
-import { createWorldApp, type WorldControl } from "../http/world.ts";
 import { ChildError } from "../process/error.ts";
 import { detectRuntime } from "../runtime/detect.ts";
 import type { Server } from "../runtime/runtime.ts";
@@ -16,8 +15,9 @@ import { type Sample, watcher } from "../world/watch.ts";
 import { startWorld, type World } from "../world/world.ts";
 import { mappings } from "./nats-account.ts";
 import { print, UserError } from "./output.ts";
+import { whole } from "./parse-integer.ts";
 import { readSettings } from "./settings.ts";
-import { whole } from "./whole.ts";
+import { createWorldApp, type WorldControl } from "./world-page.ts";
 import { fullView, lineView } from "./world-view.ts";
 
 export interface DevWorldFlags {

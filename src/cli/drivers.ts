@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
-import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/keys.ts";
-import type { NatsAddress } from "../broker/nats-link.ts";
+import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/jwt/keys.ts";
+import type { NatsAddress } from "../broker/nats/link/link.ts";
 import type { Config } from "../config.ts";
-import type { RedisLink } from "../presence/link.ts";
-import { respLink } from "../presence/link-resp.ts";
-import { upstashLink } from "../presence/link-upstash.ts";
+import type { RedisLink } from "../presence/redis/link.ts";
+import { respLink } from "../presence/redis/link-resp.ts";
+import { upstashLink } from "../presence/redis/link-upstash.ts";
 import { UserError } from "./output.ts";
 
 /** Where NATS is and how to log in, as the settings have it. @throws UserError when a credentials file is unreadable */

@@ -1,8 +1,8 @@
 import { z } from "zod";
+import { admit, positionResult, revoke, secondsLeft, subscriptionFor } from "../centrifuge/subscribe.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
-import type { Edge } from "./edge.ts";
-import type { Session } from "./session.ts";
-import { admit, positionResult, revoke, secondsLeft, subscriptionFor } from "./subscribe.ts";
+import type { Edge } from "./context.ts";
+import type { Session } from "./session/session.ts";
 
 /**
  * Control signals, `rtctl.<kind>`: public, so that a service can send them without the HTTP API. Each is carried out

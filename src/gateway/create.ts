@@ -1,29 +1,29 @@
+import { execute } from "../centrifuge/dispatch.ts";
+import { saveInboxCursor } from "../centrifuge/inbox.ts";
+import { detach, revoke } from "../centrifuge/subscribe.ts";
 import { inboxOf } from "../core/channel.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
 import { Stats } from "../core/stats.ts";
+import { STREAM_CODECS } from "../protocol/centrifuge/stream-codecs.ts";
 import { CODECS } from "../protocol/codecs.ts";
-import { STREAM_CODECS } from "../protocol/streams.ts";
-import { catchUp } from "./catch-up.ts";
-import type { Channel } from "./channel.ts";
+import { UserLists } from "../pusher/channel-users.ts";
+import { tellLost } from "../pusher/resume.ts";
+import { pusherEnded, pusherOpened, socketId } from "../pusher/session.ts";
+import { SubscriptionCounts } from "../pusher/subscription-counts.ts";
+import { WebhookEvents } from "../pusher/webhook-events.ts";
+import type { Channel } from "./channel/channel.ts";
+import type { Edge, GatewayDeps, GatewayOptions } from "./context.ts";
 import { onSignal } from "./control.ts";
-import { execute } from "./dispatch.ts";
-import { drain } from "./drain.ts";
-import type { Edge, GatewayDeps, GatewayOptions } from "./edge.ts";
-import { Emulation } from "./emulation.ts";
-import { Events } from "./events.ts";
 import type { Gateway } from "./gateway.ts";
-import { Hub } from "./hub.ts";
-import { saveInboxCursor } from "./inbox.ts";
-import { Liveness } from "./liveness.ts";
+import { drain } from "./instance/drain.ts";
+import { Events } from "./membership/events.ts";
+import { Roster } from "./membership/tracker.ts";
 import { createOperations } from "./operations.ts";
-import { tellLost } from "./pusher-resume.ts";
-import { pusherEnded, pusherOpened, socketId } from "./pusher-session.ts";
-import { Roster } from "./roster.ts";
-import { Session, type SessionHost } from "./session.ts";
-import { detach, revoke } from "./subscribe.ts";
-import { SubscriptionCounts } from "./subscription-counts.ts";
-import { UserLists } from "./user-list.ts";
-import { WebhookEvents } from "./webhook-events.ts";
+import { Emulation } from "./session/emulation.ts";
+import { Hub } from "./session/hub.ts";
+import { Liveness } from "./session/liveness.ts";
+import { Session, type SessionHost } from "./session/session.ts";
+import { catchUp } from "./subscribe/catch-up.ts";
 
 export interface RunningGateway extends Gateway {
   /** Begins to listen to broker and presence, which must have started. */

@@ -1,11 +1,11 @@
 import type { ErrorCode } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Body, ClientInfo, Publication } from "../core/publication.ts";
+import type { Emulated } from "../protocol/centrifuge/emulation.ts";
+import type { StreamTransport } from "../protocol/centrifuge/stream-codecs.ts";
 import type { CodecName } from "../protocol/codec.ts";
-import type { Emulated } from "../protocol/emulation.ts";
-import type { StreamTransport } from "../protocol/streams.ts";
+import type { PusherState } from "../pusher/state.ts";
 import type { SocketHandler } from "../runtime/runtime.ts";
-import type { PusherState } from "./pusher-state.ts";
 
 /** What the HTTP layer knows of a client when its socket opens. */
 export interface Handshake {

@@ -1,23 +1,23 @@
 import { type Context, Hono } from "hono";
-import type { PusherApps } from "../auth/pusher-apps.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
-import type { Admission } from "../gateway/admission.ts";
 import type { Gateway } from "../gateway/gateway.ts";
-import type { Regions } from "../gateway/regions.ts";
+import type { Admission } from "../gateway/instance/admission.ts";
+import type { Regions } from "../gateway/instance/region-directory.ts";
+import type { PusherApps } from "../pusher/apps.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
 import { adminApp } from "./admin.ts";
+import { Entrance } from "./admission-guard.ts";
 import { serverApi } from "./api.ts";
 import { type Assets, serveAssets } from "./assets.ts";
 import { clientIp, type ProxyTrust } from "./client-ip.ts";
-import { Entrance } from "./entrance.ts";
 import type { Health } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
 import { originPolicy } from "./origin.ts";
-import { pusherApi } from "./pusher-api.ts";
-import { choosePusher } from "./pusher-socket.ts";
-import { streamRoutes } from "./stream-routes.ts";
-import type { Streams } from "./streams.ts";
+import { pusherApi } from "./pusher/api.ts";
+import { choosePusher } from "./pusher/socket.ts";
+import { streamRoutes } from "./streams/routes.ts";
+import type { Streams } from "./streams/transports.ts";
 import { upgrade } from "./upgrade.ts";
 
 export interface AppDeps {

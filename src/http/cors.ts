@@ -1,5 +1,5 @@
 import type { MiddlewareHandler } from "hono";
-import type { Entrance } from "./entrance.ts";
+import type { Entrance } from "./admission-guard.ts";
 import type { OriginPolicy } from "./origin.ts";
 
 /** What a page may send beside the simple headers, and how long browsers may remember the permission, s. */

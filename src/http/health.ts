@@ -1,5 +1,5 @@
 import type { BrokerStatus } from "../broker/broker.ts";
-import type { OverloadState } from "../gateway/overload.ts";
+import type { OverloadState } from "../gateway/instance/overload.ts";
 
 /** What readiness is made of. */
 export interface Health {

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { BrokerStatus } from "../broker/broker.ts";
 import type { Stats } from "../core/stats.ts";
-import type { OverloadState } from "../gateway/overload.ts";
+import type { OverloadState } from "../gateway/instance/overload.ts";
 
 /** Where the numbers are read when somebody asks for them. */
 export interface MetricsSources {

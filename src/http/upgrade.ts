@@ -1,9 +1,9 @@
-import type { Admission } from "../gateway/admission.ts";
 import type { Gateway } from "../gateway/gateway.ts";
-import type { PusherState } from "../gateway/pusher-state.ts";
+import type { Admission } from "../gateway/instance/admission.ts";
 import type { CodecName } from "../protocol/codec.ts";
+import type { PusherState } from "../pusher/state.ts";
 import type { RequestContext, SocketHandler } from "../runtime/runtime.ts";
-import type { Entrance } from "./entrance.ts";
+import type { Entrance } from "./admission-guard.ts";
 import type { OriginPolicy } from "./origin.ts";
 
 export interface UpgradeDeps {

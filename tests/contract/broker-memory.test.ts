@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Broker } from "../../src/broker/broker.ts";
-import { memoryBroker, memoryBus } from "../../src/broker/memory.ts";
+import { memoryBroker, memoryBus } from "../../src/broker/memory/memory.ts";
 import { silent } from "../../src/core/log.ts";
 import type { Namespaces } from "../../src/core/namespace.ts";
 import { Stats } from "../../src/core/stats.ts";

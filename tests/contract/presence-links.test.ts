@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Redis } from "@upstash/redis";
-import type { RedisLink } from "../../src/presence/link.ts";
-import { LinkError, ReplyError } from "../../src/presence/link.ts";
-import { respLink } from "../../src/presence/link-resp.ts";
-import { upstashLink } from "../../src/presence/link-upstash.ts";
+import type { RedisLink } from "../../src/presence/redis/link.ts";
+import { LinkError, ReplyError } from "../../src/presence/redis/link.ts";
+import { respLink } from "../../src/presence/redis/link-resp.ts";
+import { upstashLink } from "../../src/presence/redis/link-upstash.ts";
 import { redisServer, type TestServer } from "../helpers/servers.ts";
 import { until } from "../helpers/until.ts";
 import { type UpstashBridge, upstashBridge } from "../helpers/upstash-bridge.ts";

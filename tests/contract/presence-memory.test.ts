@@ -1,7 +1,7 @@
 import { describe } from "bun:test";
 import { silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
-import { memoryPresence, memoryPresenceHub } from "../../src/presence/memory.ts";
+import { memoryPresence, memoryPresenceHub } from "../../src/presence/memory/memory.ts";
 import type { Presence } from "../../src/presence/presence.ts";
 import { LEASE_TTL_MS, presenceContract, RENEW_MS } from "./presence.ts";
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe } from "bun:test";
-import { respLink } from "../../src/presence/link-resp.ts";
+import { respLink } from "../../src/presence/redis/link-resp.ts";
 import { redisWorld } from "../helpers/redis-presence-world.ts";
 import { redisServer, type TestServer } from "../helpers/servers.ts";
 import { presenceContract } from "./presence.ts";

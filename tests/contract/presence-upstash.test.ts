@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe } from "bun:test";
-import { upstashLink } from "../../src/presence/link-upstash.ts";
+import { upstashLink } from "../../src/presence/redis/link-upstash.ts";
 import { redisWorld } from "../helpers/redis-presence-world.ts";
 import { redisServer, type TestServer } from "../helpers/servers.ts";
 import { type UpstashBridge, upstashBridge } from "../helpers/upstash-bridge.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import type { StreamConfig } from "nats";
-import { StartError } from "../../src/broker/nats-error.ts";
-import { eachServer, Link, type NatsAddress, withoutSecrets } from "../../src/broker/nats-link.ts";
-import { Requests } from "../../src/broker/nats-requests.ts";
-import { Streams } from "../../src/broker/nats-streams.ts";
-import { channelStream } from "../../src/broker/nats-wanted.ts";
+import { eachServer, Link, type NatsAddress, withoutSecrets } from "../../src/broker/nats/link/link.ts";
+import { Requests } from "../../src/broker/nats/link/requests.ts";
+import { StartError } from "../../src/broker/nats/link/start-error.ts";
+import { Streams } from "../../src/broker/nats/streams/admin.ts";
+import { channelStream } from "../../src/broker/nats/streams/config.ts";
 import { type Logger, silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
 import { subjects } from "../../src/core/subject.ts";

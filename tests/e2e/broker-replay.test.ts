@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
-import { LeaderStore } from "../../src/broker/nats-leader.ts";
-import { Link } from "../../src/broker/nats-link.ts";
-import { replay } from "../../src/broker/nats-replay.ts";
-import { Requests, type Waiter } from "../../src/broker/nats-requests.ts";
-import { Store } from "../../src/broker/nats-store.ts";
-import { Streams } from "../../src/broker/nats-streams.ts";
-import { channelStream } from "../../src/broker/nats-wanted.ts";
+import { replay } from "../../src/broker/nats/follow/replay.ts";
+import { Link } from "../../src/broker/nats/link/link.ts";
+import { Requests, type Waiter } from "../../src/broker/nats/link/requests.ts";
+import { Streams } from "../../src/broker/nats/streams/admin.ts";
+import { channelStream } from "../../src/broker/nats/streams/config.ts";
+import { LeaderStore } from "../../src/broker/nats/streams/leader-store.ts";
+import { Store } from "../../src/broker/nats/streams/store.ts";
 import { silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
 import { subjects } from "../../src/core/subject.ts";

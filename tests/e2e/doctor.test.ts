@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { exportJWK, generateKeyPair } from "jose";
 import { connect } from "nats";
-import { advisories } from "../../src/cli/doctor-nats.ts";
+import { advisories } from "../../src/cli/doctor/nats.ts";
 import { atLeast } from "../../src/core/version.ts";
 import { trunkline } from "../helpers/command.ts";
 import { doctor } from "../helpers/doctor.ts";

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { createLogger } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
-import type { RedisLink } from "../../src/presence/link.ts";
-import { respLink } from "../../src/presence/link-resp.ts";
-import { upstashLink } from "../../src/presence/link-upstash.ts";
 import type { Presence } from "../../src/presence/presence.ts";
-import { redisPresence } from "../../src/presence/redis.ts";
+import type { RedisLink } from "../../src/presence/redis/link.ts";
+import { respLink } from "../../src/presence/redis/link-resp.ts";
+import { upstashLink } from "../../src/presence/redis/link-upstash.ts";
+import { redisPresence } from "../../src/presence/redis/redis.ts";
 import { connection, info, sweptLog } from "../contract/presence.ts";
 import { redisServer } from "../helpers/servers.ts";
 import { until } from "../helpers/until.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect, type NatsConnection } from "nats";
-import { natsBroker } from "../../src/broker/nats.ts";
+import { natsBroker } from "../../src/broker/nats/nats.ts";
 import { silent } from "../../src/core/log.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";
 import { Stats } from "../../src/core/stats.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect, type NatsConnection } from "nats";
 import type { HistoryQuery } from "../../src/broker/broker.ts";
-import { natsBroker } from "../../src/broker/nats.ts";
+import { natsBroker } from "../../src/broker/nats/nats.ts";
 import { parseChannel } from "../../src/core/channel.ts";
 import { silent } from "../../src/core/log.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";

@@ -1,4 +1,4 @@
-import type { Finding, Verdict } from "../../src/cli/doctor-report.ts";
+import type { Finding, Verdict } from "../../src/cli/doctor/report.ts";
 import { trunkline } from "./command.ts";
 import type { RuntimeName } from "./instances.ts";
 import { TEST_SECRET } from "./tokens.ts";

@@ -1,5 +1,5 @@
-import type { Command, RedisLink } from "../../src/presence/link.ts";
-import { LinkError } from "../../src/presence/link.ts";
+import type { Command, RedisLink } from "../../src/presence/redis/link.ts";
+import { LinkError } from "../../src/presence/redis/link.ts";
 
 /** A link to Redis that a test can break. */
 export interface FaultyLink extends RedisLink {

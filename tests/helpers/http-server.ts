@@ -1,15 +1,15 @@
-import { type PusherApp, PusherApps } from "../../src/auth/pusher-apps.ts";
 import { silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
-import { Admission, type AdmissionOptions } from "../../src/gateway/admission.ts";
 import type { Gateway, Handshake, Operations } from "../../src/gateway/gateway.ts";
-import type { OverloadState } from "../../src/gateway/overload.ts";
-import { Regions } from "../../src/gateway/regions.ts";
+import { Admission, type AdmissionOptions } from "../../src/gateway/instance/admission.ts";
+import type { OverloadState } from "../../src/gateway/instance/overload.ts";
+import { Regions } from "../../src/gateway/instance/region-directory.ts";
 import { type AppOptions, createApp } from "../../src/http/app.ts";
 import type { Assets } from "../../src/http/assets.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
-import { Streams } from "../../src/http/streams.ts";
-import { bunRuntime } from "../../src/runtime/bun.ts";
+import { Streams } from "../../src/http/streams/transports.ts";
+import { type PusherApp, PusherApps } from "../../src/pusher/apps.ts";
+import { bunRuntime } from "../../src/runtime/bun/bun.ts";
 import type { Socket, SocketHandler } from "../../src/runtime/runtime.ts";
 
 /** What a test may say and see of the HTTP layer's surroundings. */

@@ -4,9 +4,9 @@
 import process from "node:process";
 import { silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
-import { respLink } from "../../src/presence/link-resp.ts";
-import { upstashLink } from "../../src/presence/link-upstash.ts";
-import { redisPresence } from "../../src/presence/redis.ts";
+import { respLink } from "../../src/presence/redis/link-resp.ts";
+import { upstashLink } from "../../src/presence/redis/link-upstash.ts";
+import { redisPresence } from "../../src/presence/redis/redis.ts";
 
 const [kind, url, token, instance, leaseTtlMs, renewMs, timeoutMs] = process.argv.slice(2) as [
   ...[string, string, string, string, string, string, string],

@@ -1,9 +1,9 @@
 import { silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
-import type { Command, RedisLink, Reply } from "../../src/presence/link.ts";
-import { respLink } from "../../src/presence/link-resp.ts";
 import type { Presence } from "../../src/presence/presence.ts";
-import { redisPresence } from "../../src/presence/redis.ts";
+import type { Command, RedisLink, Reply } from "../../src/presence/redis/link.ts";
+import { respLink } from "../../src/presence/redis/link-resp.ts";
+import { redisPresence } from "../../src/presence/redis/redis.ts";
 import type { PresenceWorld } from "../contract/presence.ts";
 import { LEASE_TTL_MS, RENEW_MS } from "../contract/presence.ts";
 import { type FaultyLink, faultyLink } from "./faulty-link.ts";

@@ -1,5 +1,10 @@
 import { expect, test } from "bun:test";
-import { Admission, type AdmissionOptions, addressKey, connectionCap } from "../../src/gateway/admission.ts";
+import {
+  Admission,
+  type AdmissionOptions,
+  addressKey,
+  connectionCap,
+} from "../../src/gateway/instance/admission.ts";
 
 function setup(options: Partial<AdmissionOptions> = {}) {
   const clock = { now: 1_000 };

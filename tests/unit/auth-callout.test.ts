@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Callouts } from "../../src/auth/auth.ts";
-import { type AuthRequest, authCallout } from "../../src/auth/callout.ts";
-import { memoryBroker, memoryBus } from "../../src/broker/memory.ts";
+import { type AuthRequest, authCallout } from "../../src/auth/callout/callout.ts";
+import { memoryBroker, memoryBus } from "../../src/broker/memory/memory.ts";
 import { CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
 import { createLogger, silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";

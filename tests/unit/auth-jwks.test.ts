@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
-import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS } from "../../src/auth/jwks.ts";
-import { jwtAuthenticator } from "../../src/auth/jwt.ts";
+import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS } from "../../src/auth/jwt/jwks.ts";
+import { jwtAuthenticator } from "../../src/auth/jwt/jwt.ts";
 import { createLogger } from "../../src/core/log.ts";
 import { signed, verdict } from "../helpers/tokens.ts";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { errors, type JWTPayload, UnsecuredJWT } from "jose";
-import { checkRegistered, type Expected } from "../../src/auth/registered-claims.ts";
+import { checkRegistered, type Expected } from "../../src/auth/jwt/registered-claims.ts";
 
 const NOW = 1_700_000_000;
 const currentDate = new Date(NOW * 1000 + 999);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { jwtAuthenticator } from "../../src/auth/jwt.ts";
+import { jwtAuthenticator } from "../../src/auth/jwt/jwt.ts";
 import { silent } from "../../src/core/log.ts";
 import {
   connectionToken,

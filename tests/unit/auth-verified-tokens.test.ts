@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import type { Keys } from "../../src/auth/keys.ts";
-import { MAX_REMEMBERED, VerifiedTokens } from "../../src/auth/verified-tokens.ts";
+import type { Keys } from "../../src/auth/jwt/keys.ts";
+import { MAX_REMEMBERED, VerifiedTokens } from "../../src/auth/jwt/verified-tokens.ts";
 
 const keys: Keys = {
   start: async () => {},

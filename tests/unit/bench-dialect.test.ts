@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { bare, centrifuge } from "../../src/bench/dialect.ts";
 import { socketio } from "../../src/bench/dialect-socketio.ts";
-import { centrifugeJson } from "../../src/protocol/centrifuge-json.ts";
+import { centrifugeJson } from "../../src/protocol/centrifuge/json.ts";
 
 const client = { token: "t", epoch: "", offset: 0 };
 const back = { ...client, epoch: "e", offset: 7 };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { centrifugeJson as codec } from "../../src/protocol/centrifuge-json.ts";
+import { centrifugeJson as codec } from "../../src/protocol/centrifuge/json.ts";
 import { codecContract } from "../contract/codec.ts";
 import { STOCK_CODECS } from "../helpers/stock-codec.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Errors } from "../../src/core/errors.ts";
-import { centrifugeProtobuf as codec } from "../../src/protocol/centrifuge-protobuf.ts";
+import { centrifugeProtobuf as codec } from "../../src/protocol/centrifuge/protobuf.ts";
 import { codecContract } from "../contract/codec.ts";
 import { type Plain, STOCK_CODECS } from "../helpers/stock-codec.ts";
 

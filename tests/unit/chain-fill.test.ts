@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { missingUpTo, startChain, takeLive } from "../../src/broker/nats-chain.ts";
-import { Channel } from "../../src/broker/nats-channel.ts";
-import { type FillContext, fillChannel, type StoreReads } from "../../src/broker/nats-fill.ts";
-import { Envelope } from "../../src/broker/nats-headers.ts";
+import { missingUpTo, startChain, takeLive } from "../../src/broker/nats/follow/chain.ts";
+import { type FillContext, fillChannel, type StoreReads } from "../../src/broker/nats/follow/fill.ts";
+import { Channel } from "../../src/broker/nats/follow/followed-channel.ts";
+import { Envelope } from "../../src/broker/nats/link/headers.ts";
 import { parseChannel } from "../../src/core/channel.ts";
 
 /** A stream in memory: what is kept of it, its eviction, and the republished messages it sends. */

@@ -8,7 +8,7 @@ import {
   takeLive,
   takeStored,
   UNKNOWN,
-} from "../../src/broker/nats-chain.ts";
+} from "../../src/broker/nats/follow/chain.ts";
 
 interface Probe extends Chain<string> {
   readonly got: [seq: number, prev: number | undefined, message: string][];

@@ -3,11 +3,11 @@ import type { Broker, ChannelSink, HistoryPage, HistoryQuery } from "../../src/b
 import { parseChannel } from "../../src/core/channel.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";
 import { Stats } from "../../src/core/stats.ts";
-import { firstChunk } from "../../src/gateway/catch-up.ts";
-import { Channel } from "../../src/gateway/channel.ts";
-import type { Session } from "../../src/gateway/session.ts";
-import { centrifugeJson } from "../../src/protocol/centrifuge-json.ts";
-import { centrifugeProtobuf } from "../../src/protocol/centrifuge-protobuf.ts";
+import { Channel } from "../../src/gateway/channel/channel.ts";
+import type { Session } from "../../src/gateway/session/session.ts";
+import { firstChunk } from "../../src/gateway/subscribe/catch-up.ts";
+import { centrifugeJson } from "../../src/protocol/centrifuge/json.ts";
+import { centrifugeProtobuf } from "../../src/protocol/centrifuge/protobuf.ts";
 import type { Codec } from "../../src/protocol/codec.ts";
 
 const MEGABYTE = "x".repeat(1024 * 1024);

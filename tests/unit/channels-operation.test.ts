@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { silent } from "../../src/core/log.ts";
+import type { Edge } from "../../src/gateway/context.ts";
 import { onSignal } from "../../src/gateway/control.ts";
-import type { Edge } from "../../src/gateway/edge.ts";
 import { createOperations } from "../../src/gateway/operations.ts";
 
 /** What NATS carries in one message, by default. */

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { Copies } from "../../src/broker/nats-copies.ts";
-import type { Envelope } from "../../src/broker/nats-headers.ts";
-import type { Store } from "../../src/broker/nats-store.ts";
+import type { Envelope } from "../../src/broker/nats/link/headers.ts";
+import { Copies } from "../../src/broker/nats/streams/copies.ts";
+import type { Store } from "../../src/broker/nats/streams/store.ts";
 import { Stats } from "../../src/core/stats.ts";
 
 /** A stream of which so many messages are there. */

@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Stats } from "../../src/core/stats.ts";
-import type { Fanout } from "../../src/gateway/audience.ts";
-import { DeltaAudience } from "../../src/gateway/deltas.ts";
-import { RingEntry } from "../../src/gateway/ring.ts";
-import type { Session } from "../../src/gateway/session.ts";
-import { centrifugeJson } from "../../src/protocol/centrifuge-json.ts";
-import { centrifugeProtobuf } from "../../src/protocol/centrifuge-protobuf.ts";
+import type { Fanout } from "../../src/gateway/channel/audience.ts";
+import { DeltaAudience } from "../../src/gateway/channel/delta-audience.ts";
+import { RingEntry } from "../../src/gateway/channel/ring.ts";
+import type { Session } from "../../src/gateway/session/session.ts";
+import { centrifugeJson } from "../../src/protocol/centrifuge/json.ts";
+import { centrifugeProtobuf } from "../../src/protocol/centrifuge/protobuf.ts";
 import type { Codec, Frame } from "../../src/protocol/codec.ts";
 import { STOCK_CODECS, type StockCodec } from "../helpers/stock-codec.ts";
 

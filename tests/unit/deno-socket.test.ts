@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { DenoSocket, type SocketGroup } from "../../src/runtime/deno-socket.ts";
+import { DenoSocket, type SocketGroup } from "../../src/runtime/deno/socket.ts";
 import { SLOW_READER, type SocketHandler } from "../../src/runtime/runtime.ts";
 import { Topics } from "../../src/runtime/topics.ts";
 

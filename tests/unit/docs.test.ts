@@ -6,7 +6,7 @@ import { Closes, Errors, reconnects, Unsubscribes } from "../../src/core/errors.
 import { Stats } from "../../src/core/stats.ts";
 import { subjects } from "../../src/core/subject.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
-import { presenceKeys } from "../../src/presence/keys.ts";
+import { presenceKeys } from "../../src/presence/redis/keys.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
@@ -112,7 +112,9 @@ describe("docs/subjects.md", () => {
   });
 
   test("lists every kind of event and control signal, and every reason of a rejection", () => {
-    const kinds = [...read("src/gateway/events.ts").matchAll(/#emit\("(\w+)"/g)].map(([, kind]) => kind!);
+    const kinds = [...read("src/gateway/membership/events.ts").matchAll(/#emit\("(\w+)"/g)].map(
+      ([, kind]) => kind!,
+    );
     const documented = rows("docs/subjects.md", "## Events").map((row) => code(row[0]));
     expect(documented.sort()).toEqual([...kinds, "rejected"].sort());
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { checkMachine, type Machine, type MachineNeeds } from "../../src/cli/doctor-machine.ts";
+import { checkMachine, type Machine, type MachineNeeds } from "../../src/cli/doctor/machine.ts";
 
 const KERNEL: Readonly<Record<string, string>> = {
   "net.core.somaxconn": "4096",

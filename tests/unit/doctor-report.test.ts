@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import type { JetStreamAccountStats } from "nats";
-import { eventStream } from "../../src/broker/nats-wanted.ts";
-import { advisories } from "../../src/cli/doctor-nats.ts";
-import { type Finding, overall, toJson, toText } from "../../src/cli/doctor-report.ts";
-import { checkLimits } from "../../src/cli/doctor-streams.ts";
+import { eventStream } from "../../src/broker/nats/streams/config.ts";
+import { advisories } from "../../src/cli/doctor/nats.ts";
+import { type Finding, overall, toJson, toText } from "../../src/cli/doctor/report.ts";
+import { checkLimits } from "../../src/cli/doctor/streams.ts";
 import { subjects } from "../../src/core/subject.ts";
 
 const OK: Finding = { check: "clock", verdict: "ok", what: "right" };

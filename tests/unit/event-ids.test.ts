@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { EventIds, readEventId } from "../../src/http/event-ids.ts";
-import { STREAM_CODECS } from "../../src/protocol/streams.ts";
+import { EventIds, readEventId } from "../../src/http/streams/event-ids.ts";
+import { STREAM_CODECS } from "../../src/protocol/centrifuge/stream-codecs.ts";
 
 const codec = STREAM_CODECS.uni_sse["centrifuge-json"];
 const sub = (offset: number, epoch = "e") => ({

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { Stats } from "../../src/core/stats.ts";
-import { Liveness } from "../../src/gateway/liveness.ts";
-import type { Session } from "../../src/gateway/session.ts";
-import { centrifugeJson } from "../../src/protocol/centrifuge-json.ts";
+import { Liveness } from "../../src/gateway/session/liveness.ts";
+import type { Session } from "../../src/gateway/session/session.ts";
+import { centrifugeJson } from "../../src/protocol/centrifuge/json.ts";
 import { until } from "../helpers/until.ts";
 
 const PONG_MS = 300;

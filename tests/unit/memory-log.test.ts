@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { DUPLICATE_WINDOW_MS, MemoryLog } from "../../src/broker/memory-log.ts";
+import { DUPLICATE_WINDOW_MS, MemoryLog } from "../../src/broker/memory/log.ts";
 import { CommandError } from "../../src/core/errors.ts";
 
 /** A log that keeps 3 messages of each channel for 1,000 ms, on a clock of its own. */

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import type { Msg, MsgHdrs, SubscriptionOptions } from "nats";
-import type { Link } from "../../src/broker/nats-link.ts";
-import { type Ack, Publisher } from "../../src/broker/nats-publisher.ts";
-import type { NoAnswer, Requests as Port, Waiter } from "../../src/broker/nats-requests.ts";
-import { Requests } from "../../src/broker/nats-requests.ts";
+import type { Link } from "../../src/broker/nats/link/link.ts";
+import type { NoAnswer, Requests as Port, Waiter } from "../../src/broker/nats/link/requests.ts";
+import { Requests } from "../../src/broker/nats/link/requests.ts";
+import { type Ack, Publisher } from "../../src/broker/nats/publish/publisher.ts";
 import { until } from "../helpers/until.ts";
 
 /** A connection whose other end answers when told to. */

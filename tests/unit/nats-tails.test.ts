@@ -1,5 +1,5 @@
 import { expect, spyOn, test } from "bun:test";
-import { Tails, type TailsOptions } from "../../src/broker/nats-tails.ts";
+import { Tails, type TailsOptions } from "../../src/broker/nats/follow/head-audit.ts";
 import { Stats } from "../../src/core/stats.ts";
 
 test("the audit reads no heads before the stream has moved, and then each channel's once", () => {

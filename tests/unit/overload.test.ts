@@ -1,5 +1,10 @@
 import { expect, test } from "bun:test";
-import { Overload, type OverloadLimits, OverloadRule, type Sample } from "../../src/gateway/overload.ts";
+import {
+  Overload,
+  type OverloadLimits,
+  OverloadRule,
+  type Sample,
+} from "../../src/gateway/instance/overload.ts";
 import { until } from "../helpers/until.ts";
 
 const limits: OverloadLimits = { delayMs: 200, residentBytes: 1_000, bytesOutPerSecond: 1_000 };

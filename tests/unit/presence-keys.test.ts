@@ -8,7 +8,7 @@ import {
   unescapeName,
   unpackMember,
   unpair,
-} from "../../src/presence/keys.ts";
+} from "../../src/presence/redis/keys.ts";
 
 /** Any string at all: lone surrogates, controls, and plenty of what escaping itself is made of. */
 const name = fc.oneof(

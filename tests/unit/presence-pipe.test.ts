@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { Stats } from "../../src/core/stats.ts";
-import { presenceKeys } from "../../src/presence/keys.ts";
-import type { Command, Reply } from "../../src/presence/link.ts";
-import { LinkError, ReplyError } from "../../src/presence/link.ts";
-import { Pipe } from "../../src/presence/redis-pipe.ts";
+import { presenceKeys } from "../../src/presence/redis/keys.ts";
+import type { Command, Reply } from "../../src/presence/redis/link.ts";
+import { LinkError, ReplyError } from "../../src/presence/redis/link.ts";
+import { Pipe } from "../../src/presence/redis/pipe.ts";
 import { until } from "../helpers/until.ts";
 
 type Answer = Reply[] | LinkError;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { Roster } from "../../src/presence/roster.ts";
+import { Roster } from "../../src/presence/membership-table.ts";
 
 const USERS = ["ann", "bob", ""];
 const CHANNELS = ["x", "y", "z"];

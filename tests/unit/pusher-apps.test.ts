@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { apps, showApp } from "../../src/config/apps.ts";
+import { loadConfig } from "../../src/config.ts";
 import {
   channelKind,
   isChannelName,
@@ -8,9 +10,7 @@ import {
   pusherName,
   userChannelOf,
   userOfChannel,
-} from "../../src/auth/pusher-apps.ts";
-import { apps, showApp } from "../../src/config/apps.ts";
-import { loadConfig } from "../../src/config.ts";
+} from "../../src/pusher/apps.ts";
 
 const SECRET = "a-secret-of-20-bytes";
 const shop = { id: "shop", keys: [{ key: "k1", secret: SECRET }], namespace: "chat" };

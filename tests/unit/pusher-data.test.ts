@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { checkBody } from "../../src/broker/body.ts";
-import { bodyOf, dataOf } from "../../src/protocol/pusher-data.ts";
+import { bodyOf, dataOf } from "../../src/protocol/pusher/data.ts";
 
 const RULES = { format: "json", maxMessageBytes: 10_000 } as const;
 

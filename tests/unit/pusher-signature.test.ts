@@ -8,7 +8,7 @@ import {
   signinText,
   splitAuth,
   verify,
-} from "../../src/auth/pusher-signature.ts";
+} from "../../src/pusher/signature.ts";
 
 const key = "278d425bdf160c739803";
 const secret = "7ad3773142a6692b25b8";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { isDeeper, rawMember } from "../../src/protocol/raw-json.ts";
+import { isDeeper, rawMember } from "../../src/core/json-text.ts";
 
 test("gives a member's text exactly as it was written", () => {
   const text =

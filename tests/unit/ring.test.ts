@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { Publication } from "../../src/core/publication.ts";
-import { Ring, RingEntry } from "../../src/gateway/ring.ts";
+import { Ring, RingEntry } from "../../src/gateway/channel/ring.ts";
 
 const pub = (offset: number, data = "1"): Publication => ({ offset, data, timeMs: 0 });
 const offsets = (entries: readonly RingEntry[] | undefined) =>

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
-import { epochOf } from "../../src/broker/nats-life.ts";
-import type { Requests } from "../../src/broker/nats-requests.ts";
-import { Streams } from "../../src/broker/nats-streams.ts";
-import { channelStream } from "../../src/broker/nats-wanted.ts";
+import type { Requests } from "../../src/broker/nats/link/requests.ts";
+import { Streams } from "../../src/broker/nats/streams/admin.ts";
+import { channelStream } from "../../src/broker/nats/streams/config.ts";
+import { epochOf } from "../../src/broker/nats/streams/identity.ts";
 import { silent } from "../../src/core/log.ts";
 import { subjects } from "../../src/core/subject.ts";
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import type { Channel } from "../../src/gateway/channel.ts";
-import type { Subscription } from "../../src/gateway/subscription.ts";
-import { Subscriptions } from "../../src/gateway/subscriptions.ts";
+import type { Channel } from "../../src/gateway/channel/channel.ts";
+import type { Subscription } from "../../src/gateway/session/subscription.ts";
+import { Subscriptions } from "../../src/gateway/session/subscriptions.ts";
 
 const sub = (id: string): Subscription => ({ channel: { id } as Channel, side: "client", overrides: {} });
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Tidy } from "../../src/gateway/tidy.ts";
+import { Tidy } from "../../src/gateway/instance/idle-collector.ts";
 
 function tidyOver() {
   const world = { changes: 0, connections: 0, pressed: false, published: 0, beside: [] as boolean[] };

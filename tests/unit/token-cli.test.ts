@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { Command } from "commander";
 import { decodeJwt, exportPKCS8, exportSPKI, generateKeyPair } from "jose";
-import { jwtAuthenticator } from "../../src/auth/jwt.ts";
+import { jwtAuthenticator } from "../../src/auth/jwt/jwt.ts";
 import { UserError } from "../../src/cli/output.ts";
-import { inWords, TOKEN_FLAGS, TOKEN_USAGE, type TokenContext, token } from "../../src/cli/token.ts";
+import { inWords, TOKEN_FLAGS, TOKEN_USAGE, type TokenContext, token } from "../../src/cli/token/token.ts";
 import { silent } from "../../src/core/log.ts";
 import { connectionToken, inSeconds, signed, TEST_ISSUER, TEST_SECRET } from "../helpers/tokens.ts";
 

@@ -1,8 +1,8 @@
 import { beforeEach, expect, test } from "bun:test";
 import type { ClientInfo } from "../../src/core/publication.ts";
-import type { Channel } from "../../src/gateway/channel.ts";
-import { UserLists } from "../../src/gateway/user-list.ts";
+import type { Channel } from "../../src/gateway/channel/channel.ts";
 import type { Members, Presence } from "../../src/presence/presence.ts";
+import { UserLists } from "../../src/pusher/channel-users.ts";
 
 const CHANNEL = "shop:presence-x";
 

@@ -1,0 +1,72 @@
+import type { Stats } from "../../core/stats.ts";
+import type { Outbox, OutboxItem, OutboxOptions } from "../outbox.ts";
+
+/** What the outboxes of several memory brokers share. */
+export class OutboxLines {
+  readonly lines = new Map<string, OutboxItem[]>();
+  readonly members: MemoryOutbox[] = [];
+  seq = 0;
+}
+
+/** The outbox in memory: the first that was opened leads. Nothing survives the process. */
+export class MemoryOutbox implements Outbox {
+  readonly #shared: OutboxLines;
+  readonly #options: OutboxOptions;
+  readonly #stats: Stats;
+  readonly #listeners = new Set<(line: string | undefined) => void>();
+
+  constructor(shared: OutboxLines, options: OutboxOptions, stats: Stats) {
+    this.#shared = shared;
+    this.#options = options;
+    this.#stats = stats;
+    shared.members.push(this);
+  }
+
+  put(line: string, text: string): void {
+    const items = this.#shared.lines.get(line);
+    const item = { seq: ++this.#shared.seq, text };
+    if (!items) this.#shared.lines.set(line, [item]);
+    else {
+      items.push(item);
+      if (items.length > this.#options.maxItems) {
+        items.shift();
+        this.#stats.outboxDropped++;
+      }
+    }
+    for (const member of this.#shared.members) queueMicrotask(() => member.wake(line));
+  }
+
+  get leading(): boolean {
+    return this.#shared.members[0] === this;
+  }
+
+  async read(line: string, limit: number): Promise<readonly OutboxItem[]> {
+    return this.#shared.lines.get(line)?.slice(0, limit) ?? [];
+  }
+
+  async done(line: string, seq: number): Promise<void> {
+    const rest = this.#shared.lines.get(line)?.filter((item) => item.seq > seq) ?? [];
+    if (rest.length > 0) this.#shared.lines.set(line, rest);
+    else this.#shared.lines.delete(line);
+  }
+
+  onWake(listener: (line: string | undefined) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  wake(line: string | undefined): void {
+    for (const listener of this.#listeners) listener(line);
+  }
+
+  async close(): Promise<void> {
+    const { members } = this.#shared;
+    const led = this.leading;
+    const at = members.indexOf(this);
+    if (at < 0) return;
+    members.splice(at, 1);
+    this.#listeners.clear();
+    const [next] = members;
+    if (led && next) queueMicrotask(() => next.wake(undefined));
+  }
+}

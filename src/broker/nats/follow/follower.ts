@@ -1,0 +1,328 @@
+import type { ChannelName } from "../../../core/channel.ts";
+import { CommandError, Errors } from "../../../core/errors.ts";
+import type { Logger } from "../../../core/log.ts";
+import type { NamespaceRules } from "../../../core/namespace.ts";
+import type { Stats } from "../../../core/stats.ts";
+import type { Attachment, ChannelSink } from "../../broker.ts";
+import { DelayQueue, within } from "../link/delay-queue.ts";
+import type { Envelope } from "../link/headers.ts";
+import type { Link } from "../link/link.ts";
+import type { Pool } from "../link/pool.ts";
+import { RequestError } from "../link/requests.ts";
+import type { Copies } from "../streams/copies.ts";
+import type { Followed } from "../streams/home.ts";
+import type { StreamLife } from "../streams/identity.ts";
+import { missingUpTo, startChain, takeLive, UNKNOWN } from "./chain.ts";
+import { type FillContext, fillChannel } from "./fill.ts";
+import { type Channel, Roster, type RosterOptions } from "./followed-channel.ts";
+import { Tails } from "./head-audit.ts";
+import { readNotice } from "./notice.ts";
+import { Progress } from "./progress.ts";
+import { isFlawed, toPublication } from "./publication.ts";
+import { Resync } from "./resync.ts";
+
+/** How long a message whose predecessor is missing is held before the store is asked: reorders heal in less, ms. */
+const HOLD_MS = 10;
+/** Longest time a join may wait for the store, ms: a stock client gives its connection up when a subscribe takes 5 s. */
+const JOIN_TIMEOUT_MS = 4_000;
+/** Pause after a failed read, ms. */
+const RETRY_MS = 100;
+/** Heads of channels of a namespace read per second by the audit. */
+const AUDITED_PER_PULSE = 50;
+/** How often a stream is looked at for no reason, and at most for one, ms. */
+const INSPECT_PERIOD_MS = 10_000;
+const INSPECT_PAUSE_MS = 1_000;
+
+export interface ReaderOptions extends Pick<RosterOptions, "lingerMs" | "listen" | "subject" | "intercept"> {
+  readonly rules: NamespaceRules;
+  readonly link: Link;
+  readonly store: Copies;
+  /** Subject on which clearing a channel leaves its mark. */
+  readonly cleared: (name: ChannelName) => string;
+  /** Where reads of single channels wait for their turn; shared by the readers of a namespace. */
+  readonly pool: Pool;
+  /** Looks at the stream, and makes it anew when it is gone. */
+  readonly inspect: () => Promise<StreamLife>;
+  /** A message of a channel with sinks is not what the namespace accepts. */
+  readonly rejected: (channel: ChannelName, offset: number, flaw: string) => void;
+  readonly log: Logger;
+  readonly stats: Stats;
+}
+
+/** Follows the channels of a namespace that keeps history: ordered, whole, each message once. */
+export class Reader implements Followed {
+  readonly store: Copies;
+  readonly #options: ReaderOptions;
+  readonly #progress: Progress;
+  readonly #roster: Roster;
+  readonly #holds = new DelayQueue<Channel>(HOLD_MS, (channel) => this.#repair(channel));
+  readonly #pool: Pool;
+  readonly #tails: Tails;
+  readonly #resync: Resync;
+  /** {@link Progress.followed} when the home was last known to be reachable. */
+  #heardUpTo: number;
+  /** When it was last logged that the stream cannot be read, ms of the monotonic clock. */
+  #complainedAt = Number.NEGATIVE_INFINITY;
+  /** The newest message of the home at the last probe. */
+  #probedHead = 0;
+
+  constructor(options: ReaderOptions, life: StreamLife) {
+    const { link, store, lingerMs, listen, subject, intercept, log, stats, inspect, rules } = options;
+    this.#options = options;
+    this.store = store;
+    this.#pool = options.pool;
+    const progress = new Progress(link, life, rules.history!.replicas > 1);
+    this.#progress = progress;
+    this.#heardUpTo = progress.followed;
+    this.#roster = new Roster({
+      nc: link.nc,
+      lingerMs,
+      listen,
+      subject,
+      log,
+      message: (channel, envelope) => this.#message(channel, envelope),
+      join: (channel) => this.#join(channel),
+      ...(intercept && { intercept }),
+    });
+    const behind = (channel: Channel) => this.#hold(channel);
+    this.#tails = new Tails({
+      ...{ store, progress, stats, behind },
+      channels: this.#roster.channels,
+      pool: this.#pool,
+      auditedPerPulse: Math.ceil(AUDITED_PER_PULSE / rules.partitions),
+      suspect: () => this.suspect(),
+      failed: (error) => this.#unreadable(error),
+    });
+    this.#resync = new Resync({
+      ...{ link, store, progress, stats, log, inspect, behind },
+      roster: this.#roster,
+      pool: this.#pool,
+      size: rules.history!.size,
+      cleared: (channel) => options.cleared(channel.name),
+      fillContext: (channel) => this.#fillContext(channel),
+    });
+    link.onDown(() => progress.interrupt());
+    link.onUp(() => void this.#resync.runTwice());
+  }
+
+  get epoch(): string {
+    return this.#progress.life.epoch;
+  }
+
+  get rules(): NamespaceRules {
+    return this.#options.rules;
+  }
+
+  attach(name: ChannelName, sink: ChannelSink): Promise<Attachment> {
+    return this.#roster.attach(name, sink);
+  }
+
+  /**
+   * Position of a channel in which nothing is kept; to be asked before its head is read. Nothing up to here is still
+   * to come.
+   */
+  floorOf(name: ChannelName): number {
+    return Math.max(this.store.floor(this.#progress.floor), this.seenOf(name));
+  }
+
+  /** Subject a channel's messages are stored under. */
+  subjectOf(name: ChannelName): string {
+    return this.#options.subject(name);
+  }
+
+  /** Subject on which clearing a channel leaves its mark. */
+  clearedOf(name: ChannelName): string {
+    return this.#options.cleared(name);
+  }
+
+  /** Highest position of a channel that was seen here, 0 when it is not followed. */
+  seenOf(name: ChannelName): number {
+    return this.#roster.channels.get(name.name)?.position.offset ?? 0;
+  }
+
+  /** Highest sequence of the stream seen. */
+  get high(): number {
+    return this.#progress.high;
+  }
+
+  /** Last sequence of the stream when it was last inspected. */
+  get end(): number {
+    return this.#progress.life.lastSeq;
+  }
+
+  /** Notes a sequence of the stream seen elsewhere (an acknowledgement). */
+  saw(seq: number): void {
+    this.#progress.saw(seq);
+  }
+
+  /** To be called once a second. */
+  pulse(): void {
+    if (this.#progress.closed || !this.#options.link.connected) return;
+    this.#progress.pulse();
+    this.#tails.pulse();
+    if (this.#resync.inspectionAgeMs > INSPECT_PERIOD_MS) void this.inspect();
+  }
+
+  /** Looks at the stream, unless somebody does already: a new life, or one cut short, is told to every sink. */
+  inspect(): Promise<void> {
+    return this.#resync.inspect();
+  }
+
+  /** Something is odd about the stream: looks at it, if that was not done just now. */
+  suspect(): void {
+    if (this.#resync.inspectionAgeMs > INSPECT_PAUSE_MS) void this.inspect();
+  }
+
+  // ── the way to its home, where that is another region ──────────────────────────────────────────────────────────
+
+  async probe(timeoutMs: number): Promise<number> {
+    const { origin, near } = this.store;
+    const head = await origin.last(">", timeoutMs);
+    const copied = (await near?.last(">", timeoutMs))?.seq ?? 0;
+    const lag = near && head ? Math.max(0, head.seq - copied) : 0;
+    // After a move of the origin a copy stands still for some 20 s (nats-server 2.12).
+    this.store.lags = copied < this.#probedHead;
+    this.#probedHead = head?.seq ?? 0;
+    this.store.nearSeq = copied;
+    return lag;
+  }
+
+  heard(): void {
+    this.#heardUpTo = this.#progress.followed;
+  }
+
+  lost(): void {
+    this.store.away = true;
+    this.#progress.rewind(this.#heardUpTo);
+  }
+
+  regained(): void {
+    this.store.away = false;
+    this.heard();
+    void this.#resync.runTwice();
+  }
+
+  close(): void {
+    this.#progress.state = "closed";
+    this.#progress.turn++;
+    this.#holds.clear();
+    this.#tails.close();
+    this.#resync.close();
+    this.#roster.close();
+  }
+
+  #message(channel: Channel, envelope: Envelope): void {
+    const { seq, prev } = envelope;
+    if (seq === 0) {
+      const notice = readNotice(envelope);
+      if (notice) this.#roster.notice(channel, notice);
+      return;
+    }
+    const { stats } = this.#options;
+    stats.brokerLive++;
+    this.#progress.saw(seq);
+    const outcome = takeLive(channel, seq, prev, envelope, this.#deliver);
+    if (outcome === "held") this.#hold(channel);
+    else if (outcome === "duplicate") {
+      stats.brokerDuplicates++;
+      // Mostly the overlap of a join or a fill. Of a stream made anew, too, all sequences look old at first.
+      this.suspect();
+    }
+  }
+
+  readonly #deliver = (channel: Channel, seq: number, prev: number | undefined, envelope: Envelope): void => {
+    if (!channel.first) return;
+    const publication = toPublication(envelope, this.#options.rules, prev);
+    if (isFlawed(publication)) this.#options.rejected(channel.name, seq, publication.flaw);
+    else this.#roster.publication(channel, publication);
+  };
+
+  /** Something is missing: gives it a moment to arrive. */
+  #hold(channel: Channel): void {
+    if (channel.repair !== "none" || channel.last === UNKNOWN) return;
+    channel.repair = "waiting";
+    this.#holds.push(channel);
+  }
+
+  #repair(channel: Channel): void {
+    channel.repair = "none";
+    if (channel.closed) return;
+    if (missingUpTo(channel) === 0) this.#options.stats.brokerReorders++;
+    else if (this.#progress.live) this.#fill(channel);
+    // Else it is the resynchronisation's.
+  }
+
+  #fill(channel: Channel): void {
+    channel.repair = "filling";
+    this.#options.stats.gapFills++;
+    void this.#pool.run(async () => {
+      try {
+        await fillChannel(channel, this.#fillContext(channel));
+      } catch (error) {
+        this.#unreadable(error);
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+      channel.repair = "none";
+      if (missingUpTo(channel) > 0) this.#hold(channel);
+    });
+  }
+
+  #fillContext(channel: Channel): FillContext {
+    const { turn } = this.#progress;
+    const history = this.#options.rules.history!;
+    return {
+      store: this.store,
+      size: history.size,
+      retries: history.replicas > 1 ? 6 : 1,
+      cleared: (one) => this.#options.cleared(one.name),
+      valid: () => turn === this.#progress.turn && !channel.closed,
+      deliver: this.#deliver,
+      truncated: (one, offset) => this.#roster.lost(one, { epoch: this.epoch, offset }, "truncated"),
+      filled: () => {
+        this.#options.stats.gapFilledMessages++;
+      },
+    };
+  }
+
+  #unreadable(error: unknown): void {
+    if (this.#progress.closed || !this.#options.link.connected) return;
+    // Thousands of channels may find out at once.
+    const now = performance.now();
+    if (now - this.#complainedAt > INSPECT_PAUSE_MS) {
+      this.#complainedAt = now;
+      this.#options.log.warn("stream cannot be read", { stream: this.store.stream, error });
+    }
+    this.suspect();
+  }
+
+  /**
+   * The subscription was sent before this request on the same connection: every message stored after the head that
+   * comes back reaches us. (Between servers it may not: that is what the check of the tail is for.)
+   */
+  async #join(channel: Channel): Promise<void> {
+    const deadline = performance.now() + JOIN_TIMEOUT_MS;
+    const left = () => deadline - performance.now();
+    for (;;) {
+      const { turn } = this.#progress;
+      const floor = this.store.floor(this.#progress.floor);
+      try {
+        const head = await this.store.last(channel.subject, Math.min(JOIN_TIMEOUT_MS / 2, left()));
+        if (channel.closed) return;
+        if (turn === this.#progress.turn) {
+          channel.epoch = this.epoch;
+          channel.floor = head ? 0 : floor;
+          startChain(channel, head?.seq ?? 0, this.#deliver);
+          if (missingUpTo(channel) > 0) this.#hold(channel);
+          this.#tails.push(channel, floor);
+          return;
+        }
+      } catch (error) {
+        if (!(error instanceof RequestError)) throw error;
+        if (error.why !== "lost") await within(this.inspect(), left());
+      }
+      if (left() <= 0 || !(await this.#options.link.ready(left())) || this.#progress.closed) {
+        throw new CommandError(Errors.brokerUnavailable, `no head of ${this.store.stream}`);
+      }
+    }
+  }
+}

@@ -1,0 +1,19 @@
+import type { ChannelName } from "../../../core/channel.ts";
+import { partitionOf } from "../../../core/partition.ts";
+import { encodeTail } from "../../../core/subject.ts";
+import type { Reader } from "./follower.ts";
+
+/** The readers of one namespace with history: one for each of its streams, in the order of its partitions. */
+export class Readers {
+  readonly all: readonly Reader[];
+
+  constructor(all: readonly Reader[]) {
+    this.all = all;
+  }
+
+  /** The reader of the stream a channel is in: everything read or followed of the channel is read and followed there. */
+  of({ name }: ChannelName): Reader {
+    const { all } = this;
+    return all[all.length === 1 ? 0 : partitionOf(encodeTail(name), all.length)]!;
+  }
+}

@@ -1,0 +1,189 @@
+import type { ChannelName } from "../../../core/channel.ts";
+import { CommandError, Errors } from "../../../core/errors.ts";
+import type { Publication } from "../../../core/publication.ts";
+import type { HistoryPage, HistoryQuery } from "../../broker.ts";
+import type { Envelope } from "../link/headers.ts";
+import { nothingDropped, type StoreReads } from "./fill.ts";
+import type { Reader } from "./follower.ts";
+import { isFlawed, toPublication } from "./publication.ts";
+
+/** What a read needs to know of its channel. */
+export interface HistoryContext {
+  readonly reader: Reader;
+  readonly name: ChannelName;
+  readonly subject: string;
+  /** Subject on which clearing the channel leaves its mark. */
+  readonly cleared: string;
+}
+
+/**
+ * Reads a page, by direct gets only. The head is read first and bounds the page, so that page and position agree.
+ *
+ * Cost in round trips: forward, one for the head (none with `until`), then one for each message and one more (from 2.11 on one for up to
+ * 512; before that, long pages are read in 16 parts at a time), and one for the proof where the message at `since` is no longer kept; then all that the channel keeps after
+ * `since` is read, whatever the limit. From a time, a binary search over the stream first (about 20). JetStream has
+ * no read backwards: `reverse` reads windows that grow fourfold from the newest message towards the oldest, so about
+ * log4(distance / limit) windows and at most some four times the messages it returns.
+ * @throws CommandError unrecoverablePosition, brokerUnavailable
+ */
+export async function readHistory(context: HistoryContext, query: HistoryQuery): Promise<HistoryPage> {
+  const { reader, name, subject } = context;
+  const { since, limit, reverse, until } = query;
+  if (since && since.offset > reader.high) await reader.inspect(); // of a stream that is gone, or one we lag behind
+  const { epoch } = reader;
+  if (since?.epoch && since.epoch !== epoch) throw new CommandError(Errors.unrecoverablePosition);
+  if (since && until !== undefined && until <= reader.high && limit > 0) {
+    const page = await readUntil(context, query, until);
+    if (reader.epoch !== epoch) throw lostMeanwhile();
+    if (page) return { ...page, position: { epoch, offset: until } };
+  }
+  const floor = reader.floorOf(name);
+  // A client may have come from where more was stored already than this region's copy has got.
+  const head = await reader.store.last(
+    subject,
+    undefined,
+    Math.max(since?.offset ?? 0, until ?? 0, reader.seenOf(name)),
+  );
+  if (head) reader.saw(head.seq);
+  const position = { epoch, offset: head?.seq ?? floor };
+  if (limit === 0) {
+    return {
+      publications: [],
+      position,
+      complete: false,
+      more: head !== null && head.seq > (since?.offset ?? 0),
+    };
+  }
+  const { publications, complete, more } = reverse
+    ? await readBackward(context, head, limit, since?.offset)
+    : await readForward(context, head, query);
+  if (reader.epoch !== epoch) throw lostMeanwhile();
+  return { publications, complete, more, position };
+}
+
+function lostMeanwhile(): CommandError {
+  return new CommandError(Errors.unrecoverablePosition, "the stream was lost meanwhile");
+}
+
+type Page = Omit<HistoryPage, "position">;
+
+/**
+ * Reads from the message at `since` up to one known to have been stored, so that the head need not be read first.
+ * @returns `undefined` when the first is not kept (then the proof needs to know how many there are up to the newest),
+ * or nothing at or after the last (this copy of the stream lags behind)
+ */
+async function readUntil(
+  context: HistoryContext,
+  query: HistoryQuery,
+  until: number,
+): Promise<Page | undefined> {
+  const end = { seq: until, storedMs: Number.POSITIVE_INFINITY };
+  const { met, ...page } = await readForward(context, end, query, "linked");
+  return met ? page : undefined;
+}
+
+async function readForward(
+  context: HistoryContext,
+  head: Pick<Envelope, "seq" | "storedMs"> | null,
+  query: HistoryQuery,
+  proof: "linked" | "any" = "any",
+): Promise<Page & { readonly met: boolean }> {
+  const { reader, subject } = context;
+  const { store, rules } = reader;
+  const { since, sinceMs, limit } = query;
+  const start = since?.offset ?? 0;
+  const size = rules.history!.size;
+  const publications: Publication[] = [];
+  let proven = false;
+  let reached = head === null || head.seq <= start || (sinceMs !== undefined && head.storedMs < sinceMs);
+  let kept = 0;
+  let more = false;
+  if (head && !reached) {
+    const from = sinceMs === undefined ? start : await firstSince(store, sinceMs, head);
+    const hints = { expected: Math.min(limit, size) + 2, known: head.seq };
+    await store.read(subject, from, hints, (envelope) => {
+      reached = envelope.seq >= head.seq;
+      if (envelope.seq > head.seq) return false;
+      if (envelope.seq === start) {
+        proven = true;
+        return !reached;
+      }
+      if (proof === "linked" && !proven) return false;
+      kept++;
+      if (!more) {
+        const publication = toPublication(envelope, rules, undefined);
+        if (isFlawed(publication)) return !reached;
+        if (publications.length < limit) publications.push(publication);
+        else more = true;
+      }
+      // Without the message at `since`, the proof needs to know how many there are.
+      return !reached && !(more && (proven || !since)) && kept < size;
+    });
+  }
+  const met = (more || reached) && (proven || proof === "any");
+  const complete = met && start <= reader.high && (proven || (await undropped(context, kept, start)));
+  return { publications, complete, more, met };
+}
+
+async function readBackward(
+  context: HistoryContext,
+  head: Envelope | null,
+  limit: number,
+  before: number | undefined,
+): Promise<Page> {
+  const { reader, subject } = context;
+  const { store, rules } = reader;
+  const newest: Publication[] = [];
+  const oldest = head && (await store.next(subject, 1));
+  let kept = 0;
+  const add = (window: Envelope[]) => {
+    kept += window.length;
+    for (const envelope of window.reverse()) {
+      const publication = toPublication(envelope, rules, undefined);
+      if (!isFlawed(publication)) newest.push(publication);
+    }
+  };
+  let low = 0;
+  if (head && before !== undefined && before <= head.seq) low = before;
+  else if (head) {
+    low = head.seq;
+    add([head]);
+  }
+  for (let span = limit * 8; oldest && low > oldest.seq && newest.length < limit; span *= 4) {
+    const from = Math.max(oldest.seq, low - span);
+    const window: Envelope[] = [];
+    await store.read(subject, from, { expected: limit, known: low - 1 }, (envelope) => {
+      if (envelope.seq >= low) return false;
+      window.push(envelope);
+      return true;
+    });
+    add(window);
+    low = from;
+  }
+  const more = newest.length > limit || (oldest !== null && low > oldest.seq);
+  // What is dropped is older than all that is kept: only a page that reaches beyond the oldest can lack something.
+  const complete = more || (before === undefined && (await undropped(context, kept, 0)));
+  return { publications: newest.slice(0, limit), complete, more };
+}
+
+/** Whether nothing after `start` was dropped, of which `kept` messages are still there. */
+async function undropped({ reader, cleared }: HistoryContext, kept: number, start: number): Promise<boolean> {
+  if (kept >= reader.rules.history!.size) return false;
+  if (await nothingDropped(reader.store, start, cleared)) return true;
+  if (kept > 0) return false;
+  await reader.inspect();
+  return reader.end <= start;
+}
+
+/** The lowest sequence whose message was stored at or after a Unix time; the head's is. */
+async function firstSince(store: StoreReads, sinceMs: number, head: Pick<Envelope, "seq">): Promise<number> {
+  let low = 1;
+  let high = head.seq;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const found = await store.next(">", middle);
+    if (!found || found.storedMs >= sinceMs) high = middle;
+    else low = found.seq + 1;
+  }
+  return low;
+}

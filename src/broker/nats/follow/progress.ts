@@ -1,0 +1,91 @@
+import type { Link } from "../link/link.ts";
+import type { StreamLife } from "../streams/identity.ts";
+
+/** How far behind the highest sequence seen a message may still arrive: streams reorder by some hundred. */
+const REORDER_WINDOW = 2_000;
+
+/** How far this instance has followed one stream. */
+export class Progress {
+  /** `resyncing`: channels are being brought up to date; single gaps wait for that. */
+  state: "live" | "resyncing" | "closed" = "live";
+  life: StreamLife;
+  /** Raised whenever reads under way become void: the link was lost, or the stream. */
+  turn = 0;
+  /** Highest sequence of the stream seen. */
+  high: number;
+  /** {@link high} when the link was lost; what comes after it is back must not move it. Infinite: nothing to make up. */
+  #mark = Number.POSITIVE_INFINITY;
+  /** Last sequences of the stream known one and two pulses ago: the older one is at least a pulse old. */
+  #floors: [older: number, newer: number];
+  readonly #link: Link;
+  readonly #copies: boolean;
+
+  /** @param copies a read may be answered by a copy that is a little behind */
+  constructor(link: Link, life: StreamLife, copies: boolean) {
+    this.#link = link;
+    this.#copies = copies;
+    this.life = life;
+    this.high = life.lastSeq;
+    this.#floors = [Math.max(0, life.firstSeq - 1), life.lastSeq];
+  }
+
+  get closed(): boolean {
+    return this.state === "closed";
+  }
+
+  /** Whether single channels may be repaired now. */
+  get live(): boolean {
+    return this.state === "live" && this.#link.connected;
+  }
+
+  /** Highest sequence up to which, but for reorders, everything wanted has been seen. */
+  get followed(): number {
+    return Math.min(this.high, this.#mark);
+  }
+
+  /** Everything before this has been seen, reorders included. */
+  get resumeAt(): number {
+    return Math.max(1, this.followed - REORDER_WINDOW);
+  }
+
+  /**
+   * Lower bound of the stream's last sequence. Where copies answer it was known a second ago at least: no copy is
+   * further behind, so that a channel found empty has nothing up to here.
+   */
+  get floor(): number {
+    return this.#copies ? this.#floors[0] : this.high;
+  }
+
+  saw(seq: number): void {
+    if (seq > this.high) this.high = seq;
+  }
+
+  /** Once a second. */
+  pulse(): void {
+    this.#floors = [this.#floors[1], this.followed];
+  }
+
+  /** The link was lost. */
+  interrupt(): void {
+    this.turn++;
+    this.#mark = this.followed;
+  }
+
+  /** Everything after `seq` is to be read again. */
+  rewind(seq: number): void {
+    this.#mark = Math.min(this.#mark, seq);
+  }
+
+  /** Positions beyond `offset` are void. */
+  restart(offset: number): void {
+    this.turn++;
+    this.high = this.life.lastSeq;
+    this.#mark = offset;
+    this.#floors = [offset, offset];
+  }
+
+  /** All that was to be made up is. */
+  resumed(): void {
+    this.#mark = Number.POSITIVE_INFINITY;
+  }
+}

@@ -1,0 +1,31 @@
+import type { NamespaceRules } from "../../../core/namespace.ts";
+import type { Publication } from "../../../core/publication.ts";
+import { type Flaw, isRefused, readBody } from "../../body.ts";
+import { type Envelope, readInfo } from "../link/headers.ts";
+
+/** What subscribers get of a message, or why they get nothing. */
+export function toPublication(
+  envelope: Envelope,
+  rules: NamespaceRules,
+  prev: number | undefined,
+): Publication | { readonly flaw: Flaw } {
+  const data = readBody(envelope.data, envelope.contentType, rules);
+  if (isRefused(data)) return data;
+  const { seq, event, tags, priority, except } = envelope;
+  const info = envelope.from === undefined ? undefined : readInfo(envelope.from);
+  return {
+    offset: seq,
+    ...(prev !== undefined && { prev }),
+    data,
+    ...(info && { info }),
+    ...(tags && { tags }),
+    ...(event !== undefined && { event }),
+    ...(priority && { priority }),
+    timeMs: envelope.timeMs,
+    ...(except !== undefined && { except }),
+  };
+}
+
+export function isFlawed(one: Publication | { readonly flaw: Flaw }): one is { readonly flaw: Flaw } {
+  return "flaw" in one;
+}

@@ -1,0 +1,229 @@
+import type { Logger } from "../../../core/log.ts";
+import type { Stats } from "../../../core/stats.ts";
+import type { Envelope } from "../link/headers.ts";
+import type { Link } from "../link/link.ts";
+import type { Pool } from "../link/pool.ts";
+import type { Copies } from "../streams/copies.ts";
+import type { StreamLife } from "../streams/identity.ts";
+import { missingUpTo, takeStored, UNKNOWN } from "./chain.ts";
+import { type FillContext, fillChannel } from "./fill.ts";
+import type { Channel, Roster } from "./followed-channel.ts";
+import { TAIL_CHECK_MS } from "./head-audit.ts";
+import type { Progress } from "./progress.ts";
+import { replay } from "./replay.ts";
+
+/** A replayed message costs about as much as a fortieth of asking for one channel's head, or for one message. */
+const REPLAYED_PER_CHECK = 40;
+/** So many messages are always replayed: a tenth of a second. */
+const REPLAYED_ANYWAY = 20_000;
+const RETRY_MS = 50;
+
+export interface ResyncOptions {
+  readonly link: Link;
+  readonly store: Copies;
+  readonly progress: Progress;
+  readonly roster: Roster;
+  readonly pool: Pool;
+  /** Messages the stream keeps per channel. */
+  readonly size: number;
+  /** Looks at the stream, and makes it anew when it is gone. */
+  readonly inspect: () => Promise<StreamLife>;
+  /** Subject on which clearing a channel leaves its mark. */
+  readonly cleared: (channel: Channel) => string;
+  readonly fillContext: (channel: Channel) => FillContext;
+  /** The channel still lacks something. */
+  readonly behind: (channel: Channel) => void;
+  readonly log: Logger;
+  readonly stats: Stats;
+}
+
+/**
+ * Brings all channels of a namespace up to date after the link was lost, and tells them when the stream was: made
+ * anew, or set back.
+ */
+export class Resync {
+  readonly #options: ResyncOptions;
+  #inspecting: Promise<void> | undefined;
+  #inspectedAt = performance.now();
+  /** Last sequence of the stream when the last run began to read. */
+  #end = 0;
+  #again: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: ResyncOptions) {
+    this.#options = options;
+  }
+
+  /** Time since the stream was looked at, ms. */
+  get inspectionAgeMs(): number {
+    return performance.now() - this.#inspectedAt;
+  }
+
+  /** Looks at the stream, unless somebody does already. Never rejects. */
+  inspect(): Promise<void> {
+    const { progress, link, store, log } = this.#options;
+    this.#inspecting ??= this.#inspect()
+      .catch((error: unknown) => {
+        if (progress.closed || !link.connected) return;
+        log.warn("stream cannot be inspected", { stream: store.stream, error });
+      })
+      .finally(() => {
+        this.#inspecting = undefined;
+      });
+    return this.#inspecting;
+  }
+
+  /**
+   * Reads what the channels have missed since the link was lost: in one read of the whole stream, or, where that is
+   * the longer way, channel by channel. Live messages go on meanwhile as far as their chain is whole. Never rejects.
+   */
+  async run(): Promise<void> {
+    const { link, progress, roster, stats, store, log, behind } = this.#options;
+    if (progress.state !== "live") return; // the run under way notices the new turn, and begins again
+    progress.state = "resyncing";
+    clearTimeout(this.#again);
+    const began = performance.now();
+    for (;;) {
+      const { turn } = progress;
+      const current = () => turn === progress.turn && link.connected && !progress.closed;
+      let failed = false;
+      try {
+        await this.#inspect();
+        this.#end = progress.life.lastSeq;
+        if (current()) await this.#catchUp(current);
+      } catch (error) {
+        failed = true;
+        if (current()) log.warn("resynchronisation failed", { stream: store.stream, error });
+      }
+      if (progress.closed) return;
+      if (current() && !failed) break;
+      if (!link.connected) {
+        progress.state = "live"; // run again when the link is back
+        return;
+      }
+      if (failed) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+    progress.resumed();
+    progress.state = "live";
+    stats.resyncs++;
+    for (const channel of roster.channels.values()) if (missingUpTo(channel) > 0) behind(channel);
+    const ms = Math.round(performance.now() - began);
+    log.info("resynchronised", { stream: store.stream, channels: roster.channels.size, ms });
+  }
+
+  /**
+   * Runs, and once more a little later: what was in flight between servers while the subscriptions were made again
+   * shows in the stream before it would show here.
+   */
+  async runTwice(): Promise<void> {
+    const { progress } = this.#options;
+    const { turn } = progress;
+    await this.run();
+    if (turn !== progress.turn || progress.closed) return;
+    this.#again = setTimeout(() => {
+      if (turn !== progress.turn || !progress.live) return;
+      progress.rewind(this.#end);
+      void this.run();
+    }, TAIL_CHECK_MS);
+  }
+
+  close(): void {
+    clearTimeout(this.#again);
+  }
+
+  async #inspect(): Promise<void> {
+    const { inspect, progress, store, log, stats } = this.#options;
+    // What arrives while the server answers may be newer than its answer.
+    const seen = progress.followed;
+    const asked = progress.life;
+    const life = await inspect();
+    this.#inspectedAt = performance.now();
+    // Somebody else's question may have been answered first, and its answer acted on.
+    if (progress.closed || progress.life.epoch !== asked.epoch) return;
+    progress.life = life;
+    if (life.epoch !== asked.epoch) {
+      stats.epochChanges++;
+      log.error("stream was lost and begins anew", { stream: store.stream, epoch: life.epoch });
+      this.#restart(0, "epoch");
+    } else if (life.lastSeq < seen) {
+      log.error("stream has lost its newest messages", { stream: store.stream, seen, ...life });
+      this.#restart(life.lastSeq, "truncated");
+    } else progress.saw(life.lastSeq);
+  }
+
+  /** Every position beyond `offset` is void: tells it, and goes on from there. */
+  #restart(offset: number, why: "epoch" | "truncated"): void {
+    const { progress, roster } = this.#options;
+    const { epoch } = progress.life;
+    progress.restart(offset);
+    for (const channel of roster.channels.values()) {
+      if (channel.last === UNKNOWN || (why === "truncated" && channel.last <= offset)) continue;
+      channel.last = offset;
+      channel.floor = offset;
+      channel.held = null;
+      channel.wanted = 0;
+      channel.epoch = epoch;
+      roster.lost(channel, { epoch, offset }, why);
+    }
+    void this.run();
+  }
+
+  async #catchUp(current: () => boolean): Promise<void> {
+    const { progress, roster, stats, pool } = this.#options;
+    const channels = [...roster.channels.values()].filter((one) => one.last !== UNKNOWN);
+    if (channels.length === 0) return;
+    stats.streamReads++;
+    const from = progress.resumeAt;
+    const messages = progress.life.lastSeq - from + 1;
+    const replayed = Math.max(REPLAYED_ANYWAY, channels.length * REPLAYED_PER_CHECK);
+    if (messages <= replayed) await this.#replay(channels, from, current);
+    else await Promise.all(channels.map((channel) => pool.run(() => this.#refresh(channel))));
+  }
+
+  async #refresh(channel: Channel): Promise<void> {
+    const { store, fillContext } = this.#options;
+    const context = fillContext(channel);
+    if (!context.valid()) return;
+    const head = await store.head(channel.subject);
+    if (!context.valid() || !head) return;
+    channel.wanted = Math.max(channel.wanted, head.seq);
+    await fillChannel(channel, context);
+  }
+
+  /**
+   * Collects what each channel has missed, then delivers it where nothing can have been evicted in between; where it
+   * can, the channel is left to a read of its own, which says so.
+   */
+  async #replay(channels: readonly Channel[], from: number, current: () => boolean): Promise<void> {
+    const { link, store, size, fillContext } = this.#options;
+    const missed = new Map<string, Envelope[]>();
+    const bySubject = new Map<string, Channel>();
+    const marks = new Map<string, Channel>();
+    const cleared = new Set<Channel>();
+    for (const channel of channels) {
+      bySubject.set(channel.subject, channel);
+      marks.set(this.#options.cleared(channel), channel);
+    }
+    await replay(link, await store.source(this.#end), from, (subject, seq, envelope) => {
+      const channel = bySubject.get(subject);
+      if (channel && seq > channel.last) {
+        envelope.seq = seq; // a consumer gives it beside the message, not in its headers
+        const list = missed.get(subject);
+        if (list) list.push(envelope);
+        else missed.set(subject, [envelope]);
+      } else if (!channel && marks.has(subject)) cleared.add(marks.get(subject)!);
+      return current();
+    });
+    if (missed.size === 0) return;
+    const oldest = await store.next(">", 1);
+    if (!current()) return;
+    const whole = oldest !== null && oldest.seq <= from;
+    for (const [subject, envelopes] of missed) {
+      const channel = bySubject.get(subject)!;
+      if (channel.closed) continue;
+      if (whole && envelopes.length < size && !cleared.has(channel)) {
+        const { deliver, filled } = fillContext(channel);
+        for (const one of envelopes) if (takeStored(channel, one.seq, one, deliver)) filled();
+      } else channel.wanted = Math.max(channel.wanted, envelopes.at(-1)!.seq);
+    }
+  }
+}

@@ -1,0 +1,214 @@
+import { headers, type Msg, type MsgHdrs } from "nats";
+import { rawMember } from "../../../core/json-text.ts";
+import type { ClientInfo, Priority } from "../../../core/publication.ts";
+import { checkBody, oneLine } from "../../body.ts";
+import type { PublishOptions } from "../../broker.ts";
+
+const TAG = "Trunkline-Tag-";
+const decoder = new TextDecoder();
+
+/** A message taken apart, its headers read in one pass. Absent numbers are 0, absent texts undefined. */
+export class Envelope {
+  /** The body: a view of the network buffer, to be copied by whoever keeps it. */
+  readonly data: Uint8Array;
+
+  /** Status of a header-only reply: 404 no message, 503 nobody listens, 204 end of batch; 0 for messages. */
+  code = 0;
+  /** `Nats-Sequence`: 0 when the message does not come from a stream. */
+  seq = 0;
+  /** `Nats-Last-Sequence`: on republished messages, the sequence before it on its subject. */
+  prev = 0;
+  /** `Nats-Subject`: the subject it was stored under. */
+  subject: string | undefined;
+  /** `Nats-Num-Pending` (2.11): messages a batch left; -1 when the server did not say. */
+  pending = -1;
+  /** `Nats-Time-Stamp`, as the server wrote it. */
+  stored: string | undefined;
+  /** `Trunkline-Time`: Unix ms at the publisher. */
+  published = 0;
+  contentType: string | undefined;
+  event: string | undefined;
+  priority: Priority | undefined;
+  except: string | undefined;
+  /** `Trunkline-From`, unchecked. */
+  from: string | undefined;
+  notice: string | undefined;
+  /** `Trunkline-Of`: whose notice it is. */
+  of: string | undefined;
+  /** `Trunkline-Count`. */
+  count = -1;
+  tags: Record<string, string> | undefined;
+  errorCode: string | undefined;
+  error: string | undefined;
+
+  constructor(data: Uint8Array) {
+    this.data = data;
+  }
+
+  /** When it was published, Unix ms; 0 when nobody said. */
+  get timeMs(): number {
+    return this.published > 0 ? this.published : this.storedMs;
+  }
+
+  /** When it was stored, Unix ms; 0 when the server did not say. */
+  get storedMs(): number {
+    return this.stored ? Date.parse(this.stored) || 0 : 0;
+  }
+}
+
+/**
+ * Reads a message's headers. The library's own reader costs more than the rest of a delivery, so the raw block is
+ * scanned where the library lets us at it (a private field; without it, its public headers are read).
+ *
+ * A header given twice counts with its last value: the server appends its own behind the publisher's, so that
+ * nobody can forge a sequence.
+ */
+export function openEnvelope(message: Msg): Envelope {
+  const envelope = new Envelope(message.data);
+  const { _msg, _rdata } = message as Msg & { _msg?: { hdr?: number }; _rdata?: Uint8Array };
+  if (typeof _msg?.hdr === "number" && _rdata instanceof Uint8Array) {
+    if (_msg.hdr > 0) scan(envelope, decoder.decode(_rdata.subarray(0, _msg.hdr)));
+  } else if (message.headers) {
+    envelope.code = message.headers.code;
+    for (const [key, values] of message.headers) for (const value of values) put(envelope, key, value);
+  }
+  return envelope;
+}
+
+/** A message as `$JS.API.STREAM.MSG.GET` answers it: headers and body in base64. */
+export interface StoredMessage {
+  readonly subject: string;
+  readonly seq: number;
+  readonly time: string;
+  readonly hdrs?: string;
+  readonly data?: string;
+}
+
+/** As {@link openEnvelope}. */
+export function storedEnvelope({ subject, seq, time, hdrs, data }: StoredMessage): Envelope {
+  const envelope = new Envelope(bytesOf(data));
+  if (hdrs) scan(envelope, decoder.decode(bytesOf(hdrs)));
+  envelope.seq = seq;
+  envelope.subject = subject;
+  envelope.stored = time;
+  return envelope;
+}
+
+function bytesOf(base64 = ""): Uint8Array {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+function scan(envelope: Envelope, block: string): void {
+  let at = block.indexOf("\r\n");
+  // "NATS/1.0", or "NATS/1.0 404 Message Not Found"
+  if (at > 8) envelope.code = Number.parseInt(block.slice(8, at), 10) || 0;
+  while (at >= 0) {
+    const start = at + 2;
+    at = block.indexOf("\r\n", start);
+    const colon = block.indexOf(":", start);
+    if (at < 0 || colon < 0) return;
+    if (colon < at) put(envelope, block.slice(start, colon), block.slice(colon + 1, at).trim());
+  }
+}
+
+function put(envelope: Envelope, key: string, value: string): void {
+  switch (key) {
+    case "Nats-Sequence":
+      envelope.seq = Number(value);
+      return;
+    case "Nats-Last-Sequence":
+      envelope.prev = Number(value);
+      return;
+    case "Nats-Subject":
+      envelope.subject = value;
+      return;
+    case "Nats-Num-Pending":
+      envelope.pending = Number(value);
+      return;
+    case "Nats-Time-Stamp":
+      envelope.stored = value;
+      return;
+    case "Trunkline-Time":
+      envelope.published = Number.parseInt(value, 10) || 0;
+      return;
+    case "Content-Type":
+      envelope.contentType = value;
+      return;
+    case "Trunkline-Event":
+      envelope.event = value;
+      return;
+    case "Trunkline-Priority":
+      if (value === "low" || value === "normal" || value === "high") envelope.priority = value;
+      return;
+    case "Trunkline-Except":
+      envelope.except = value;
+      return;
+    case "Trunkline-From":
+      envelope.from = value;
+      return;
+    case "Trunkline-Notice":
+      envelope.notice = value;
+      return;
+    case "Trunkline-Of":
+      envelope.of = value;
+      return;
+    case "Trunkline-Count":
+      envelope.count = Number(value);
+      return;
+    case "Nats-Service-Error-Code":
+      envelope.errorCode = value;
+      return;
+    case "Nats-Service-Error":
+      envelope.error = value;
+      return;
+  }
+  if (key.startsWith(TAG) && key.length > TAG.length) {
+    envelope.tags ??= {};
+    envelope.tags[key.slice(TAG.length)] = value;
+  }
+}
+
+/** Makes the headers of one publish. @param options checked: nothing in them can break a header */
+export function publishHeaders(id: string | undefined, options: PublishOptions): MsgHdrs {
+  const out = headers();
+  if (id !== undefined) out.set("Nats-Msg-Id", id);
+  out.set("Trunkline-Time", String(Date.now()));
+  if (options.info) out.set("Trunkline-From", writeInfo(options.info));
+  if (options.event !== undefined) out.set("Trunkline-Event", options.event);
+  if (options.priority) out.set("Trunkline-Priority", options.priority);
+  if (options.except !== undefined) out.set("Trunkline-Except", options.except);
+  for (const key in options.tags) out.set(TAG + key, options.tags[key]!);
+  return out;
+}
+
+/** `{client, user, connInfo?, chanInfo?}` as one line of JSON, the infos as JSON within it. */
+export function writeInfo(info: ClientInfo): string {
+  let text = `{"client":${JSON.stringify(info.client)},"user":${JSON.stringify(info.user)}`;
+  if (info.connInfo !== undefined) text += `,"connInfo":${info.connInfo}`;
+  if (info.chanInfo !== undefined) text += `,"chanInfo":${info.chanInfo}`;
+  return oneLine(`${text}}`);
+}
+
+const INFO_RULES = { format: "json", maxMessageBytes: 65_536 } as const;
+
+/** Reads a `Trunkline-From` header; undefined when it is not what we write (anybody may publish one). */
+export function readInfo(text: string | undefined): ClientInfo | undefined {
+  if (!text) return undefined;
+  try {
+    checkBody(text, INFO_RULES);
+    const from: unknown = JSON.parse(text);
+    if (typeof from !== "object" || from === null) return undefined;
+    const { client, user } = from as Record<string, unknown>;
+    if (typeof client !== "string" || typeof user !== "string") return undefined;
+    const connInfo = rawMember(text, "connInfo");
+    const chanInfo = rawMember(text, "chanInfo");
+    return {
+      client,
+      user,
+      ...(connInfo !== undefined && { connInfo }),
+      ...(chanInfo !== undefined && { chanInfo }),
+    };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,269 @@
+import { type ConnectionOptions, connect, credsAuthenticator, type NatsConnection } from "nats";
+import type { Logger } from "../../../core/log.ts";
+import type { Stats } from "../../../core/stats.ts";
+import { atLeast } from "../../../core/version.ts";
+import type { BrokerStatus } from "../../broker.ts";
+import { StartError } from "./start-error.ts";
+
+/** Where the NATS servers are and how to log in. Nothing of it is ever logged. */
+export interface NatsAddress {
+  /** `nats://[user:password@]host:port` or `tls://…`; a user without a password is a token. */
+  readonly servers: readonly string[];
+  readonly user?: string;
+  readonly password?: string;
+  readonly token?: string;
+  /** Text of a `.creds` file. */
+  readonly credentials?: string;
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+}
+
+export interface LinkOptions extends NatsAddress {
+  /** Shown in the server's connection list. */
+  readonly name: string;
+  /** A silent link is given up after three of these, ms. */
+  readonly pingIntervalMs: number;
+  /** How long the first connection may take, ms. */
+  readonly connectTimeoutMs: number;
+  readonly log: Logger;
+  readonly stats: Stats;
+}
+
+/** What the headers of a message may take of the server's limit. */
+const HEADER_BYTES = 64 * 1024;
+
+/** Time a closing link takes at most to send what waits, ms. */
+const FLUSH_TIMEOUT_MS = 1_000;
+
+/** What a server lacks and what the driver does instead. The oldest version that has it, and its name. */
+const FEATURES = [
+  { version: "2.9", name: "direct get by subject (2.9): required" },
+  { version: "2.11", name: "batched direct get (2.11): gaps are filled one message at a time" },
+  { version: "2.11", name: "per-message TTL (2.11)" },
+] as const;
+
+/**
+ * The connection to NATS, kept for ever. `generation` counts how often it was lost: whatever was begun under another
+ * generation is void.
+ */
+export class Link {
+  readonly nc: NatsConnection;
+  generation = 0;
+  /** Whether the server answers a direct get with several messages (2.11). */
+  batches = false;
+  /** Whether the server lets a message have an age of its own (2.11). */
+  messageTtl = false;
+  readonly #options: LinkOptions;
+  #status: BrokerStatus;
+  readonly #down = new Set<() => void>();
+  readonly #up = new Set<() => void>();
+  readonly #changed = new Set<(status: BrokerStatus) => void>();
+
+  private constructor(nc: NatsConnection, options: LinkOptions) {
+    this.nc = nc;
+    this.#options = options;
+    this.#status = { state: "connected", sinceMs: Date.now(), server: this.#server() };
+    void this.#watch();
+    void nc.closed().then((error) => {
+      if (this.#status.state === "closed") return;
+      options.log.error("the NATS client has given up", { error: error ?? undefined });
+      if (this.connected) this.#lost();
+      this.#set("closed");
+    });
+  }
+
+  /** Connects; tries again until `connectTimeoutMs` unless the login is refused. @throws StartError */
+  static async open(options: LinkOptions): Promise<Link> {
+    const deadline = Date.now() + options.connectTimeoutMs;
+    for (;;) {
+      try {
+        return new Link(await connect(connectionOptions(options)), options);
+      } catch (error) {
+        const { code, message } = error as { code?: string; message: string };
+        const refused = code === "AUTHORIZATION_VIOLATION" || code === "AUTHENTICATION_EXPIRED";
+        if (refused || Date.now() > deadline) {
+          const problem = `no connection to NATS at ${options.servers.map(withoutSecrets).join(", ")}: ${message}`;
+          throw refused
+            ? new StartError("login", problem, "Check user, password, token or credentials.")
+            : new StartError(
+                "unreachable",
+                problem,
+                "Check the address (NATS_URL) and that nats-server runs there.",
+              );
+        }
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+  }
+
+  get connected(): boolean {
+    return this.#status.state === "connected";
+  }
+
+  /** Most bytes a message may have, headers included. */
+  get maxPayload(): number {
+    return this.nc.info?.max_payload ?? 1024 * 1024;
+  }
+
+  /** Most bytes the body of a message may have, whatever its headers. */
+  get maxBody(): number {
+    return this.maxPayload - HEADER_BYTES;
+  }
+
+  get status(): BrokerStatus {
+    return this.#status;
+  }
+
+  /** Called when the connection is lost, before anything else can happen on it. */
+  onDown(listener: () => void): void {
+    this.#down.add(listener);
+  }
+
+  /** Called when it is back and the subscriptions are sent again. */
+  onUp(listener: () => void): void {
+    this.#up.add(listener);
+  }
+
+  onStatus(listener: (status: BrokerStatus) => void): () => void {
+    this.#changed.add(listener);
+    return () => this.#changed.delete(listener);
+  }
+
+  /** Resolves with true as soon as the link is up, with false after `timeoutMs` or when it is closed. */
+  async ready(timeoutMs: number): Promise<boolean> {
+    if (this.connected) return true;
+    if (this.#status.state === "closed") return false;
+    return await new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        stop();
+        resolve(this.connected);
+      };
+      const timer = setTimeout(done, timeoutMs);
+      const stop = this.onStatus((status) => {
+        if (status.state !== "disconnected") done();
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#status.state === "closed") return;
+    if (this.connected) {
+      // Signals and notices wait for no answer: let them leave first.
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, FLUSH_TIMEOUT_MS);
+      });
+      await Promise.race([this.nc.flush().catch(() => {}), late]);
+      clearTimeout(timer);
+    }
+    this.#set("closed");
+    await this.nc.close();
+  }
+
+  async #watch(): Promise<void> {
+    for await (const status of this.nc.status()) {
+      if (this.#status.state === "closed") return;
+      if (status.type === "disconnect") this.#lost();
+      else if (status.type === "reconnect") this.#restored();
+      else if (status.type === "error") {
+        const { data, permissionContext } = status;
+        this.#options.log.warn("NATS reports an error", { error: String(data), ...permissionContext });
+      }
+    }
+  }
+
+  #lost(): void {
+    if (this.#status.state !== "connected") return;
+    this.generation++;
+    this.#options.log.warn("connection to NATS lost");
+    this.#set("disconnected");
+    for (const listener of this.#down) listener();
+  }
+
+  #restored(): void {
+    if (this.#status.state === "connected") return;
+    this.#options.stats.brokerReconnects++;
+    this.#set("connected");
+    this.#options.log.info("connected to NATS again", { version: this.#status.server?.version });
+    for (const listener of this.#up) listener();
+  }
+
+  #set(state: BrokerStatus["state"]): void {
+    const server = state === "connected" ? this.#server() : this.#status.server;
+    this.#status = { state, sinceMs: Date.now(), ...(server && { server }) };
+    for (const listener of this.#changed) {
+      try {
+        listener(this.#status);
+      } catch (error) {
+        this.#options.log.error("a status listener threw", { error });
+      }
+    }
+  }
+
+  #server(): { version: string; missing: string[] } {
+    const version = this.nc.info?.version ?? "0.0.0";
+    this.batches = atLeast(version, "2.11");
+    this.messageTtl = atLeast(version, "2.11");
+    const missing = FEATURES.filter((one) => !atLeast(version, one.version)).map((one) => one.name);
+    return { version, missing };
+  }
+}
+
+/** Each server by itself, with the login that all of them share. */
+export function eachServer(address: NatsAddress): NatsAddress[] {
+  const login = loginOf(address);
+  return address.servers.map((server) => ({ ...address, ...login, servers: [withoutSecrets(server)] }));
+}
+
+/** The login, which may stand in any of the addresses. */
+function loginOf(address: NatsAddress): Pick<NatsAddress, "user" | "password" | "token" | "tls"> {
+  let { user, password, token, tls } = address;
+  for (const url of address.servers.map(urlOf)) {
+    if (url.username && url.password) {
+      user ??= decodeURIComponent(url.username);
+      password ??= decodeURIComponent(url.password);
+    } else if (url.username) token ??= decodeURIComponent(url.username);
+    if (url.protocol === "tls:") tls ??= {};
+  }
+  return {
+    ...(user !== undefined && { user }),
+    ...(password !== undefined && { password }),
+    ...(token !== undefined && { token }),
+    ...(tls && { tls }),
+  };
+}
+
+function urlOf(server: string): URL {
+  return new URL(server.includes("://") ? server : `nats://${server}`);
+}
+
+function connectionOptions(options: LinkOptions): ConnectionOptions {
+  const { user, password: pass, token, tls } = loginOf(options);
+  return {
+    servers: options.servers.map((server) => urlOf(server).host),
+    name: options.name,
+    ...(user !== undefined && { user, pass }),
+    ...(token !== undefined && { token }),
+    ...(tls && { tls }),
+    ...(options.credentials && {
+      authenticator: credsAuthenticator(new TextEncoder().encode(options.credentials)),
+    }),
+    maxReconnectAttempts: -1,
+    // Our own loop waits for the first connection: it tells a refused login from an absent server.
+    waitOnFirstConnect: false,
+    // Credentials may be rotated on the server first: a refused login is tried again for ever, too.
+    ignoreAuthErrorAbort: true,
+    reconnectTimeWait: 50,
+    reconnectJitter: 50,
+    reconnectJitterTLS: 100,
+    pingInterval: options.pingIntervalMs,
+    maxPingOut: 2,
+    timeout: Math.min(5_000, options.connectTimeoutMs),
+    noAsyncTraces: true,
+  };
+}
+
+/** An address without what may stand before its `@`, with a scheme or without one. */
+export function withoutSecrets(server: string): string {
+  return server.replace(/^([a-z]+:\/\/)?[^@/]*@/, "$1");
+}

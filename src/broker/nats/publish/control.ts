@@ -1,0 +1,173 @@
+import { headers, type Msg } from "nats";
+import { CommandError, Errors } from "../../../core/errors.ts";
+import type { Logger } from "../../../core/log.ts";
+import type { Body } from "../../../core/publication.ts";
+import type { Subjects } from "../../../core/subject.ts";
+import { isHeader } from "../../body.ts";
+import type { Broker, RequestOptions, ServiceReply, SignalListener } from "../../broker.ts";
+import { openEnvelope } from "../link/headers.ts";
+import type { Link } from "../link/link.ts";
+import { RequestError, type Requests, type Waiter } from "../link/requests.ts";
+
+/** Instances that serve the same name share its requests. */
+const QUEUE = "trunkline";
+
+export interface ControlOptions {
+  readonly link: Link;
+  readonly requests: Requests;
+  readonly subjects: Subjects;
+  readonly instance: string;
+  readonly log: Logger;
+  readonly listeners: ReadonlySet<SignalListener>;
+}
+
+const decoder = new TextDecoder();
+
+/** Signals and surveys between instances, requests to services: core NATS, at most once. */
+export class Control {
+  readonly #options: ControlOptions;
+  readonly #served = new Set<() => void>();
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    for (const subject of options.subjects.controls(options.instance)) {
+      options.link.nc.subscribe(subject, {
+        callback: (error, message) => {
+          if (error) options.log.error("signals cannot be heard", { subject, error });
+          else this.#signalled(message);
+        },
+      });
+    }
+  }
+
+  signal(kind: string, body: unknown, to?: { instance: string }): void {
+    const subject = this.#options.subjects.control(kind, to?.instance);
+    if (this.#options.link.connected) this.#options.link.nc.publish(subject, jsonOf(body));
+  }
+
+  survey(kind: string, body: unknown, options: Parameters<Broker["survey"]>[2]): Promise<unknown[]> {
+    const subject = this.#options.subjects.control(kind, options.to?.instance);
+    return new Promise((resolve) => {
+      const survey = new Survey(options.expect ?? Number.POSITIVE_INFINITY, options.timeoutMs, resolve);
+      this.#options.requests.send(subject, jsonOf(body), survey);
+    });
+  }
+
+  async request(
+    service: "rpc" | "auth",
+    name: string,
+    body: Body,
+    { headers: given = {}, timeoutMs }: RequestOptions,
+  ): Promise<ServiceReply> {
+    const { link, requests, subjects } = this.#options;
+    const subject = service === "rpc" ? subjects.rpc(name) : subjects.auth(name);
+    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+    const out = headers();
+    let size = bytes.length;
+    for (const [key, value] of Object.entries(given)) {
+      if (!isHeader(key, value)) throw new CommandError(Errors.badRequest, "malformed request header");
+      out.set(key, value);
+      size += key.length + value.length * 3 + 4;
+    }
+    if (size > link.maxPayload) throw new CommandError(Errors.limitExceeded, "request too long");
+    try {
+      const { errorCode, error, data } = await requests.ask(subject, bytes, timeoutMs, out);
+      const reply = { data: decoder.decode(data) };
+      if (errorCode === undefined) return reply;
+      return { ...reply, error: { code: Number.parseInt(errorCode, 10) || 0, message: error ?? "" } };
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      if (error.why === "absent") throw new CommandError(Errors.methodNotFound);
+      if (error.why === "timeout") throw new CommandError(Errors.timeout);
+      throw error;
+    }
+  }
+
+  serve(service: "rpc" | "auth", name: string, handler: Parameters<Broker["serve"]>[2]): () => void {
+    const { link, subjects, log } = this.#options;
+    const subject = service === "rpc" ? subjects.rpc(name) : subjects.auth(name);
+    const answer = async (message: Msg) => {
+      const given: Record<string, string> = {};
+      for (const [key, values] of message.headers ?? []) given[key] = values[0] ?? "";
+      try {
+        message.respond(await handler(decoder.decode(message.data), given));
+      } catch (error) {
+        if (!(error instanceof CommandError)) log.error("a request handler failed", { name, error });
+        const { code, message: text } = error instanceof CommandError ? error.error : Errors.internal;
+        const out = headers();
+        out.set("Nats-Service-Error-Code", String(code));
+        out.set("Nats-Service-Error", text);
+        if (!link.nc.isClosed()) message.respond("", { headers: out });
+      }
+    };
+    const subscription = link.nc.subscribe(subject, {
+      queue: QUEUE,
+      callback: (error, message) => {
+        if (error) log.error("requests cannot be served", { subject, error });
+        else void answer(message);
+      },
+    });
+    const remove = () => {
+      // Drained, not just ended: what is on its way here already is still answered.
+      if (this.#served.delete(remove) && !link.nc.isClosed()) void subscription.drain();
+    };
+    this.#served.add(remove);
+    return remove;
+  }
+
+  close(): void {
+    for (const remove of this.#served) remove();
+  }
+
+  #signalled(message: Msg): void {
+    const { subjects, log, listeners } = this.#options;
+    const kind = subjects.controlKind(message.subject);
+    if (kind === undefined) return;
+    const text = decoder.decode(message.data);
+    for (const listener of listeners) {
+      try {
+        // Each its own copy: a listener may change what it is given.
+        const answer = listener(kind, text === "" ? null : JSON.parse(text));
+        if (answer !== undefined && message.reply) message.respond(jsonOf(answer));
+      } catch (error) {
+        log.error("a signal could not be handled", { kind, error });
+      }
+    }
+  }
+}
+
+/** Collects answers; resolves with what came. */
+class Survey implements Waiter {
+  readonly expiresAt: number;
+  readonly #expect: number;
+  readonly #answers: unknown[] = [];
+  readonly #done: (answers: unknown[]) => void;
+
+  constructor(expect: number, timeoutMs: number, done: (answers: unknown[]) => void) {
+    this.#expect = expect;
+    this.expiresAt = performance.now() + timeoutMs;
+    this.#done = done;
+  }
+
+  reply(message: Msg): boolean {
+    const { code, data } = openEnvelope(message);
+    if (code === 0) {
+      try {
+        this.#answers.push(JSON.parse(decoder.decode(data)));
+      } catch {
+        // No instance of ours answers so: it counts for nothing.
+      }
+      if (this.#answers.length < this.#expect) return false;
+    }
+    this.#done(this.#answers);
+    return true;
+  }
+
+  fail(): void {
+    this.#done(this.#answers);
+  }
+}
+
+function jsonOf(value: unknown): string {
+  return JSON.stringify(value) ?? "null";
+}

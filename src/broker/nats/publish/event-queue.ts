@@ -1,0 +1,80 @@
+import type { MsgHdrs } from "nats";
+import type { Logger } from "../../../core/log.ts";
+import type { Stats } from "../../../core/stats.ts";
+import type { Subjects } from "../../../core/subject.ts";
+import { Publisher, type PublisherOptions } from "./publisher.ts";
+
+/** Least time between two log lines about dropped events, ms. */
+const LOG_PAUSE_MS = 10_000;
+
+/** How long an event may wait for others: thousands of clients that connect at once must not cost a write each. */
+const GATHER_MS = 5;
+
+const encoder = new TextEncoder();
+
+export interface EventsOptions extends Omit<PublisherOptions, "window"> {
+  readonly subjects: Subjects;
+  readonly log: Logger;
+  readonly stats: Stats;
+}
+
+/** Records events in the stream of events: sent again until stored, from a bounded queue. */
+export class Events {
+  readonly #options: EventsOptions;
+  readonly #publisher: Publisher;
+  #loggedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: EventsOptions) {
+    this.#options = options;
+    this.#publisher = new Publisher({ ...options, window: 256, gatherMs: GATHER_MS });
+  }
+
+  /** Never throws. */
+  emit(kind: string, event: Readonly<Record<string, unknown>>, id: string = crypto.randomUUID()): void {
+    const { stats, subjects } = this.#options;
+    try {
+      const payload = JSON.stringify(event);
+      const out = new IdHeader(id) as unknown as MsgHdrs;
+      const to = { subject: subjects.event(kind), stream: subjects.eventStream() };
+      this.#publisher.publish(to, payload, out, Number.POSITIVE_INFINITY).then(
+        () => {
+          stats.eventsEmitted++;
+        },
+        (error: unknown) => this.#dropped(kind, error),
+      );
+    } catch (error) {
+      this.#dropped(kind, error);
+    }
+  }
+
+  drain(timeoutMs: number): Promise<void> {
+    return this.#publisher.drain(timeoutMs);
+  }
+
+  close(): void {
+    this.#publisher.close();
+  }
+
+  #dropped(kind: string, error: unknown): void {
+    const { stats, log } = this.#options;
+    stats.eventsDropped++;
+    const now = performance.now();
+    if (now - this.#loggedAt < LOG_PAUSE_MS) return;
+    this.#loggedAt = now;
+    log.error("events are dropped", { kind, dropped: stats.eventsDropped, error });
+  }
+}
+
+/** Nothing but `Nats-Msg-Id`, of which the library asks its bytes only: its own headers cost more than the event. */
+class IdHeader {
+  readonly #id: string;
+
+  constructor(id: string) {
+    this.#id = id;
+  }
+
+  encode(): Uint8Array {
+    // Ids are made of channel and user names: whatever a header cannot carry is escaped.
+    return encoder.encode(`NATS/1.0\r\nNats-Msg-Id: ${encodeURI(this.#id.toWellFormed())}\r\n\r\n`);
+  }
+}

@@ -1,0 +1,179 @@
+import { nuid } from "nats";
+import type { Logger } from "../../../core/log.ts";
+import type { Stats } from "../../../core/stats.ts";
+import type { Subjects } from "../../../core/subject.ts";
+import type { Outbox, OutboxItem, OutboxOptions } from "../../outbox.ts";
+import { publishHeaders } from "../link/headers.ts";
+import type { Link } from "../link/link.ts";
+import { RequestError, type Requests } from "../link/requests.ts";
+import { JetStreamError, type Streams } from "../streams/admin.ts";
+import { outboxStream } from "../streams/config.ts";
+import { isAway } from "../streams/mirrors.ts";
+import { Store } from "../streams/store.ts";
+import { Lease } from "./lease.ts";
+import { Publisher } from "./publisher.ts";
+
+export interface NatsOutboxOptions extends OutboxOptions {
+  readonly link: Link;
+  readonly requests: Requests;
+  readonly streams: Streams;
+  readonly subjects: Subjects;
+  readonly instance: string;
+  readonly replicas: number;
+  readonly home?: string | undefined;
+  readonly log: Logger;
+  readonly stats: Stats;
+}
+
+/** Most items waiting to be stored, and of them under way. */
+const QUEUE = 10_000;
+const WINDOW = 256;
+/** Time `close` gives what was put to be stored, ms. */
+const DRAIN_MS = 5_000;
+/** Least time between two log lines about dropped items, and between two looks at a stream that does not answer, ms. */
+const LOG_PAUSE_MS = 10_000;
+const MEND_PAUSE_MS = 1_000;
+
+const decoder = new TextDecoder();
+
+/**
+ * The outbox on a stream of its own, a subject for each line. Who leads reads by direct gets and purges what is done;
+ * no consumer is needed (nats-server 2.9 scans whole blocks for every message of a filtered one), and what is done
+ * costs no room.
+ */
+export class NatsOutbox implements Outbox {
+  readonly #options: NatsOutboxOptions;
+  readonly #publisher: Publisher;
+  readonly #store: Store;
+  readonly #lease: Lease;
+  readonly #listeners = new Set<(line: string | undefined) => void>();
+  /** Newest item done of each line: a copy of the stream that lags may still have it. */
+  readonly #done = new Map<string, number>();
+  #loggedAt = Number.NEGATIVE_INFINITY;
+  #mendedAt = Number.NEGATIVE_INFINITY;
+  #closing: Promise<void> | undefined;
+
+  /** Makes the stream. @throws StartError, RequestError */
+  static async open(options: NatsOutboxOptions): Promise<NatsOutbox> {
+    try {
+      await options.streams.ensure(outboxStream(options.subjects, options));
+    } catch (error) {
+      // Its home is another region, which is away now: what is put fails until it is back.
+      if (options.home === undefined || !isAway(error)) throw error;
+      options.log.warn("the home region of webhooks does not answer", { region: options.home });
+    }
+    return new NatsOutbox(options);
+  }
+
+  private constructor(options: NatsOutboxOptions) {
+    const { link, requests, subjects } = options;
+    this.#options = options;
+    this.#publisher = new Publisher({
+      ...{ link, requests, window: WINDOW, queue: QUEUE },
+      suspect: () => this.#mend(),
+    });
+    this.#store = new Store(link, requests, subjects.outboxStream());
+    this.#lease = new Lease({
+      ...{ requests, store: this.#store, subject: subjects.outboxLease(), holder: options.instance },
+      ttlMs: options.leaseTtlMs,
+      renewMs: options.leaseRenewMs,
+      log: options.log,
+      acquired: () => {
+        options.log.info("this instance works the outbox off");
+        this.#wake(undefined);
+      },
+    });
+    link.nc.subscribe(subjects.outboxLines(), {
+      callback: (error, message) => {
+        if (!error && this.leading) this.#wake(subjects.outboxLineOf(message.subject));
+      },
+    });
+    link.onUp(() => this.#wake(undefined));
+  }
+
+  put(line: string, text: string): void {
+    try {
+      const { subjects } = this.#options;
+      const to = { subject: subjects.outbox(line), stream: subjects.outboxStream() };
+      this.#publisher
+        .publish(to, text, publishHeaders(nuid.next(), {}), Number.POSITIVE_INFINITY)
+        .catch((error: unknown) => this.#dropped(error));
+    } catch (error) {
+      this.#dropped(error);
+    }
+  }
+
+  get leading(): boolean {
+    return this.#lease.held && this.#closing === undefined;
+  }
+
+  async read(line: string, limit: number): Promise<readonly OutboxItem[]> {
+    const items: OutboxItem[] = [];
+    const after = this.#done.get(line) ?? 0;
+    try {
+      await this.#store.read(this.#options.subjects.outbox(line), after + 1, { expected: limit }, (item) => {
+        items.push({ seq: item.seq, text: decoder.decode(item.data) });
+        return items.length < limit;
+      });
+    } catch (error) {
+      if (!(error instanceof RequestError) || error.why !== "absent") throw error;
+      this.#mend();
+    }
+    // Whatever lagged has caught up by the next time; a stream that was made anew begins at 1 again.
+    if (items.length === 0) this.#done.delete(line);
+    return items;
+  }
+
+  async done(line: string, seq: number): Promise<void> {
+    const { streams, subjects } = this.#options;
+    this.#done.set(line, seq);
+    try {
+      await streams.purge(subjects.outboxStream(), subjects.outbox(line), seq + 1);
+    } catch (error) {
+      if (!(error instanceof JetStreamError)) throw error; // else the stream is gone, with what was to be purged
+    }
+  }
+
+  onWake(listener: (line: string | undefined) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      this.#listeners.clear();
+      await Promise.all([this.#publisher.drain(DRAIN_MS), this.#lease.close()]);
+      this.#publisher.close();
+    })();
+    return this.#closing;
+  }
+
+  #wake(line: string | undefined): void {
+    for (const listener of this.#listeners) listener(line);
+  }
+
+  #dropped(error: unknown): void {
+    const { stats, log } = this.#options;
+    stats.outboxDropped++;
+    const now = performance.now();
+    if (now - this.#loggedAt < LOG_PAUSE_MS) return;
+    this.#loggedAt = now;
+    log.error("items of the outbox are dropped", { dropped: stats.outboxDropped, error });
+  }
+
+  /** The stream may be gone: it is made anew, empty. */
+  #mend(): void {
+    const now = performance.now();
+    if (now - this.#mendedAt < MEND_PAUSE_MS || this.#closing) return;
+    this.#mendedAt = now;
+    const { streams, subjects, log } = this.#options;
+    streams
+      .life(subjects.outboxStream())
+      .then(async (life) => {
+        if (life) return;
+        this.#done.clear();
+        await streams.ensure(outboxStream(subjects, this.#options));
+      })
+      .catch((error: unknown) => log.warn("the stream of the outbox cannot be made", { error }));
+  }
+}

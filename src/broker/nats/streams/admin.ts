@@ -1,0 +1,298 @@
+import type { JetStreamAccountStats, StreamConfig, StreamInfo } from "nats";
+import type { Logger } from "../../../core/log.ts";
+import { atLeast } from "../../../core/version.ts";
+import { RequestError, type Requests } from "../link/requests.ts";
+import { StartError } from "../link/start-error.ts";
+import type { WantedStream } from "./config.ts";
+import { isUnborn, lifeOf, type StreamLife } from "./identity.ts";
+
+/** What a server says of itself when one connects. */
+export interface ServerFacts {
+  readonly version: string;
+  readonly clustered: boolean;
+}
+
+/** What would be done with a stream at a start; `refuse`: the start would fail with `error`. */
+export type StreamPlan =
+  | { readonly action: "keep" | "create" }
+  | { readonly action: "update"; readonly changes: readonly string[] }
+  | { readonly action: "refuse"; readonly error: StartError };
+
+/** How long the server may take over a request about a stream, ms. */
+const TIMEOUT_MS = 3_000;
+/** Pause before a stream is looked at again that another instance is making, ms. */
+const RETRY_MS = 10;
+/** How often a stream that is being made is looked at. */
+const UNBORN_LOOKS = 200;
+
+// JetStream API error codes (nats-server, server/errors.json).
+const NOT_FOUND = 10059;
+const IN_USE = 10058;
+const OVERLAP = 10065;
+const REPLICAS = 10074;
+const NO_STORAGE = 10047;
+const NO_PLACE = 10005;
+const NO_JETSTREAM = [10039, 10076];
+
+/** An error JetStream answered with; the codes are those of nats-server's server/errors.json. */
+export class JetStreamError extends Error {
+  readonly code: number;
+  constructor(code: number, description: string) {
+    super(description);
+    this.code = code;
+  }
+}
+
+/**
+ * Creates streams and keeps them as they must be. Any number of instances may do so at once: creating a stream that
+ * is there already with the same configuration succeeds. Besides what is said, every method throws RequestError.
+ */
+export class Streams {
+  readonly #requests: Requests;
+  readonly #log: Logger;
+
+  constructor(requests: Requests, log: Logger) {
+    this.#requests = requests;
+    this.#log = log;
+  }
+
+  /** What the account uses and may use. @throws StartError when the server, or the account, has no JetStream */
+  async checkServer(): Promise<JetStreamAccountStats> {
+    try {
+      return await this.api<JetStreamAccountStats>("INFO");
+    } catch (error) {
+      const missing = error instanceof JetStreamError && NO_JETSTREAM.includes(error.code);
+      if (!missing && !(error instanceof RequestError && error.why === "absent")) throw error;
+      throw new StartError(
+        "jetstream",
+        "this NATS server (or this account) has no JetStream",
+        "Start it with: nats-server -js -sd <directory>",
+      );
+    }
+  }
+
+  /** The stream's life, or null when there is no such stream. */
+  async life(name: string): Promise<StreamLife | null> {
+    const info = await this.info(name);
+    return info && lifeOf(info);
+  }
+
+  /**
+   * Makes the stream as wanted: created when absent, updated when it differs.
+   * @throws StartError that says what differs and what to type, when the server refuses
+   */
+  async ensure(wanted: WantedStream): Promise<StreamLife> {
+    for (let attempt = 0; ; attempt++) {
+      const found = await this.info(wanted.name);
+      if (found) return lifeOf(await this.#conform(found, wanted));
+      try {
+        const made = await this.#finished(await this.api<StreamInfo>(`STREAM.CREATE.${wanted.name}`, wanted));
+        this.#log.info("stream created", { stream: wanted.name });
+        return lifeOf(made);
+      } catch (error) {
+        if (!(error instanceof JetStreamError)) throw error;
+        if (attempt === 10 || !(await this.#inTheMaking(error, wanted))) {
+          throw await this.#explain(error, wanted);
+        }
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  /** What {@link ensure} would do with the stream as things are; changes nothing. */
+  async plan(wanted: WantedStream, server: ServerFacts): Promise<StreamPlan> {
+    const found = await this.info(wanted.name);
+    const refused = await this.#foreseen(found, wanted, server);
+    if (refused) return { action: "refuse", error: refused };
+    if (!found) return { action: "create" };
+    const changes = differences(found.config, wanted);
+    return changes.length > 0 ? { action: "update", changes } : { action: "keep" };
+  }
+
+  /** Removes the messages of a subject before a sequence. */
+  async purge(name: string, subject: string, before: number): Promise<void> {
+    await this.api(`STREAM.PURGE.${name}`, { filter: subject, seq: before });
+  }
+
+  /** Names of the streams that capture some of a subject. */
+  async capturing(subject: string): Promise<string[]> {
+    const answer = await this.api<{ streams?: string[] | null }>("STREAM.NAMES", { subject });
+    return answer.streams ?? [];
+  }
+
+  /** Subjects with kept messages; at most the 100,000 that one answer of the server holds. */
+  async subjectsOf(name: string, filter: string): Promise<string[]> {
+    const info = await this.api<StreamInfo>(`STREAM.INFO.${name}`, { subjects_filter: filter });
+    return Object.keys(info.state.subjects ?? {});
+  }
+
+  /** The stream as the server knows it, or null when there is none. */
+  async info(name: string): Promise<StreamInfo | null> {
+    try {
+      return await this.#finished(await this.api<StreamInfo>(`STREAM.INFO.${name}`));
+    } catch (error) {
+      if (error instanceof JetStreamError && error.code === NOT_FOUND) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Asks again about a stream that another instance is making at this moment. Its zero time taken for an epoch would be
+   * a lost stream at the next look.
+   */
+  async #finished(info: StreamInfo): Promise<StreamInfo> {
+    let found = info;
+    for (let attempt = 0; isUnborn(found) && attempt < UNBORN_LOOKS; attempt++) {
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      found = await this.api<StreamInfo>(`STREAM.INFO.${info.config.name}`);
+    }
+    return found;
+  }
+
+  /** One call of JetStream's API. @throws JetStreamError, RequestError */
+  async api<T>(what: string, body?: unknown): Promise<T> {
+    const payload = body === undefined ? "" : JSON.stringify(body);
+    const answer = await this.#requests.ask(`$JS.API.${what}`, payload, TIMEOUT_MS);
+    const parsed = JSON.parse(new TextDecoder().decode(answer.data)) as T & {
+      error?: { err_code?: number; description: string };
+    };
+    if (parsed.error) throw new JetStreamError(parsed.error.err_code ?? 0, parsed.error.description);
+    return parsed;
+  }
+
+  async #conform(found: StreamInfo, wanted: WantedStream): Promise<StreamInfo> {
+    const differing = differences(found.config, wanted);
+    const fixed = obstacles(found.config);
+    if (differing.length === 0 && fixed.length === 0) return found;
+    if (fixed.length > 0) throw unfit(found, wanted, "That cannot be changed");
+    try {
+      const config = { ...found.config, ...wanted };
+      const updated = await this.api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, config);
+      this.#log.info("stream updated", { stream: wanted.name, changed: differing.join("; ") });
+      return updated;
+    } catch (error) {
+      if (!(error instanceof JetStreamError)) throw error;
+      if ([OVERLAP, REPLICAS, NO_PLACE].includes(error.code)) throw await this.#explain(error, wanted);
+      throw unfit(found, wanted, `The server refuses to change it (${error.message})`);
+    }
+  }
+
+  /** Whether another instance is making this stream right now: it is there, or its subjects are taken by nobody else. */
+  async #inTheMaking({ code }: JetStreamError, wanted: WantedStream): Promise<boolean> {
+    // Before 2.10 each of those who make it at once counts as one more that needs room.
+    if (code === NO_STORAGE) return (await this.info(wanted.name)) !== null;
+    return code === IN_USE || (code === OVERLAP && (await this.#othersOn(wanted)).length === 0);
+  }
+
+  /** What the server would refuse to do about a stream, as far as that can be told beforehand. */
+  async #foreseen(
+    found: StreamInfo | null,
+    wanted: WantedStream,
+    server: ServerFacts,
+  ): Promise<StartError | undefined> {
+    if (found && (obstacles(found.config).length > 0 || !canBecome(found.config, wanted, server.version)))
+      return unfit(found, wanted, "That cannot be changed");
+    const others = await this.#othersOn(wanted);
+    if (others.length > 0) return captured(wanted, others);
+    if (!found && wanted.num_replicas > 1 && !server.clustered)
+      return tooFewServers(wanted, "the server is in no cluster");
+    return undefined;
+  }
+
+  /** Says in words what the server refused. */
+  async #explain({ code, message }: JetStreamError, wanted: WantedStream): Promise<StartError> {
+    if (code === OVERLAP) return captured(wanted, await this.#othersOn(wanted));
+    if (code === REPLICAS) return tooFewServers(wanted, message);
+    if (code === NO_PLACE && wanted.placement) return nowhere(wanted, message);
+    const problem = `stream ${wanted.name} cannot be made: ${message} (${code})`;
+    return new StartError("stream", problem, "What the account may use: nats account info");
+  }
+
+  /** Other streams that capture what this one is to capture. */
+  async #othersOn({ name, subjects }: WantedStream): Promise<string[]> {
+    return (await this.capturing(subjects[0]!)).filter((other) => other !== name);
+  }
+}
+
+function unfit({ config }: StreamInfo, wanted: WantedStream, why: string): StartError {
+  const flaws = [...obstacles(config), ...differences(config, wanted)].join("; ");
+  return new StartError(
+    "stream",
+    `stream ${wanted.name} is not as it must be: ${flaws}. ${why}`,
+    `To give up what it holds and have it made anew, type: nats stream rm ${wanted.name}`,
+  );
+}
+
+function captured({ subjects }: WantedStream, others: readonly string[]): StartError {
+  const other = others.join(", ") || "another stream";
+  return new StartError(
+    "stream",
+    `${other} captures ${subjects[0]} already, and a subject belongs to one stream only`,
+    `Take it away there (nats stream edit ${other} --subjects …) or remove it (nats stream rm ${other})`,
+  );
+}
+
+function tooFewServers({ name, num_replicas }: WantedStream, why: string): StartError {
+  return new StartError(
+    "stream",
+    `stream ${name} is to have ${num_replicas} replicas, and the servers are fewer (${why})`,
+    "Lower history.replicas, or add servers to the cluster",
+  );
+}
+
+function nowhere({ name, placement }: WantedStream, why: string): StartError {
+  const home = placement?.cluster;
+  return new StartError(
+    "stream",
+    `stream ${name} is to live in ${home}, and no NATS cluster of that name has a server for it (${why})`,
+    `Call the cluster so in its servers' configuration, cluster { name: ${home} }, or set nats.home ` +
+      "(or the namespace's home) to the region of one that is there: nats stream info shows where a stream is",
+  );
+}
+
+/** What of a stream is not as wanted, in words. */
+function differences(found: StreamConfig, wanted: WantedStream): string[] {
+  const out: string[] = [];
+  for (const key of Object.keys(wanted) as (keyof WantedStream)[]) {
+    const is = written(key, found);
+    const must = written(key, wanted);
+    if (is !== must) out.push(`${key} is ${is}, must be ${must}`);
+  }
+  return out;
+}
+
+/** What a stream must not be, and cannot be rid of. */
+function obstacles(found: StreamConfig): string[] {
+  const out: string[] = [];
+  if (found.mirror) out.push(`it mirrors ${found.mirror.name}`);
+  if (found.sources?.length) out.push("it has sources");
+  if (found.sealed) out.push("it is sealed");
+  if (found.deny_purge) out.push("it denies purges");
+  return out;
+}
+
+/** Whether servers of this version let an update make the one into the other (measured on 2.9.10 and 2.12.5). */
+function canBecome(found: StreamConfig, wanted: WantedStream, version: string): boolean {
+  // Discarding by subject goes with "new" only, and the update leaves it as it is.
+  if (found.storage !== wanted.storage || found.discard_new_per_subject) return false;
+  // Both since 2.10 (nats-server#3803, #4361), but for work queues.
+  const retains = found.retention === wanted.retention;
+  const republishes = pair(found.republish) === pair(wanted.republish);
+  return atLeast(version, "2.10") ? retains || found.retention !== "workqueue" : retains && republishes;
+}
+
+/** A part of a configuration as it can be compared, and read. */
+function written(key: keyof WantedStream, config: Partial<WantedStream> | StreamConfig): string {
+  if (key === "republish") return pair(config.republish);
+  if (key === "placement") return show(config.placement?.cluster);
+  return show((config as Partial<WantedStream>)[key]);
+}
+
+function pair(republish: StreamConfig["republish"]): string {
+  if (!republish) return "none";
+  return `${republish.src} → ${republish.dest}${republish.headers_only ? " (headers only)" : ""}`;
+}
+
+function show(value: unknown): string {
+  return value === undefined ? "none" : Array.isArray(value) ? value.join(" ") : String(value);
+}

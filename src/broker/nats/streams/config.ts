@@ -1,0 +1,126 @@
+import type { StreamConfig } from "nats";
+import type { HistoryRules, Namespaces } from "../../../core/namespace.ts";
+import { type Part, partsOf } from "../../../core/partition.ts";
+import type { Subjects } from "../../../core/subject.ts";
+
+/** The parts of a stream's configuration that are ours; others may stay as an operator set them. */
+export type WantedStream = Pick<
+  StreamConfig,
+  | "name"
+  | "subjects"
+  | "storage"
+  | "retention"
+  | "discard"
+  | "max_age"
+  | "max_msgs_per_subject"
+  | "max_bytes"
+  | "duplicate_window"
+  | "num_replicas"
+  | "allow_direct"
+> &
+  Partial<Pick<StreamConfig, "republish" | "placement">> & {
+    /** Publishers may give a message an age of its own, header `Nats-TTL` (nats-server 2.11). */
+    readonly allow_msg_ttl?: true;
+  };
+
+/** Longest time a publish's id is remembered, ms: every id costs the server memory. */
+const MAX_DUPLICATE_WINDOW_MS = 120_000;
+const EVENTS_AGE_MS = 24 * 3_600_000;
+const EVENTS_BYTES = 1024 ** 3;
+
+/**
+ * A stream of a namespace that keeps history: its only one, or a part of it.
+ * @param messageTtl whether the server knows ages of single messages
+ */
+export function channelStream(
+  subjects: Subjects,
+  namespace: string,
+  history: HistoryRules,
+  messageTtl: boolean,
+  part?: Part,
+  home?: string,
+): WantedStream {
+  return {
+    name: subjects.stream(namespace, part),
+    subjects: [subjects.messages(namespace, part)],
+    // Memory streams that republish get slower with every message they hold (nats-server 2.9).
+    storage: "file" as StreamConfig["storage"],
+    retention: "limits" as StreamConfig["retention"],
+    discard: "old" as StreamConfig["discard"],
+    max_age: nanos(history.ageMs),
+    max_msgs_per_subject: history.size,
+    max_bytes: -1,
+    duplicate_window: nanos(Math.min(MAX_DUPLICATE_WINDOW_MS, history.ageMs)),
+    num_replicas: history.replicas,
+    allow_direct: true,
+    republish: { src: subjects.messages(namespace, part), dest: subjects.lives(namespace) },
+    ...(messageTtl && { allow_msg_ttl: true as const }),
+    ...placed(home),
+  };
+}
+
+/** NATS clusters are called as the regions they are in. */
+export function placed(home: string | undefined): Partial<Pick<StreamConfig, "placement">> {
+  return home === undefined ? {} : { placement: { cluster: home, tags: [] } };
+}
+
+/** Every stream an instance needs; that of events has as many copies as the safest namespace. */
+export function wantedStreams(
+  subjects: Subjects,
+  namespaces: Namespaces,
+  messageTtl: boolean,
+  home?: string,
+): WantedStream[] {
+  const kept = [...namespaces.values()].flatMap((rules) =>
+    rules.history
+      ? partsOf(rules.partitions).map((part) => ({ ...rules, history: rules.history!, part }))
+      : [],
+  );
+  return [
+    ...kept.map((one) => channelStream(subjects, one.name, one.history, messageTtl, one.part, one.home)),
+    eventStream(subjects, mostReplicas(namespaces), home),
+  ];
+}
+
+/** Copies the safest namespace has. */
+export function mostReplicas(namespaces: Namespaces): number {
+  return Math.max(1, ...[...namespaces.values()].map(({ history }) => history?.replicas ?? 1));
+}
+
+/** The stream of events. */
+export function eventStream(subjects: Subjects, replicas: number, home?: string): WantedStream {
+  return {
+    name: subjects.eventStream(),
+    subjects: [subjects.events()],
+    storage: "file" as StreamConfig["storage"],
+    retention: "limits" as StreamConfig["retention"],
+    discard: "old" as StreamConfig["discard"],
+    max_age: nanos(EVENTS_AGE_MS),
+    max_msgs_per_subject: -1,
+    max_bytes: EVENTS_BYTES,
+    duplicate_window: nanos(MAX_DUPLICATE_WINDOW_MS),
+    num_replicas: replicas,
+    allow_direct: true,
+    ...placed(home),
+  };
+}
+
+/** The stream of the outbox: what is done is purged, what is never done goes by age or number. */
+export function outboxStream(
+  subjects: Subjects,
+  wanted: { maxAgeMs: number; maxItems: number; replicas: number; home?: string | undefined },
+): WantedStream {
+  const { maxAgeMs, maxItems, replicas, home } = wanted;
+  return {
+    ...eventStream(subjects, replicas, home),
+    name: subjects.outboxStream(),
+    subjects: [subjects.outboxes()],
+    max_age: nanos(maxAgeMs),
+    max_msgs_per_subject: maxItems,
+    duplicate_window: nanos(Math.min(MAX_DUPLICATE_WINDOW_MS, maxAgeMs)),
+  };
+}
+
+function nanos(ms: number): number {
+  return ms * 1_000_000;
+}

@@ -1,0 +1,222 @@
+import type { Logger } from "../../../core/log.ts";
+import type { Stats } from "../../../core/stats.ts";
+import type { Subjects } from "../../../core/subject.ts";
+import type { Reader } from "../follow/follower.ts";
+import type { Link } from "../link/link.ts";
+import type { Requests } from "../link/requests.ts";
+import { patiently } from "../link/retry.ts";
+import { StartError } from "../link/start-error.ts";
+import { JetStreamError, type Streams } from "./admin.ts";
+import type { WantedStream } from "./config.ts";
+import { Copies } from "./copies.ts";
+import { Home } from "./home.ts";
+import type { StreamLife } from "./identity.ts";
+import { LeaderStore } from "./leader-store.ts";
+import { isAway, Mirrors } from "./mirrors.ts";
+import { Store } from "./store.ts";
+
+export interface StreamRegionsOptions {
+  /** The region of this instance. */
+  readonly region: string;
+  readonly link: Link;
+  readonly requests: Requests;
+  readonly streams: Streams;
+  readonly subjects: Subjects;
+  readonly log: Logger;
+  readonly stats: Stats;
+}
+
+/** One stream as this instance reads it. */
+interface Placed {
+  readonly wanted: WantedStream;
+  readonly copies: Copies;
+  /** Name of the copy in this region; none where the stream lives here, or nowhere in particular. */
+  readonly copy: string | undefined;
+  /** The life that the copy is, or is to be, of. */
+  epoch: string;
+  keeping: Promise<void> | undefined;
+  keptAt: number;
+}
+
+/** How long a start waits for a home in another region before it makes do with the copy, ms. */
+const HOME_PATIENCE_MS = 5_000;
+/** Pause before a copy that cannot be made or read is tried again, ms. */
+const KEEP_PAUSE_MS = 5_000;
+/** Pause before a stream that is gone is made anew, ms. */
+const REMAKE_PAUSE_MS = 500;
+
+/** Where the streams live, as seen from one region: their homes, and the copies kept here of those that live elsewhere. */
+export class StreamRegions {
+  readonly #options: StreamRegionsOptions;
+  readonly #mirrors: Mirrors;
+  readonly #placed: Placed[] = [];
+  readonly #startedAway = new Set<string>();
+  #homes: Home[] = [];
+
+  constructor(options: StreamRegionsOptions) {
+    this.#options = options;
+    this.#mirrors = new Mirrors(options.streams, options.region, options.log);
+  }
+
+  /** Purges a channel in every copy of a stream that answers; the others keep it until it is too old. Never rejects. */
+  readonly purge = (stream: string, subject: string, before: number) =>
+    this.#mirrors.purge(stream, subject, before).catch((error: unknown) => {
+      this.#options.log.warn("copies cannot be purged", { stream, error });
+    });
+
+  /**
+   * Makes a stream as wanted. While its home is away: what the copy here knows of it, or `undefined` for a stream
+   * without one. @throws StartError
+   */
+  async start(wanted: WantedStream, copied: boolean): Promise<StreamLife | undefined> {
+    const { streams, log } = this.#options;
+    const home = this.#remote(wanted);
+    try {
+      const patienceMs = home === undefined ? undefined : HOME_PATIENCE_MS;
+      const life = await patiently(() => streams.ensure(wanted), patienceMs);
+      if (copied && home === undefined && wanted.placement) await this.#mirrorless(wanted.name);
+      return life;
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      if (home === undefined) throw silentStream(wanted.name, error as Error);
+      const copy = copied ? this.#options.subjects.mirror(wanted.name, this.#options.region) : undefined;
+      const life = copy ? await this.#mirrors.life(copy) : undefined;
+      if (copied && !life) throw silentStream(wanted.name, error as Error);
+      log.warn("home region does not answer; going on without it", { stream: wanted.name, region: home });
+      this.#startedAway.add(home);
+      return life ?? undefined;
+    }
+  }
+
+  /** The reads of a stream of channels. Where it lives in another region a copy is kept here from now on. */
+  open(wanted: WantedStream, { epoch }: StreamLife): Copies {
+    const { link, requests, stats, subjects, region } = this.#options;
+    const home = this.#remote(wanted);
+    const Origin = home === undefined ? Store : LeaderStore;
+    const copies = new Copies(new Origin(link, requests, wanted.name), stats, () => this.#drop(placed));
+    const placed: Placed = {
+      ...{ wanted, copies, epoch },
+      copy: home === undefined ? undefined : subjects.mirror(wanted.name, region),
+      keeping: undefined,
+      keptAt: Number.NEGATIVE_INFINITY,
+    };
+    this.#placed.push(placed);
+    if (home !== undefined && this.#startedAway.has(home)) {
+      copies.away = true;
+      copies.near = new Store(link, requests, placed.copy!);
+    } else this.#keep(placed);
+    return copies;
+  }
+
+  /** Looks at a stream, and makes it anew when it is gone; while its home is away, looks at the copy. */
+  async inspect(copies: Copies, high: () => number): Promise<StreamLife> {
+    const { streams } = this.#options;
+    const placed = this.#placed.find((one) => one.copies === copies)!;
+    let life: StreamLife | null;
+    try {
+      life = await streams.life(placed.wanted.name);
+    } catch (error) {
+      const known = placed.copy && isAway(error) ? await this.#mirrors.life(placed.copy) : null;
+      if (known?.epoch !== placed.epoch) throw error;
+      // It may be behind what was seen: that is no loss.
+      return { ...known, lastSeq: Math.max(known.lastSeq, high()) };
+    }
+    life ??= await remake(streams, placed.wanted);
+    if (life.epoch !== placed.epoch) {
+      placed.epoch = life.epoch;
+      this.#drop(placed);
+      placed.keptAt = Number.NEGATIVE_INFINITY;
+      this.#keep(placed);
+    }
+    return life;
+  }
+
+  /** From now on watches the homes of what these readers read. */
+  watch(readers: Iterable<Reader>): void {
+    const { link, log } = this.#options;
+    const byHome = new Map<string, Reader[]>();
+    for (const reader of readers) {
+      const home = this.#remote(this.#placed.find(({ copies }) => copies === reader.store)!.wanted);
+      if (home !== undefined) byHome.set(home, [...(byHome.get(home) ?? []), reader]);
+    }
+    this.#homes = [...byHome].map(
+      ([region, followed]) =>
+        new Home({
+          ...{ region, followed, log },
+          away: this.#startedAway.has(region),
+          connected: () => link.connected,
+        }),
+    );
+  }
+
+  /** To be called once a second. */
+  pulse(): void {
+    const { stats, link } = this.#options;
+    for (const home of this.#homes) home.pulse();
+    stats.homesAway = this.#homes.filter(({ away }) => away).length;
+    stats.mirrorLag = Math.max(0, ...this.#homes.map(({ lag }) => lag));
+    if (link.connected) for (const placed of this.#placed) if (!placed.copies.near) this.#keep(placed);
+  }
+
+  /** The home of a stream, unless that is this region or nowhere in particular. */
+  #remote({ placement }: WantedStream): string | undefined {
+    const home = placement?.cluster;
+    return home === this.#options.region ? undefined : home;
+  }
+
+  /** Where a stream lives there is no copy of it, though one may be left from before it moved here. */
+  async #mirrorless(stream: string): Promise<void> {
+    const { subjects, region, log } = this.#options;
+    const copy = subjects.mirror(stream, region);
+    await this.#mirrors.remove(copy, stream).catch((error: unknown) => {
+      log.warn("a copy that is left over cannot be removed", { stream: copy, error });
+    });
+  }
+
+  #drop(placed: Placed): void {
+    placed.copies.near = undefined;
+    placed.copies.nearSeq = 0;
+  }
+
+  /** Makes the copy and reads from it, in its own time: without it everything is asked of the home. */
+  #keep(placed: Placed): void {
+    const { link, requests, log } = this.#options;
+    const { copy, wanted, epoch, copies } = placed;
+    if (!copy || placed.keeping || performance.now() - placed.keptAt < KEEP_PAUSE_MS) return;
+    placed.keptAt = performance.now();
+    placed.keeping = this.#mirrors
+      .ensure(copy, wanted, epoch)
+      .then(() => {
+        if (placed.epoch === epoch) copies.near = new Store(link, requests, copy);
+      })
+      .catch((error: unknown) => {
+        const remedy = error instanceof JetStreamError ? noCluster(this.#options.region) : undefined;
+        log.warn("copy cannot be made", { stream: copy, error, ...(remedy && { remedy }) });
+      })
+      .finally(() => {
+        placed.keeping = undefined;
+      });
+  }
+}
+
+function silentStream(stream: string, { message }: Error): StartError {
+  return new StartError(
+    "stream",
+    `nobody answers for stream ${stream}: the servers that hold it are away, or JetStream has no leader (${message})`,
+    "Start them. Are they gone for good, give up what they held, and have it made anew: " +
+      `nats stream rm -f ${stream}   until nats stream info ${stream} knows it no more`,
+  );
+}
+
+function noCluster(region: string): string {
+  return `the NATS servers of this region must be a cluster of the name ${region}`;
+}
+
+/**
+ * Makes a stream anew that was deleted. Not at once: nats-server 2.9 announces and answers "not found" before it has
+ * removed the files, and then removes those of the new stream.
+ */
+export async function remake(streams: Streams, wanted: WantedStream): Promise<StreamLife> {
+  await new Promise((resolve) => setTimeout(resolve, REMAKE_PAUSE_MS));
+  return await streams.ensure(wanted);
+}

@@ -1,0 +1,183 @@
+import type { Msg } from "nats";
+import { type Envelope, openEnvelope } from "../link/headers.ts";
+import type { Link } from "../link/link.ts";
+import { type NoAnswer, RequestError, type Requests, type Waiter } from "../link/requests.ts";
+
+/** How long one direct get may take, ms. */
+const TIMEOUT_MS = 2_000;
+/** Most messages asked for at once. */
+const BATCH = 512;
+/** Without batches: messages read one after the other first, and parts of a range then read at the same time. */
+const PROBED = 4;
+const PARTS = 16;
+/** Most bytes of one batch: answers come without flow control. */
+const BATCH_BYTES = 4 * 1024 * 1024;
+
+/** What a reader knows beforehand. */
+export interface ReadHints {
+  /** About how many messages are wanted, so that not many more are fetched. */
+  readonly expected: number;
+  /** The stream reaches up to here, at least. */
+  readonly known?: number;
+}
+
+/**
+ * Reads one stream by direct gets: no consumer, no leader, any copy answers. A server without the stream answers with
+ * 503 or, before 2.11, not at all. @throws RequestError
+ */
+export class Store {
+  readonly stream: string;
+  readonly #link: Link;
+  readonly #requests: Requests;
+  readonly #subject: string;
+
+  constructor(link: Link, requests: Requests, stream: string) {
+    this.stream = stream;
+    this.#link = link;
+    this.#requests = requests;
+    this.#subject = `$JS.API.DIRECT.GET.${stream}`;
+  }
+
+  /** The oldest kept message at or after `from` whose subject matches, or null. `>` matches all. */
+  next(subject: string, from: number): Promise<Envelope | null> {
+    return this.get({ seq: Math.max(1, from), next_by_subj: subject }, TIMEOUT_MS);
+  }
+
+  /** The newest kept message whose subject matches, or null. */
+  last(subject: string, timeoutMs = TIMEOUT_MS): Promise<Envelope | null> {
+    return this.get({ last_by_subj: subject }, timeoutMs);
+  }
+
+  /**
+   * Gives every kept message of `subject` from `from` on to `each`, oldest first, until that returns false. Resolves
+   * with whether the end was reached. In batches; servers without them answer one message at a time, and are asked
+   * for several parts at once where the stream is known to reach far enough.
+   */
+  async read(
+    subject: string,
+    from: number,
+    { expected, known = 0 }: ReadHints,
+    each: (envelope: Envelope) => boolean,
+  ): Promise<boolean> {
+    const start = Math.max(1, from);
+    return this.batches
+      ? await this.#readBatches(subject, start, expected, each)
+      : await this.#readSingles(subject, start, expected, known, each);
+  }
+
+  async #readBatches(
+    subject: string,
+    from: number,
+    expected: number,
+    each: (envelope: Envelope) => boolean,
+  ): Promise<boolean> {
+    let next = from;
+    let size = Math.min(BATCH, Math.max(1, expected));
+    for (;;) {
+      const batch = new Batch(this.#subject, each);
+      const query = { seq: next, next_by_subj: subject, batch: size, max_bytes: BATCH_BYTES };
+      this.#requests.send(this.#subject, JSON.stringify(query), batch);
+      const outcome = await batch.done;
+      if (outcome !== "more") return outcome === "end";
+      next = batch.last + 1;
+      size = BATCH;
+    }
+  }
+
+  async #readSingles(
+    subject: string,
+    from: number,
+    expected: number,
+    known: number,
+    each: (envelope: Envelope) => boolean,
+  ): Promise<boolean> {
+    let at = from;
+    for (let got = 0; ; ) {
+      if (got < PROBED || at > known) {
+        const envelope = await this.next(subject, at);
+        if (!envelope) return true;
+        at = envelope.seq + 1;
+        got++;
+        if (!each(envelope)) return false;
+        continue;
+      }
+      // How dense the channel was so far decides how far to read at a time.
+      const count = Math.min(BATCH, Math.max(PARTS, expected - got, got));
+      const end = Math.min(known, at + Math.ceil(((at - from) / got) * count));
+      for (const envelope of await this.#readParts(subject, at, end)) {
+        got++;
+        if (!each(envelope)) return false;
+      }
+      at = end + 1;
+    }
+  }
+
+  /** All messages of a range, in order, its parts read at the same time. */
+  async #readParts(subject: string, from: number, to: number): Promise<Envelope[]> {
+    const width = Math.ceil((to - from + 1) / PARTS);
+    const read = async (at: number): Promise<Envelope[]> => {
+      const end = Math.min(to, at + width - 1);
+      const found: Envelope[] = [];
+      while (at <= end) {
+        const envelope = await this.next(subject, at);
+        if (!envelope || envelope.seq > end) break;
+        found.push(envelope);
+        at = envelope.seq + 1;
+      }
+      return found;
+    };
+    return (await Promise.all(Array.from({ length: PARTS }, (_, part) => read(from + part * width)))).flat();
+  }
+
+  /** Whether several messages are had with one request. */
+  get batches(): boolean {
+    return this.#link.batches;
+  }
+
+  protected async get(query: Record<string, unknown>, timeoutMs: number): Promise<Envelope | null> {
+    const envelope = await this.#requests.ask(this.#subject, JSON.stringify(query), timeoutMs);
+    if (envelope.seq > 0) return envelope; // whatever status its publisher wrote into it
+    if (envelope.code === 404) return null;
+    throw new RequestError("absent", this.#subject);
+  }
+}
+
+/** A direct get of several messages (2.11), ended by status 204. */
+class Batch implements Waiter {
+  expiresAt = performance.now() + TIMEOUT_MS;
+  readonly done: Promise<"end" | "more" | "stopped">;
+  /** Sequence of the newest message that came. */
+  last = 0;
+  #resolve!: (outcome: "end" | "more" | "stopped") => void;
+  #reject!: (error: Error) => void;
+  readonly #subject: string;
+  readonly #each: (envelope: Envelope) => boolean;
+
+  constructor(subject: string, each: (envelope: Envelope) => boolean) {
+    this.#subject = subject;
+    this.#each = each;
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  reply(message: Msg): boolean {
+    const envelope = openEnvelope(message);
+    if (envelope.seq > 0) {
+      this.last = envelope.seq;
+      this.expiresAt = performance.now() + TIMEOUT_MS;
+      if (!this.#each(envelope)) this.#resolve("stopped");
+      // A server older than 2.11, in a cluster of several versions, ignores `batch` and answers once.
+      else if (envelope.pending < 0) this.#resolve("more");
+      else return false;
+    } else if (envelope.code === 204) this.#resolve(envelope.pending > 0 ? "more" : "end");
+    else if (envelope.code === 404) this.#resolve("end");
+    else this.#reject(new RequestError("absent", this.#subject));
+    return true;
+  }
+
+  fail(why: NoAnswer): void {
+    this.#reject(new RequestError(why, this.#subject));
+  }
+}

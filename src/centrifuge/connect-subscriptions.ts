@@ -1,0 +1,38 @@
+import type { ServerSubscription } from "../auth/auth.ts";
+import { CommandError, Errors } from "../core/errors.ts";
+import type { Edge } from "../gateway/context.ts";
+import type { Session } from "../gateway/session/session.ts";
+import { mayAccess } from "../gateway/subscribe/access.ts";
+import type { ConnectCommand } from "../protocol/command.ts";
+import { authorize } from "./subscribe.ts";
+
+/** A subscription that begins with the connection. */
+export interface WantedSubscription extends ServerSubscription {
+  /** Unix seconds; absent: never. */
+  readonly expiresAt?: number;
+}
+
+/**
+ * Adds the subscriptions that a one-way client asks for in its connect, by the rules of the subscribe command. One that
+ * may not be had fails all: nobody would tell the client of it.
+ * @throws CommandError, ConnectionError
+ */
+export async function addRequested(
+  edge: Edge,
+  session: Session,
+  command: ConnectCommand,
+  wanted: Map<string, WantedSubscription>,
+): Promise<void> {
+  for (const [channel, { token = "" }] of command.subs) {
+    if (wanted.size > edge.options.channelsPerConnection) return; // refused by whoever counts them
+    if (wanted.has(channel)) continue;
+    const name = edge.hub.resolve(channel);
+    const rules = edge.hub.rules(name);
+    if (token !== "" || rules.subscribeCallout) {
+      const grant = await authorize(edge, session, { token, data: command.data }, name);
+      wanted.set(channel, { ...grant, channel });
+    } else if (mayAccess(edge, session, name, "sub")) {
+      wanted.set(channel, { channel });
+    } else throw new CommandError(Errors.permissionDenied);
+  }
+}

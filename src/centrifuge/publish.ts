@@ -1,0 +1,139 @@
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { checkBody } from "../broker/body.ts";
+import type { Published } from "../broker/broker.ts";
+import { CommandError, Errors } from "../core/errors.ts";
+import { rawMember } from "../core/json-text.ts";
+import { fullBucket, take } from "../core/limits.ts";
+import type { Body } from "../core/publication.ts";
+import type { Edge } from "../gateway/context.ts";
+import type { Session } from "../gateway/session/session.ts";
+import { infoFor } from "../gateway/session/subscription.ts";
+import { mayAccess } from "../gateway/subscribe/access.ts";
+import type { PublishCommand, RpcCommand } from "../protocol/command.ts";
+
+/** RPC methods that begin so are answered by the gateway itself. */
+const OWN_METHODS = "trunkline.";
+
+/** The built-in RPC for an idempotent publish. */
+const PUBLISH_METHOD = "trunkline.publish";
+
+const idempotentPublish = z.object({
+  channel: z.string(),
+  id: z.string().min(1).max(256),
+  data: z.unknown(),
+});
+
+export async function publish(edge: Edge, session: Session, command: PublishCommand): Promise<void> {
+  await publishAs(edge, session, command.channel, command.data);
+  session.send(session.codec.empty(command.id, "publish"));
+}
+
+/** A client publishes to a channel. Resolves when it is stored. @param id the client's own idempotency key */
+async function publishAs(
+  edge: Edge,
+  session: Session,
+  channel: string,
+  data: Body,
+  id?: string,
+): Promise<Published> {
+  const name = edge.hub.resolve(channel);
+  const rules = edge.hub.rules(name);
+  if (!mayAccess(edge, session, name, "pub")) {
+    throw new CommandError(Errors.permissionDenied);
+  }
+  if (!takePublish(session, rules.publishRate)) throw new CommandError(Errors.tooManyRequests);
+  let body = data;
+  if (rules.publishCallout) {
+    const { client, user, identity } = session;
+    const checked = checkBody(data, rules);
+    const payload = typeof checked === "string" ? { data: checked } : { b64data: checked.toBase64() };
+    const answer = await edge.callouts.publish({ client, user, channel, ...payload, meta: identity.meta });
+    body = answer.data ?? checked;
+  }
+  const { client, user, identity } = session;
+  const info = infoFor(client, user, identity.info, session.subs.get(channel)?.info);
+  return await edge.broker.publish(name, body, { info, id: id && scopedId(user || client, channel, id) });
+}
+
+/** A client's own idempotency key, apart from those of other users and channels; any text becomes a valid one. */
+function scopedId(owner: string, channel: string, id: string): string {
+  return createHash("sha256")
+    .update(JSON.stringify([owner, channel, id]))
+    .digest("base64url");
+}
+
+/** One bucket for all channels a client publishes to: a burst of twice the rate. */
+function takePublish(session: Session, perSecond: number): boolean {
+  if (perSecond === 0) return true;
+  const rate = { perSecond, burst: perSecond * 2 };
+  const now = performance.now();
+  session.publishes ??= fullBucket(rate, now);
+  return take(session.publishes, rate, now);
+}
+
+/** Asks whoever answers `rtrpc.<method>`; the identity travels in headers. */
+export async function rpc(edge: Edge, session: Session, command: RpcCommand): Promise<void> {
+  if (command.rpcMethod === "") throw new CommandError(Errors.methodNotFound);
+  if (command.rpcMethod.startsWith(OWN_METHODS)) return await ownRpc(edge, session, command);
+  const { rpcMaxBytes } = edge.options;
+  if (Buffer.byteLength(command.data) > rpcMaxBytes) throw new CommandError(Errors.limitExceeded);
+  const reply = await edge.broker.request("rpc", command.rpcMethod, command.data, {
+    timeoutMs: edge.options.rpcTimeoutMs,
+    headers: identityHeaders(edge, session),
+  });
+  if (reply.error) {
+    const { code, message } = reply.error;
+    // 400 to 1999 is the range of application errors; other codes have a meaning of their own for the SDKs.
+    if (code >= 400 && code < 2000) throw new CommandError({ code, message });
+    throw new CommandError(Errors.internal, `service error ${code}`);
+  }
+  if (Buffer.byteLength(reply.data) > rpcMaxBytes) {
+    throw new CommandError(Errors.limitExceeded, "a service's answer is too long");
+  }
+  session.send(session.codec.rpc(command.id, jsonLine(reply.data)));
+}
+
+async function ownRpc(edge: Edge, session: Session, command: RpcCommand): Promise<void> {
+  if (command.rpcMethod !== PUBLISH_METHOD) throw new CommandError(Errors.methodNotFound);
+  const request = idempotentPublish.safeParse(JSON.parse(command.data));
+  const data = rawMember(command.data, "data");
+  if (!request.success || data === undefined) {
+    throw new CommandError(Errors.badRequest, "trunkline.publish takes {channel, id, data}");
+  }
+  const { channel, id } = request.data;
+  const { offset, epoch, duplicate } = await publishAs(edge, session, channel, data, id);
+  session.send(session.codec.rpc(command.id, JSON.stringify({ offset, epoch, duplicate })));
+}
+
+/** Who asks, for a service: `Trunkline-From` holds all as JSON, the others what is wanted most, percent-encoded. */
+function identityHeaders(edge: Edge, session: Session): Record<string, string> {
+  const { client, user, identity, handshake } = session;
+  const from = {
+    client,
+    user,
+    device: identity.device,
+    ip: handshake.ip,
+    region: edge.region,
+    instance: edge.instance,
+    info: identity.info === undefined ? undefined : (JSON.parse(identity.info) as unknown),
+    meta: identity.meta === undefined ? undefined : (JSON.parse(identity.meta) as unknown),
+  };
+  return {
+    "Trunkline-From": JSON.stringify(from),
+    "Trunkline-Client": client,
+    "Trunkline-User": encodeURIComponent(user),
+  };
+}
+
+/** A service's answer as one line of JSON. @throws CommandError internal when it is none */
+function jsonLine(text: string): string {
+  if (text === "") return "null";
+  try {
+    JSON.parse(text);
+  } catch {
+    throw new CommandError(Errors.internal, "a service answered with something that is not JSON");
+  }
+  return text.replace(/[\r\n]/g, " "); // outside strings only: inside they are escaped
+}

@@ -1,0 +1,273 @@
+import type { SubscriptionGrant, SubscriptionOverrides } from "../auth/auth.ts";
+import { type ChannelName, USER_NAMESPACE } from "../core/channel.ts";
+import { type CloseCode, Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
+import type { Position } from "../core/position.ts";
+import { Stats } from "../core/stats.ts";
+import type { Channel } from "../gateway/channel/channel.ts";
+import type { Edge } from "../gateway/context.ts";
+import type { Session } from "../gateway/session/session.ts";
+import { encoderOf, type Subscription } from "../gateway/session/subscription.ts";
+import { mayAccess } from "../gateway/subscribe/access.ts";
+import { type CatchUp, catchUp, chunkBytes, firstChunk } from "../gateway/subscribe/catch-up.ts";
+import type { SubscribeResult } from "../protocol/codec.ts";
+import type { RecoverRequest, SubscribeCommand } from "../protocol/command.ts";
+
+type Grant = SubscriptionGrant & { readonly data?: string };
+
+/** A grant that adds nothing to the namespace's rules. */
+const PLAIN: Grant = {};
+
+/**
+ * Carries out `subscribe`. All in one step when the channel is live, the ring reaches back far enough and nobody must
+ * be asked: a reconnect storm makes no promises. Otherwise what is missing is fetched first.
+ * @returns a promise only in the second case
+ * @throws CommandError, ConnectionError
+ */
+export function subscribe(
+  edge: Edge,
+  session: Session,
+  command: SubscribeCommand,
+): Promise<void> | undefined {
+  if (command.channel === "") throw new ConnectionError(Closes.badRequest, "subscribe without a channel");
+  const name = edge.hub.resolve(command.channel);
+  if (session.subs.has(name.id)) throw new CommandError(Errors.alreadySubscribed);
+  if (session.subs.size + (session.pending?.size ?? 0) >= edge.options.channelsPerConnection) {
+    throw new CommandError(Errors.limitExceeded);
+  }
+  if (command.type > 0) throw new CommandError(Errors.notAvailable, "only stream subscriptions are served");
+  const rules = edge.hub.rules(name);
+  const asked = command.token !== "" || rules.subscribeCallout;
+  if (!asked && !mayAccess(edge, session, name, "sub")) {
+    throw new CommandError(Errors.permissionDenied);
+  }
+
+  const from = command.recover && rules.recovery !== "off" ? command : undefined;
+  if (asked) return subscribeAsked(edge, session, command, name, from);
+  const channel = edge.hub.acquire(name);
+  const ready = channel.live && (!from || countRing(edge, channel, from));
+  if (!ready) return subscribeLater(edge, session, command, channel, from, PLAIN);
+  try {
+    complete(edge, session, command, channel, PLAIN);
+  } finally {
+    edge.hub.release(channel);
+  }
+  return undefined;
+}
+
+/** Whether a recovery is answered from memory; counted. */
+export function countRing(edge: Edge, channel: Channel, from: RecoverRequest): boolean {
+  const hit = channel.live && channel.recover(from).outcome !== "missing";
+  if (hit) edge.stats.ringHits++;
+  else edge.stats.ringMisses++;
+  return hit;
+}
+
+/** Only who may subscribe makes a channel live: names are free, channels are not. */
+async function subscribeAsked(
+  edge: Edge,
+  session: Session,
+  command: SubscribeCommand,
+  name: ChannelName,
+  from: RecoverRequest | undefined,
+): Promise<void> {
+  const grant = await authorize(edge, session, command, name);
+  if (session.state !== "open") return;
+  await subscribeLater(edge, session, command, edge.hub.acquire(name), from, grant);
+}
+
+/** Releases the channel at the end. */
+async function subscribeLater(
+  edge: Edge,
+  session: Session,
+  command: SubscribeCommand,
+  channel: Channel,
+  from: RecoverRequest | undefined,
+  grant: Grant,
+): Promise<void> {
+  try {
+    await channel.prepare(from);
+    if (session.state === "open") complete(edge, session, command, channel, grant);
+  } finally {
+    edge.hub.release(channel);
+  }
+}
+
+/** Asks the token, then the service where the namespace says so. */
+export async function authorize(
+  edge: Edge,
+  session: Session,
+  command: Pick<SubscribeCommand, "token" | "data">,
+  name: ChannelName,
+): Promise<Grant> {
+  const { id } = name;
+  const rules = edge.hub.rules(name);
+  if (rules.name === USER_NAMESPACE) throw new CommandError(Errors.permissionDenied);
+  if (command.token !== "") {
+    if (rules.subscribe === "nobody") throw new CommandError(Errors.permissionDenied);
+    return await edge.authenticator.subscription(command.token, id, session.user);
+  }
+  if (!rules.subscribeCallout) return PLAIN;
+  return await edge.callouts.subscribe({
+    client: session.client,
+    user: session.user,
+    channel: id,
+    data: command.data,
+    meta: session.identity.meta,
+  });
+}
+
+/** The synchronous end: answer, then live. */
+function complete(
+  edge: Edge,
+  session: Session,
+  command: SubscribeCommand,
+  channel: Channel,
+  grant: Grant,
+): void {
+  const delta = command.delta && channel.rules.delta && session.codec.deltas !== undefined;
+  const sub = subscriptionFor(channel, "client", grant, delta);
+  const { result, behind } = positionResult(edge, session, sub, command.recover ? command : undefined);
+  if (command.rejectUnrecovered && result.wasRecovering && !result.recovered) {
+    throw new CommandError(Errors.unrecoverablePosition);
+  }
+  session.subs.add(sub);
+  const data = grant.data === undefined ? result : { ...result, data: grant.data };
+  session.send(session.codec.subscribe(command.id, data));
+  if (!session.live) return; // that was too much for it
+  admit(edge, session, sub, command.joinLeave, behind);
+  if (sub.expiresAt !== undefined) {
+    session.subsExpire = true;
+    edge.liveness.reschedule(session);
+  }
+}
+
+export function subscriptionFor(
+  channel: Channel,
+  side: Subscription["side"],
+  grant: SubscriptionGrant,
+  delta = false,
+): Subscription {
+  // One literal, always with the same members: adding one to a copy costs several times as much.
+  return {
+    channel,
+    side,
+    info: grant.info,
+    expiresAt: grant.expiresAt,
+    delta,
+    overrides: overridesOf(grant),
+  };
+}
+
+/** What a grant changes of the rules, and nothing else of it: it lives as long as the subscription. */
+function overridesOf(grant: SubscriptionGrant): SubscriptionOverrides {
+  const { presence, joinLeave, forceJoinLeave, recovery, positioning } = grant;
+  const changed = presence ?? joinLeave ?? forceJoinLeave ?? recovery ?? positioning;
+  return changed === undefined ? PLAIN : { presence, joinLeave, forceJoinLeave, recovery, positioning };
+}
+
+/**
+ * Lets publications through from here on, and tells presence. The session has its answer.
+ * @param behind how far it has come, when the answer could not bring all it missed
+ */
+export function admit(
+  edge: Edge,
+  session: Session,
+  sub: Subscription,
+  wantsNotices: boolean,
+  behind: Position | undefined,
+): void {
+  const { rules } = sub.channel;
+  const allowed = rules.joinLeave !== "off" || sub.overrides.joinLeave === true;
+  const forced = sub.overrides.forceJoinLeave ?? rules.forceJoinLeave;
+  const notices = allowed && (wantsNotices || forced);
+  if (behind) {
+    const task: CatchUp = { sub, notices, from: behind, waiting: false };
+    session.behind ??= new Set();
+    session.behind.add(task);
+    catchUp(edge, session, task);
+  } else goLive(session, sub, notices);
+  edge.roster.joined(session, sub);
+}
+
+/** From here on, in program order with what was sent before, the session gets what is published. */
+export function goLive(session: Session, sub: Subscription, notices: boolean): void {
+  sub.channel.join(session, notices, sub.delta);
+}
+
+/**
+ * The part of an answer that says where the subscriber is in the channel, and brings what it missed. Synchronous: the
+ * caller sends it and lets publications through in the same step.
+ */
+export function positionResult(
+  edge: Edge,
+  session: Session,
+  sub: Subscription,
+  from: RecoverRequest | undefined,
+): { result: SubscribeResult; behind?: Position } {
+  const { channel, overrides, expiresAt } = sub;
+  const { rules, position } = channel;
+  const keeps = rules.history !== null && rules.recovery !== "off";
+  const recoverable = overrides.recovery ?? keeps;
+  const positioned = recoverable || (overrides.positioning ?? false);
+  const ttl = expiresAt === undefined ? undefined : secondsLeft(expiresAt);
+  const common = { recoverable, positioned, wasRecovering: from?.recover ?? false, ttl, delta: sub.delta };
+  if (!from?.recover || !recoverable) {
+    return { result: { ...common, position, recovered: false, publications: [] } };
+  }
+  const recovery = channel.recover(from);
+  if (recovery.outcome !== "recovered") {
+    Stats.bump(edge.stats.recoveries, "failed");
+    return { result: { ...common, position, recovered: false, publications: [] } };
+  }
+  const { entries } = recovery;
+  Stats.bump(edge.stats.recoveries, entries.length > 0 ? "messages" : "empty");
+  const { frames, last } = firstChunk(entries, encoderOf(session, sub), chunkBytes(edge));
+  // A stream recovery answers with the position it began from: the client moves it while it applies the publications.
+  const stream = rules.recovery === "stream";
+  return {
+    result: {
+      ...common,
+      position: stream ? { epoch: position.epoch, offset: from.offset } : position,
+      recovered: true,
+      publications: frames,
+    },
+    behind:
+      last && frames.length < entries.length
+        ? { epoch: position.epoch, offset: last.publication.offset }
+        : undefined,
+  };
+}
+
+/**
+ * Whole seconds until an expiry in Unix seconds, at least 1 (whoever issues tokens may have a clock a little behind);
+ * `undefined` for "never" (0).
+ */
+export function secondsLeft(expiresAt: number): number | undefined {
+  return expiresAt > 0 ? Math.max(1, Math.ceil(expiresAt - Date.now() / 1000)) : undefined;
+}
+
+/** Ends a client's own subscription at its wish. Unknown channels are no error: an error would make SDKs reconnect. */
+export function unsubscribe(edge: Edge, session: Session, channel: string): void {
+  if (channel === "") throw new ConnectionError(Closes.badRequest, "unsubscribe without a channel");
+  const sub = session.subs.get(channel);
+  if (sub?.side === "server") throw new CommandError(Errors.permissionDenied, "a server-side subscription");
+  if (sub) drop(edge, session, sub);
+}
+
+/** Ends a subscription from the server's side and tells the client why. */
+export function revoke(edge: Edge, session: Session, sub: Subscription, why: CloseCode): void {
+  drop(edge, session, sub);
+  session.send(session.codec.unsubscribePush(sub.channel.id, why.code, why.reason));
+}
+
+/** Takes a subscription off its channel; presence is told elsewhere. */
+export function detach(edge: Edge, session: Session, sub: Subscription): void {
+  session.subs.delete(sub.channel.id);
+  sub.channel.leave(session);
+  edge.hub.release(sub.channel, 0);
+}
+
+function drop(edge: Edge, session: Session, sub: Subscription): void {
+  detach(edge, session, sub);
+  edge.roster.left(session, sub, "unsubscribed");
+}

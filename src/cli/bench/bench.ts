@@ -1,0 +1,124 @@
+import { writeFile } from "node:fs/promises";
+import process from "node:process";
+import { isLoopback } from "../../bench/address.ts";
+import { BenchError } from "../../bench/error.ts";
+import { toSvg } from "../../bench/plot.ts";
+import { describe, notes, toJson, toTable } from "../../bench/report.ts";
+import { neededInstances, type Outcome, type RunOptions, run } from "../../bench/run.ts";
+import { scenarioNames, scenarios } from "../../bench/scenario.ts";
+import type { TargetKind } from "../../bench/target.ts";
+import { remote, trunkline } from "../../bench/target-trunkline.ts";
+import { isPeer, peers } from "../../bench/targets.ts";
+import { ChildError } from "../../process/error.ts";
+import { interruption } from "../interruption.ts";
+import { columns, complain, paint, print, UserError } from "../output.ts";
+import { whole } from "../parse-integer.ts";
+import { progress } from "./progress.ts";
+
+/** Flags as commander hands them over: numbers are text. */
+export interface BenchFlags {
+  readonly clients?: string;
+  readonly rounds?: string;
+  readonly workers?: string;
+  readonly instances?: string;
+  readonly rate?: string;
+  readonly seconds?: string;
+  readonly roomSize?: string;
+  readonly channels?: string;
+  readonly target?: string;
+  readonly channel?: string;
+  readonly inbox?: boolean;
+  readonly stack?: boolean;
+  readonly json?: boolean;
+  readonly plot?: string;
+}
+
+/** `trunkline bench <scenario>`: loads a target and a control in turn, and prints what both can do. */
+export async function bench(flags: BenchFlags, args: readonly string[]): Promise<void> {
+  const options = readOptions(flags, args[0]);
+  const kinds = targets(flags, options);
+
+  const bar = progress();
+  using stop = interruption();
+  try {
+    const outcome = await run(options, kinds, stop.signal, bar.show);
+    bar.stop();
+    print(flags.json ? JSON.stringify(toJson(options, outcome), null, 2) : report(options, outcome));
+    if (flags.plot) {
+      await writeFile(flags.plot, toSvg(describe(options), outcome.rows));
+    }
+    if (outcome.rows.some((row) => row.rounds.some(({ figures }) => !figures.joined))) process.exitCode = 1;
+  } catch (error) {
+    bar.stop();
+    if (stop.signal.aborted) {
+      complain("stopped");
+      process.exitCode = 130;
+    } else
+      throw error instanceof BenchError || error instanceof ChildError ? new UserError(error.message) : error;
+  }
+}
+
+function readOptions(flags: BenchFlags, name: string | undefined): RunOptions {
+  const scenario = scenarioNames.find((known) => known === name);
+  if (!scenario) {
+    throw new UserError(`which scenario? one of ${scenarioNames.join(", ")}; such as: trunkline bench idle`);
+  }
+  const { ratePerSecond, seconds } = scenarios[scenario];
+  const maybe = (flag: string, text: string | undefined) =>
+    text === undefined ? undefined : whole(flag, text, 1_000);
+  return {
+    scenario,
+    clients: whole("--clients", flags.clients ?? "1000", 10_000_000),
+    rounds: whole("--rounds", flags.rounds ?? "3", 100),
+    workers: maybe("--workers", flags.workers),
+    instances: maybe("--instances", flags.instances),
+    inbox: flags.inbox ?? false,
+    ratePerSecond: whole("--rate", flags.rate ?? `${ratePerSecond}`, 1_000_000),
+    seconds: whole("--seconds", flags.seconds ?? `${seconds}`, 3_600),
+    roomSize: whole("--room-size", flags.roomSize ?? "10", 10_000),
+    channels: whole("--channels", flags.channels ?? "4", 1_000),
+  };
+}
+
+function targets(flags: BenchFlags, options: RunOptions): TargetKind[] {
+  const { target = "bun,trunkline" } = flags;
+  if (URL.canParse(target)) return elsewhere(new URL(target), flags.channel ?? "bench");
+  return target.split(",").map((name) => {
+    if (isPeer(name)) return peers[name];
+    if (name !== "trunkline") {
+      throw new UserError(
+        `--target ${name}: it must be some of trunkline, ${Object.keys(peers).join(", ")} with commas between ` +
+          "them, or the address of a trunkline, ws://host:port",
+      );
+    }
+    // Instances that share nothing would be no system.
+    const several = neededInstances(options) > 1 && !process.env.NATS_URL;
+    return trunkline(process.env, flags.stack || several ? "stack" : "environment");
+  });
+}
+
+function elsewhere(url: URL, channel: string): TargetKind[] {
+  if (url.protocol !== "ws:") throw new UserError(`--target ${url.protocol}//…: it must begin with ws://`);
+  const secret = process.env.TRUNKLINE_TOKEN_SECRET;
+  if (!secret) {
+    throw new UserError("set TRUNKLINE_TOKEN_SECRET to the target's, to sign the clients' tokens with");
+  }
+  const apiKey = process.env.TRUNKLINE_API_KEYS?.split(",")[0]?.trim() ?? "";
+  if (!apiKey && !process.env.NATS_URL) {
+    throw new UserError("set NATS_URL or TRUNKLINE_API_KEYS to the target's, to publish with");
+  }
+  const there = remote({ url, channel, secret, apiKey }, process.env);
+  // A control on this machine says nothing about a target on another.
+  return isLoopback(url.hostname) ? [peers.bun, there] : [there];
+}
+
+function report(options: RunOptions, outcome: Outcome): string {
+  const [head, ...lines] = columns(toTable(outcome.rows)).split("\n");
+  return [
+    paint("bold", describe(options)),
+    paint("dim", head!),
+    ...lines,
+    "",
+    ...notes(options, outcome).map((note) => paint("dim", `· ${note}`)),
+  ].join("\n");
+}

@@ -1,0 +1,104 @@
+import process from "node:process";
+import logUpdate from "log-update";
+import { resultRows, sampleLine } from "../../bench/check-report.ts";
+import { type CheckSample, check } from "../../bench/check-run.ts";
+import { apiSender, natsSender, type Sender } from "../../bench/check-send.ts";
+import { BenchError } from "../../bench/error.ts";
+import { tokenMaker } from "../../bench/tokens.ts";
+import { interruption } from "../interruption.ts";
+import { columns, paint, print, UserError } from "../output.ts";
+import { whole } from "../parse-integer.ts";
+
+/** Flags as commander hands them over. */
+export interface CheckFlags {
+  readonly target?: string;
+  readonly nats?: string;
+  readonly clients?: string;
+  readonly rate?: string;
+  readonly seconds?: string;
+  readonly channels?: string;
+  readonly channel?: string;
+  readonly json?: boolean;
+}
+
+const PATH = "/connection/websocket";
+const ROOT = "rt";
+/** Without a terminal: a line so often. */
+const SECONDS_PER_LINE = 5;
+const PREFIX = "chat:check";
+
+/** `trunkline bench check`: whether a running system keeps its word to stock clients while things are done to it. */
+export async function benchCheck(flags: CheckFlags): Promise<void> {
+  const endpoints = endpointsOf(flags.target);
+  const secret = process.env.TRUNKLINE_TOKEN_SECRET ?? "";
+  const options = {
+    endpoints,
+    clients: whole("--clients", flags.clients ?? "100", 5_000),
+    ratePerSecond: whole("--rate", flags.rate ?? "20", 2_000),
+    seconds: whole("--seconds", flags.seconds ?? "60", 86_400),
+    channels: whole("--channels", flags.channels ?? "4", 1_000),
+    prefix: flags.channel ?? PREFIX,
+    token: tokenMaker({ secret, users: "own" }),
+  };
+  using stop = interruption();
+  const live = liveOf(flags);
+  try {
+    await using sender = await senderOf(flags, endpoints);
+    const result = await check({ ...options, sender, signal: stop.signal, onSample: live.show });
+    live.done();
+    print(flags.json ? JSON.stringify(result, null, 2) : columns(resultRows(result)));
+    if (!flags.json) {
+      const good = result.verdict === "good";
+      print(
+        paint(good ? "green" : "red", good ? "good: every client got everything, once and in order" : "BAD"),
+      );
+      for (const problem of result.problems) print(`  ${problem}`);
+    }
+    if (result.verdict === "bad") process.exitCode = 1;
+  } catch (error) {
+    live.done();
+    throw error instanceof BenchError ? new UserError(error.message) : error;
+  }
+}
+
+function liveOf({ json }: CheckFlags): { show(sample: CheckSample): void; done(): void } {
+  if (json) return { show() {}, done() {} };
+  if (process.stdout.isTTY) return { show: (sample) => logUpdate(sampleLine(sample)), done: logUpdate.done };
+  return {
+    show(sample) {
+      if (sample.second % SECONDS_PER_LINE === 0) print(sampleLine(sample));
+    },
+    done() {},
+  };
+}
+
+/** @throws UserError */
+function endpointsOf(target: string | undefined): string[] {
+  const texts = target?.split(",").map((text) => text.trim()) ?? [];
+  if (texts.length === 0)
+    throw new UserError("--target: name the instances, such as ws://a:8080,ws://b:8080");
+  return texts.map((text) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    if (url?.protocol !== "ws:" && url?.protocol !== "wss:") {
+      throw new UserError(
+        `--target ${text}: it must be addresses such as ws://host:port, with commas between them`,
+      );
+    }
+    if (url.pathname === "/") url.pathname = PATH;
+    return url.href;
+  });
+}
+
+/** @throws UserError */
+async function senderOf({ nats }: CheckFlags, endpoints: readonly string[]): Promise<Sender> {
+  const servers = nats ?? process.env.NATS_URL;
+  if (servers) {
+    return await natsSender(servers.split(","), ROOT).catch((error: Error) => {
+      throw new UserError(`--nats ${error.message}`);
+    });
+  }
+  const apiKey = process.env.TRUNKLINE_API_KEYS?.split(",")[0]?.trim();
+  if (!apiKey) throw new UserError("give --nats, or set TRUNKLINE_API_KEYS to the target's, to publish with");
+  const urls = endpoints.map((endpoint) => new URL(endpoint.replace(/^ws/, "http")).origin);
+  return apiSender(urls, apiKey);
+}

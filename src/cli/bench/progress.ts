@@ -1,0 +1,37 @@
+import process from "node:process";
+import { SingleBar } from "cli-progress";
+import type { Stage } from "../../bench/run.ts";
+
+/** A bar for each stage of a run, on terminals. */
+export function progress(): { show(stage: Stage): void; stop(): void } {
+  const { show, stop } = bars();
+  return {
+    show: ({ round, target, name, done, total }) => show(`round ${round}, ${target}: ${name}`, done, total),
+    stop,
+  };
+}
+
+/** One bar after the other, on terminals: a new one begins when `what` is another. */
+export function bars(): { show(what: string, done: number, total: number): void; stop(): void } {
+  if (!process.stderr.isTTY) return { show() {}, stop() {} };
+  const bar = new SingleBar({
+    format: "{what} [{bar}] {value}/{total}",
+    stream: process.stderr,
+    clearOnComplete: true,
+    hideCursor: true,
+    barCompleteChar: "█",
+    barIncompleteChar: "·",
+  });
+  let current = "";
+  return {
+    show(what, done, total) {
+      if (what !== current) {
+        bar.stop();
+        bar.start(total, 0, { what: what.padEnd(40) });
+        current = what;
+      }
+      bar.update(Math.min(done, total));
+    },
+    stop: () => bar.stop(),
+  };
+}

@@ -1,0 +1,74 @@
+import process from "node:process";
+import type { Config } from "../../config.ts";
+import { UserError } from "../output.ts";
+import { readSettings, SettingsError } from "../settings.ts";
+import { checkAccess } from "./access.ts";
+import { checkMachine, type Machine, thisMachine } from "./machine.ts";
+import { checkNats } from "./nats.ts";
+import { checkRedis } from "./redis.ts";
+import { type Finding, overall, toJson, toText } from "./report.ts";
+
+export interface DoctorOptions {
+  readonly config?: string;
+  readonly json?: boolean;
+  /** The oldest Bun an instance runs on. */
+  readonly bun: string;
+}
+
+/**
+ * `trunkline doctor`: checks that this machine and these settings can run an instance, without starting one and
+ * without changing anything. The exit code is 1 when something failed.
+ */
+export async function doctor(options: DoctorOptions): Promise<void> {
+  const findings = await diagnose(options, thisMachine());
+  const text = options.json ? JSON.stringify(toJson(findings), null, 2) : toText(findings, process.stdout);
+  await new Promise((resolve) => process.stdout.write(`${text}\n`, resolve));
+  // Not left to the event loop: connections to a server that hangs stay half closed for minutes.
+  process.exit(overall(findings) === "failed" ? 1 : 0);
+}
+
+/** Everything that is found, in the same order each time. */
+async function diagnose({ config: file, bun }: DoctorOptions, machine: Machine): Promise<Finding[]> {
+  const { config, findings } = await checkSettings(file);
+  if (!config) return [...findings, ...(await checkMachine(machine, { bun }))];
+  const { host, port, limits } = config;
+  const settings = { host, port, connections: limits.connections };
+  const groups = await Promise.all([
+    checkMachine(machine, { bun, settings }),
+    checkNats(config),
+    checkRedis(config),
+    checkAccess(config),
+  ]);
+  return [...findings, ...groups.flat()];
+}
+
+async function checkSettings(file: string | undefined): Promise<{ config?: Config; findings: Finding[] }> {
+  const check = "settings";
+  try {
+    const { config, effective, refusals } = await readSettings({ file });
+    if (refusals.length > 0) return { config, findings: refusals.map(refused) };
+    const set = effective.filter(({ source }) => source !== "default").length;
+    return {
+      config,
+      findings: [{ check, verdict: "ok", what: `no mistakes; ${set} set, the rest as they come` }],
+    };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const mistakes = error instanceof SettingsError ? error.mistakes : [error.message];
+    const rest = "NATS, Redis, tokens and the port were not checked: that needs settings without mistakes";
+    return {
+      findings: [
+        ...mistakes.map(
+          (what): Finding => ({ check, verdict: "failed", what, fix: "trunkline config --docs" }),
+        ),
+        { check, verdict: "warning", what: rest },
+      ],
+    };
+  }
+}
+
+/** The first line of a refusal says what is wrong, the others what to set. */
+function refused(refusal: string): Finding {
+  const [what = "", ...fix] = refusal.split("\n").map((line) => line.trim());
+  return { check: "settings", verdict: "failed", what, ...(fix.length > 0 && { fix: fix.join("\n") }) };
+}

@@ -1,0 +1,125 @@
+import type { Stats } from "../../core/stats.ts";
+import type { Codec, Frame } from "../../protocol/codec.ts";
+import type { Session } from "../session/session.ts";
+import type { RingEntry } from "./ring.ts";
+
+/** Sends one frame to every socket subscribed to a topic: the runtime's native publish. */
+export interface Fanout {
+  /** Returns false when a subscriber had no room for it, and is being closed. */
+  publish(topic: string, frame: Frame): boolean;
+}
+
+/** Local subscribers of one channel that are spoken to alike. */
+export interface Listeners {
+  readonly codec: Codec;
+  /** They get differences between messages. */
+  readonly delta: boolean;
+  readonly size: number;
+  readonly members: Iterable<Session>;
+  add(session: Session): void;
+  delete(session: Session): void;
+  /**
+   * Hands a message to every member, counted. Returns false when one of several members had no room for it.
+   * @param except must not get it
+   */
+  spread(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean;
+  /** The same with any other frame, not counted. */
+  publish(fanout: Fanout, frame: Frame): boolean;
+}
+
+/**
+ * The local subscribers of one channel that speak one codec. One member is sent to directly; from the second on they
+ * share a native topic (a topic of its own costs a connection about 1 KB, and most inboxes have one reader).
+ */
+export class Audience implements Listeners {
+  readonly codec: Codec;
+  readonly #channel: string;
+  /** Tells the topics of a channel apart. */
+  readonly #kind: string;
+  /** The one member that is sent to directly; from the second on, {@link #many} and the topic. */
+  #only: Session | undefined;
+  #many: Set<Session> | undefined;
+  /** When a member was last cut off by a publication, ms of the monotonic clock. */
+  cutOffAt = Number.NEGATIVE_INFINITY;
+
+  constructor(codec: Codec, channel: string, kind: string) {
+    this.codec = codec;
+    this.#channel = channel;
+    this.#kind = kind;
+  }
+
+  get delta(): boolean {
+    return false;
+  }
+
+  get size(): number {
+    return this.#many ? this.#many.size : this.#only ? 1 : 0;
+  }
+
+  /** Members are reached by the topic, and not one by one. */
+  get shared(): boolean {
+    return this.#many !== undefined;
+  }
+
+  get members(): Iterable<Session> {
+    return this.#many ?? (this.#only ? [this.#only] : []);
+  }
+
+  /** From now on the session gets what is published here, in program order with what is sent to it. */
+  add(session: Session): void {
+    if (this.#many) {
+      if (this.#many.has(session)) return;
+      this.#many.add(session);
+      session.subscribeTopic(this.#topic);
+    } else if (!this.#only) this.#only = session;
+    else if (this.#only !== session) {
+      this.#many = new Set([this.#only, session]);
+      this.#only = undefined;
+      for (const member of this.#many) member.subscribeTopic(this.#topic);
+    }
+  }
+
+  delete(session: Session): void {
+    if (this.#only === session) this.#only = undefined;
+    if (!this.#many?.delete(session)) return;
+    session.unsubscribeTopic(this.#topic);
+    if (this.#many.size === 0) this.#many = undefined;
+  }
+
+  has(session: Session): boolean {
+    return this.#only === session || this.#many?.has(session) === true;
+  }
+
+  spread(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean {
+    const frame = this.codec.publicationPush(this.#channel, entry.encoded(this.codec));
+    return this.deliver(frame, fanout, stats, except);
+  }
+
+  /** As {@link spread}, of a message that is a frame already. */
+  deliver(frame: Frame, fanout: Fanout, stats: Stats, except?: Session): boolean {
+    const { size, shared } = this;
+    const reached = except && this.has(except) ? size - 1 : size;
+    const taken = this.publish(fanout, frame, except);
+    stats.publicationsOut++;
+    stats.deliveries += reached;
+    if (shared) stats.bytesOut += frame.length * reached; // else the session has counted it
+    return taken;
+  }
+
+  /**
+   * Returns false when one of several members had no room for it (one alone knows of it by itself).
+   * @param except must not get it: the runtime leaves it out as the topic's publisher, still without a loop
+   */
+  publish(fanout: Fanout, frame: Frame, except?: Session): boolean {
+    if (this.#many) {
+      if (except && this.#many.has(except)) return except.publishTopic(this.#topic, frame);
+      return fanout.publish(this.#topic, frame);
+    }
+    if (this.#only !== except) this.#only?.send(frame);
+    return true;
+  }
+
+  get #topic(): string {
+    return `${this.#kind}${this.#channel}`;
+  }
+}

@@ -1,0 +1,357 @@
+import type { Attachment, ChannelSink, Notice } from "../../broker/broker.ts";
+import { type ChannelName, USER_NAMESPACE } from "../../core/channel.ts";
+import { CommandError, Errors } from "../../core/errors.ts";
+import type { NamespaceRules } from "../../core/namespace.ts";
+import { NO_POSITION, type Position } from "../../core/position.ts";
+import type { ClientInfo, Publication } from "../../core/publication.ts";
+import type { UserList } from "../../pusher/channel-users.ts";
+import type { Session } from "../session/session.ts";
+import { Ahead } from "./ahead-waiter.ts";
+import type { Audience, Listeners } from "./audience.ts";
+import type { ChannelContext } from "./channel-context.ts";
+import { MISSING, NOTHING_MISSED, type Recovery, UNRECOVERABLE } from "./recovery.ts";
+import { Ring, RingEntry } from "./ring.ts";
+import { NOBODY, withListener, withNoticed } from "./subscriber-group.ts";
+
+/**
+ * Most bytes of a ring that the store is read for, until those who wait are served: what it drops meanwhile the page
+ * does not have.
+ */
+const GROWN_BYTES = 16 * 1024 * 1024;
+
+/** Reads of the store one subscriber may wait for; with {@link Channel.recover} still missing, it is told so. */
+const MAX_PREPARE_READS = 4;
+
+/**
+ * One channel with local subscribers: the broker's attachment, the ring, the audiences. Joining is *snapshot + live*
+ * in one synchronous step ({@link recover} or {@link position}, then {@link join}), after `prepare` has made sure that
+ * what the step needs is in memory. However many clients wait, one attach and one read of the store serve them all.
+ */
+export class Channel implements ChannelSink {
+  readonly name: ChannelName;
+  readonly rules: NamespaceRules;
+  readonly #context: ChannelContext;
+  #state: "idle" | "attaching" | "live" | "closed" = "idle";
+  #attachment: Attachment | undefined;
+  #attaching: Promise<void> | undefined;
+  #position: Position = NO_POSITION;
+  /** See {@link Attachment.blind}. */
+  #blind = false;
+  #ring: Ring | undefined;
+  /** One for each codec in use; most channels never have any for notices. */
+  #audiences: readonly Listeners[] = NOBODY;
+  #noticeAudiences: readonly Audience[] = NOBODY;
+  /** Subscribes under way: the channel must not be given up. */
+  pins = 0;
+  /** When a subscriber last found nothing in it that was kept, ms of the monotonic clock. */
+  missedAt = Number.NEGATIVE_INFINITY;
+  /** Who is in it by user, once somebody follows that. */
+  users: UserList | undefined;
+
+  /** Offsets below which the store was asked in vain: they cannot be recovered, nobody asks again. */
+  #unreachable = -1;
+  /** Once a client came that had seen more than this instance. */
+  #ahead: Ahead | undefined;
+  #filling: Promise<void> | undefined;
+  /** The ring may be larger than its share, for those who wait for what is read. */
+  #grown = false;
+  #fillFrom = Number.POSITIVE_INFINITY;
+
+  constructor(name: ChannelName, rules: NamespaceRules, context: ChannelContext) {
+    this.name = name;
+    this.rules = rules;
+    this.#context = context;
+  }
+
+  get id(): string {
+    return this.name.id;
+  }
+
+  /** Position after the last publication handed to subscribers. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  /** Local subscribers. */
+  get size(): number {
+    let size = 0;
+    for (const audience of this.#audiences) size += audience.size;
+    return size;
+  }
+
+  get live(): boolean {
+    return this.#state === "live";
+  }
+
+  /** The store kept nothing when the channel became live, and nothing was published since. */
+  get empty(): boolean {
+    return this.#blind;
+  }
+
+  *members(): Iterable<Session> {
+    for (const audience of this.#audiences) yield* audience.members;
+  }
+
+  // ── joining ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Makes the channel live and, for a position to recover from, the ring reach back to it (or learns that it
+   * cannot). @throws CommandError brokerUnavailable
+   */
+  async prepare(from?: Position): Promise<void> {
+    if (this.#state !== "live") await this.#attach();
+    if (!from || this.rules.recovery === "off") return;
+    // Again: the read this call joined may have been for another position, or what it brought has left the ring.
+    for (let attempt = 0; attempt < MAX_PREPARE_READS; attempt++) {
+      if (this.recover(from).outcome !== "missing") return;
+      if (this.rules.recovery === "cache") await this.#fill(-1);
+      else if (from.offset > this.#position.offset) await this.#aheadOfUs().wait(from.offset);
+      else await this.#fill(from.offset);
+    }
+  }
+
+  /**
+   * What a subscriber at `from` has missed. Synchronous; nothing of the channel is published between this and a
+   * {@link join} in the same step.
+   */
+  recover(from: Position): Recovery {
+    const ring = this.#ring;
+    if (!ring || (from.epoch !== "" && from.epoch !== this.#position.epoch)) return UNRECOVERABLE;
+    if (this.rules.recovery === "cache") return this.#recoverLatest(from, ring);
+    const ahead = from.offset > this.#position.offset;
+    if (ahead && from.offset <= (this.#ahead?.verified ?? 0)) return NOTHING_MISSED;
+    const entries = ahead ? undefined : ring.since(from.offset);
+    if (!entries) return from.offset <= this.#unreachable ? UNRECOVERABLE : MISSING;
+    const limit = this.rules.history?.recoverLimit ?? 0;
+    return entries.length > limit ? UNRECOVERABLE : { outcome: "recovered", entries };
+  }
+
+  /** Makes {@link newest} known. @throws CommandError brokerUnavailable */
+  async prepareNewest(): Promise<void> {
+    await this.prepare();
+    if (!this.newestKnown) await this.#fill(-1);
+  }
+
+  /** Whether {@link newest} is the latest message that is kept, or there is none. */
+  get newestKnown(): boolean {
+    return this.live && (!this.#ring || this.#ring.newest !== undefined || this.#unreachable >= 0);
+  }
+
+  get newest(): RingEntry | undefined {
+    return this.#ring?.newest;
+  }
+
+  /** What the ring has above an offset. */
+  entriesSince(offset: number): readonly RingEntry[] {
+    return this.#ring?.newerThan(offset) ?? [];
+  }
+
+  #recoverLatest(from: Position, ring: Ring): Recovery {
+    const newest = ring.newest;
+    if (newest) {
+      const same = from.epoch === this.#position.epoch && from.offset === newest.publication.offset;
+      return { outcome: "recovered", entries: same ? [] : [newest] };
+    }
+    // Nothing in the ring: the channel is empty, or what it keeps has not been read yet.
+    return this.#unreachable >= 0 ? UNRECOVERABLE : MISSING;
+  }
+
+  /** Adds a subscriber; what is published from now on reaches it. */
+  join(session: Session, notices: boolean, delta = false): void {
+    this.#audiences = withListener(this.#audiences, session, this.id, delta);
+    if (notices) this.#noticeAudiences = withNoticed(this.#noticeAudiences, session, this.id);
+  }
+
+  leave(session: Session): void {
+    for (const audience of this.#audiences) audience.delete(session);
+    for (const audience of this.#noticeAudiences) audience.delete(session);
+  }
+
+  /** Gives the channel up. Idempotent. */
+  close(): void {
+    this.#state = "closed";
+    this.#attachment?.detach();
+    this.#attachment = undefined;
+    this.#ring = undefined;
+  }
+
+  /** Forgets the ring, after its history was removed from the store. */
+  clear(): void {
+    this.#ring?.reset(this.#position.offset);
+    this.#unreachable = this.#position.offset - 1;
+  }
+
+  /** Brings the ring back to its share of memory. */
+  trim(): void {
+    if (this.#filling) return; // to be called again when it is filled
+    this.#grown = false;
+    this.#cut();
+  }
+
+  #cut(): void {
+    const bytes = this.#context.ringBytes();
+    this.#ring?.trim(
+      this.rules.history?.recoverLimit ?? 0,
+      this.#grown ? Math.max(bytes, GROWN_BYTES) : bytes,
+    );
+  }
+
+  // ── what the broker says ───────────────────────────────────────────────────────────────────────────────────────
+
+  publication(publication: Publication): void {
+    const { stats, pressed } = this.#context;
+    // Only where nothing is promised: a channel with history stays whole.
+    if (publication.priority === "low" && !this.rules.history && pressed()) {
+      stats.lowPriorityDropped++;
+      return;
+    }
+    const entry = new RingEntry(publication);
+    if (this.#ring) {
+      this.#blind = false;
+      this.#position = { epoch: this.#position.epoch, offset: publication.offset };
+      this.#ring.push(entry);
+      // Whatever came and went before: from the first message on that was seen here, all were.
+      if (this.#ring.floor === Number.POSITIVE_INFINITY) this.#ring.begin(publication.offset);
+      this.#cut();
+      this.#ahead?.reached(publication.offset);
+    }
+    this.#spread(entry);
+    if (this.name.namespace === USER_NAMESPACE) {
+      for (const session of this.members()) this.#context.inboxDelivered(session);
+    }
+  }
+
+  #spread(entry: RingEntry): void {
+    const { stats, fanout, sessionOf } = this.#context;
+    const { except } = entry.publication;
+    const left = except === undefined ? undefined : sessionOf(except);
+    for (const audience of this.#audiences) {
+      if (audience.size > 0 && !audience.spread(entry, fanout, stats, left)) this.#context.cutOff(this);
+    }
+  }
+
+  notice(notice: Notice): void {
+    const { fanout } = this.#context;
+    if (notice.kind === "event") this.#spread(new RingEntry({ ...notice, offset: 0, timeMs: 0 }));
+    else if (notice.kind === "count") {
+      for (const audience of this.#audiences) {
+        const frame = audience.codec.countPush?.(this.id, notice.count);
+        if (frame && audience.size > 0) audience.publish(fanout, frame);
+      }
+    } else {
+      if (notice.of !== "user") this.#announce(notice.kind, notice.info, false);
+      if (notice.of === "user" || notice.of === "both") this.users?.heard(notice);
+    }
+  }
+
+  /** Tells those who follow users that one has come or gone. */
+  userChanged(kind: "join" | "leave", info: ClientInfo): void {
+    this.#announce(kind, info, true);
+  }
+
+  #announce(kind: "join" | "leave", info: ClientInfo, byUser: boolean): void {
+    for (const audience of this.#noticeAudiences) {
+      const { codec, size } = audience;
+      if (size === 0 || (codec.byUser ?? false) !== byUser) continue;
+      audience.publish(this.#context.fanout, codec.noticePush(this.id, kind, info));
+    }
+  }
+
+  lost(position: Position): void {
+    this.#position = position;
+    this.#blind = false;
+    this.#ring?.reset(position.offset);
+    this.#unreachable = position.offset - 1;
+    this.#ahead?.lost();
+    this.#context.lost(this);
+  }
+
+  // ── the store ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #attach(): Promise<void> {
+    this.#attaching ??= this.#doAttach().finally(() => {
+      this.#attaching = undefined;
+    });
+    return this.#attaching;
+  }
+
+  async #doAttach(): Promise<void> {
+    this.#state = "attaching";
+    try {
+      const attachment = await this.#context.broker.attach(this.name, this);
+      if ((this.#state as string) === "closed") {
+        attachment.detach();
+        throw new CommandError(Errors.internal, "the instance is closing");
+      }
+      this.#attachment = attachment;
+      // Publications that came between the broker's answer and here are in no ring, but counted in its position.
+      this.#position = attachment.position;
+      this.#blind = attachment.blind === true;
+      // A ring without a floor serves nobody until a read of the store has proven from where on it is complete.
+      const floor = this.#blind ? Number.POSITIVE_INFINITY : attachment.position.offset;
+      if (this.rules.history) this.#ring = new Ring(floor);
+      this.#state = "live";
+    } catch (error) {
+      if (this.#state === "attaching") this.#state = "idle";
+      throw error;
+    }
+  }
+
+  /** Reads the store so that the ring reaches back to `offset` (-1: the latest message only). */
+  async #fill(offset: number): Promise<void> {
+    this.#fillFrom = Math.min(this.#fillFrom, offset);
+    this.#grown = true;
+    this.#filling ??= this.#doFill().finally(() => {
+      this.#filling = undefined;
+      this.#context.overgrown(this);
+    });
+    await this.#filling;
+  }
+
+  async #doFill(): Promise<void> {
+    // Whoever else comes in this tick is served by the same read.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    const ring = this.#ring;
+    if (!ring) return;
+    const from = this.#fillFrom;
+    this.#fillFrom = Number.POSITIVE_INFINITY;
+    const { epoch } = this.#position;
+    const floor = ring.floor;
+    if (from < 0) {
+      const page = await this.#context.broker.history(this.name, { limit: 1, reverse: true });
+      const latest = page.publications[0];
+      if (this.#ring !== ring || this.#position.epoch !== epoch) return;
+      if (latest && latest.offset <= floor) ring.prepend([latest], latest.offset - 1);
+      else if (!latest) this.#unreachable = 0;
+      return;
+    }
+    const limit = this.rules.history?.recoverLimit ?? 0;
+    const page = await this.#context.broker.history(this.name, {
+      since: { epoch, offset: from },
+      limit,
+      ...(floor > from && floor < Number.POSITIVE_INFINITY && { until: floor }),
+    });
+    if (this.#ring !== ring || this.#position.epoch !== epoch) return;
+    const readTo = page.more ? (page.publications.at(-1)?.offset ?? from) : page.position.offset;
+    // The page must meet the ring, which may have been trimmed meanwhile. (One without a floor has never been.)
+    const meets = ring.floor === Number.POSITIVE_INFINITY ? !page.more : readTo >= ring.floor;
+    if (page.complete && meets) ring.prepend(page.publications, from);
+    else if (page.more || !page.complete) this.#unreachable = Math.max(this.#unreachable, from);
+  }
+
+  #aheadOfUs(): Ahead {
+    this.#ahead ??= new Ahead({
+      position: () => this.#position,
+      blind: () => this.#blind,
+      read: (since, until) => {
+        const limit = this.rules.history?.recoverLimit ?? 0;
+        const query = { since, limit, ...(until !== undefined && { until }) };
+        return this.#context.broker.history(this.name, query);
+      },
+      unproven: (offset) => {
+        this.#unreachable = Math.max(this.#unreachable, offset);
+      },
+    });
+    return this.#ahead;
+  }
+}

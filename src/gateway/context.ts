@@ -1,0 +1,87 @@
+import type { Authenticator, Callouts } from "../auth/auth.ts";
+import type { Broker } from "../broker/broker.ts";
+import type { Outbox } from "../broker/outbox.ts";
+import type { Logger } from "../core/log.ts";
+import type { Namespaces } from "../core/namespace.ts";
+import type { Stats } from "../core/stats.ts";
+import type { Presence } from "../presence/presence.ts";
+import type { PusherApps } from "../pusher/apps.ts";
+import type { UserLists } from "../pusher/channel-users.ts";
+import type { WebhookEvents } from "../pusher/webhook-events.ts";
+import type { Fanout } from "./channel/audience.ts";
+import type { Events } from "./membership/events.ts";
+import type { Roster } from "./membership/tracker.ts";
+import type { Emulation } from "./session/emulation.ts";
+import type { Hub } from "./session/hub.ts";
+import type { Liveness } from "./session/liveness.ts";
+
+/** What a gateway is made of: ports and plain values, built and closed elsewhere. */
+export interface GatewayDeps {
+  readonly instance: string;
+  readonly region: string;
+  readonly version: string;
+  readonly options: GatewayOptions;
+  readonly namespaces: Namespaces;
+  readonly broker: Broker;
+  readonly presence: Presence;
+  readonly authenticator: Authenticator;
+  readonly callouts: Callouts;
+  /** Applications of the Pusher protocol. */
+  readonly apps: PusherApps;
+  /** Where events for their webhooks go; absent: there are no webhooks. */
+  readonly outbox?: Outbox | undefined;
+  /** The runtime's native publish. */
+  readonly fanout: Fanout;
+  /** Whether the instance has more to do than it can. */
+  readonly pressed: () => boolean;
+  /** Gives a connection's place back to admission. */
+  readonly release: (admissionKey: string) => void;
+  readonly stats: Stats;
+  readonly log: Logger;
+}
+
+/** Everything of one instance that commands, signals and operations work on. Built once, by `createGateway`. */
+export interface Edge extends GatewayDeps {
+  readonly hub: Hub;
+  readonly roster: Roster;
+  readonly liveness: Liveness;
+  readonly emulation: Emulation;
+  readonly lists: UserLists;
+  readonly events: Events;
+  readonly webhooks: WebhookEvents;
+  /** When the instance was built, ms of the monotonic clock. */
+  readonly startedAt: number;
+}
+
+/** Settings of the gateway as plain values; durations in ms, sizes in bytes. */
+export interface GatewayOptions {
+  /** Let clients without any credentials in, as the user "". */
+  readonly anonymous: boolean;
+  /** Ask `rtauth.connect` about clients without a token. */
+  readonly connectCallout: boolean;
+  /** Everybody may subscribe, publish and look, whatever the namespaces say (but for other users' inboxes). */
+  readonly insecure: boolean;
+  readonly connectDeadlineMs: number;
+  readonly pingIntervalMs: number;
+  readonly pongTimeoutMs: number;
+  /** How long past its expiry a connection or subscription may live without a refresh. */
+  readonly expiryGraceMs: number;
+  readonly commandsPerSecond: number;
+  readonly bytesPerSecond: number;
+  /** Commands of one connection that wait for their answers; further ones are refused. */
+  readonly pendingCommands: number;
+  readonly channelsPerConnection: number;
+  /** Channels every connection is subscribed to from the start. */
+  readonly everyone: readonly string[];
+  /** 0: no limit. */
+  readonly connectionsPerUser: number;
+  /** Close older connections of the same user, or of the same user and device. */
+  readonly newestWins: "off" | "user" | "device";
+  readonly rpcTimeoutMs: number;
+  readonly rpcMaxBytes: number;
+  /** A connection with more than this unsent is closed by the runtime. */
+  readonly backpressureBytes: number;
+  readonly lingerMs: number;
+  readonly ringChannelBytes: number;
+  readonly ringTotalBytes: number;
+}

@@ -1,0 +1,85 @@
+import type { Presence } from "../../presence/presence.ts";
+
+/** One region as clients are told of it. */
+export interface RegionInfo {
+  readonly name: string;
+  /** Its public address, where it has one of its own (`regions` in the settings). */
+  readonly url?: string;
+  /** Share of its places that are taken, 0 to 1, of the instances that take clients. */
+  readonly load: number;
+  /** Some instance there takes new clients. */
+  readonly ready: boolean;
+  /** Live instances. */
+  readonly instances: number;
+}
+
+export interface RegionsAnswer {
+  /** The region that answers: where the asker has landed. */
+  readonly here: string;
+  /** By name. */
+  readonly regions: readonly RegionInfo[];
+  /** What is known is this instance alone: whether the others are ready cannot be told now. */
+  readonly partial?: true;
+}
+
+export interface RegionsOptions {
+  readonly here: string;
+  /** Public addresses by region. */
+  readonly urls: ReadonlyMap<string, string>;
+  readonly presence: Pick<Presence, "instances" | "status">;
+}
+
+/** How long an answer serves everybody who asks, ms: clients may ask as often as they like. */
+const FRESH_MS = 2_000;
+
+/** The regions of the world, by the leases of their instances. */
+export class Regions {
+  readonly #options: RegionsOptions;
+  #answer: Promise<RegionsAnswer> | undefined;
+  #askedAt = 0;
+
+  constructor(options: RegionsOptions) {
+    this.#options = options;
+  }
+
+  /** This instance's own. */
+  get here(): string {
+    return this.#options.here;
+  }
+
+  /** What is known now, at most two seconds old. */
+  list(): Promise<RegionsAnswer> {
+    const now = performance.now();
+    if (!this.#answer || now - this.#askedAt > FRESH_MS) {
+      this.#askedAt = now;
+      this.#answer = this.#ask();
+    }
+    return this.#answer;
+  }
+
+  async #ask(): Promise<RegionsAnswer> {
+    const { here, urls, presence } = this.#options;
+    const instances = await presence.instances();
+    const partial = presence.status().state !== "ok";
+    const names = new Set([...urls.keys(), ...instances.map(({ region }) => region)]);
+    const regions = [...names].sort().map((name): RegionInfo => {
+      const own = instances.filter(({ region }) => region === name);
+      const taking = own.filter(({ capacity }) => capacity > 0);
+      const places = sum(taking, ({ capacity }) => capacity);
+      const url = urls.get(name);
+      return {
+        name,
+        ...(url !== undefined && { url }),
+        load:
+          places > 0 ? Math.round((100 * sum(taking, ({ connections }) => connections)) / places) / 100 : 0,
+        ready: taking.length > 0,
+        instances: own.length,
+      };
+    });
+    return { here, regions, ...(partial && { partial }) };
+  }
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
+}

@@ -1,0 +1,66 @@
+import type { Broker } from "../../broker/broker.ts";
+import type { ConnectionRecord } from "../../presence/presence.ts";
+import type { WebhookEvents } from "../../pusher/webhook-events.ts";
+
+/** Where an event comes from: itself for a live instance, the dead one when a survivor reports for it. */
+interface Source {
+  readonly instance: string;
+  readonly region: string;
+}
+
+/**
+ * Events for the business cluster, `rtevt.<kind>`: JSON objects with `type`, `timeMs`, `instance`, `region` and what
+ * the kind adds. At least once; the message id makes repetitions recognisable.
+ */
+export class Events {
+  readonly #broker: Broker;
+  readonly #own: Source;
+  readonly #webhooks: WebhookEvents;
+
+  /** @param webhooks told of what apps' servers may want to know */
+  constructor(broker: Broker, own: Source, webhooks: WebhookEvents) {
+    this.#broker = broker;
+    this.#webhooks = webhooks;
+    this.#own = { instance: own.instance, region: own.region };
+  }
+
+  connected(connection: ConnectionRecord): void {
+    this.#emit("connect", connection, `connect:${connection.client}`);
+  }
+
+  /** @param code the close code; 0 when the instance died */
+  disconnected(connection: ConnectionRecord, code: number, reason: string): void {
+    this.#emit("disconnect", { ...connection, code, reason }, `disconnect:${connection.client}`);
+  }
+
+  /** First connection of the user in the channel. */
+  joined(channel: string, user: string, client: string): void {
+    this.#emit("join", { channel, user, client });
+    this.#webhooks.joined(channel, user);
+  }
+
+  /** Last connection of the user in the channel. */
+  left(channel: string, user: string, client: string): void {
+    this.#emit("leave", { channel, user, client });
+    this.#webhooks.left(channel, user);
+  }
+
+  occupied(channel: string): void {
+    this.#emit("occupied", { channel });
+    this.#webhooks.occupied(channel);
+  }
+
+  vacated(channel: string): void {
+    this.#emit("vacated", { channel });
+    this.#webhooks.vacated(channel);
+  }
+
+  /** A client's `send`: its data, spliced as JSON text. */
+  message(connection: ConnectionRecord, data: string): void {
+    this.#emit("message", { ...connection, data: JSON.parse(data) as unknown });
+  }
+
+  #emit(kind: string, fields: object, id?: string): void {
+    this.#broker.emit(kind, { type: kind, timeMs: Date.now(), ...this.#own, ...fields }, id);
+  }
+}

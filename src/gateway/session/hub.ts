@@ -1,0 +1,154 @@
+import { type ChannelName, parseChannel } from "../../core/channel.ts";
+import { CommandError, Errors } from "../../core/errors.ts";
+import type { Namespaces } from "../../core/namespace.ts";
+import { Channel } from "../channel/channel.ts";
+import type { ChannelContext } from "../channel/channel-context.ts";
+import type { Session } from "./session.ts";
+
+export interface HubOptions {
+  readonly namespaces: Namespaces;
+  /** How long a channel without subscribers stays attached, ms: a flap costs nothing, and its ring serves it. */
+  readonly lingerMs: number;
+  /** Most bytes all rings may hold together, and one of them. */
+  readonly ringTotalBytes: number;
+  readonly ringChannelBytes: number;
+}
+
+/** No ring is squeezed below this, bytes. */
+const RING_LEAST_BYTES = 4_096;
+
+/** Everything live on this instance: channels by name, sessions by id and by user. */
+export class Hub {
+  readonly sessions = new Map<string, Session>();
+  /** Sessions by the ids their clients had on connections before, where those have told them. */
+  readonly former = new Map<string, Session>();
+  readonly channels = new Map<string, Channel>();
+  readonly #users = new Map<string, Session | Set<Session>>();
+  /** Channels without subscribers and since when, oldest first. */
+  readonly #idle = new Map<Channel, number>();
+  /** Channels whose ring was filled from the store beyond its share, for clients that wait right now. */
+  readonly #overgrown = new Set<Channel>();
+  /** Channels with a subscriber that was cut off since the last sweep, and between the two before. */
+  #cutOff = new Set<Channel>();
+  #cutOffBefore = new Set<Channel>();
+  readonly #options: HubOptions;
+  readonly #context: ChannelContext;
+  #ringBytes: number;
+
+  constructor(
+    options: HubOptions,
+    context: Omit<ChannelContext, "ringBytes" | "overgrown" | "cutOff" | "sessionOf">,
+  ) {
+    this.#options = options;
+    this.#ringBytes = options.ringChannelBytes;
+    this.#context = {
+      ...context,
+      ringBytes: () => this.#ringBytes,
+      overgrown: (channel) => this.#overgrown.add(channel),
+      cutOff: (channel) => this.#cutOff.add(channel),
+      sessionOf: (client) => this.sessions.get(client) ?? this.former.get(client),
+    };
+  }
+
+  /** Users with a connection here. */
+  get userCount(): number {
+    return this.#users.size;
+  }
+
+  /**
+   * Takes a channel name apart and finds its rules. @throws CommandError badRequest (malformed), unknownChannel
+   */
+  resolve(id: string): ChannelName {
+    const { namespace, name } = parseChannel(id);
+    const rules = this.#options.namespaces.get(namespace);
+    if (!rules) throw new CommandError(Errors.unknownChannel);
+    // The table's own string: a part of the id would be kept for each channel.
+    return { id, namespace: rules.name, name };
+  }
+
+  /** The rules of a resolved channel. */
+  rules(name: ChannelName) {
+    return this.#options.namespaces.get(name.namespace)!;
+  }
+
+  /** The channel, made when nobody used it. Pinned until {@link release}: it will not be given up meanwhile. */
+  acquire(name: ChannelName): Channel {
+    let channel = this.channels.get(name.id);
+    if (!channel) {
+      channel = new Channel(name, this.rules(name), this.#context);
+      this.channels.set(name.id, channel);
+    }
+    channel.pins++;
+    this.#idle.delete(channel);
+    return channel;
+  }
+
+  /** Ends what {@link acquire} began; also to be called when a subscriber has left. */
+  release(channel: Channel, pins: 0 | 1 = 1): void {
+    channel.pins -= pins;
+    if (channel.pins > 0 || channel.size > 0) return;
+    this.#idle.delete(channel); // to the end of the order
+    this.#idle.set(channel, performance.now());
+  }
+
+  /** Once a second: gives up channels nobody needs, shares the rings' memory out anew, forgets who was cut off. */
+  sweep(now = performance.now()): void {
+    for (const [channel, since] of this.#idle) {
+      if (now - since < this.#options.lingerMs) break;
+      this.#idle.delete(channel);
+      this.channels.delete(channel.id);
+      channel.close();
+    }
+    const share = this.#options.ringTotalBytes / Math.max(1, this.channels.size);
+    const next = Math.max(RING_LEAST_BYTES, Math.min(this.#options.ringChannelBytes, share));
+    const squeezed = next < this.#ringBytes;
+    this.#ringBytes = next;
+    for (const channel of squeezed ? this.channels.values() : this.#overgrown) channel.trim();
+    this.#overgrown.clear();
+    [this.#cutOff, this.#cutOffBefore] = [this.#cutOffBefore, this.#cutOff];
+    this.#cutOff.clear();
+  }
+
+  /**
+   * Whether a subscriber of one of the session's channels was cut off a moment ago, most likely the session itself:
+   * who it is, the runtime does not say.
+   */
+  wasCutOff(session: Session): boolean {
+    for (const { channel } of session.subs.values()) {
+      if (this.#cutOff.has(channel) || this.#cutOffBefore.has(channel)) return true;
+    }
+    return false;
+  }
+
+  /** Anonymous sessions are nobody's: they are found by their id only. */
+  addUser(session: Session): void {
+    const { user } = session;
+    if (user === "") return;
+    const present = this.#users.get(user);
+    if (!present) this.#users.set(user, session);
+    else if (present instanceof Set) present.add(session);
+    else this.#users.set(user, new Set([present, session]));
+  }
+
+  removeUser(session: Session): void {
+    const present = this.#users.get(session.user);
+    if (present === session) this.#users.delete(session.user);
+    else if (present instanceof Set) {
+      present.delete(session);
+      if (present.size === 0) this.#users.delete(session.user);
+    }
+  }
+
+  /** Sessions of a user on this instance (a copy: they may end while it is walked). */
+  sessionsOf(user: string): Session[] {
+    const present = this.#users.get(user);
+    return !present ? [] : present instanceof Set ? [...present] : [present];
+  }
+
+  /** Gives every channel up. */
+  close(): void {
+    for (const channel of this.channels.values()) channel.close();
+    this.channels.clear();
+    this.#idle.clear();
+  }
+}

@@ -1,0 +1,163 @@
+import { Closes } from "../../core/errors.ts";
+import type { Stats } from "../../core/stats.ts";
+import { Wheel } from "../../core/wheel.ts";
+import type { Session } from "./session.ts";
+import type { Subscription } from "./subscription.ts";
+
+export interface LivenessOptions {
+  readonly connectDeadlineMs: number;
+  readonly pingIntervalMs: number;
+  readonly pongTimeoutMs: number;
+  readonly expiryGraceMs: number;
+}
+
+/** Resolution of the clock, ms. */
+const TICK_MS = 100;
+
+/** Looks that come later than this, ms, come after a stall: what peers said meanwhile has not been read yet. */
+const STALL_MS = 250;
+
+/** Time to read what has waited, ms. */
+const READ_MS = 1_000;
+
+/** A client with new, unconfirmed inbox messages is pinged this soon: its pong proves that they arrived. */
+const INBOX_PING_MS = 1_000;
+
+/**
+ * Everything that happens to a session by the clock: connect deadline, pings, death of the mute, expiry. One wheel for
+ * all sessions, one entry for each. The runtime's own idle time-out is of no use here: it never reaps a mute client
+ * that is being written to.
+ */
+export class Liveness {
+  readonly #options: LivenessOptions;
+  readonly #stats: Stats;
+  readonly #wheel: Wheel<Session>;
+  readonly #inboxOffset: (session: Session) => number;
+  readonly #subscriptionExpired: (session: Session, sub: Subscription) => void;
+
+  constructor(
+    options: LivenessOptions,
+    stats: Stats,
+    hooks: {
+      /** Newest offset of its inbox that the session was sent, 0 without one. */
+      inboxOffset(session: Session): number;
+      subscriptionExpired(session: Session, sub: Subscription): void;
+    },
+  ) {
+    this.#options = options;
+    this.#stats = stats;
+    this.#inboxOffset = hooks.inboxOffset;
+    this.#subscriptionExpired = hooks.subscriptionExpired;
+    this.#wheel = new Wheel<Session>({ tickMs: TICK_MS, due: (session) => this.#due(session) });
+  }
+
+  start(): void {
+    this.#wheel.start();
+  }
+
+  stop(): void {
+    this.#wheel.stop();
+  }
+
+  /** The socket is open: it has until the deadline to identify itself. */
+  opened(session: Session): void {
+    session.heardAt = performance.now();
+    this.#wheel.schedule(session, this.#options.connectDeadlineMs);
+  }
+
+  /** The client is identified: the first ping comes at a random time within the second half of the interval. */
+  connected(session: Session): void {
+    const { pingIntervalMs } = this.#options;
+    session.nextPingAt = performance.now() + pingIntervalMs * (0.5 + Math.random() / 2);
+    this.reschedule(session);
+  }
+
+  ended(session: Session): void {
+    this.#wheel.cancel(session);
+  }
+
+  /** @returns false for a pong that answers no ping */
+  pong(session: Session): boolean {
+    if (session.pongsOwed === 0) return false;
+    session.pongsOwed--;
+    // With an older ping still open the pong may be that one's, and prove less.
+    if (session.pongsOwed === 0) session.inboxConfirmed = session.inboxPinged;
+    return true;
+  }
+
+  /** Inbox messages went to the session: their arrival should be proven soon. */
+  inboxDelivered(session: Session): void {
+    const soon = performance.now() + INBOX_PING_MS;
+    if (session.nextPingAt <= soon) return;
+    session.nextPingAt = soon;
+    this.reschedule(session);
+  }
+
+  /** To be called when an expiry has changed. */
+  reschedule(session: Session): void {
+    const now = performance.now();
+    let at = session.nextPingAt;
+    if (session.checkAt > 0) at = Math.min(at, session.checkAt);
+    const graceMs = this.#options.expiryGraceMs;
+    const wall = Date.now();
+    if (session.expiresAt > 0) at = Math.min(at, now + session.expiresAt * 1000 + graceMs - wall);
+    if (session.subsExpire) {
+      for (const sub of session.subs.values()) {
+        if (sub.expiresAt) at = Math.min(at, now + sub.expiresAt * 1000 + graceMs - wall);
+      }
+    }
+    this.#wheel.schedule(session, Math.max(0, at - now));
+  }
+
+  #due(session: Session): void {
+    if (!session.live) return;
+    const now = performance.now();
+    const stalled = now - session.wheelDue * TICK_MS > STALL_MS;
+    if (session.state === "connecting") {
+      if (stalled) this.#wheel.schedule(session, READ_MS);
+      else session.abandon(Closes.stale);
+      return;
+    }
+    if (session.checkAt > 0 && (stalled || now >= session.checkAt)) {
+      const pingedAt = session.checkAt - this.#options.pongTimeoutMs;
+      if (session.heardAt >= pingedAt) session.checkAt = 0;
+      // Its answer may have come while nobody read: from now on it has the whole time again.
+      else if (stalled) session.checkAt = now + this.#options.pongTimeoutMs;
+      else {
+        session.checkAt = 0;
+        this.#stats.deadPeers++;
+        session.abandon(Closes.noPong);
+        return;
+      }
+    }
+    if (now >= session.nextPingAt) {
+      session.nextPingAt = now + this.#options.pingIntervalMs;
+      session.checkAt = now + this.#options.pongTimeoutMs;
+      session.pongsOwed++;
+      session.inboxPinged = this.#inboxOffset(session);
+      // Nobody will answer: that it is gone is seen by its transport.
+      if (session.codec.unidirectional) session.heardAt = now;
+      this.#stats.pingsSent++;
+      session.send(session.codec.ping);
+    }
+    this.#expire(session);
+    if (session.live) this.reschedule(session);
+  }
+
+  #expire(session: Session): void {
+    const overdue = Date.now() - this.#options.expiryGraceMs;
+    if (session.expiresAt > 0 && session.expiresAt * 1000 <= overdue) {
+      session.end(Closes.connectionExpired);
+      return;
+    }
+    if (!session.subsExpire) return;
+    for (const sub of session.subs.values()) {
+      if (!sub.expiresAt || sub.expiresAt * 1000 > overdue) continue;
+      if (sub.side === "server") {
+        session.end(Closes.subscriptionExpired);
+        return;
+      }
+      this.#subscriptionExpired(session, sub);
+    }
+  }
+}

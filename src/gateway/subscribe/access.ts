@@ -1,0 +1,60 @@
+import type { Permission } from "../../auth/auth.ts";
+import { allows } from "../../auth/capabilities.ts";
+import { type ChannelName, inboxOf, USER_NAMESPACE } from "../../core/channel.ts";
+import type { Access, NamespaceRules } from "../../core/namespace.ts";
+import { channelKind } from "../../pusher/apps.ts";
+import type { Edge } from "../context.ts";
+import type { Session } from "../session/session.ts";
+
+/**
+ * Whether a session may do something in a channel without a subscription token. A capability always suffices, but for
+ * what the namespace grants to `nobody`; a user's inbox is never anybody else's, whatever stands anywhere.
+ */
+export function mayAccess(
+  edge: Edge,
+  session: Session,
+  channel: ChannelName,
+  permission: Permission,
+): boolean {
+  const { insecure } = edge.options;
+  const { id, namespace } = channel;
+  if (namespace === USER_NAMESPACE && (session.user === "" || id !== inboxOf(session.user))) return false;
+  if (insecure && permission !== "sub") return true;
+  const access = accessRule(edge.hub.rules(channel), permission);
+  if (access === "nobody") return false;
+  if (insecure || allows(session.identity.capabilities, id, permission)) return true;
+  switch (isSignedFor(edge, channel) ? narrowed(access, permission) : access) {
+    case "anyone":
+      return true;
+    case "authenticated":
+      return session.user !== "";
+    case "subscriber":
+      return session.subs.has(id);
+    case "token":
+      return false;
+  }
+}
+
+function accessRule(rules: NamespaceRules, permission: Permission): Access {
+  switch (permission) {
+    case "sub":
+      return rules.subscribe;
+    case "pub":
+      return rules.publish;
+    case "prs":
+      return rules.presenceAccess;
+    case "hst":
+      return rules.historyAccess;
+  }
+}
+
+/** Whether an application's Pusher clients need a signature for a channel. */
+function isSignedFor(edge: Edge, { namespace, name }: ChannelName): boolean {
+  return edge.apps.byNamespace(namespace) !== undefined && channelKind(name).access !== "public";
+}
+
+/** What Pusher clients need a signature for takes a token of others, whatever the namespace lets everybody do. */
+function narrowed(access: Exclude<Access, "nobody">, permission: Permission): Exclude<Access, "nobody"> {
+  if (permission === "sub") return "token";
+  return access === "token" ? access : "subscriber";
+}

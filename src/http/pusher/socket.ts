@@ -1,0 +1,54 @@
+import { type CloseCode, PusherCloses } from "../../core/errors.ts";
+import { pusherError } from "../../protocol/pusher/pusher.ts";
+import type { PusherApps } from "../../pusher/apps.ts";
+import { PusherState } from "../../pusher/state.ts";
+import type { Socket, SocketHandler } from "../../runtime/runtime.ts";
+import type { Choose } from "../upgrade.ts";
+
+/** Versions of the protocol that are spoken: what changed between them concerns closing only, and clients. */
+const VERSIONS: ReadonlySet<string> = new Set(["5", "6", "7"]);
+
+/** A client's own version, such as 8.6.0 or 7.2.4-beta.1. */
+const CLIENT_VERSION = /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}$/;
+
+/** `GET /app/:key`: a connection of the Pusher protocol, or one that is closed with the code that says why not. */
+export function choosePusher(apps: PusherApps): Choose {
+  return ({ url }, key, originAllowed) => {
+    if (!key) return { farewell: new Farewell(PusherCloses.unknownPath) };
+    const query = new URL(url).searchParams;
+    const app = apps.byKey(key);
+    const close = refusal(query.get("protocol"), query.get("version"));
+    if (close) return { farewell: new Farewell(close) };
+    if (!app) return { farewell: new Farewell(PusherCloses.unknownApp) };
+    if (!app.enabled) return { farewell: new Farewell(PusherCloses.appDisabled) };
+    if (!originAllowed) return { farewell: new Farewell(PusherCloses.unauthorized) };
+    return { protocol: "pusher", pusher: new PusherState(app) };
+  };
+}
+
+function refusal(protocol: string | null, version: string | null): CloseCode | undefined {
+  if (protocol === null || protocol === "") return PusherCloses.noProtocol;
+  if (!VERSIONS.has(protocol)) return PusherCloses.unsupportedProtocol;
+  if (version !== null && !CLIENT_VERSION.test(version)) return PusherCloses.invalidVersion;
+  return undefined;
+}
+
+/** A socket that is told why it is closed, and closed. */
+class Farewell implements SocketHandler {
+  readonly #close: CloseCode;
+
+  constructor(close: CloseCode) {
+    this.#close = close;
+  }
+
+  opened(socket: Socket): void {
+    const { code, reason } = this.#close;
+    socket.send(pusherError({ code, message: reason }));
+    socket.close(code, reason);
+  }
+
+  message(): void {}
+  heard(): void {}
+  drained(): void {}
+  closed(): void {}
+}

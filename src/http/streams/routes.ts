@@ -1,0 +1,138 @@
+import { Buffer } from "node:buffer";
+import { type Context, Hono } from "hono";
+import { Closes, reconnects } from "../../core/errors.ts";
+import { Stats } from "../../core/stats.ts";
+import type { Gateway } from "../../gateway/gateway.ts";
+import { decodeEmulation } from "../../protocol/centrifuge/emulation.ts";
+import {
+  STREAM_CODECS,
+  STREAM_TRANSPORTS,
+  type StreamTransport,
+} from "../../protocol/centrifuge/stream-codecs.ts";
+import type { Frame } from "../../protocol/codec.ts";
+import type { RequestContext } from "../../runtime/runtime.ts";
+import type { Entrance } from "../admission-guard.ts";
+import { bodyBytes, bodyText } from "../body.ts";
+import { cors } from "../cors.ts";
+import type { OriginPolicy } from "../origin.ts";
+import { readEventId } from "./event-ids.ts";
+import { StreamSocket } from "./socket.ts";
+import type { Streams } from "./transports.ts";
+
+export interface StreamRoutesDeps {
+  readonly gateway: Gateway;
+  readonly entrance: Entrance;
+  readonly originAllowed: OriginPolicy;
+  readonly streams: Streams;
+  readonly stats: Stats;
+  /** Longest frame a client may send, here as the body of a request. */
+  readonly maxFrameBytes: number;
+  /** Added to each stream's answer. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+type Env = { Bindings: RequestContext };
+
+/** Nothing between may keep, change or hold back any part of the stream. */
+const UNBUFFERED = { "cache-control": "no-store, no-transform", "x-accel-buffering": "no" };
+
+const BINARY = "application/octet-stream";
+const JSON_LINES = "application/json; charset=utf-8";
+const EVENTS = "text/event-stream; charset=utf-8";
+
+/** Transports of browsers' `EventSource`, which can do nothing but GET. */
+const EVENT_SOURCES: ReadonlySet<StreamTransport> = new Set<StreamTransport>(["sse", "uni_sse"]);
+
+/** Statuses of one-way connects that are refused for good; 403 for all others. */
+const REFUSED: Readonly<Record<number, 400 | 401>> = {
+  [Closes.invalidToken.code]: 401,
+  [Closes.badRequest.code]: 400,
+};
+
+/**
+ * The transports without WebSocket: the server speaks in an endless answer, the client in requests of their own
+ * (`POST /emulation`), which may reach any instance.
+ */
+export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
+  const { gateway, entrance, streams, stats, maxFrameBytes } = deps;
+  const app = new Hono<Env>();
+  const allowed = cors(deps.originAllowed, entrance);
+  for (const transport of STREAM_TRANSPORTS) app.use(`/connection/${transport}`, allowed);
+  app.use("/emulation", allowed);
+
+  for (const transport of STREAM_TRANSPORTS) {
+    const path = `/connection/${transport}`;
+    app.post(path, async (c) => open(c, transport, await bodyFrame(c, maxFrameBytes)));
+    if (!EVENT_SOURCES.has(transport)) continue;
+    app.get(path, (c) => {
+      const text = c.req.query("cf_connect");
+      if (text === undefined && transport === "sse") return open(c, transport, 400);
+      return open(c, transport, Buffer.byteLength(text ?? "") > maxFrameBytes ? 413 : (text ?? ""));
+    });
+  }
+
+  app.post("/emulation", async (c) => {
+    // A frame within a JSON string: quotes and line ends are escaped.
+    const body = await bodyFrame(c, maxFrameBytes * 2 + ENVELOPE_BYTES);
+    const commands = typeof body === "number" ? undefined : decodeEmulation(body);
+    if (commands ? Buffer.byteLength(commands.data) > maxFrameBytes : body === 413) {
+      return c.text("too long\n", 413);
+    }
+    if (!commands) return c.text("not an emulation request\n", 400);
+    const outcome = await gateway.emulate(commands);
+    Stats.bump(stats.emulated, outcome);
+    if (outcome === "busy") return c.text("overloaded\n", 503, { "retry-after": "1" });
+    if (outcome === "unknown") return c.text("no such session\n", 404);
+    return c.body(null, 204);
+  });
+
+  /** Lets the client in and begins the answer. @param frame its first one, or the status that refuses it */
+  async function open(c: Context<Env>, transport: StreamTransport, frame: Frame | 400 | 413) {
+    if (typeof frame === "number") return entrance.refuse("handshake", frame, "No commands can be read.");
+    const { headers, method } = c.req.raw;
+    // Hono takes HEAD for GET; it must not open anything.
+    if (method === "HEAD") return new Response(null, { status: 405, headers: { allow: "GET, POST" } });
+    const admitted = entrance.admit(headers, c.env.ip);
+    if (admitted instanceof Response) return transport === "uni_sse" ? later(admitted) : admitted;
+    const protocol = typeof frame === "string" ? "centrifuge-json" : "centrifuge-protobuf";
+    const codec = STREAM_CODECS[transport][protocol];
+    const handler = gateway.accept({
+      protocol,
+      transport,
+      ...(codec.unidirectional
+        ? { resume: readEventId(headers.get("last-event-id")) }
+        : { session: crypto.randomUUID() }),
+      ...admitted,
+    });
+    const socket = new StreamSocket(transport, handler, codec, c.env, streams);
+    const body = new ReadableStream<Uint8Array>(socket, { highWaterMark: 0 });
+    handler.opened(socket);
+    handler.message(socket, frame);
+    const refused = await socket.begun;
+    if (refused && !reconnects(refused.code)) {
+      return c.json(refused, REFUSED[refused.code] ?? 403, { "cache-control": "no-store" });
+    }
+    const type = EVENT_SOURCES.has(transport) ? EVENTS : isBinary(c) ? BINARY : JSON_LINES;
+    return new Response(body, { headers: { "content-type": type, ...UNBUFFERED, ...deps.headers } });
+  }
+
+  return app;
+}
+
+/** An `EventSource` gives up for ever after any other status: it is sent away with an empty stream instead. */
+function later(refusal: Response): Response {
+  const seconds = Number(refusal.headers.get("retry-after") ?? 5);
+  return new Response(`retry: ${seconds * 1000}\n\n`, { headers: { "content-type": EVENTS, ...UNBUFFERED } });
+}
+
+/** What an emulation request is longer than its data, bytes. */
+const ENVELOPE_BYTES = 1_024;
+
+/** Protobuf, by its content type; everything else is JSON. */
+function isBinary(c: Context): boolean {
+  return c.req.header("content-type")?.startsWith(BINARY) === true;
+}
+
+function bodyFrame(c: Context, maxBytes: number): Promise<Frame | 400 | 413> {
+  return isBinary(c) ? bodyBytes(c.req.raw, maxBytes) : bodyText(c.req.raw, maxBytes);
+}

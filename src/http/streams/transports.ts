@@ -1,0 +1,41 @@
+import { Stats } from "../../core/stats.ts";
+import type { StreamTransport } from "../../protocol/centrifuge/stream-codecs.ts";
+import type { Codec, Frame } from "../../protocol/codec.ts";
+import { Topics } from "../../runtime/topics.ts";
+import { chunkOf, type StreamSocket } from "./socket.ts";
+
+/** What the stream connections of one instance share. */
+export class Streams {
+  /** Connections that are streams have no native topics. */
+  readonly topics = new Topics<StreamSocket>();
+  /** A stream with more than this unsent is closed. */
+  readonly backpressureBytes: number;
+  readonly #stats: Stats;
+  #codec: Codec | undefined;
+  #frame: Frame = "";
+  #chunk: Uint8Array = new Uint8Array(0);
+
+  constructor(options: { backpressureBytes: number; stats: Stats }) {
+    this.backpressureBytes = options.backpressureBytes;
+    this.#stats = options.stats;
+  }
+
+  begun(transport: StreamTransport): void {
+    Stats.bump(this.#stats.streamsBegun, transport);
+    Stats.bump(this.#stats.streamsOpen, transport);
+  }
+
+  ended(transport: StreamTransport): void {
+    Stats.bump(this.#stats.streamsOpen, transport, -1);
+  }
+
+  /** The frame as bytes of a stream; made once for all subscribers, who ask for it one after the other. */
+  chunk(codec: Codec, frame: Frame): Uint8Array {
+    if (codec !== this.#codec || frame !== this.#frame) {
+      this.#chunk = chunkOf(codec, frame);
+      this.#codec = codec;
+      this.#frame = frame;
+    }
+    return this.#chunk;
+  }
+}

@@ -1,0 +1,398 @@
+import type { Logger } from "../../core/log.ts";
+import type { ClientInfo } from "../../core/publication.ts";
+import type { Stats } from "../../core/stats.ts";
+import { Roster } from "../membership-table.ts";
+import type {
+  ConnectionRecord,
+  Cursor,
+  Forgotten,
+  InstanceLoad,
+  InstanceRecord,
+  JoinOutcome,
+  LeaveOutcome,
+  Members,
+  Presence,
+  PresenceStats,
+  Swept,
+} from "../presence.ts";
+import { Cursors } from "./cursors.ts";
+import type { Keys } from "./keys.ts";
+import { pair, presenceKeys, unpackMember, unpair } from "./keys.ts";
+import { Lease, readHolders } from "./lease.ts";
+import type { LinkError, RedisLink } from "./link.ts";
+import { Mirror } from "./mirror.ts";
+import { joinOutcome, leaveOutcome, releaseOperation, storedConnection } from "./operations.ts";
+import { Pipe } from "./pipe.ts";
+import { Sweeper } from "./sweep.ts";
+
+export interface RedisPresenceOptions {
+  /** How Redis is reached. Handed over: closed with the driver. */
+  readonly link: RedisLink;
+  readonly instance: string;
+  readonly region: string;
+  /** Before every key; default `tl:`. */
+  readonly prefix?: string;
+  /** Life of the lease, default 15 s. */
+  readonly leaseTtlMs?: number;
+  /** How often it is renewed, default 5 s; dead instances are looked for twice as often. */
+  readonly renewMs?: number;
+  /** How long one pipeline may take, default 1 s. A call waits for two at most: the one in flight and its own. */
+  readonly timeoutMs?: number;
+  readonly log: Logger;
+  readonly stats: Stats;
+  /** Published with the lease. */
+  readonly load: () => InstanceLoad;
+}
+
+/** What a release script answered: a digit for each channel. */
+function forgotten(
+  client: string,
+  user: string,
+  channels: readonly string[],
+  digits: string,
+): readonly Forgotten[] {
+  return channels.map((channel, index) => ({ channel, user, client, ...leaveOutcome(digits[index] ?? "0") }));
+}
+
+/** Expiry of everything that is not bound to a lease by its own; renewed at half time. */
+const BACKSTOP_MS = 24 * 3_600_000;
+
+/** First pause between two attempts to reach Redis again; doubles up to the renewal interval. */
+const FIRST_PAUSE_MS = 100;
+
+/**
+ * Presence in Redis, over REST or RESP. All keys must be in one keyspace (a single server or primary, Upstash): the
+ * scripts touch several at once, so Redis Cluster is not supported. Connections of the empty user are not found by
+ * `connectionsOf`.
+ */
+export function redisPresence(options: RedisPresenceOptions): Presence {
+  return new RedisPresence(options);
+}
+
+class RedisPresence implements Presence {
+  readonly driver = "redis";
+  readonly #options: Required<RedisPresenceOptions>;
+  readonly #keys: Keys;
+  readonly #roster = new Roster();
+  readonly #pipe: Pipe;
+  readonly #lease: Lease;
+  readonly #mirror: Mirror;
+  readonly #sweeper: Sweeper;
+  readonly #cursors: Cursors;
+  readonly #statusListeners = new Set<(state: "ok" | "degraded") => void>();
+  readonly #sweptListeners = new Set<(swept: Swept) => void | Promise<void>>();
+  #phase: "new" | "ok" | "degraded" | "closed" = "new";
+  #sinceMs = Date.now();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #renewNext = false;
+  #recovering: Promise<void> | undefined;
+  /** Ends the pause between two attempts to recover. */
+  #wake = () => {};
+
+  constructor(given: RedisPresenceOptions) {
+    const defaults = { prefix: "tl:", leaseTtlMs: 15_000, renewMs: 5_000, timeoutMs: 1_000 };
+    const options = { ...defaults, ...given };
+    const { link, instance, region, leaseTtlMs, renewMs, timeoutMs, log, stats, load } = options;
+    const keys = presenceKeys(options.prefix);
+    const lease = new Lease({ keys, instance, region, leaseTtlMs, backstopMs: BACKSTOP_MS, load });
+    const pipe = new Pipe({
+      ...{ link, keys, timeoutMs, stats },
+      backstopMs: BACKSTOP_MS,
+      writer: () => lease,
+      onFailing: (error) => this.#degrade(error.message, true),
+    });
+    this.#options = options;
+    this.#keys = keys;
+    this.#pipe = pipe;
+    this.#lease = lease;
+    this.#mirror = new Mirror({
+      ...{ roster: this.#roster, pipe, keys, lease, stats },
+      onLost: (reason) => this.#degrade(reason, false),
+    });
+    this.#sweeper = new Sweeper({
+      ...{ pipe, keys, leaseTtlMs, renewMs, log, stats },
+      tell: (swept) => this.#tell(swept),
+    });
+    this.#cursors = new Cursors(pipe, keys);
+  }
+
+  async start(): Promise<void> {
+    if (this.#phase !== "new") throw new Error("presence was started before");
+    this.#timer = setInterval(() => this.#tick(), this.#options.renewMs / 2);
+    try {
+      await this.#pipe.send([this.#lease.take()]);
+      this.#lease.taken();
+      if (this.#phase === "new") this.#become("ok");
+      void this.#sweeper.round();
+    } catch (error) {
+      this.#degrade((error as LinkError).message, true);
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#phase === "closed") return;
+    const writable = this.#phase === "ok";
+    this.#phase = "closed";
+    clearInterval(this.#timer);
+    this.#wake();
+    this.#mirror.pause();
+    await Promise.all([this.#recovering, this.#sweeper.close(), this.#pipe.idle()]);
+    if (writable) {
+      try {
+        await this.#mirror.removeAll();
+        await this.#pipe.send([this.#lease.giveBack(true)]);
+      } catch (error) {
+        this.#options.log.warn("presence could not be cleared, others will sweep it", { error });
+      }
+    }
+    this.#options.link.close();
+  }
+
+  status(): { readonly state: "ok" | "degraded"; readonly sinceMs: number } {
+    return { state: this.#phase === "ok" ? "ok" : "degraded", sinceMs: this.#sinceMs };
+  }
+
+  onStatus(listener: (state: "ok" | "degraded") => void): () => void {
+    this.#statusListeners.add(listener);
+    return () => this.#statusListeners.delete(listener);
+  }
+
+  onSwept(listener: (swept: Swept) => void | Promise<void>): () => void {
+    this.#sweptListeners.add(listener);
+    return () => this.#sweptListeners.delete(listener);
+  }
+
+  async connected(connection: ConnectionRecord): Promise<void> {
+    const { client, user } = connection;
+    this.#roster.connect(client, connection);
+    if (this.#phase === "ok") await this.#mirror.hold(client, true, []);
+    else this.#mirror.doubt(client, user, []);
+  }
+
+  async disconnected(client: string): Promise<void> {
+    await this.#remove(client);
+  }
+
+  /** Removes a connection of this instance with its memberships. */
+  async #remove(client: string): Promise<readonly Forgotten[]> {
+    if (!this.#roster.get(client)) return [];
+    const { record, left } = this.#roster.disconnect(client);
+    const user = record?.user ?? "";
+    const channels = left.map(({ channel }) => channel);
+    if (this.#phase === "ok") {
+      const digits = await this.#mirror.release(client, user, channels, true);
+      if (digits !== undefined) return forgotten(client, user, channels, digits);
+    } else this.#mirror.doubt(client, user, channels);
+    return left.map(({ channel, lastOfUser, lastOfChannel }) => ({
+      ...{ channel, user, client, lastOfUser, lastOfChannel },
+    }));
+  }
+
+  async join(channel: string, info: ClientInfo): Promise<JoinOutcome> {
+    const { client } = info;
+    const local = this.#roster.join(client, channel, info);
+    if (this.#phase === "ok") {
+      const digits = await this.#mirror.hold(client, false, [channel]);
+      if (digits !== undefined) return joinOutcome(digits);
+    } else this.#mirror.doubt(client, info.user, [channel]);
+    return local;
+  }
+
+  async leave(channel: string, client: string): Promise<LeaveOutcome> {
+    const info = this.#roster.info(client, channel);
+    const local = this.#roster.leave(client, channel);
+    if (!info) return local;
+    if (this.#phase === "ok") {
+      const digits = await this.#mirror.release(client, info.user, [channel], false);
+      if (digits !== undefined) return leaveOutcome(digits);
+    } else this.#mirror.doubt(client, info.user, [channel]);
+    return local;
+  }
+
+  async members(channel: string, limit: number): Promise<Members> {
+    if (this.#phase === "ok") {
+      const count = Math.min(Math.max(0, Math.trunc(limit)), 2 ** 31 - 1);
+      const [flat] =
+        (await this.#pipe.ask([["HRANDFIELD", this.#keys.members(channel), count, "WITHVALUES"]])) ?? [];
+      if (Array.isArray(flat)) return { members: readMembers(flat as string[]), partial: false };
+    }
+    return { members: this.#roster.members(channel, limit), partial: true };
+  }
+
+  async stats(channel: string): Promise<PresenceStats> {
+    if (this.#phase === "ok") {
+      const counts = await this.#pipe.ask([
+        ["HLEN", this.#keys.members(channel)],
+        ["HLEN", this.#keys.users(channel)],
+      ]);
+      if (counts) return { clients: Number(counts[0]), users: Number(counts[1]), partial: false };
+    }
+    return { ...this.#roster.stats(channel), partial: true };
+  }
+
+  async connectionsOf(user: string): Promise<readonly ConnectionRecord[]> {
+    if (this.#phase === "ok" && user !== "") {
+      const [members] = (await this.#pipe.ask([["SMEMBERS", this.#keys.user(user)]])) ?? [];
+      const clients = Array.isArray(members) ? members.map((member) => unpair(String(member))[1]) : undefined;
+      const stored = clients && (await this.#stored(clients));
+      if (stored) return stored.flatMap((found) => (found?.record?.user === user ? [found.record] : []));
+    }
+    return this.#roster.connectionsOf(user);
+  }
+
+  async forget(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
+    const own = connections.filter(({ instance }) => instance === this.#lease.instance);
+    const others = connections.filter(({ instance }) => instance !== this.#lease.instance);
+    const ended = await Promise.all([
+      ...own.map(({ client }) => this.#remove(client)),
+      this.#forgetOthers(others),
+    ]);
+    return ended.flat();
+  }
+
+  loadCursor(user: string, device: string): Promise<Cursor | undefined> {
+    return this.#cursors.load(user, device, this.#phase === "ok");
+  }
+
+  saveCursor(user: string, device: string, cursor: Cursor, ttlMs: number): void {
+    this.#cursors.save(user, device, cursor, ttlMs, this.#phase === "ok");
+  }
+
+  async instances(): Promise<readonly InstanceRecord[]> {
+    if (this.#phase === "ok") {
+      const [names] = (await this.#pipe.ask([["SMEMBERS", this.#keys.holders]])) ?? [];
+      const holders = Array.isArray(names)
+        ? await readHolders(this.#pipe, this.#keys, names as string[])
+        : undefined;
+      if (holders) {
+        const live = holders.filter(({ state }) => state === "live");
+        return [...new Map(live.map(({ instance, record }) => [instance, record])).values()];
+      }
+    }
+    const { instance, region, load } = this.#options;
+    return [{ instance, region, ...load() }];
+  }
+
+  async #forgetOthers(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
+    if (this.#phase !== "ok" || connections.length === 0) return [];
+    const stored = (await this.#stored(connections.map(({ client }) => client))) ?? [];
+    const releases = stored.map(async (found, index) => {
+      const { client, instance, user } = connections[index]!;
+      if (!found) return [];
+      const { generation } = found;
+      const [holder, channels] = [pair(instance, generation), [...found.channels.keys()]];
+      const release = { client, instance, user, generation, holder, channels, whole: true };
+      const digits = await this.#pipe.write(releaseOperation(this.#keys, release));
+      return digits === undefined ? [] : forgotten(client, user, channels, digits);
+    });
+    return (await Promise.all(releases)).flat();
+  }
+
+  /** Reads connections. `undefined`: Redis does not answer. */
+  async #stored(clients: readonly string[]) {
+    if (clients.length === 0) return [];
+    const replies = await this.#pipe.ask(clients.map((client) => ["HGETALL", this.#keys.connection(client)]));
+    return replies?.map((flat, index) => storedConnection(clients[index]!, flat as string[]));
+  }
+
+  #tick(): void {
+    if (this.#phase !== "ok") return;
+    this.#renewNext = !this.#renewNext;
+    if (this.#renewNext) void this.#renew();
+    void this.#sweeper.round();
+  }
+
+  async #renew(): Promise<void> {
+    const [kept] = (await this.#pipe.ask([this.#lease.renew()])) ?? [];
+    if (this.#phase !== "ok") return;
+    if (kept === 0) return this.#degrade("lease lost", false);
+    this.#mirror.settleDoubts();
+    this.#cursors.settle();
+    this.#mirror.refresh(Math.ceil((this.#roster.size * this.#options.renewMs) / (BACKSTOP_MS / 2)));
+  }
+
+  #degrade(reason: string, unreachable: boolean): void {
+    if (this.#phase !== "ok" && this.#phase !== "new") return;
+    this.#options.stats.presenceDegraded++;
+    this.#options.log.warn("presence is degraded: serving this instance's own members", { reason });
+    this.#become("degraded");
+    this.#mirror.pause();
+    this.#pipe.drop();
+    if (unreachable) this.#options.link.reset();
+    this.#recovering = this.#recover().finally(() => {
+      this.#recovering = undefined;
+    });
+  }
+
+  /** Tries until everything is written again under a new lease, or the driver is closed. */
+  async #recover(): Promise<void> {
+    const { renewMs, log, instance } = this.#options;
+    await this.#pipe.idle();
+    let pauseMs = 0;
+    for (; this.#phase === "degraded"; pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, pauseMs * 2), renewMs)) {
+      if (pauseMs > 0) await this.#pause(pauseMs * (0.5 + Math.random() / 2));
+      if (this.#phase !== "degraded") return;
+      try {
+        const [taken] = await this.#pipe.send([this.#lease.take()]);
+        this.#lease.taken();
+        if (taken === 2) log.error("another process runs under this instance's name", { instance });
+        await this.#mirror.writeAll();
+        this.#lease.settle();
+        await this.#pipe.send([this.#lease.renew()]);
+      } catch (error) {
+        log.debug("presence stays degraded", { error });
+        this.#options.link.reset();
+        continue;
+      }
+      if (this.#phase !== "degraded") return;
+      this.#pipe.forgive();
+      this.#become("ok");
+      this.#cursors.settle();
+      // What left meanwhile is still there under an earlier generation.
+      void this.#sweeper.round();
+      log.info("presence is whole again", { connections: this.#roster.size });
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #become(phase: "ok" | "degraded"): void {
+    this.#phase = phase;
+    this.#sinceMs = Date.now();
+    for (const listener of this.#statusListeners) {
+      try {
+        listener(phase);
+      } catch (error) {
+        this.#options.log.error("a presence status listener failed", { error });
+      }
+    }
+  }
+
+  /** Hands over what was swept. Rejects when a listener failed, or took so long that the lock is in danger. */
+  async #tell(swept: Swept): Promise<void> {
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new Error("a listener is too slow")), this.#options.renewMs / 2);
+    try {
+      await Promise.race([Promise.all([...this.#sweptListeners].map(async (tell) => tell(swept))), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Reads fields and values of the members hash. */
+function readMembers(flat: readonly string[]): ClientInfo[] {
+  const members: ClientInfo[] = [];
+  for (let at = 0; at + 1 < flat.length; at += 2) {
+    members.push(unpackMember(unpair(flat[at]!)[1], flat[at + 1]!));
+  }
+  return members;
+}

@@ -1,0 +1,136 @@
+import { type ClientInfo, type Publication, tagsOf } from "../../core/publication.ts";
+import type { Codec, ConnectResult, DeltaEncoder, SubscribeResult } from "../codec.ts";
+import { decodeJsonFrame } from "./json-decode.ts";
+
+const quote = JSON.stringify as (value: string) => string;
+
+const utf8 = { encoder: new TextEncoder(), decoder: new TextDecoder("utf-8", { fatal: true }) };
+
+/** Data is a string, of the message's JSON text or of the delta between two such texts. */
+const deltas: DeltaEncoder = {
+  publication: (pub) => publicationOf(pub, quote(jsonOf(pub))),
+  base: (pub) => utf8.encoder.encode(jsonOf(pub)),
+  delta(pub, delta) {
+    try {
+      return publicationOf(pub, quote(utf8.decoder.decode(delta)), ',"delta":true');
+    } catch {
+      return undefined; // it cuts a character in two, which no string can hold
+    }
+  },
+};
+
+/**
+ * The JSON encoding of the Centrifuge client protocol v2. Zero values are left out; payloads are spliced as they are
+ * (valid JSON without raw newlines, which the broker port guarantees), so a frame is one line.
+ */
+export const centrifugeJson = {
+  name: "centrifuge-json",
+  ping: "{}",
+  deltas,
+
+  decode: (frame) =>
+    typeof frame === "string"
+      ? decodeJsonFrame(frame)
+      : [{ method: "malformed", detail: "binary frame on a JSON connection" }],
+
+  error: (id, error) =>
+    `{"id":${id},"error":{"code":${error.code},"message":${quote(error.message)}${
+      error.temporary ? ',"temporary":true' : ""
+    }}}`,
+
+  empty: (id, method) => `{"id":${id},"${method}":{}}`,
+  connect: (id, result) => `{"id":${id},"connect":${connectResult(result)}}`,
+  subscribe: (id, result) => `{"id":${id},"subscribe":{${subscribeFields(result)}}}`,
+
+  presence(id, members) {
+    const entries = members.map((info) => `${quote(info.client)}:${clientInfo(info)}`);
+    return `{"id":${id},"presence":{"presence":{${entries.join()}}}}`;
+  },
+
+  presenceStats: (id, clients, users) =>
+    `{"id":${id},"presence_stats":{"num_clients":${clients},"num_users":${users}}}`,
+
+  history: (id, publications, position) =>
+    `{"id":${id},"history":{"publications":[${publications.map(publication).join()}],` +
+    `"offset":${position.offset},"epoch":${quote(position.epoch)}}}`,
+
+  rpc: (id, data) => `{"id":${id},"rpc":{"data":${data}}}`,
+
+  refresh: (id, client, version, ttl) =>
+    `{"id":${id},"refresh":{"client":${quote(client)},"version":${quote(version)}${expiry(ttl)}}}`,
+
+  subRefresh: (id, ttl) => `{"id":${id},"sub_refresh":{${expiry(ttl).slice(1)}}}`,
+
+  publication,
+  publicationPush: (channel, encoded) => `{"push":{"channel":${quote(channel)},"pub":${encoded}}}`,
+  noticePush: (channel, kind, info) =>
+    `{"push":{"channel":${quote(channel)},"${kind}":{"info":${clientInfo(info)}}}}`,
+  subscribePush: (channel, result) =>
+    `{"push":{"channel":${quote(channel)},"subscribe":{${subscribeFields(result)}}}}`,
+  unsubscribePush: (channel, code, reason) =>
+    `{"push":{"channel":${quote(channel)},"unsubscribe":{"code":${code},"reason":${quote(reason)}}}}`,
+  refreshPush: (ttl) => `{"push":{"refresh":{"expires":true,"ttl":${ttl}}}}`,
+  disconnectPush: (code, reason) => `{"push":{"disconnect":{"code":${code},"reason":${quote(reason)}}}}`,
+  streamed: (frame) => `${frame as string}\n`,
+} as const satisfies Codec;
+
+function connectResult(result: ConnectResult): string {
+  let text =
+    `{"client":${quote(result.client)},"version":${quote(result.version)},` +
+    `"ping":${result.ping}${result.pong ? ',"pong":true' : ""},"node":${quote(result.node)},"time":${result.timeMs}`;
+  if (result.session !== undefined) text += `,"session":${quote(result.session)}`;
+  if (result.data !== undefined) text += `,"data":${result.data}`;
+  text += expiry(result.ttl);
+  if (result.subs.size > 0) {
+    const subs = Array.from(result.subs, ([channel, sub]) => `${quote(channel)}:{${subscribeFields(sub)}}`);
+    text += `,"subs":{${subs.join()}}`;
+  }
+  return `${text}}`;
+}
+
+function subscribeFields(result: SubscribeResult): string {
+  const fields: string[] = [];
+  if (result.recoverable) fields.push('"recoverable":true');
+  if (result.positioned) fields.push('"positioned":true');
+  if (result.recoverable || result.positioned) {
+    fields.push(`"epoch":${quote(result.position.epoch)}`, `"offset":${result.position.offset}`);
+  }
+  if (result.wasRecovering) fields.push('"was_recovering":true');
+  if (result.recovered) fields.push('"recovered":true');
+  if (result.publications.length > 0) fields.push(`"publications":[${result.publications.join()}]`);
+  if (result.delta) fields.push('"delta":true');
+  if (result.ttl !== undefined) fields.push(`"expires":true,"ttl":${result.ttl}`);
+  if (result.data !== undefined) fields.push(`"data":${result.data}`);
+  return fields.join();
+}
+
+/** Starts with a comma, empty when there is no expiry. */
+function expiry(ttl: number | undefined): string {
+  return ttl === undefined ? "" : `,"expires":true,"ttl":${ttl}`;
+}
+
+/** Bytes have no JSON form: a JSON client gets them as a base64 string. */
+function jsonOf({ data }: Publication): string {
+  return typeof data === "string" ? data : `"${data.toBase64()}"`;
+}
+
+function publication(pub: Publication): string {
+  return publicationOf(pub, jsonOf(pub));
+}
+
+/** @param more further members, each after a comma */
+function publicationOf(pub: Publication, data: string, more = ""): string {
+  let text = pub.offset > 0 ? `{"offset":${pub.offset},"data":${data}` : `{"data":${data}`;
+  if (pub.info) text += `,"info":${clientInfo(pub.info)}`;
+  const tags = tagsOf(pub);
+  if (tags) text += `,"tags":${JSON.stringify(tags)}`;
+  if (pub.timeMs > 0) text += `,"time":${pub.timeMs}`;
+  return `${text}${more}}`;
+}
+
+function clientInfo(info: ClientInfo): string {
+  let text = `{"user":${quote(info.user)},"client":${quote(info.client)}`;
+  if (info.connInfo !== undefined) text += `,"conn_info":${info.connInfo}`;
+  if (info.chanInfo !== undefined) text += `,"chan_info":${info.chanInfo}`;
+  return `${text}}`;
+}

@@ -1,0 +1,300 @@
+import { Writer } from "protobufjs/minimal.js";
+import { type ClientInfo, type Publication, tagsOf } from "../../core/publication.ts";
+import type { Codec, ConnectResult, DeltaEncoder, Frame, SubscribeResult } from "../codec.ts";
+import { decodeProtobufFrame } from "./protobuf-decode.ts";
+
+/**
+ * Replies and pushes of the Centrifuge client protocol v2 as Protobuf; numbers are those of its public schema
+ * (`definitions/client.proto`). Zero values are left out.
+ */
+const REPLY = {
+  id: 1,
+  error: 2,
+  push: 4,
+  connect: 5,
+  subscribe: 6,
+  unsubscribe: 7,
+  publish: 8,
+  presence: 9,
+  presenceStats: 10,
+  history: 11,
+  rpc: 13,
+  refresh: 14,
+  subRefresh: 15,
+} as const;
+
+const PUSH = {
+  channel: 2,
+  pub: 4,
+  join: 5,
+  leave: 6,
+  unsubscribe: 7,
+  subscribe: 9,
+  disconnect: 11,
+  refresh: 12,
+} as const;
+
+/** Field `data` of a publication. */
+const DATA = 4;
+
+type Write = (writer: Writer) => void;
+
+const VARINT = 0;
+const BYTES = 2;
+const utf8 = new TextEncoder();
+
+/** Data is the message's bytes, or the delta between two such. */
+const deltas: DeltaEncoder = {
+  publication,
+  base: bytesOf,
+  delta: (pub, delta) => publicationOf(pub, delta, true),
+};
+
+/**
+ * The Protobuf encoding of the Centrifuge client protocol v2. A frame is one message behind its length as a varint, so
+ * that frames can stand one after the other. Payloads are bytes as they are; JSON texts go as UTF-8.
+ */
+export const centrifugeProtobuf = {
+  name: "centrifuge-protobuf",
+  ping: new Uint8Array([0]),
+  deltas,
+
+  decode: (frame) =>
+    typeof frame === "string"
+      ? [{ method: "malformed", detail: "text frame on a Protobuf connection" }]
+      : decodeProtobufFrame(frame),
+
+  error: (id, error) =>
+    reply(id, REPLY.error, (w) => {
+      number(w, 1, error.code);
+      text(w, 2, error.message);
+      flag(w, 3, error.temporary);
+    }),
+
+  empty: (id, method) => reply(id, REPLY[method], () => {}),
+  connect: (id, result) => reply(id, REPLY.connect, (w) => connectResult(w, result)),
+  subscribe: (id, result) => reply(id, REPLY.subscribe, (w) => subscribeResult(w, result)),
+
+  presence: (id, members) =>
+    reply(id, REPLY.presence, (w) => {
+      for (const info of members) {
+        nested(w, 1, () => {
+          text(w, 1, info.client);
+          nested(w, 2, () => clientInfo(w, info));
+        });
+      }
+    }),
+
+  presenceStats: (id, clients, users) =>
+    reply(id, REPLY.presenceStats, (w) => {
+      number(w, 1, clients);
+      number(w, 2, users);
+    }),
+
+  history: (id, publications, position) =>
+    reply(id, REPLY.history, (w) => {
+      for (const pub of publications) {
+        nested(w, 1, () => {
+          publicationHead(w, pub);
+          payload(w, DATA, pub.data);
+        });
+      }
+      text(w, 2, position.epoch);
+      number(w, 3, position.offset);
+    }),
+
+  rpc: (id, data) => reply(id, REPLY.rpc, (w) => payload(w, 1, data)),
+
+  refresh: (id, client, version, ttl) =>
+    reply(id, REPLY.refresh, (w) => {
+      text(w, 1, client);
+      text(w, 2, version);
+      expiry(w, 3, ttl);
+    }),
+
+  subRefresh: (id, ttl) => reply(id, REPLY.subRefresh, (w) => expiry(w, 1, ttl)),
+
+  publication,
+  publicationPush(channel, encoded) {
+    const pub = encoded as Uint8Array;
+    const name = new Writer();
+    text(name, PUSH.channel, channel);
+    const pushed = name.pos + 1 + sizeOf(pub.length) + pub.length;
+    const head = new Writer().uint32(1 + sizeOf(pushed) + pushed);
+    head.uint32(tag(REPLY.push, BYTES)).uint32(pushed);
+    head.raw(name.finish(true)).uint32(tag(PUSH.pub, BYTES)).uint32(pub.length);
+    return joined(head, pub);
+  },
+  noticePush: (channel, kind, info) =>
+    push(channel, (w) => nested(w, PUSH[kind], () => nested(w, 1, () => clientInfo(w, info)))),
+  subscribePush: (channel, result) =>
+    push(channel, (w) =>
+      nested(w, PUSH.subscribe, () => {
+        flag(w, 1, result.recoverable);
+        if (result.recoverable || result.positioned) {
+          text(w, 4, result.position.epoch);
+          number(w, 5, result.position.offset);
+        }
+        flag(w, 6, result.positioned);
+        payload(w, 7, result.data);
+      }),
+    ),
+  unsubscribePush: (channel, code, reason) =>
+    push(channel, (w) =>
+      nested(w, PUSH.unsubscribe, () => {
+        number(w, 2, code);
+        text(w, 3, reason);
+      }),
+    ),
+  refreshPush: (ttl) => push("", (w) => nested(w, PUSH.refresh, () => expiry(w, 1, ttl))),
+  disconnectPush: (code, reason) =>
+    push("", (w) =>
+      nested(w, PUSH.disconnect, () => {
+        number(w, 1, code);
+        text(w, 2, reason);
+      }),
+    ),
+
+  streamed: (frame) => frame,
+} as const satisfies Codec;
+
+function reply(id: number, field: number, write: Write): Frame {
+  const writer = new Writer();
+  writer.fork();
+  number(writer, REPLY.id, id);
+  nested(writer, field, () => write(writer));
+  return writer.ldelim().finish(true);
+}
+
+function push(channel: string, write: Write): Frame {
+  return reply(0, REPLY.push, (w) => {
+    text(w, PUSH.channel, channel);
+    write(w);
+  });
+}
+
+function connectResult(w: Writer, result: ConnectResult): void {
+  text(w, 1, result.client);
+  text(w, 2, result.version);
+  expiry(w, 3, result.ttl);
+  payload(w, 5, result.data);
+  for (const [channel, sub] of result.subs) {
+    nested(w, 6, () => {
+      text(w, 1, channel);
+      nested(w, 2, () => subscribeResult(w, sub));
+    });
+  }
+  number(w, 7, result.ping);
+  flag(w, 8, result.pong);
+  if (result.session) text(w, 9, result.session);
+  text(w, 10, result.node);
+  number(w, 11, result.timeMs);
+}
+
+function subscribeResult(w: Writer, result: SubscribeResult): void {
+  expiry(w, 1, result.ttl);
+  flag(w, 3, result.recoverable);
+  if (result.recoverable || result.positioned) {
+    text(w, 6, result.position.epoch);
+    number(w, 9, result.position.offset);
+  }
+  for (const publication of result.publications) w.uint32(tag(7, BYTES)).bytes(publication as Uint8Array);
+  flag(w, 8, result.recovered);
+  flag(w, 10, result.positioned);
+  payload(w, 11, result.data);
+  flag(w, 12, result.wasRecovering);
+  flag(w, 13, result.delta);
+}
+
+function bytesOf({ data }: Publication): Uint8Array {
+  return typeof data === "string" ? utf8.encode(data) : data;
+}
+
+function publication(pub: Publication): Uint8Array {
+  return publicationOf(pub, bytesOf(pub), false);
+}
+
+/**
+ * This and a push are made of each message, so what is big is copied once, into a buffer of its own: a growing one would
+ * copy it again, and those of the library are parts of bigger ones, which a kept message would keep.
+ */
+function publicationOf(pub: Publication, data: Uint8Array, delta: boolean): Uint8Array {
+  const head = new Writer();
+  publicationHead(head, pub);
+  flag(head, 8, delta);
+  if (data.length > 0) head.uint32(tag(DATA, BYTES)).uint32(data.length);
+  return joined(head, data);
+}
+
+/** All of a publication but its data. */
+function publicationHead(w: Writer, pub: Publication): void {
+  const { info } = pub;
+  if (info) nested(w, 5, () => clientInfo(w, info));
+  number(w, 6, pub.offset);
+  const tags = tagsOf(pub);
+  if (tags) {
+    for (const [name, value] of Object.entries(tags)) {
+      nested(w, 7, () => {
+        text(w, 1, name);
+        text(w, 2, value);
+      });
+    }
+  }
+  number(w, 9, pub.timeMs);
+}
+
+function clientInfo(w: Writer, info: ClientInfo): void {
+  text(w, 1, info.user);
+  text(w, 2, info.client);
+  payload(w, 3, info.connInfo);
+  payload(w, 4, info.chanInfo);
+}
+
+/** `expires` at this field, `ttl` at the next one. */
+function expiry(w: Writer, field: number, ttl: number | undefined): void {
+  if (ttl === undefined) return;
+  flag(w, field, true);
+  number(w, field + 1, ttl);
+}
+
+// ── fields ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Bytes of a length as a varint; frames are shorter than 2^28. */
+function sizeOf(length: number): number {
+  return length < 0x80 ? 1 : length < 0x4000 ? 2 : length < 0x20_0000 ? 3 : 4;
+}
+
+function joined(head: Writer, tail: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(head.pos + tail.length);
+  bytes.set(head.finish(true));
+  bytes.set(tail, head.pos);
+  return bytes;
+}
+
+function tag(field: number, wire: typeof VARINT | typeof BYTES): number {
+  return (field << 3) | wire;
+}
+
+function number(w: Writer, field: number, value: number): void {
+  if (value !== 0) w.uint32(tag(field, VARINT)).uint64(value);
+}
+
+function flag(w: Writer, field: number, value: boolean | undefined): void {
+  if (value) w.uint32(tag(field, VARINT)).bool(true);
+}
+
+function text(w: Writer, field: number, value: string): void {
+  if (value !== "") w.uint32(tag(field, BYTES)).string(value);
+}
+
+/** A JSON text or bytes. */
+function payload(w: Writer, field: number, value: string | Uint8Array | undefined): void {
+  if (value === undefined || value.length === 0) return;
+  w.uint32(tag(field, BYTES)).bytes(typeof value === "string" ? utf8.encode(value) : value);
+}
+
+function nested(w: Writer, field: number, write: () => void): void {
+  w.uint32(tag(field, BYTES)).fork();
+  write();
+  w.ldelim();
+}

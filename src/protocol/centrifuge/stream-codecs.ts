@@ -1,0 +1,57 @@
+import type { Codec, CodecName } from "../codec.ts";
+import { centrifugeJson } from "./json.ts";
+import { centrifugeProtobuf } from "./protobuf.ts";
+
+/**
+ * Ways to be connected that are an endless answer to an HTTP request. On the last two nothing is heard of the client
+ * after that.
+ */
+export const STREAM_TRANSPORTS = ["http_stream", "sse", "uni_http_stream", "uni_sse"] as const;
+export type StreamTransport = (typeof STREAM_TRANSPORTS)[number];
+
+/** An event of an `EventSource`. A frame is one line, so there is one `data` field. */
+const event: Codec["streamed"] = (frame) => `data: ${frame as string}\n\n`;
+
+/** `{"push":{…}}` without what it is wrapped in: one-way clients get nothing else. */
+const bare = (push: string) => push.slice('{"push":'.length, -1);
+
+/**
+ * JSON for one-way clients: what they say is the content of a connect command (an empty body is one, too), what they
+ * get are bare pushes, the first one `{"connect":{…}}`. Answers to other commands are never made.
+ */
+const oneWay: Codec = {
+  ...centrifugeJson,
+  unidirectional: true,
+  decode(frame) {
+    if (typeof frame !== "string") return [{ method: "malformed", detail: "bytes for a JSON connect" }];
+    // Line ends separate commands; within JSON they can only be white space.
+    const body = frame.replaceAll(/[\r\n]+/g, " ").trim() || "{}";
+    return centrifugeJson.decode(`{"id":1,"connect":${body}}`);
+  },
+  connect: (id, result) => `{${centrifugeJson.connect(id, result).slice(`{"id":${id},`.length)}`,
+  publicationPush: (channel, encoded) => bare(centrifugeJson.publicationPush(channel, encoded as string)),
+  noticePush: (channel, kind, info) => bare(centrifugeJson.noticePush(channel, kind, info)),
+  subscribePush: (channel, result) => bare(centrifugeJson.subscribePush(channel, result)),
+  unsubscribePush: (channel, code, reason) => bare(centrifugeJson.unsubscribePush(channel, code, reason)),
+  refreshPush: (ttl) => bare(centrifugeJson.refreshPush(ttl)),
+  disconnectPush: (code, reason) => bare(centrifugeJson.disconnectPush(code, reason)),
+};
+
+const json = (codec: Codec) => ({ "centrifuge-json": codec, "centrifuge-protobuf": codec });
+
+/**
+ * What is spoken on each of them. A codec of its own for each, so that a channel's subscribers on streams are an
+ * audience apart from those on WebSockets; a publication itself they encode together. Where JSON alone is spoken it is
+ * spoken whatever was asked for.
+ */
+export const STREAM_CODECS: Readonly<
+  Record<StreamTransport, Readonly<Record<Exclude<CodecName, "pusher">, Codec>>>
+> = {
+  http_stream: {
+    "centrifuge-json": { ...centrifugeJson },
+    "centrifuge-protobuf": { ...centrifugeProtobuf },
+  },
+  sse: json({ ...centrifugeJson, streamed: event }),
+  uni_http_stream: json(oneWay),
+  uni_sse: json({ ...oneWay, streamed: event }),
+};

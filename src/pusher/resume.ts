@@ -1,0 +1,126 @@
+import type { Position } from "../core/position.ts";
+import type { Publication } from "../core/publication.ts";
+import { Stats } from "../core/stats.ts";
+import type { Channel } from "../gateway/channel/channel.ts";
+import type { Edge } from "../gateway/context.ts";
+import type { Session } from "../gateway/session/session.ts";
+import type { RecoverRequest } from "../protocol/command.ts";
+import { position } from "../protocol/pusher/pusher.ts";
+import { pusherChannel } from "./apps.ts";
+import type { PusherState, ResumePoint } from "./state.ts";
+
+/**
+ * Resuming, which stock clients do not know. The wire has no room for a position in each event, so a client (the add-on
+ * `pusher-resume.js`) is told one when it subscribes, and counts events from there. What it says when it comes back,
+ * "so many after that position", names a place in the channel exactly.
+ */
+
+/** Events the client does not count, whoever published them. */
+const UNCOUNTED = /^(client-|pusher:|pusher_internal:|trunkline:)/;
+
+/** Former connections a client may name. */
+const MAX_FORMER = 20;
+
+/** `trunkline:resume`: sent before the subscribes of a new connection. Also how a client says that it counts. */
+export function rememberPoints(
+  edge: Edge,
+  session: Session,
+  state: PusherState,
+  { sockets, channels }: Readonly<Record<string, unknown>>,
+): void {
+  state.resumes = true;
+  if (Array.isArray(sockets)) {
+    state.former = sockets.filter((id) => typeof id === "string" && id.length <= 64).slice(-MAX_FORMER);
+    // Only ids of connections that are gone: nobody takes another's place.
+    for (const id of state.former) if (!edge.hub.sessions.has(id)) edge.hub.former.set(id, session);
+  }
+  if (typeof channels !== "object" || channels === null) return;
+  state.points = new Map();
+  for (const [name, value] of Object.entries(channels)) {
+    if (state.points.size >= edge.options.channelsPerConnection) break;
+    const point = readPoint(value);
+    if (point) state.points.set(name, point);
+  }
+}
+
+/** `[epoch, offset, events counted since]` */
+function readPoint(value: unknown): ResumePoint | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const [epoch, offset, count] = value as unknown[];
+  if (typeof epoch !== "string" || !isCount(offset) || !isCount(count)) return undefined;
+  return { from: { epoch, offset }, count };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** What the channel must reach back to before the client can be answered. */
+export function resumePoint(state: PusherState, channel: Channel, name: string): RecoverRequest | undefined {
+  const point = state.points?.get(name);
+  if (!point || channel.rules.recovery !== "stream") return undefined;
+  return { recover: true, ...point.from };
+}
+
+/**
+ * Tells a client that counts where it is now: where it was, if what came since can be had.
+ * @returns from where on it is to be given what it missed
+ */
+export function resumeFrom(
+  edge: Edge,
+  session: Session,
+  state: PusherState,
+  channel: Channel,
+  name: string,
+): Position | undefined {
+  if (!state.resumes || channel.rules.recovery === "off") return undefined;
+  const point = state.points?.get(name);
+  state.points?.delete(name);
+  if (!point || channel.rules.recovery !== "stream") {
+    session.send(position(name, channel.position, point === undefined));
+    return undefined;
+  }
+  const recovery = channel.recover(point.from);
+  if (recovery.outcome !== "recovered") {
+    Stats.bump(edge.stats.recoveries, "failed");
+    session.send(position(name, channel.position, false));
+    return undefined;
+  }
+  const { entries } = recovery;
+  let { offset } = point.from;
+  let left = point.count;
+  for (const { publication } of entries) {
+    if (isCounted(publication) && isFor(state, publication) && left-- === 0) break;
+    offset = publication.offset;
+  }
+  const missed = offset < channel.position.offset;
+  Stats.bump(edge.stats.recoveries, missed ? "messages" : "empty");
+  const from = { epoch: channel.position.epoch, offset };
+  session.send(position(name, from, true));
+  return missed ? from : undefined;
+}
+
+/** Whether the client counts it. */
+function isCounted({ event }: Publication): boolean {
+  return event === undefined || !UNCOUNTED.test(event);
+}
+
+/** Whether a publication is for a client that came back: not if a connection it had before was to be left out. */
+export function isFor(state: PusherState | undefined, { except }: Publication): boolean {
+  return except === undefined || !state?.former.includes(except);
+}
+
+/** `trunkline:position`: the client has counted far and wants to begin anew. */
+export function tellPosition(session: Session, state: PusherState, name: string | undefined): void {
+  if (!state.resumes || name === undefined) return;
+  const channel = session.subs.get(pusherChannel(state.app, name))?.channel;
+  if (!channel || channel.rules.recovery === "off") return;
+  for (const task of session.behind ?? []) if (task.sub.channel === channel) return;
+  session.send(position(name, channel.position, true));
+}
+
+/** Continuity of a channel broke: a client that counts is told, others were promised nothing. */
+export function tellLost(session: Session, state: PusherState, channel: Channel): void {
+  if (!state.resumes) return;
+  session.send(position(channel.id.slice(channel.id.indexOf(":") + 1), channel.position, false));
+}

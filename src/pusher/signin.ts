@@ -1,0 +1,98 @@
+import { PusherErrors } from "../core/errors.ts";
+import type { Channel } from "../gateway/channel/channel.ts";
+import type { Edge } from "../gateway/context.ts";
+import type { Session } from "../gateway/session/session.ts";
+import { pusherError, signinSuccess, watchlistEvents } from "../protocol/pusher/pusher.ts";
+import { isUserId, pusherChannel, pusherUser, userChannelOf } from "./apps.ts";
+import { readUser } from "./member.ts";
+import { signinText, splitAuth, verify } from "./signature.ts";
+import type { PusherState } from "./state.ts";
+
+/** Longest list of users one user may follow. */
+const MAX_WATCHED = 100;
+
+/** What a user may be known by, with their watchlist, bytes; the rest of `user_data` has the application's limit. */
+const WATCHLIST_BYTES = 32_768;
+
+/** A client says which user it is; the application has signed it. */
+export function signin(
+  edge: Edge,
+  session: Session,
+  state: PusherState,
+  fields: Readonly<Record<string, unknown>>,
+): Promise<void> | undefined {
+  const { app } = state;
+  const { auth, user_data: userData } = fields;
+  const refuse = (why: string) => {
+    edge.stats.commandErrors++;
+    const { code, message } = PusherErrors.unauthorized;
+    session.send(pusherError({ code, message: `${message}: ${why}` }));
+    return undefined;
+  };
+  if (typeof auth !== "string" || typeof userData !== "string")
+    return refuse("auth and user_data are missing");
+  const parts = splitAuth(auth);
+  const secret = parts && edge.apps.secretOf(app, parts.key);
+  if (!parts || !secret || !verify(secret, signinText(session.client, userData), parts.signature)) {
+    return refuse("the signature is not that of this connection and user");
+  }
+  const limitBytes = app.limits.userInfoBytes + WATCHLIST_BYTES;
+  const user = readUser(userData, { id: "id", info: "user_info" }, limitBytes);
+  if (!user) return refuse("user_data names no user, or is too long");
+  if ((user.info?.length ?? 0) > app.limits.userInfoBytes) return refuse("user_info is too long");
+  if (state.user && state.user.id !== user.id) return refuse("signed in as another user");
+  const watchlist = readWatchlist(userData);
+  if (!state.user) {
+    state.user = user;
+    session.identity = { ...session.identity, user: pusherUser(app, user.id) };
+    edge.hub.addUser(session);
+    edge.roster.identified(session);
+  }
+  session.send(signinSuccess(userData));
+  if (watchlist.length > MAX_WATCHED) session.send(pusherError(PusherErrors.watchlist));
+  if (watchlist.length === 0 || state.watched.length > 0) return undefined;
+  return watch(edge, session, state, watchlist.slice(0, MAX_WATCHED));
+}
+
+function readWatchlist(userData: string): string[] {
+  const { watchlist } = JSON.parse(userData) as { watchlist?: unknown };
+  if (!Array.isArray(watchlist)) return [];
+  return [...new Set(watchlist)].filter((id): id is string => typeof id === "string" && isUserId(id));
+}
+
+/** Tells who of the watchlist is online, and from then on who comes and goes: online is who hears their own channel. */
+async function watch(
+  edge: Edge,
+  session: Session,
+  state: PusherState,
+  ids: readonly string[],
+): Promise<void> {
+  const channels: Channel[] = [];
+  for (const id of ids) {
+    const name = edge.hub.resolve(pusherChannel(state.app, userChannelOf(id)));
+    if (edge.hub.rules(name).presence) channels.push(edge.hub.acquire(name));
+  }
+  try {
+    await Promise.all(
+      channels.map(async (channel) => {
+        await channel.prepare();
+        await edge.lists.of(channel).load();
+      }),
+    );
+  } catch (error) {
+    for (const channel of channels) edge.hub.release(channel);
+    throw error;
+  }
+  if (session.state !== "open") {
+    for (const channel of channels) edge.hub.release(channel);
+    return;
+  }
+  state.watched = channels;
+  const [online, offline]: [string[], string[]] = [[], []];
+  for (const [index, channel] of channels.entries()) {
+    const list = edge.lists.of(channel);
+    (list.users.size > 0 ? online : offline).push(ids[index]!);
+    list.watch(session);
+  }
+  session.send(watchlistEvents(online, offline));
+}

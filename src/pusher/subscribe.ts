@@ -1,0 +1,225 @@
+import { admit, countRing, unsubscribe } from "../centrifuge/subscribe.ts";
+import { CommandError } from "../core/errors.ts";
+import type { Channel } from "../gateway/channel/channel.ts";
+import type { Edge } from "../gateway/context.ts";
+import type { Session } from "../gateway/session/session.ts";
+import { track } from "../gateway/session/subscribe-queue.ts";
+import { infoOf, type Subscription } from "../gateway/session/subscription.ts";
+import { cacheMiss, subscriptionError, subscriptionSucceeded } from "../protocol/pusher/pusher.ts";
+import {
+  CACHE_MS,
+  channelKind,
+  isChannelName,
+  type PusherChannelKind,
+  pusherChannel,
+  userOfChannel,
+} from "./apps.ts";
+import { readUser } from "./member.ts";
+import { resumeFrom, resumePoint } from "./resume.ts";
+import { channelText, splitAuth, verify } from "./signature.ts";
+import type { PusherState, SignedIn } from "./state.ts";
+
+/** The application's server is told so often, at most, that a cache channel has nothing to give. */
+const MISS_EVERY_MS = 10_000;
+
+/** A subscribe that was let in. */
+interface Wanted {
+  readonly name: string;
+  readonly kind: PusherChannelKind;
+  /** Who the client is in the channel; in presence channels and its own user's channel only. */
+  readonly member?: SignedIn;
+}
+
+/** Refuses one subscribe; the client is told. */
+class Refusal extends Error {
+  readonly type: string;
+  readonly status: number;
+
+  constructor(type: string, message: string, status: number) {
+    super(message);
+    this.type = type;
+    this.status = status;
+  }
+}
+
+const notAuthorized = (why: string) => new Refusal("AuthError", why, 401);
+
+/**
+ * Carries out `pusher:subscribe`: in one step when everything that is needed is in memory, as a reconnect storm wants
+ * it. @returns a promise only otherwise
+ */
+export function pusherSubscribe(
+  edge: Edge,
+  session: Session,
+  state: PusherState,
+  fields: Readonly<Record<string, unknown>>,
+): Promise<void> | undefined {
+  const name = typeof fields.channel === "string" ? fields.channel : "";
+  const failed = (error: unknown) => {
+    edge.stats.commandErrors++;
+    if (error instanceof Refusal) {
+      session.send(subscriptionError(name, error.type, error.message, error.status));
+      return;
+    }
+    if (!(error instanceof CommandError)) edge.log.error("a subscribe failed", { error });
+    const temporary = error instanceof CommandError ? error.error.temporary : true;
+    const message = error instanceof CommandError ? error.error.message : "internal server error";
+    session.send(subscriptionError(name, "ServerError", message, temporary ? 503 : 400));
+  };
+  try {
+    if (!isChannelName(state.app, name)) throw new Refusal("ChannelError", "malformed channel name", 400);
+    const id = pusherChannel(state.app, name);
+    const busy = session.pending?.get(id);
+    const work = busy
+      ? busy.then(() => begin(edge, session, state, name, fields))
+      : begin(edge, session, state, name, fields);
+    return work && track(session, id, work.catch(failed));
+  } catch (error) {
+    failed(error);
+    return undefined;
+  }
+}
+
+function begin(
+  edge: Edge,
+  session: Session,
+  state: PusherState,
+  name: string,
+  fields: Readonly<Record<string, unknown>>,
+): Promise<void> | undefined {
+  if (session.state !== "open") return undefined;
+  const known = session.subs.get(pusherChannel(state.app, name));
+  const kind = channelKind(name);
+  if (known) {
+    session.send(
+      subscriptionSucceeded(name, kind.access === "presence" ? known.channel.users?.users : undefined),
+    );
+    return undefined;
+  }
+  const wanted = authorize(edge, session, state, name, kind, fields);
+  if (session.subs.size + (session.pending?.size ?? 0) >= edge.options.channelsPerConnection) {
+    throw new Refusal("LimitReached", "too many channels", 429);
+  }
+  const channel = edge.hub.acquire(edge.hub.resolve(pusherChannel(state.app, name)));
+  if (!isReady(edge, channel, state, wanted)) return later(edge, session, state, channel, wanted);
+  try {
+    complete(edge, session, state, channel, wanted);
+  } finally {
+    edge.hub.release(channel);
+  }
+  return undefined;
+}
+
+/** @throws Refusal */
+function authorize(
+  edge: Edge,
+  session: Session,
+  { app, user }: PusherState,
+  name: string,
+  kind: PusherChannelKind,
+  fields: Readonly<Record<string, unknown>>,
+): Wanted {
+  if (kind.access === "public") return { name, kind };
+  if (kind.access === "user") {
+    if (!user || userOfChannel(name) !== user.id) throw notAuthorized("the channel of another user");
+    return { name, kind, member: user };
+  }
+  const { auth, channel_data: given } = fields;
+  const data = typeof given === "string" ? given : undefined;
+  const parts = typeof auth === "string" ? splitAuth(auth) : undefined;
+  const secret = parts && edge.apps.secretOf(app, parts.key);
+  if (!parts || !secret || !verify(secret, channelText(session.client, name, data), parts.signature)) {
+    throw notAuthorized("the signature is not that of this connection and channel");
+  }
+  if (kind.access !== "presence") return { name, kind };
+  if (!edge.hub.rules(edge.hub.resolve(pusherChannel(app, name))).presence) {
+    throw new Refusal("ChannelError", "presence is switched off for this application", 403);
+  }
+  const names = { id: "user_id", info: "user_info" };
+  const member = data === undefined ? user : readUser(data, names, app.limits.userInfoBytes);
+  if (!member) throw new Refusal("ChannelError", "channel_data names no user, or is too long", 400);
+  return { name, kind, member };
+}
+
+/** Whether {@link complete} needs nothing that must be read first. */
+function isReady(edge: Edge, channel: Channel, state: PusherState, { name, kind, member }: Wanted): boolean {
+  if (!channel.live) return false;
+  if (member && channel.rules.presence && !edge.lists.of(channel).ready) return false;
+  if (kind.cache && !channel.newestKnown) return false;
+  const from = resumePoint(state, channel, name);
+  return !from || countRing(edge, channel, from);
+}
+
+/** Releases the channel at the end. */
+async function later(
+  edge: Edge,
+  session: Session,
+  state: PusherState,
+  channel: Channel,
+  wanted: Wanted,
+): Promise<void> {
+  try {
+    await channel.prepare(resumePoint(state, channel, wanted.name));
+    if (wanted.kind.cache) await channel.prepareNewest();
+    if (wanted.member && channel.rules.presence) await edge.lists.of(channel).load();
+    if (session.state === "open") complete(edge, session, state, channel, wanted);
+  } finally {
+    edge.hub.release(channel);
+  }
+}
+
+/** The synchronous end: answer, then live. */
+function complete(
+  edge: Edge,
+  session: Session,
+  state: PusherState,
+  channel: Channel,
+  { name, kind, member }: Wanted,
+): void {
+  // Who a subscriber is stays what it was when it came, whoever signs in later.
+  const user = member?.id ?? session.user;
+  const sub: Subscription = { channel, side: "client", user, info: member?.info, overrides: {} };
+  const list = member && channel.rules.presence ? edge.lists.of(channel) : undefined;
+  const presence = kind.access === "presence" ? list?.users : undefined;
+  if (presence && !presence.has(user) && presence.size >= state.app.limits.presenceMembers) {
+    throw new Refusal("LimitReached", "too many members in the channel", 403);
+  }
+  // Before the session follows the channel: it finds itself in the list, and everybody else is told.
+  list?.arrived(infoOf(session, sub));
+  session.subs.add(sub);
+  session.send(subscriptionSucceeded(name, presence));
+  const behind = resumeFrom(edge, session, state, channel, name);
+  if (!session.live) return; // one of these was too much for it
+  if (kind.cache && !behind) sendCached(edge, session, channel, name);
+  if (!session.live) return;
+  admit(edge, session, sub, kind.access === "presence", behind);
+}
+
+function sendCached(edge: Edge, session: Session, channel: Channel, name: string): void {
+  const { newest } = channel;
+  if (newest && newest.publication.timeMs > Date.now() - CACHE_MS) {
+    session.send(session.codec.publicationPush(channel.id, newest.encoded(session.codec)));
+    return;
+  }
+  session.send(cacheMiss(name));
+  const now = performance.now();
+  if (now - channel.missedAt < MISS_EVERY_MS) return;
+  channel.missedAt = now;
+  edge.webhooks.cacheMiss(channel.id);
+}
+
+/** Ends a subscription at the client's wish. There is no answer. */
+export function pusherUnsubscribe(
+  edge: Edge,
+  session: Session,
+  state: PusherState,
+  fields: Readonly<Record<string, unknown>>,
+): Promise<void> | undefined {
+  const { channel: name } = fields;
+  if (typeof name !== "string" || name === "") return undefined;
+  const id = pusherChannel(state.app, name);
+  const busy = session.pending?.get(id);
+  if (busy) return busy.then(() => (session.live ? unsubscribe(edge, session, id) : undefined));
+  unsubscribe(edge, session, id);
+  return undefined;
+}

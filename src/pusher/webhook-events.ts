@@ -1,0 +1,108 @@
+import { createHash } from "node:crypto";
+import type { Outbox } from "../broker/outbox.ts";
+import { parseChannel } from "../core/channel.ts";
+import {
+  channelKind,
+  type PusherApp,
+  type PusherApps,
+  type PusherWebhook,
+  pusherName,
+  pusherUserId,
+} from "./apps.ts";
+
+/** One event as an app's server gets it (Pusher Channels documentation, "Webhooks"). */
+export type WebhookEvent = { readonly name: string; readonly channel: string } & Readonly<
+  Record<string, string | number>
+>;
+
+/** What stands in the outbox. */
+export interface WebhookItem {
+  /** When it happened, Unix ms. */
+  readonly timeMs: number;
+  readonly event: WebhookEvent;
+}
+
+/** The outbox's line of one webhook. It stays the same when other webhooks come and go. */
+export function webhookLine(app: PusherApp, { url }: PusherWebhook): string {
+  return `${app.id}.${createHash("sha256").update(url).digest("hex").slice(0, 16)}`;
+}
+
+/** Puts what happens in an app's channels into the outbox, once for each of its webhooks that asks for it. */
+export class WebhookEvents {
+  readonly #apps: PusherApps;
+  readonly #outbox: Outbox | undefined;
+  readonly #lines = new Map<PusherWebhook, string>();
+
+  /** @param outbox absent: no app has a webhook */
+  constructor(apps: PusherApps, outbox: Outbox | undefined) {
+    this.#apps = apps;
+    this.#outbox = outbox;
+    for (const app of apps.all) {
+      for (const webhook of app.webhooks) this.#lines.set(webhook, webhookLine(app, webhook));
+    }
+  }
+
+  /** Whether an app's webhooks ask for a kind of event: what nobody asks for need not be found out. */
+  wants(app: PusherApp, name: string): boolean {
+    return app.webhooks.some((webhook) => asksFor(webhook, name));
+  }
+
+  /** @param channel as all of Trunkline knows it, here and below */
+  occupied(channel: string): void {
+    this.#put("channel_occupied", channel);
+  }
+
+  vacated(channel: string): void {
+    this.#put("channel_vacated", channel);
+  }
+
+  joined(channel: string, user: string): void {
+    this.#member("member_added", channel, user);
+  }
+
+  left(channel: string, user: string): void {
+    this.#member("member_removed", channel, user);
+  }
+
+  clientEvent(channel: string, event: { event: string; data: string; socket_id: string; user_id?: string }) {
+    this.#put("client_event", channel, event);
+  }
+
+  cacheMiss(channel: string): void {
+    this.#put("cache_miss", channel);
+  }
+
+  subscriptionCount(channel: string, count: number): void {
+    this.#put("subscription_count", channel, { subscription_count: count });
+  }
+
+  #member(name: string, channel: string, user: string): void {
+    const found = this.#find(channel);
+    if (!found || channelKind(found.name).access !== "presence") return;
+    // Users that have signed in are known by their app's name, too.
+    this.#put(name, channel, { user_id: pusherUserId(found.app, user) ?? user });
+  }
+
+  #put(name: string, channel: string, fields: Readonly<Record<string, string | number>> = {}): void {
+    const found = this.#find(channel);
+    if (!found || channelKind(found.name).access === "user") return;
+    let text: string | undefined;
+    for (const webhook of found.app.webhooks) {
+      if (!asksFor(webhook, name)) continue;
+      const item: WebhookItem = { timeMs: Date.now(), event: { name, channel: found.name, ...fields } };
+      text ??= JSON.stringify(item);
+      this.#outbox?.put(this.#lines.get(webhook)!, text);
+    }
+  }
+
+  #find(channel: string): { app: PusherApp; name: string } | undefined {
+    if (!this.#outbox) return undefined;
+    const app = this.#apps.byNamespace(parseChannel(channel).namespace);
+    const name = app && pusherName(app, channel);
+    return name === undefined ? undefined : { app: app!, name };
+  }
+}
+
+function asksFor({ events }: PusherWebhook, name: string): boolean {
+  return events.length === 0 || events.includes(name);
+}

@@ -1,0 +1,139 @@
+import { host } from "../host.ts";
+import type { RequestContext, Runtime, ServeOptions, Server, SocketHandler } from "../runtime.ts";
+
+/** Bun's longest; the gateway's own wheel reaps mute peers, because Bun's timer is reset by every send (bun#39255). */
+const WEBSOCKET_IDLE_SECONDS = 960;
+/** Cuts slow headers and idle keep-alive connections; with Bun's coarse timer that is after about 12 s. */
+const HTTP_IDLE_SECONDS = 10;
+
+type BunServer = Bun.Server<SocketHandler>;
+
+/** The runtime port on Bun. A connection is Bun's own `ServerWebSocket`: nothing is wrapped around it. */
+export function bunRuntime(): Runtime {
+  return {
+    name: "bun",
+    version: Bun.version,
+    serve,
+    noSharedPorts: undefined,
+    ...host(),
+    collect,
+  };
+}
+
+/**
+ * On threads of its own when `beside`. Otherwise at once, and compiled code goes too, 12 MB of it; running it again costs
+ * some 100 ms, once and bit by bit.
+ */
+function collect(beside: boolean): void {
+  Bun.gc(!beside);
+  if (!beside) Bun.shrink();
+}
+
+function serve(options: ServeOptions): Server {
+  const server: BunServer = Bun.serve<SocketHandler>({
+    hostname: options.hostname,
+    port: options.port,
+    reusePort: options.reusePort ?? false,
+    development: false,
+    idleTimeout: HTTP_IDLE_SECONDS,
+    maxRequestBodySize: options.maxRequestBytes,
+    fetch(request, self) {
+      const context = new BunContext(request, self, options.upgradeHeaders);
+      const answer = options.fetch(absolute(request), context);
+      if (answer instanceof Promise) return answer.then((response) => context.answer(response));
+      return context.answer(answer);
+    },
+    error: () => new Response("internal server error\n", { status: 500 }),
+    websocket: {
+      // Off: it breaks Safari and costs memory for each connection (bun#25673, bun#33592).
+      perMessageDeflate: false,
+      maxPayloadLength: options.maxFrameBytes,
+      backpressureLimit: options.backpressureBytes,
+      // Without it a slow reader silently loses messages on an open connection.
+      closeOnBackpressureLimit: true,
+      idleTimeout: WEBSOCKET_IDLE_SECONDS,
+      sendPings: false,
+      publishToSelf: false,
+      open: (socket) => socket.data.opened(socket),
+      message: (socket, frame) => socket.data.message(socket, frame),
+      ping: (socket) => socket.data.heard(socket),
+      pong: (socket) => socket.data.heard(socket),
+      drain: (socket) => socket.data.drained(socket),
+      close: (socket, code, reason) => socket.data.closed(socket, code, reason),
+    },
+  });
+  return new BunListener(server);
+}
+
+/** HTTP/1.0 has no Host header (HAProxy's health checks are such), and Bun's URL is then the path alone. */
+function absolute(request: Request): Request {
+  return request.url.startsWith("/") ? new Request(`http://localhost${request.url}`, request) : request;
+}
+
+class BunListener implements Server {
+  readonly hostname: string;
+  readonly port: number;
+  readonly #server: BunServer;
+  #closed: Promise<void> | undefined;
+
+  constructor(server: BunServer) {
+    this.#server = server;
+    this.hostname = server.hostname ?? "";
+    this.port = server.port ?? 0;
+  }
+
+  publish(topic: string, frame: string | Uint8Array): boolean {
+    // What it returns speaks of the worst subscriber only.
+    return this.#server.publish(topic, frame) !== 0;
+  }
+
+  stopListening(): void {
+    // Its promise stays pending for as long as a WebSocket is open (bun#36223); nobody waits for it.
+    void this.#server.stop();
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#server.stop(true);
+    return this.#closed;
+  }
+}
+
+/** Stands for an answer that Bun has given already: it is for the layers between, and never sent. */
+const UPGRADED = new Response(null);
+
+class BunContext implements RequestContext {
+  #upgraded = false;
+  readonly #request: Request;
+  readonly #server: BunServer;
+
+  readonly #headers: Readonly<Record<string, string>> | undefined;
+
+  constructor(request: Request, server: BunServer, headers: Readonly<Record<string, string>> | undefined) {
+    this.#request = request;
+    this.#server = server;
+    this.#headers = headers;
+  }
+
+  get ip(): string {
+    return this.#server.requestIP(this.#request)?.address ?? "";
+  }
+
+  idleTimeout(seconds: number): void {
+    this.#server.timeout(this.#request, seconds);
+  }
+
+  upgrade(handler: SocketHandler, protocol?: string): Response | undefined {
+    const headers =
+      protocol === undefined ? this.#headers : { ...this.#headers, "Sec-WebSocket-Protocol": protocol };
+    this.#upgraded = this.#server.upgrade(
+      this.#request,
+      headers ? { data: handler, headers } : { data: handler },
+    );
+    return this.#upgraded ? UPGRADED : undefined;
+  }
+
+  /** What Bun is to be given for the answer that came of the request. */
+  answer(response: Response): Response | undefined {
+    return this.#upgraded ? undefined : response;
+  }
+}

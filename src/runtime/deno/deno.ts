@@ -1,0 +1,134 @@
+import { host } from "../host.ts";
+import type { RequestContext, Runtime, ServeOptions, Server, SocketHandler } from "../runtime.ts";
+import { Topics } from "../topics.ts";
+import { type DenoApi, type DenoServer, denoApi } from "./api.ts";
+import { watchFrames } from "./frames.ts";
+import { DenoSocket, type SocketGroup } from "./socket.ts";
+
+/** How often sockets under pressure are looked at. */
+const PRESSURE_POLL_MS = 10;
+
+/**
+ * The runtime port on Deno: topics and back-pressure, which Bun has natively, are emulated. Deno gives a request's
+ * head all the time in the world (measured on 2.9: still open after 35 s), so a proxy belongs in front.
+ */
+export function denoRuntime(): Runtime {
+  const deno = denoApi();
+  watchFrames(WebSocket.prototype);
+  return {
+    name: "deno",
+    version: deno.version.deno,
+    serve: (options) => new DenoListener(deno, options),
+    // Without the flag Deno ends the whole process when asked to (2.9); with it there is this function.
+    noSharedPorts:
+      "listenDatagram" in deno
+        ? undefined
+        : "Deno shares a port between processes only with its flag --unstable-net: deno run -A --unstable-net src/main.ts serve",
+    ...host(),
+    // V8 compacts by itself when idle, and lets nobody ask for it.
+    collect() {},
+  };
+}
+
+class DenoListener implements Server {
+  readonly hostname: string;
+  readonly port: number;
+  readonly #server: DenoServer;
+  readonly #group: SocketGroup;
+  readonly #poll: ReturnType<typeof setInterval>;
+  #listening = true;
+  #closed: Promise<void> | undefined;
+
+  constructor(deno: DenoApi, options: ServeOptions) {
+    this.#group = {
+      topics: new Topics(),
+      open: new Set(),
+      pressed: new Set(),
+      maxFrameBytes: options.maxFrameBytes,
+      backpressureBytes: options.backpressureBytes,
+    };
+    this.#server = deno.serve(
+      {
+        hostname: options.hostname,
+        port: options.port,
+        reusePort: options.reusePort ?? false,
+        onListen: () => {},
+        onError: () => new Response("internal server error\n", { status: 500 }),
+      },
+      async (request, info) => {
+        if (!this.#listening) return new Response("shutting down\n", REFUSED);
+        if (Number(request.headers.get("content-length")) > options.maxRequestBytes) {
+          return new Response("request too large\n", { status: 413, headers: { connection: "close" } });
+        }
+        const context = new DenoContext(deno, request, info.remoteAddr.hostname, this.#group);
+        const response = await options.fetch(request, context);
+        // The very object Deno made must come back, whatever the layers between made of it.
+        const { upgraded } = context;
+        for (const [name, value] of Object.entries(options.upgradeHeaders ?? {})) {
+          upgraded?.headers.set(name, value);
+        }
+        return upgraded ?? response;
+      },
+    );
+    this.hostname = this.#server.addr.hostname;
+    this.port = this.#server.addr.port;
+    this.#poll = setInterval(() => {
+      for (const socket of this.#group.pressed) socket.poll();
+    }, PRESSURE_POLL_MS);
+  }
+
+  publish(topic: string, frame: string | Uint8Array): boolean {
+    return this.#group.topics.publish(topic, frame);
+  }
+
+  stopListening(): void {
+    // Deno's own way to stop ends every WebSocket with it: new requests are refused instead.
+    this.#listening = false;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#end();
+    return this.#closed;
+  }
+
+  async #end(): Promise<void> {
+    this.#listening = false;
+    clearInterval(this.#poll);
+    for (const socket of this.#group.open) socket.close(1001, "Server closed");
+    await this.#server.shutdown();
+  }
+}
+
+const REFUSED = { status: 503, headers: { connection: "close", "retry-after": "1" } };
+
+class DenoContext implements RequestContext {
+  upgraded: Response | undefined;
+  readonly ip: string;
+  readonly #deno: DenoApi;
+  readonly #request: Request;
+  readonly #group: SocketGroup;
+
+  constructor(deno: DenoApi, request: Request, ip: string, group: SocketGroup) {
+    this.ip = ip;
+    this.#deno = deno;
+    this.#request = request;
+    this.#group = group;
+  }
+
+  idleTimeout(): void {}
+
+  upgrade(handler: SocketHandler, protocol?: string): Response | undefined {
+    try {
+      const { socket, response } = this.#deno.upgradeWebSocket(this.#request, {
+        ...(protocol === undefined ? {} : { protocol }),
+        // Deno's own time-out closes every socket at once after a busy event loop (deno#23985).
+        idleTimeout: 0,
+      });
+      new DenoSocket(socket, handler, this.#group);
+      this.upgraded = response;
+    } catch {
+      // Not a valid upgrade.
+    }
+    return this.upgraded;
+  }
+}
