@@ -1,6 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { complain } from "../src/cli/output.ts";
+import { printError } from "../src/cli/output.ts";
 import { capacityFigures } from "./capacity-figures.ts";
 import { readCurves, readMillion, readParts } from "./render.ts";
 
@@ -19,4 +19,4 @@ await writeFile(join(ROOT, "src/bench/plan-figures.json"), `${JSON.stringify(fig
 const { capacityPage } = await import("./capacity-page.ts");
 const file = join(ROOT, "docs/capacity.md");
 await writeFile(file, capacityPage(await readFile(file, "utf8")));
-complain("wrote src/bench/plan-figures.json and docs/capacity.md");
+printError("wrote src/bench/plan-figures.json and docs/capacity.md");

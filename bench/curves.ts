@@ -4,7 +4,7 @@ import type { Figures } from "../src/bench/figures.ts";
 import type { Curve } from "../src/bench/plot-curve.ts";
 import { type RunOptions, run } from "../src/bench/run.ts";
 import { trunkline } from "../src/bench/target-trunkline.ts";
-import { complain } from "../src/cli/output.ts";
+import { printError } from "../src/cli/output.ts";
 import { fanoutCost } from "./curve-fanout.ts";
 import type { KeptCurve } from "./page-curves.ts";
 import { provenance } from "./provenance.ts";
@@ -112,7 +112,7 @@ async function draw({ sizes, measure, names, budget, ...plan }: Plan): Promise<K
   for (const size of taken) {
     values.push(await measure(size));
     const said = values.at(-1)!.map((value) => Number(value.toPrecision(3)));
-    complain(`${plan.title}: ${size.toLocaleString("en")}: ${said.join(", ")}`);
+    printError(`${plan.title}: ${size.toLocaleString("en")}: ${said.join(", ")}`);
   }
   const series = names.map((name, index) => ({
     name,
@@ -135,7 +135,7 @@ async function draw({ sizes, measure, names, budget, ...plan }: Plan): Promise<K
 const chosen = flags.only?.split(",") ?? plans.map(({ id }) => id);
 const unknown = chosen.find((id) => !plans.some((plan) => plan.id === id));
 if (unknown !== undefined) {
-  complain(`no curve ${unknown}; there are ${plans.map(({ id }) => id).join(", ")}`);
+  printError(`no curve ${unknown}; there are ${plans.map(({ id }) => id).join(", ")}`);
   process.exit(1);
 }
 const startMs = performance.now();
@@ -146,9 +146,9 @@ try {
     kept.set(plan.id, await draw(plan));
     await writeCurves(plans.map(({ id }) => kept.get(id)).filter((one) => one !== undefined));
   }
-  complain(`${((performance.now() - startMs) / 1000).toFixed(0)} s`);
+  printError(`${((performance.now() - startMs) / 1000).toFixed(0)} s`);
 } catch (error) {
   if (!stop.signal.aborted) throw error;
-  complain("stopped");
+  printError("stopped");
   process.exitCode = 130;
 }

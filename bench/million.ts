@@ -5,7 +5,7 @@ import { memoryAvailableBytes } from "../src/bench/machine.ts";
 import { SERVERS } from "../src/bench/run.ts";
 import { trunkline } from "../src/bench/target-trunkline.ts";
 import { bars } from "../src/cli/bench/progress.ts";
-import { complain, print } from "../src/cli/output.ts";
+import { print, printError } from "../src/cli/output.ts";
 import { Children } from "../src/process/children.ts";
 import { memoryShare } from "../src/process/memory.ts";
 import { toReport } from "./million-report.ts";
@@ -50,7 +50,7 @@ const WATCH_MS = 250;
 
 const connections = Number(flags.connections);
 if (!Number.isInteger(connections) || connections < 1 || !(Number(flags.ping) >= 2)) {
-  complain("--connections must be a whole number above 0, --ping a number of seconds from 2");
+  printError("--connections must be a whole number above 0, --ping a number of seconds from 2");
   process.exit(1);
 }
 const stop = new AbortController();
@@ -85,7 +85,7 @@ const options: CrowdOptions = {
   onPhase(phase) {
     phases.push(phase);
     bar.stop();
-    complain(`${phase.name}: ${phase.seconds.toFixed(1)} s`);
+    printError(`${phase.name}: ${phase.seconds.toFixed(1)} s`);
   },
 };
 const kind = trunkline(process.env, "stack", {

@@ -5,7 +5,7 @@ import { Command } from "commander";
 import { connect } from "nats";
 import { processorMs } from "../src/bench/machine.ts";
 import { channelStream } from "../src/broker/nats/streams/config.ts";
-import { complain, print } from "../src/cli/output.ts";
+import { print, printError } from "../src/cli/output.ts";
 import { partsOf } from "../src/core/partition.ts";
 import { subjects as subjectsOf } from "../src/core/subject.ts";
 import { Children, started } from "../src/process/children.ts";
@@ -84,7 +84,7 @@ async function measureServer(command: string): Promise<PublishRun> {
     server = version;
     outcomes.push(outcome);
     const { paced, full } = outcome;
-    complain(
+    printError(
       `${version} ${one.channels} channels, ${one.partitions} partitions${one.mapped ? ", mapped" : ""}, by ${one.limit}: ` +
         `${said(paced)}${full ? `; at full speed ${said(full)}` : ""}`,
     );

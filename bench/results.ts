@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { describe } from "../src/bench/report.ts";
 import { run } from "../src/bench/run.ts";
 import { progress } from "../src/cli/bench/progress.ts";
-import { complain } from "../src/cli/output.ts";
+import { printError } from "../src/cli/output.ts";
 import { fromOutcome, type Kept } from "./page.ts";
 import { provenance } from "./provenance.ts";
 import { readParts, writeParts } from "./render.ts";
@@ -25,7 +25,7 @@ const parts = suite(flags.quick ?? false);
 const chosen = flags.only?.split(",") ?? parts.map(({ id }) => id);
 for (const id of chosen) {
   if (!parts.some((part) => part.id === id)) {
-    complain(`no part ${id}; there are ${parts.map((part) => part.id).join(", ")}`);
+    printError(`no part ${id}; there are ${parts.map((part) => part.id).join(", ")}`);
     process.exit(1);
   }
 }
@@ -42,19 +42,19 @@ try {
   await write();
 } catch (error) {
   if (!stop.signal.aborted) throw error;
-  complain("stopped");
+  printError("stopped");
   process.exitCode = 130;
 }
 
 async function measure(part: Case): Promise<Kept> {
   const { id, title, why, options, kinds } = part;
   const origin = await provenance();
-  complain(describe(options));
+  printError(describe(options));
   const bar = progress();
   const startMs = performance.now();
   const outcome = await run(options, kinds, stop.signal, bar.show).finally(bar.stop);
   const tookMs = Math.round(performance.now() - startMs);
-  complain(`  ${(tookMs / 1000).toFixed(0)} s`);
+  printError(`  ${(tookMs / 1000).toFixed(0)} s`);
   return {
     ...{ id, title, why, options, ...origin, tookMs },
     quick: flags.quick ?? false,

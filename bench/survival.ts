@@ -1,7 +1,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { Command } from "commander";
-import { columns, complain, print } from "../src/cli/output.ts";
+import { columns, print, printError } from "../src/cli/output.ts";
 import { provenance } from "./provenance.ts";
 import { faults } from "./survival-faults.ts";
 import { type SurvivalRun, survivalPage, survivalRows } from "./survival-page.ts";
@@ -48,10 +48,10 @@ async function run(): Promise<void> {
   const outcomes: Suffered[] = [];
   await using stage = await openStage(STAGE);
   for (const fault of chosen) {
-    complain(`${fault.what} …`);
+    printError(`${fault.what} …`);
     const outcome = await stage.suffer(fault);
     outcomes.push(outcome);
-    for (const problem of outcome.problems) complain(`  BAD: ${problem}`);
+    for (const problem of outcome.problems) printError(`  BAD: ${problem}`);
   }
   const result: SurvivalRun = { ...origin, stage: STAGE, outcomes };
   if (!names || flags.keep) {

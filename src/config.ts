@@ -1,14 +1,13 @@
 /** The settings of an instance: one table, read from a JSON file and the environment. Only commands read it. */
 export { DEV_APPS } from "./config/apps.ts";
-export { refusals } from "./config/contradictions.ts";
+export { startRefusals } from "./config/cross-checks.ts";
 export { configMarkdown } from "./config/docs.ts";
 export type { IssuerSettings } from "./config/issuers.ts";
 export {
-  type Config,
   type ConfigSources,
   type Effective,
   type LoadResult,
   loadConfig,
 } from "./config/load.ts";
 export { configSchema } from "./config/schema.ts";
-export { CONFIG_VARIABLE } from "./config/table.ts";
+export { CONFIG_VARIABLE, type Config } from "./config/table.ts";

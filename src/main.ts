@@ -2,7 +2,7 @@
 import process from "node:process";
 import { Command } from "commander";
 import manifest from "../package.json" with { type: "json" };
-import { complain, paint, UserError } from "./cli/output.ts";
+import { paint, printError, UserError } from "./cli/output.ts";
 import { TOKEN_FLAGS, TOKEN_USAGE } from "./cli/token/token.ts";
 
 /** One command: its files are loaded when it runs, not before. */
@@ -145,6 +145,6 @@ try {
   await program.parseAsync(process.argv);
 } catch (error) {
   const text = error instanceof UserError ? error.message : String((error as Error)?.stack ?? error);
-  complain(`${paint("red", "trunkline:", process.stderr)} ${text}`);
+  printError(`${paint("red", "trunkline:", process.stderr)} ${text}`);
   process.exitCode = 1;
 }

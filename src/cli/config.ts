@@ -1,7 +1,7 @@
 import process from "node:process";
 import { configMarkdown, configSchema, type Effective } from "../config.ts";
 import { accountConfig } from "./nats-account.ts";
-import { columns, complain, paint, print } from "./output.ts";
+import { columns, paint, print, printError } from "./output.ts";
 import { readSettings } from "./settings.ts";
 
 export interface ConfigOptions {
@@ -28,7 +28,7 @@ export async function config(options: ConfigOptions): Promise<void> {
   const asTable = process.stdout.isTTY && !options.json;
   print(asTable ? toTable(settings.effective) : toJson(settings.effective));
   for (const refusal of settings.refusals)
-    complain(`\n${paint("yellow", "serve would not start", process.stderr)}: ${refusal}`);
+    printError(`\n${paint("yellow", "serve would not start", process.stderr)}: ${refusal}`);
 }
 
 function toJson(effective: readonly Effective[]): string {

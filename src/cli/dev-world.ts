@@ -15,7 +15,7 @@ import { type Sample, watcher } from "../world/watch.ts";
 import { startWorld, type World } from "../world/world.ts";
 import { mappings } from "./nats-account.ts";
 import { print, UserError } from "./output.ts";
-import { whole } from "./parse-integer.ts";
+import { parseInteger } from "./parse-integer.ts";
 import { readSettings } from "./settings.ts";
 import { createWorldApp, type WorldControl } from "./world-page.ts";
 import { fullView, lineView } from "./world-view.ts";
@@ -48,7 +48,7 @@ const RECENT = 6;
  */
 export async function devWorld(flags: DevWorldFlags): Promise<void> {
   const output = outputOf(flags);
-  const port = whole("--port", flags.port ?? String(DEFAULT_PORT), 65_535, { least: 0 });
+  const port = parseInteger("--port", flags.port ?? String(DEFAULT_PORT), 65_535, { least: 0 });
   const secrets = { token: randomBytes(32).toString("hex"), apiKey: flags.apiKey };
   const { config } = await readSettings({ file: flags.config, profile: "dev" });
   const options: WorldOptions = {
@@ -158,7 +158,7 @@ function inWords({ what, name, state }: WorldEvent): string {
 function worldOptions({ regions, instances = "1", latency = "real" }: DevWorldFlags): WorldOptions {
   return {
     regions: /^\d+$/.test(regions) ? Number(regions) : regions.split(","),
-    instances: whole("--instances", instances, 20),
+    instances: parseInteger("--instances", instances, 20),
     latency: latencyOf(latency),
   };
 }
@@ -166,7 +166,7 @@ function worldOptions({ regions, instances = "1", latency = "real" }: DevWorldFl
 function latencyOf(text: string): Latency {
   return text === "real" || text === "off"
     ? text
-    : whole("--latency", text, 60_000, { least: 0, or: ["real", "off"] });
+    : parseInteger("--latency", text, 60_000, { least: 0, or: ["real", "off"] });
 }
 
 /** Serves the page of the world to browsers on this machine. */

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/jwt/keys.ts";
+import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/jwt/issuer.ts";
 import type { NatsAddress } from "../broker/nats/link/link.ts";
 import type { Config } from "../config.ts";
 import type { RedisLink } from "../presence/redis/link.ts";

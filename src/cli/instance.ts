@@ -14,7 +14,7 @@ import { adminApp } from "../http/admin.ts";
 import { createApp, REGION_HEADER } from "../http/app.ts";
 import { loadAssets } from "../http/assets.ts";
 import { createMetrics } from "../http/metrics.ts";
-import { Streams } from "../http/streams/transports.ts";
+import { StreamTransports } from "../http/streams/transports.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { PusherApps } from "../pusher/apps.ts";
 import { Webhooks } from "../pusher/webhook-delivery.ts";
@@ -91,7 +91,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       residentBytes: runtime.residentBytes,
       bytesOut: () => stats.bytesOut,
     });
-    const streams = new Streams({ backpressureBytes: config.limits.backpressureBytes, stats });
+    const streams = new StreamTransports({ backpressureBytes: config.limits.backpressureBytes, stats });
     let draining = false;
     const presence = parts.presence(() => ({
       connections: gateway.connections,

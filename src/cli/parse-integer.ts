@@ -5,7 +5,7 @@ import { UserError } from "./output.ts";
  * @param or words that it takes, too, for the error's text
  * @throws UserError
  */
-export function whole(
+export function parseInteger(
   flag: string,
   text: string,
   most: number,

@@ -15,7 +15,7 @@ import { detectRuntime } from "../runtime/detect.ts";
 import { consoleLogger } from "./console-log.ts";
 import { natsAddress, redisLink, tokenIssuers } from "./drivers.ts";
 import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
-import { complain, paint } from "./output.ts";
+import { paint, printError } from "./output.ts";
 
 /** Events that may wait beside one for each connection, and how many connections are reckoned with. */
 const EVENTS = 10_000;
@@ -33,7 +33,7 @@ export async function run(config: Config, options: RunOptions): Promise<void> {
   const log = consoleLogger(config);
   const stats = new Stats();
   if (config.insecure) {
-    complain(
+    printError(
       paint(
         "red",
         "INSECURE: clients without any credentials may do everything. For development only.",

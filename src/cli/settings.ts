@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import process from "node:process";
-import { CONFIG_VARIABLE, type Config, type Effective, loadConfig, refusals } from "../config.ts";
+import { CONFIG_VARIABLE, type Config, type Effective, loadConfig, startRefusals } from "../config.ts";
 import { UserError } from "./output.ts";
 
 export interface SettingsOptions {
@@ -11,18 +11,18 @@ export interface SettingsOptions {
   readonly profile?: "serve" | "dev";
 }
 
-/** The settings cannot be used; the message lists every mistake. */
+/** The settings cannot be used; the message lists every problem. */
 export class SettingsError extends UserError {
-  readonly mistakes: readonly string[];
+  readonly problems: readonly string[];
 
-  constructor(title: string, mistakes: readonly string[]) {
-    super(`${title}\n${mistakes.map((text) => `  ${text}`).join("\n")}`);
-    this.mistakes = mistakes;
+  constructor(title: string, problems: readonly string[]) {
+    super(`${title}\n${problems.map((text) => `  ${text}`).join("\n")}`);
+    this.problems = problems;
   }
 }
 
 /**
- * The settings in effect, from flags, environment and file. @throws SettingsError with every mistake at once; UserError
+ * The settings in effect, from flags, environment and file. @throws SettingsError with every problem at once; UserError
  * when the file cannot be read
  */
 export async function readSettings(
@@ -36,11 +36,11 @@ export async function readSettings(
     overrides,
     profile,
   });
-  if (result.mistakes) throw new SettingsError("the settings have mistakes:", result.mistakes);
-  return { ...result, refusals: [...refusals(result.config)] };
+  if (result.problems) throw new SettingsError("the settings have mistakes:", result.problems);
+  return { ...result, refusals: [...startRefusals(result.config)] };
 }
 
-/** As {@link readSettings}, for commands that start an instance: what `serve` refuses is a mistake too. */
+/** As {@link readSettings}, for commands that start an instance: what `serve` refuses is a problem too. */
 export async function startSettings(options: SettingsOptions): Promise<Config> {
   const settings = await readSettings(options);
   if (settings.refusals.length > 0) throw new SettingsError("refusing to start:", settings.refusals);

@@ -1,12 +1,9 @@
 import type { Namespaces } from "../core/namespace.ts";
-import { contradictions } from "./contradictions.ts";
+import { crossChecks } from "./cross-checks.ts";
 import { readNamespaces, showNamespace } from "./namespaces.ts";
 import { type Setting, shown } from "./setting.ts";
-import { CONFIG_VARIABLE, settings, variablesOf } from "./table.ts";
-import { check, isObject, meant, nest, takeApart, type Values } from "./tree.ts";
-
-/** All settings of an instance, as plain values: durations in ms (`…Ms`), sizes in bytes (`…Bytes`). */
-export type Config = Values<typeof settings> & { readonly namespaces: Namespaces };
+import { CONFIG_VARIABLE, type Config, settings, variablesOf } from "./table.ts";
+import { check, isObject, meant, nest, takeApart } from "./tree.ts";
 
 /** Where settings come from. Later ones give way to earlier ones: overrides, environment, file, defaults. */
 export interface ConfigSources {
@@ -29,24 +26,24 @@ export interface Effective {
 }
 
 export type LoadResult =
-  | { readonly config: Config; readonly effective: readonly Effective[]; readonly mistakes?: undefined }
-  | { readonly mistakes: readonly string[] };
+  | { readonly config: Config; readonly effective: readonly Effective[]; readonly problems?: undefined }
+  | { readonly problems: readonly string[] };
 
 /**
- * Reads every setting from its sources, and finds every mistake in all of them at once. An environment variable that
+ * Reads every setting from its sources, and finds every problem in all of them at once. An environment variable that
  * is empty is not set.
  */
 export function loadConfig(sources: ConfigSources): LoadResult {
-  const mistakes: string[] = [];
-  const mistake = (text: string) => void mistakes.push(text);
-  const { namespaces: givenNamespaces, ...file } = parseFile(sources.file, mistake);
-  refuseUnknownVariables(sources.env, mistake);
+  const problems: string[] = [];
+  const report = (text: string) => void problems.push(text);
+  const { namespaces: givenNamespaces, ...file } = parseFile(sources.file, report);
+  refuseUnknownVariables(sources.env, report);
 
-  const fromFile = takeApart(file, settings, "", mistake);
+  const fromFile = takeApart(file, settings, "", report);
   const found = new Map<string, { value: unknown; source: string }>();
   for (const [key, setting] of Object.entries<Setting>(settings)) {
     for (const { raw, source } of candidates(key, setting, sources, fromFile)) {
-      const result = check(setting, raw, { key, source }, mistake);
+      const result = check(setting, raw, { key, source }, report);
       if (result && !found.has(key)) found.set(key, { ...result, source });
     }
   }
@@ -57,10 +54,10 @@ export function loadConfig(sources: ConfigSources): LoadResult {
   }
 
   const values = nest(settings, (key) => found.get(key)!.value);
-  const namespaces = readNamespaces(givenNamespaces, mistake, values.nats.home);
+  const namespaces = readNamespaces(givenNamespaces, report, values.nats.home);
   const config: Config = { ...values, namespaces };
-  for (const problem of contradictions(config)) mistake(problem);
-  if (mistakes.length > 0) return { mistakes };
+  for (const problem of crossChecks(config)) report(problem);
+  if (problems.length > 0) return { problems };
   return { config, effective: effective(found, namespaces, givenNamespaces) };
 }
 
@@ -87,7 +84,7 @@ function standard(setting: Setting, dev: boolean, insecure: boolean): { value: u
   return { value: typeof fallback === "function" ? fallback() : fallback, source: "default" };
 }
 
-function parseFile(text: string | undefined, mistake: (text: string) => void): Record<string, unknown> {
+function parseFile(text: string | undefined, report: (text: string) => void): Record<string, unknown> {
   if (text === undefined) return {};
   let file: unknown;
   try {
@@ -95,18 +92,18 @@ function parseFile(text: string | undefined, mistake: (text: string) => void): R
   } catch (error) {
     // The parser's own message may quote the file, secrets included: only the place is taken from it.
     const place = /line \d+ column \d+/.exec(String(error))?.[0];
-    mistake(`the configuration file is not valid JSON${place ? `: look at ${place}` : ""}`);
+    report(`the configuration file is not valid JSON${place ? `: look at ${place}` : ""}`);
     return {};
   }
   if (!isObject(file)) {
-    mistake("the configuration file must hold one JSON object");
+    report("the configuration file must hold one JSON object");
     return {};
   }
   const { $schema: _, ...rest } = file;
   return rest;
 }
 
-function refuseUnknownVariables(env: ConfigSources["env"], mistake: (text: string) => void): void {
+function refuseUnknownVariables(env: ConfigSources["env"], report: (text: string) => void): void {
   const known = new Set([CONFIG_VARIABLE]);
   for (const [key, setting] of Object.entries<Setting>(settings)) {
     for (const name of variablesOf(key, setting)) known.add(name);
@@ -114,7 +111,7 @@ function refuseUnknownVariables(env: ConfigSources["env"], mistake: (text: strin
   for (const name of Object.keys(env)) {
     if (!name.startsWith("TRUNKLINE_") || known.has(name)) continue;
     const ours = [...known].filter((other) => other.startsWith("TRUNKLINE_"));
-    mistake(`${name} (environment): unknown variable${meant(name, ours)}`);
+    report(`${name} (environment): unknown variable${meant(name, ours)}`);
   }
 }
 

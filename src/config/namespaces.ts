@@ -103,22 +103,22 @@ export const BUILT_IN: Readonly<Record<string, Record<string, unknown>>> = {
  * @param home region of those that keep history and name none
  * @param file what stands under `namespaces` in the configuration file
  */
-export function readNamespaces(file: unknown, mistake: (text: string) => void, home?: string): Namespaces {
-  if (file !== undefined && !isObject(file)) mistake("namespaces (file): it must be an object");
+export function readNamespaces(file: unknown, report: (text: string) => void, home?: string): Namespaces {
+  if (file !== undefined && !isObject(file)) report("namespaces (file): it must be an object");
   const given = isObject(file) ? file : {};
   const namespaces = new Map<string, NamespaceRules>();
   for (const name of new Set([...Object.keys(BUILT_IN), ...Object.keys(given)])) {
     const at = `namespaces.${name}`;
     const own = Object.hasOwn(given, name) ? given[name] : {};
     if (!NAMESPACE_PATTERN.test(name)) {
-      mistake(`${at} (file): a namespace's name is up to 32 of a-z, 0-9 and -, a letter first`);
+      report(`${at} (file): a namespace's name is up to 32 of a-z, 0-9 and -, a letter first`);
     } else if (own === null && Object.hasOwn(BUILT_IN, name)) {
       if (name === DEFAULT_NAMESPACE || name === USER_NAMESPACE)
-        mistake(`${at} (file): it cannot be taken away`);
+        report(`${at} (file): it cannot be taken away`);
     } else if (!isObject(own)) {
-      mistake(`${at} (file): it must be an object`);
+      report(`${at} (file): it must be an object`);
     } else {
-      const rules = readNamespace(name, own, mistake);
+      const rules = readNamespace(name, own, report);
       namespaces.set(name, rules.history ? { ...rules, home: rules.home ?? home } : rules);
     }
   }
@@ -128,7 +128,7 @@ export function readNamespaces(file: unknown, mistake: (text: string) => void, h
 function readNamespace(
   name: string,
   own: Record<string, unknown>,
-  mistake: (text: string) => void,
+  report: (text: string) => void,
 ): NamespaceRules {
   const at = `namespaces.${name}.`;
   const { history: builtInHistory, ...builtIn } = BUILT_IN[name] ?? {};
@@ -138,12 +138,12 @@ function readNamespace(
   const history = isObject(ownHistory)
     ? { ...(builtInHistory ?? {}), ...ownHistory }
     : (ownHistory ?? builtInHistory);
-  const raw = takeApart(keeps ? { ...merged, history } : merged, namespaceSettings, at, mistake);
+  const raw = takeApart(keeps ? { ...merged, history } : merged, namespaceSettings, at, report);
 
   const checked = new Map<string, unknown>();
   for (const [key, value] of raw) {
     const setting = namespaceSettings[key as keyof typeof namespaceSettings];
-    const result = check(setting, value, { key: at + key, source: "file" }, mistake);
+    const result = check(setting, value, { key: at + key, source: "file" }, report);
     if (result) checked.set(key, result.value);
   }
   const values = nest(namespaceSettings, (key) =>
@@ -157,7 +157,7 @@ function readNamespace(
       ? { ...kept, recoverLimit: checked.has("history.recoverLimit") ? recoverLimit : kept.size }
       : null,
   };
-  for (const problem of contradictions(rules)) mistake(`${at}${problem}`);
+  for (const problem of crossChecks(rules)) report(`${at}${problem}`);
   return rules;
 }
 
@@ -177,7 +177,7 @@ export function showNamespace(rules: NamespaceRules): Record<string, unknown> {
 }
 
 /** What single values cannot show to be wrong; each begins with the key. */
-function* contradictions(rules: NamespaceRules): Generator<string> {
+function* crossChecks(rules: NamespaceRules): Generator<string> {
   if (rules.recovery !== "off" && !rules.history) {
     yield 'recovery: it needs history; add "history": {"size": 100, "age": "10m"}, or set recovery to "off"';
   }

@@ -1,9 +1,14 @@
+import type { Namespaces } from "../core/namespace.ts";
 import type { Setting } from "./setting.ts";
 import { gateway } from "./table-gateway.ts";
 import { instance } from "./table-instance.ts";
+import type { Values } from "./tree.ts";
 
 /** The one table: every setting by its key in the configuration file. Namespaces have a table of their own. */
 export const settings = { ...instance, ...gateway } as const;
+
+/** All settings of an instance, as plain values: durations in ms (`…Ms`), sizes in bytes (`…Bytes`). */
+export type Config = Values<typeof settings> & { readonly namespaces: Namespaces };
 
 /** What stands above the settings of a group (the first part of their keys) in the documentation. */
 export const GROUPS: Readonly<Record<string, string>> = {

@@ -44,14 +44,14 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * Takes an object of the file apart, by the table's keys. What the table does not know is a mistake.
+ * Takes an object of the file apart, by the table's keys. What the table does not know is a problem.
  * @param at where the object stands in the file: "" or "namespaces.chat."
  */
 export function takeApart(
   object: Record<string, unknown>,
   table: Table,
   at: string,
-  mistake: (text: string) => void,
+  report: (text: string) => void,
 ): Map<string, unknown> {
   const found = new Map<string, unknown>();
   const walk = (part: Record<string, unknown>, prefix: string) => {
@@ -59,21 +59,21 @@ export function takeApart(
       const key = prefix + name;
       if (Object.hasOwn(table, key)) found.set(key, value);
       else if (!isGroup(table, key))
-        mistake(`${at}${key} (file): unknown key${meant(key, Object.keys(table))}`);
+        report(`${at}${key} (file): unknown key${meant(key, Object.keys(table))}`);
       else if (isObject(value)) walk(value, `${key}.`);
-      else mistake(`${at}${key} (file): it must be an object`);
+      else report(`${at}${key} (file): it must be an object`);
     }
   };
   walk(object, "");
   return found;
 }
 
-/** Checks one raw value. Mistakes name the key and where it was said, and never show a secret. */
+/** Checks one raw value. Reported problems name the key and where it was said, and never show a secret. */
 export function check(
   setting: Setting,
   raw: unknown,
   { key, source }: { readonly key: string; readonly source: string },
-  mistake: (text: string) => void,
+  report: (text: string) => void,
 ): { readonly value: unknown } | undefined {
   const result = setting.schema.safeParse(raw);
   if (result.success) return { value: result.data };
@@ -86,7 +86,7 @@ export function check(
     const value = issue.path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown>)?.[part], raw);
     return `${key}${path} (${source}): ${issue.message}${setting.secret ? "" : `, not ${brief(value)}`}`;
   });
-  for (const text of new Set(texts)) mistake(text);
+  for (const text of new Set(texts)) report(text);
   return undefined;
 }
 

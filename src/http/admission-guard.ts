@@ -17,7 +17,7 @@ export interface EntranceDeps {
 const retryLater = () => String(5 + Math.floor(Math.random() * 11));
 
 /** Who comes in, whatever the transport; refusals are counted by reason. */
-export class Entrance {
+export class AdmissionGuard {
   readonly #deps: EntranceDeps;
 
   constructor(deps: EntranceDeps) {

@@ -7,7 +7,7 @@ import type { Regions } from "../gateway/instance/region-directory.ts";
 import type { PusherApps } from "../pusher/apps.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
 import { adminApp } from "./admin.ts";
-import { Entrance } from "./admission-guard.ts";
+import { AdmissionGuard } from "./admission-guard.ts";
 import { serverApi } from "./api.ts";
 import { type Assets, serveAssets } from "./assets.ts";
 import { clientIp, type ProxyTrust } from "./client-ip.ts";
@@ -17,7 +17,7 @@ import { originPolicy } from "./origin.ts";
 import { pusherApi } from "./pusher/api.ts";
 import { choosePusher } from "./pusher/socket.ts";
 import { streamRoutes } from "./streams/routes.ts";
-import type { Streams } from "./streams/transports.ts";
+import type { StreamTransports } from "./streams/transports.ts";
 import { upgrade } from "./upgrade.ts";
 
 export interface AppDeps {
@@ -28,7 +28,7 @@ export interface AppDeps {
   readonly health: Health;
   readonly metrics: Metrics;
   readonly assets: Assets;
-  readonly streams: Streams;
+  readonly streams: StreamTransports;
   readonly regions: Regions;
   readonly stats: Stats;
   readonly log: Logger;
@@ -66,14 +66,14 @@ export function createApp(deps: AppDeps): App {
   const app = new Hono<{ Bindings: RequestContext }>();
 
   const originAllowed = originPolicy(options.allowedOrigins);
-  const entrance = new Entrance({
+  const guard = new AdmissionGuard({
     admission: deps.admission,
     health,
     clientIp: clientIp(options.proxy),
     stats: deps.stats,
     log,
   });
-  const sockets = { gateway, admission: deps.admission, entrance, originAllowed };
+  const sockets = { gateway, admission: deps.admission, guard, originAllowed };
   const centrifuge = upgrade(sockets);
   app.get(WEBSOCKET_PATH, (c) => centrifuge(c.req.raw, c.env));
   // Clients may have a prefix of their own before the path.
@@ -87,7 +87,7 @@ export function createApp(deps: AppDeps): App {
     "/",
     streamRoutes({
       gateway,
-      entrance,
+      guard,
       originAllowed,
       streams: deps.streams,
       stats: deps.stats,

@@ -1,5 +1,5 @@
 import type { MiddlewareHandler } from "hono";
-import type { Entrance } from "./admission-guard.ts";
+import type { AdmissionGuard } from "./admission-guard.ts";
 import type { OriginPolicy } from "./origin.ts";
 
 /** What a page may send beside the simple headers, and how long browsers may remember the permission, s. */
@@ -14,12 +14,12 @@ const PREFLIGHT = {
  * WebSockets; who is not on it gets 403, with or without a preflight. Credentials are not allowed: nobody is known by
  * cookies here.
  */
-export function cors(originAllowed: OriginPolicy, entrance: Entrance): MiddlewareHandler {
+export function cors(originAllowed: OriginPolicy, guard: AdmissionGuard): MiddlewareHandler {
   return async (c, next) => {
     const { headers } = c.req.raw;
     const origin = headers.get("origin");
     if (!originAllowed(origin, headers.get("host"))) {
-      return entrance.refuse("origin", 403, "This origin is not allowed.");
+      return guard.refuse("origin", 403, "This origin is not allowed.");
     }
     if (c.req.method === "OPTIONS") c.res = new Response(null, { status: 204, headers: PREFLIGHT });
     else await next();

@@ -3,13 +3,13 @@ import type { Admission } from "../gateway/instance/admission.ts";
 import type { CodecName } from "../protocol/codec.ts";
 import type { PusherState } from "../pusher/state.ts";
 import type { RequestContext, SocketHandler } from "../runtime/runtime.ts";
-import type { Entrance } from "./admission-guard.ts";
+import type { AdmissionGuard } from "./admission-guard.ts";
 import type { OriginPolicy } from "./origin.ts";
 
 export interface UpgradeDeps {
   readonly gateway: Gateway;
   readonly admission: Admission;
-  readonly entrance: Entrance;
+  readonly guard: AdmissionGuard;
   readonly originAllowed: OriginPolicy;
 }
 
@@ -39,7 +39,7 @@ export type Upgrade = (request: Request, context: RequestContext, key?: string) 
 
 /** Makes the one door to WebSockets of a kind. */
 export function upgrade(deps: UpgradeDeps, choose: Choose = chooseEncoding): Upgrade {
-  const refuse: Entrance["refuse"] = (...why) => deps.entrance.refuse(...why);
+  const refuse: AdmissionGuard["refuse"] = (...why) => deps.guard.refuse(...why);
 
   return (request, context, key) => {
     const { headers } = request;
@@ -61,7 +61,7 @@ export function upgrade(deps: UpgradeDeps, choose: Choose = chooseEncoding): Upg
       return refuse("origin", 403, "This origin is not allowed.");
     }
     if ("refused" in choice) return refuse("protocol", 400, choice.refused);
-    const admitted = deps.entrance.admit(headers, context.ip);
+    const admitted = deps.guard.admit(headers, context.ip);
     if (admitted instanceof Response) return admitted;
     if ("farewell" in choice) {
       // It was counted like any other, for the rate of its address, and is gone the moment it is open.

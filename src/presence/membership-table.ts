@@ -32,7 +32,7 @@ const NOT_THERE: LeaveOutcome = Object.freeze({ lastOfUser: false, lastOfChannel
  * The empty user is everybody without an identity: it counts as one user in a channel, but its connections are not
  * indexed by user.
  */
-export class Roster {
+export class MembershipTable {
   readonly #holdings = new Map<string, Holding>();
   readonly #rooms = new Map<string, Room>();
   /** First of each user's chain of connections. Made when first asked for: beside Redis that is hardly ever. */

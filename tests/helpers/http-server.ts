@@ -7,7 +7,7 @@ import { Regions } from "../../src/gateway/instance/region-directory.ts";
 import { type AppOptions, createApp } from "../../src/http/app.ts";
 import type { Assets } from "../../src/http/assets.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
-import { Streams } from "../../src/http/streams/transports.ts";
+import { StreamTransports } from "../../src/http/streams/transports.ts";
 import { type PusherApp, PusherApps } from "../../src/pusher/apps.ts";
 import { bunRuntime } from "../../src/runtime/bun/bun.ts";
 import type { Socket, SocketHandler } from "../../src/runtime/runtime.ts";
@@ -97,7 +97,7 @@ export function httpServer(
       build: { version: "0.0.0", runtime: "bun", region: "here", instance: "one" },
     }),
     assets: setup.assets ?? new Map(),
-    streams: new Streams({ backpressureBytes: 1_048_576, stats }),
+    streams: new StreamTransports({ backpressureBytes: 1_048_576, stats }),
     regions: new Regions({
       here: "here",
       urls: new Map(),

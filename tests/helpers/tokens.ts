@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import type { Issuer } from "../../src/auth/jwt/keys.ts";
+import type { Issuer } from "../../src/auth/jwt/issuer.ts";
 import { CommandError, ConnectionError } from "../../src/core/errors.ts";
 
 /** The secret tokens of tests are signed with. */

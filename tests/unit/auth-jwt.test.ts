@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import { exportSPKI, generateKeyPair, SignJWT } from "jose";
+import { type Issuer, PUBLIC_KEY_ALGORITHMS } from "../../src/auth/jwt/issuer.ts";
 import { jwtAuthenticator, MAX_TOKEN_LENGTH } from "../../src/auth/jwt/jwt.ts";
-import { type Issuer, PUBLIC_KEY_ALGORITHMS } from "../../src/auth/jwt/keys.ts";
 import { Closes, CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
 import { silent } from "../../src/core/log.ts";
 import {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { Keys } from "../../src/auth/jwt/keys.ts";
+import type { Keys } from "../../src/auth/jwt/issuer.ts";
 import { MAX_REMEMBERED, VerifiedTokens } from "../../src/auth/jwt/verified-tokens.ts";
 
 const keys: Keys = {

@@ -37,7 +37,7 @@ test("every default passes its own setting's check", () => {
 test("the example file of the documentation loads", () => {
   const example = /```json\n(\{\n {2}"\$schema"[\s\S]*?)```/.exec(configMarkdown())![1]!;
   const result = loadConfig({ env: {}, file: example });
-  expect(result.mistakes).toBeUndefined();
+  expect(result.problems).toBeUndefined();
 });
 
 test("the type of the settings follows the table", () => {

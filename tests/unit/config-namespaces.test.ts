@@ -6,7 +6,7 @@ const load = (namespaces?: unknown) => loadConfig({ env: {}, file: JSON.stringif
 
 function rules(name: string, namespaces?: unknown): NamespaceRules | undefined {
   const result = load(namespaces);
-  if (result.mistakes) throw new Error(result.mistakes.join("\n"));
+  if (result.problems) throw new Error(result.problems.join("\n"));
   return result.config.namespaces.get(name);
 }
 
@@ -48,7 +48,7 @@ describe("built-in namespaces", () => {
 
   test("chat and live can be taken away, default and user cannot", () => {
     expect(rules("chat", { chat: null })).toBeUndefined();
-    expect(load({ user: null, default: null }).mistakes).toEqual([
+    expect(load({ user: null, default: null }).problems).toEqual([
       "namespaces.default (file): it cannot be taken away",
       "namespaces.user (file): it cannot be taken away",
     ]);
@@ -113,8 +113,8 @@ describe("mistakes in namespaces", () => {
     ["an own namespace that is null", { a: null }, "namespaces.a (file): it must be an object"],
     ["no object at all", [], "namespaces (file): it must be an object"],
   ])("%s", (_, namespaces, begins) => {
-    const mistakes = load(namespaces).mistakes ?? [];
-    expect(mistakes).toHaveLength(1);
-    expect(mistakes[0]).toStartWith(begins);
+    const problems = load(namespaces).problems ?? [];
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toStartWith(begins);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { formatDuration, formatSize, parseDuration, parseSize } from "../../src/config/units.ts";
-import { type Config, loadConfig, refusals } from "../../src/config.ts";
+import { type Config, loadConfig, startRefusals } from "../../src/config.ts";
 
 type Sources = Partial<Parameters<typeof loadConfig>[0]> & { json?: unknown };
 
@@ -12,13 +12,13 @@ function load({ json, ...sources }: Sources) {
 
 function loaded(sources: Sources): Config {
   const result = load(sources);
-  if (result.mistakes) throw new Error(result.mistakes.join("\n"));
+  if (result.problems) throw new Error(result.problems.join("\n"));
   return result.config;
 }
 
 function sourceOf(key: string, sources: Sources): string | undefined {
   const result = load(sources);
-  if (result.mistakes) throw new Error(result.mistakes.join("\n"));
+  if (result.problems) throw new Error(result.problems.join("\n"));
   return result.effective.find((row) => row.key === key)?.source;
 }
 
@@ -94,7 +94,7 @@ describe("sources", () => {
 });
 
 describe("mistakes", () => {
-  const mistakes = (sources: Sources) => load(sources).mistakes ?? [];
+  const mistakes = (sources: Sources) => load(sources).problems ?? [];
 
   test("all are told at once, each with its key, where it was said, and what is allowed", () => {
     const found = mistakes({
@@ -198,7 +198,7 @@ test.each<[string, boolean]>([
   ["10", false],
   ["proxy.example", false],
 ])("proxy.cidrs %p", (cidr, good) => {
-  expect(load({ env: { TRUNKLINE_PROXY_CIDRS: cidr } }).mistakes === undefined).toBe(good);
+  expect(load({ env: { TRUNKLINE_PROXY_CIDRS: cidr } }).problems === undefined).toBe(good);
 });
 
 describe("secrets", () => {
@@ -216,7 +216,7 @@ describe("secrets", () => {
 
   test("never appear among the printed settings", () => {
     const result = load(good);
-    if (result.mistakes) throw new Error(result.mistakes.join());
+    if (result.problems) throw new Error(result.problems.join());
     expect(result.config.api.keys).toEqual([SECRET, `${SECRET}2`]);
     const printed = JSON.stringify(result.effective);
     expect(printed).not.toContain("s3cr3t");
@@ -230,8 +230,8 @@ describe("secrets", () => {
       const text = `-----BEGIN NATS USER JWT-----${SECRET}`;
       const user = variable.endsWith("PASSWORD") ? { TRUNKLINE_NATS_USER: "me" } : {};
       const one = load({ env: { NATS_URL: "nats://a", ...user, [variable]: text } });
-      expect(one.mistakes).toBeUndefined();
-      expect(JSON.stringify(one.mistakes === undefined && one.effective)).not.toContain("s3cr3t");
+      expect(one.problems).toBeUndefined();
+      expect(JSON.stringify(one.problems === undefined && one.effective)).not.toContain("s3cr3t");
     }
   });
 
@@ -253,7 +253,7 @@ describe("secrets", () => {
           ],
         },
       },
-    }).mistakes;
+    }).problems;
     expect(bad!.length).toBeGreaterThanOrEqual(8);
     expect(bad!.join("\n")).not.toContain("s3cr3t");
   });
@@ -261,7 +261,7 @@ describe("secrets", () => {
 
 describe("issuers", () => {
   const pem = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n";
-  const one = (issuer: unknown) => load({ json: { auth: { issuers: [issuer] } } }).mistakes;
+  const one = (issuer: unknown) => load({ json: { auth: { issuers: [issuer] } } }).problems;
 
   test("have exactly one kind of key, and algorithms that go with it", () => {
     expect(
@@ -286,7 +286,7 @@ describe("issuers", () => {
   });
 
   test("fetch keys over plain http on this machine alone, unless insecure", () => {
-    const jwks = (url: string, env = {}) => load({ env: { TRUNKLINE_TOKEN_JWKS_URL: url, ...env } }).mistakes;
+    const jwks = (url: string, env = {}) => load({ env: { TRUNKLINE_TOKEN_JWKS_URL: url, ...env } }).problems;
     expect(jwks("http://id.example/jwks")?.[0]).toContain("use https://");
     expect(jwks("http://localhost.example/jwks")?.[0]).toContain("use https://");
     expect(jwks("http://localhost:9000/jwks")).toBeUndefined();
@@ -300,7 +300,7 @@ describe("issuers", () => {
 });
 
 describe("serve", () => {
-  const refused = (env: Record<string, string>) => [...refusals(loaded({ env }))];
+  const refused = (env: Record<string, string>) => [...startRefusals(loaded({ env }))];
 
   test("is refused without any way to know clients, and told what to type", () => {
     expect(refused({})).toHaveLength(1);

@@ -133,7 +133,7 @@ test("alerts and dashboard speak of metrics that exist", async () => {
 
 test("nats/accounts.conf is what `trunkline config --nats` prints", async () => {
   const settings = loadConfig({ env: {}, file: undefined, overrides: {}, profile: "serve" });
-  if (settings.mistakes) throw new Error(settings.mistakes.join());
+  if (settings.problems) throw new Error(settings.problems.join());
   const { nats, namespaces } = settings.config;
   expect(await text("deploy/nats/accounts.conf")).toBe(`${accountConfig({ root: nats.root, namespaces })}\n`);
 });

@@ -17,13 +17,13 @@ const shop = { id: "shop", keys: [{ key: "k1", secret: SECRET }], namespace: "ch
 
 function load(apps: unknown, env: Record<string, string> = {}) {
   const result = loadConfig({ env, file: JSON.stringify({ apps }) });
-  if (result.mistakes) return { mistakes: result.mistakes, apps: [], effective: [] };
-  return { mistakes: [], apps: result.config.apps, effective: result.effective };
+  if (result.problems) return { problems: result.problems, apps: [], effective: [] };
+  return { problems: [], apps: result.config.apps, effective: result.effective };
 }
 
 function app(over: object = {}): PusherApp {
-  const { apps, mistakes } = load([{ ...shop, ...over }]);
-  if (mistakes.length > 0) throw new Error(mistakes.join("\n"));
+  const { apps, problems } = load([{ ...shop, ...over }]);
+  if (problems.length > 0) throw new Error(problems.join("\n"));
   return apps[0]!;
 }
 
@@ -55,9 +55,9 @@ describe("apps in the settings", () => {
     const row = effective.find(({ key }) => key === "apps")!;
     expect(JSON.stringify(row)).toContain('"k1"');
     expect(JSON.stringify(row)).not.toContain(SECRET);
-    const { mistakes } = load([{ ...shop, enabled: SECRET, keys: [{ key: SECRET, secret: "short" }], x: 1 }]);
-    expect(mistakes.length).toBeGreaterThan(2);
-    expect(mistakes.join()).not.toContain(SECRET);
+    const { problems } = load([{ ...shop, enabled: SECRET, keys: [{ key: SECRET, secret: "short" }], x: 1 }]);
+    expect(problems.length).toBeGreaterThan(2);
+    expect(problems.join()).not.toContain(SECRET);
   });
 
   test.each([
@@ -74,7 +74,7 @@ describe("apps in the settings", () => {
     ],
     ["{", "apps (file): it must be a list of apps"],
   ])("%j is a mistake", (apps, mistake) => {
-    expect(load(apps).mistakes.join("\n")).toContain(mistake);
+    expect(load(apps).problems.join("\n")).toContain(mistake);
   });
 });
 

@@ -3,7 +3,8 @@ import { Command } from "commander";
 import { decodeJwt, exportPKCS8, exportSPKI, generateKeyPair } from "jose";
 import { jwtAuthenticator } from "../../src/auth/jwt/jwt.ts";
 import { UserError } from "../../src/cli/output.ts";
-import { inWords, TOKEN_FLAGS, TOKEN_USAGE, type TokenContext, token } from "../../src/cli/token/token.ts";
+import { inWords, type TokenContext } from "../../src/cli/token/context.ts";
+import { TOKEN_FLAGS, TOKEN_USAGE, token } from "../../src/cli/token/token.ts";
 import { silent } from "../../src/core/log.ts";
 import { connectionToken, inSeconds, signed, TEST_ISSUER, TEST_SECRET } from "../helpers/tokens.ts";
 
@@ -21,7 +22,7 @@ async function run(
     print: (text) => {
       out.stdout += `${text}\n`;
     },
-    complain: (text) => {
+    printError: (text) => {
       out.stderr += `${text}\n`;
     },
     readFile: async (path) => {

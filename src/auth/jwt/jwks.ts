@@ -1,9 +1,6 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet } from "jose";
 import { CommandError, Errors } from "../../core/errors.ts";
-import type { Logger } from "../../core/log.ts";
-import type { Keys } from "./keys.ts";
-
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+import type { KeyOptions, Keys } from "./issuer.ts";
 
 /** How long a key set is used without asking for it again, ms. */
 export const JWKS_FRESH_MS = 600_000;
@@ -33,13 +30,7 @@ export function remoteKeys({
   log,
   now,
   fetch,
-}: {
-  url: string;
-  insecure?: boolean;
-  log: Logger;
-  now: () => number;
-  fetch: Fetch;
-}): Keys {
+}: KeyOptions & { readonly url: string }): Keys {
   const { protocol, hostname, host, href } = new URL(url);
   const loopback = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
   if (protocol !== "https:" && !(protocol === "http:" && (loopback || insecure))) {

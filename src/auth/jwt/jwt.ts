@@ -4,8 +4,8 @@ import type { Logger } from "../../core/log.ts";
 import type { Authenticator } from "../auth.ts";
 import { ClaimError, readGrant, readIdentity } from "../claims.ts";
 import { HmacKey } from "./hmac.ts";
-import type { Fetch } from "./jwks.ts";
-import { type Issuer, type Key, type Keys, keysOf } from "./keys.ts";
+import type { Fetch, Issuer, Key, Keys } from "./issuer.ts";
+import { keysOf } from "./keys.ts";
 import type { Expected } from "./registered-claims.ts";
 import { VerifiedTokens } from "./verified-tokens.ts";
 

@@ -1,4 +1,4 @@
-import type { Keys } from "./keys.ts";
+import type { Keys } from "./issuer.ts";
 
 /** Most tokens remembered. */
 export const MAX_REMEMBERED = 8_192;

@@ -11,8 +11,8 @@ import { remote, trunkline } from "../../bench/target-trunkline.ts";
 import { isPeer, peers } from "../../bench/targets.ts";
 import { ChildError } from "../../process/error.ts";
 import { interruption } from "../interruption.ts";
-import { columns, complain, paint, print, UserError } from "../output.ts";
-import { whole } from "../parse-integer.ts";
+import { columns, paint, print, printError, UserError } from "../output.ts";
+import { parseInteger } from "../parse-integer.ts";
 import { progress } from "./progress.ts";
 
 /** Flags as commander hands them over: numbers are text. */
@@ -51,7 +51,7 @@ export async function bench(flags: BenchFlags, args: readonly string[]): Promise
   } catch (error) {
     bar.stop();
     if (stop.signal.aborted) {
-      complain("stopped");
+      printError("stopped");
       process.exitCode = 130;
     } else
       throw error instanceof BenchError || error instanceof ChildError ? new UserError(error.message) : error;
@@ -65,18 +65,18 @@ function readOptions(flags: BenchFlags, name: string | undefined): RunOptions {
   }
   const { ratePerSecond, seconds } = scenarios[scenario];
   const maybe = (flag: string, text: string | undefined) =>
-    text === undefined ? undefined : whole(flag, text, 1_000);
+    text === undefined ? undefined : parseInteger(flag, text, 1_000);
   return {
     scenario,
-    clients: whole("--clients", flags.clients ?? "1000", 10_000_000),
-    rounds: whole("--rounds", flags.rounds ?? "3", 100),
+    clients: parseInteger("--clients", flags.clients ?? "1000", 10_000_000),
+    rounds: parseInteger("--rounds", flags.rounds ?? "3", 100),
     workers: maybe("--workers", flags.workers),
     instances: maybe("--instances", flags.instances),
     inbox: flags.inbox ?? false,
-    ratePerSecond: whole("--rate", flags.rate ?? `${ratePerSecond}`, 1_000_000),
-    seconds: whole("--seconds", flags.seconds ?? `${seconds}`, 3_600),
-    roomSize: whole("--room-size", flags.roomSize ?? "10", 10_000),
-    channels: whole("--channels", flags.channels ?? "4", 1_000),
+    ratePerSecond: parseInteger("--rate", flags.rate ?? `${ratePerSecond}`, 1_000_000),
+    seconds: parseInteger("--seconds", flags.seconds ?? `${seconds}`, 3_600),
+    roomSize: parseInteger("--room-size", flags.roomSize ?? "10", 10_000),
+    channels: parseInteger("--channels", flags.channels ?? "4", 1_000),
   };
 }
 

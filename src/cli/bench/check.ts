@@ -7,7 +7,7 @@ import { BenchError } from "../../bench/error.ts";
 import { tokenMaker } from "../../bench/tokens.ts";
 import { interruption } from "../interruption.ts";
 import { columns, paint, print, UserError } from "../output.ts";
-import { whole } from "../parse-integer.ts";
+import { parseInteger } from "../parse-integer.ts";
 
 /** Flags as commander hands them over. */
 export interface CheckFlags {
@@ -33,10 +33,10 @@ export async function benchCheck(flags: CheckFlags): Promise<void> {
   const secret = process.env.TRUNKLINE_TOKEN_SECRET ?? "";
   const options = {
     endpoints,
-    clients: whole("--clients", flags.clients ?? "100", 5_000),
-    ratePerSecond: whole("--rate", flags.rate ?? "20", 2_000),
-    seconds: whole("--seconds", flags.seconds ?? "60", 86_400),
-    channels: whole("--channels", flags.channels ?? "4", 1_000),
+    clients: parseInteger("--clients", flags.clients ?? "100", 5_000),
+    ratePerSecond: parseInteger("--rate", flags.rate ?? "20", 2_000),
+    seconds: parseInteger("--seconds", flags.seconds ?? "60", 86_400),
+    channels: parseInteger("--channels", flags.channels ?? "4", 1_000),
     prefix: flags.channel ?? PREFIX,
     token: tokenMaker({ secret, users: "own" }),
   };

@@ -6,8 +6,8 @@ import { regionNotes, regionsJson, regionsSvg, regionTables } from "../../bench/
 import { ChildError } from "../../process/error.ts";
 import { WorldError } from "../../world/options.ts";
 import { interruption } from "../interruption.ts";
-import { columns, complain, paint, print, UserError } from "../output.ts";
-import { whole } from "../parse-integer.ts";
+import { columns, paint, print, printError, UserError } from "../output.ts";
+import { parseInteger } from "../parse-integer.ts";
 import { bars } from "./progress.ts";
 
 export interface BenchRegionsFlags {
@@ -24,12 +24,12 @@ const SECONDS = 2;
 /** `trunkline bench regions`: starts a world, and measures from each region to each other one beside plain NATS. */
 export async function benchRegions(flags: BenchRegionsFlags): Promise<void> {
   const { regions = "3" } = flags;
-  const ratePerSecond = whole("--rate", flags.rate ?? `${RATE}`, 10_000);
+  const ratePerSecond = parseInteger("--rate", flags.rate ?? `${RATE}`, 10_000);
   const options: RegionsOptions = {
     regions: /^\d+$/.test(regions) ? Number(regions) : regions.split(","),
     latency: "real",
     ratePerSecond,
-    messages: ratePerSecond * whole("--seconds", flags.seconds ?? `${SECONDS}`, 600),
+    messages: ratePerSecond * parseInteger("--seconds", flags.seconds ?? `${SECONDS}`, 600),
   };
   const bar = bars();
   using stop = interruption();
@@ -50,7 +50,7 @@ export async function benchRegions(flags: BenchRegionsFlags): Promise<void> {
     bar.stop();
     const known = error instanceof BenchError || error instanceof WorldError || error instanceof ChildError;
     if (!stop.signal.aborted) throw known ? new UserError(error.message) : error;
-    complain("stopped");
+    printError("stopped");
     process.exitCode = 130;
   }
 }

@@ -1,5 +1,5 @@
-import type { Fetch } from "../../auth/jwt/jwks.ts";
-import { type Algorithm, type Issuer, type Keys, keysOf } from "../../auth/jwt/keys.ts";
+import type { Algorithm, Fetch, Issuer, Keys } from "../../auth/jwt/issuer.ts";
+import { keysOf } from "../../auth/jwt/keys.ts";
 import type { Config } from "../../config.ts";
 import { CommandError } from "../../core/errors.ts";
 import { silent } from "../../core/log.ts";

@@ -54,11 +54,11 @@ async function checkSettings(file: string | undefined): Promise<{ config?: Confi
     };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const mistakes = error instanceof SettingsError ? error.mistakes : [error.message];
+    const problems = error instanceof SettingsError ? error.problems : [error.message];
     const rest = "NATS, Redis, tokens and the port were not checked: that needs settings without mistakes";
     return {
       findings: [
-        ...mistakes.map(
+        ...problems.map(
           (what): Finding => ({ check, verdict: "failed", what, fix: "trunkline config --docs" }),
         ),
         { check, verdict: "warning", what: rest },

@@ -1,11 +1,7 @@
 import { importPKCS8, SignJWT } from "jose";
 import { ClaimError, readGrant, readIdentity } from "../../auth/claims.ts";
-import {
-  type Algorithm,
-  importSecret,
-  PUBLIC_KEY_ALGORITHMS,
-  SECRET_ALGORITHMS,
-} from "../../auth/jwt/keys.ts";
+import { type Algorithm, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../../auth/jwt/issuer.ts";
+import { importSecret } from "../../auth/jwt/keys.ts";
 import { UserError } from "../output.ts";
 import {
   chosenAlgorithm,
@@ -14,7 +10,7 @@ import {
   readKey,
   SECRET_VARIABLE,
   type TokenContext,
-} from "./token.ts";
+} from "./context.ts";
 
 export interface MakeFlags extends KeyFlags {
   readonly user?: string;
@@ -37,7 +33,7 @@ export async function makeToken(flags: MakeFlags, context: TokenContext): Promis
   const { algorithm, key } = await signingKey(flags, context);
   const token = await new SignJWT(claims).setProtectedHeader({ alg: algorithm, typ: "JWT" }).sign(key);
   context.print(flags.json ? JSON.stringify({ token, algorithm, claims }, null, 2) : token);
-  if (context.interactive && !flags.json) context.complain(summary(claims, algorithm, context.now()));
+  if (context.interactive && !flags.json) context.printError(summary(claims, algorithm, context.now()));
 }
 
 function claimsOf(flags: MakeFlags, nowMs: number): Claims {

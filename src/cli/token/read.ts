@@ -1,6 +1,6 @@
 import { decodeJwt, decodeProtectedHeader, type JWTPayload } from "jose";
+import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../../auth/jwt/issuer.ts";
 import { jwtAuthenticator } from "../../auth/jwt/jwt.ts";
-import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../../auth/jwt/keys.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import { silent } from "../../core/log.ts";
 import { columns, UserError } from "../output.ts";
@@ -11,7 +11,7 @@ import {
   readKey,
   SECRET_VARIABLE,
   type TokenContext,
-} from "./token.ts";
+} from "./context.ts";
 
 /** What checking a token came to. `unchecked`: there was no key. */
 interface Verdict {

@@ -5,8 +5,9 @@ import type { Logger } from "../../core/log.ts";
 import type { Operations } from "../../gateway/gateway.ts";
 import { channelKind, isChannelName, type PusherApp, type PusherApps } from "../../pusher/apps.ts";
 import { bodyBytes, textOf } from "../body.ts";
+import { type Attribute, readAttributes } from "./attributes.ts";
 import { bodyRefusal, isRefusal, type Refusal, refusal, signer } from "./auth.ts";
-import { type Attribute, PusherCalls, readAttributes } from "./calls.ts";
+import { PusherCalls } from "./calls.ts";
 import { type PusherEvent, readBatch, readEvent } from "./events.ts";
 
 export interface PusherApiDeps {

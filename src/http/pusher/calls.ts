@@ -12,26 +12,17 @@ import {
   pusherUser,
   pusherUserId,
 } from "../../pusher/apps.ts";
+import type { Attribute } from "./attributes.ts";
 import type { PusherEvent } from "./events.ts";
 
 /** Channels asked about at once. */
 const WINDOW = 64;
-
-const ATTRIBUTES = ["user_count", "subscription_count", "cache"] as const;
-export type Attribute = (typeof ATTRIBUTES)[number];
 
 /** What is known of one channel. */
 export interface ChannelFacts {
   user_count?: number;
   subscription_count?: number;
   cache?: { readonly data: string; readonly ttl: number };
-}
-
-/** Reads a list of attributes such as `user_count,subscription_count`; `undefined` when there are others in it. */
-export function readAttributes(list: string | undefined): readonly Attribute[] | undefined {
-  const names = (list ?? "").split(",").filter((name) => name !== "");
-  const known = names.filter((name): name is Attribute => ATTRIBUTES.includes(name as Attribute));
-  return known.length === names.length ? known : undefined;
 }
 
 /** What the HTTP API asks of one app's channels, in the operations of the gateway. Channels by their names in the app. */

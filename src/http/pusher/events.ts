@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { isChannelName, type PusherApp, SOCKET_ID } from "../../pusher/apps.ts";
+import { type Attribute, readAttributes } from "./attributes.ts";
 import { bytesOf, type Refusal, refusal } from "./auth.ts";
-import { type Attribute, readAttributes } from "./calls.ts";
 
 /** One event an app's server publishes, checked. */
 export interface PusherEvent {

@@ -11,19 +11,19 @@ import {
 } from "../../protocol/centrifuge/stream-codecs.ts";
 import type { Frame } from "../../protocol/codec.ts";
 import type { RequestContext } from "../../runtime/runtime.ts";
-import type { Entrance } from "../admission-guard.ts";
+import type { AdmissionGuard } from "../admission-guard.ts";
 import { bodyBytes, bodyText } from "../body.ts";
 import { cors } from "../cors.ts";
 import type { OriginPolicy } from "../origin.ts";
 import { readEventId } from "./event-ids.ts";
 import { StreamSocket } from "./socket.ts";
-import type { Streams } from "./transports.ts";
+import type { StreamTransports } from "./transports.ts";
 
 export interface StreamRoutesDeps {
   readonly gateway: Gateway;
-  readonly entrance: Entrance;
+  readonly guard: AdmissionGuard;
   readonly originAllowed: OriginPolicy;
-  readonly streams: Streams;
+  readonly streams: StreamTransports;
   readonly stats: Stats;
   /** Longest frame a client may send, here as the body of a request. */
   readonly maxFrameBytes: number;
@@ -54,9 +54,9 @@ const REFUSED: Readonly<Record<number, 400 | 401>> = {
  * (`POST /emulation`), which may reach any instance.
  */
 export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
-  const { gateway, entrance, streams, stats, maxFrameBytes } = deps;
+  const { gateway, guard, streams, stats, maxFrameBytes } = deps;
   const app = new Hono<Env>();
-  const allowed = cors(deps.originAllowed, entrance);
+  const allowed = cors(deps.originAllowed, guard);
   for (const transport of STREAM_TRANSPORTS) app.use(`/connection/${transport}`, allowed);
   app.use("/emulation", allowed);
 
@@ -88,11 +88,11 @@ export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
 
   /** Lets the client in and begins the answer. @param frame its first one, or the status that refuses it */
   async function open(c: Context<Env>, transport: StreamTransport, frame: Frame | 400 | 413) {
-    if (typeof frame === "number") return entrance.refuse("handshake", frame, "No commands can be read.");
+    if (typeof frame === "number") return guard.refuse("handshake", frame, "No commands can be read.");
     const { headers, method } = c.req.raw;
     // Hono takes HEAD for GET; it must not open anything.
     if (method === "HEAD") return new Response(null, { status: 405, headers: { allow: "GET, POST" } });
-    const admitted = entrance.admit(headers, c.env.ip);
+    const admitted = guard.admit(headers, c.env.ip);
     if (admitted instanceof Response) return transport === "uni_sse" ? later(admitted) : admitted;
     const protocol = typeof frame === "string" ? "centrifuge-json" : "centrifuge-protobuf";
     const codec = STREAM_CODECS[transport][protocol];

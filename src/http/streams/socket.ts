@@ -4,7 +4,7 @@ import type { StreamTransport } from "../../protocol/centrifuge/stream-codecs.ts
 import type { Codec, Frame } from "../../protocol/codec.ts";
 import { type RequestContext, SLOW_READER, type Socket, type SocketHandler } from "../../runtime/runtime.ts";
 import { EventIds } from "./event-ids.ts";
-import type { Streams } from "./transports.ts";
+import type { StreamTransports } from "./transports.ts";
 
 /** Silence after which the connection of an ended stream is closed, s: the usual one of idle HTTP connections. */
 const ENDED_IDLE_SECONDS = 10;
@@ -29,7 +29,7 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
   data: SocketHandler;
   readonly #codec: Codec;
   readonly #context: RequestContext;
-  readonly #streams: Streams;
+  readonly #streams: StreamTransports;
   readonly #transport: StreamTransport;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   #queue: Uint8Array[] = [];
@@ -52,7 +52,7 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
     handler: SocketHandler,
     codec: Codec,
     context: RequestContext,
-    streams: Streams,
+    streams: StreamTransports,
   ) {
     this.#transport = transport;
     this.data = handler;
@@ -225,10 +225,4 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
     this.#streams.ended(this.#transport);
     this.data.closed(this, code, reason);
   }
-}
-
-/** A frame as bytes of a stream. */
-export function chunkOf(codec: Codec, frame: Frame): Uint8Array {
-  const streamed = codec.streamed(frame);
-  return typeof streamed === "string" ? encoder.encode(streamed) : streamed;
 }

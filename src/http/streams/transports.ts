@@ -1,13 +1,14 @@
 import { Stats } from "../../core/stats.ts";
 import type { StreamTransport } from "../../protocol/centrifuge/stream-codecs.ts";
 import type { Codec, Frame } from "../../protocol/codec.ts";
-import { Topics } from "../../runtime/topics.ts";
-import { chunkOf, type StreamSocket } from "./socket.ts";
+import { type Subscriber, Topics } from "../../runtime/topics.ts";
+
+const encoder = new TextEncoder();
 
 /** What the stream connections of one instance share. */
-export class Streams {
+export class StreamTransports {
   /** Connections that are streams have no native topics. */
-  readonly topics = new Topics<StreamSocket>();
+  readonly topics = new Topics<Subscriber>();
   /** A stream with more than this unsent is closed. */
   readonly backpressureBytes: number;
   readonly #stats: Stats;
@@ -38,4 +39,10 @@ export class Streams {
     }
     return this.#chunk;
   }
+}
+
+/** A frame as bytes of a stream. */
+function chunkOf(codec: Codec, frame: Frame): Uint8Array {
+  const streamed = codec.streamed(frame);
+  return typeof streamed === "string" ? encoder.encode(streamed) : streamed;
 }

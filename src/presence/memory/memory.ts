@@ -1,7 +1,7 @@
 import type { Logger } from "../../core/log.ts";
 import type { ClientInfo } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
-import { Roster } from "../membership-table.ts";
+import { MembershipTable } from "../membership-table.ts";
 import type {
   ConnectionRecord,
   Cursor,
@@ -51,7 +51,7 @@ export function memoryPresence(options: MemoryPresenceOptions): Presence {
 /** What a crashed instance left. */
 interface Remains {
   readonly instance: InstanceRecord;
-  /** Keys of its connections in the roster; empty once removed. */
+  /** Keys of its connections in the membership table; empty once removed. */
   keys: readonly string[];
   /** Removed, and not yet taken by a listener. */
   report: Swept | undefined;
@@ -60,7 +60,7 @@ interface Remains {
 }
 
 class Hub implements MemoryPresenceHub {
-  readonly roster = new Roster();
+  readonly memberships = new MembershipTable();
   readonly live = new Map<string, MemoryPresence>();
   readonly cursors = new Map<string, { readonly cursor: Cursor; readonly untilMs: number }>();
   #remains: Remains[] = [];
@@ -106,7 +106,7 @@ class Hub implements MemoryPresenceHub {
     const remains = this.#remains.find(({ dueMs }) => dueMs <= performance.now());
     if (survivor && remains) {
       const { instance } = remains.instance;
-      const gone = remains.keys.map((key) => this.roster.disconnect(key));
+      const gone = remains.keys.map((key) => this.memberships.disconnect(key));
       remains.keys = [];
       remains.report ??= {
         instance,
@@ -153,7 +153,7 @@ class MemoryPresence implements Presence {
 
   async close(): Promise<void> {
     if (this.#phase !== "ok") return;
-    for (const key of this.die()) this.#hub.roster.disconnect(key);
+    for (const key of this.die()) this.#hub.memberships.disconnect(key);
     this.#hub.exit(this.#options.instance);
   }
 
@@ -171,38 +171,38 @@ class MemoryPresence implements Presence {
   }
 
   async connected(connection: ConnectionRecord): Promise<void> {
-    if (this.#phase === "ok") this.#hub.roster.connect(this.#prefix + connection.client, connection);
+    if (this.#phase === "ok") this.#hub.memberships.connect(this.#prefix + connection.client, connection);
   }
 
   async disconnected(client: string): Promise<void> {
-    if (this.#phase === "ok") this.#hub.roster.disconnect(this.#prefix + client);
+    if (this.#phase === "ok") this.#hub.memberships.disconnect(this.#prefix + client);
   }
 
   async join(channel: string, info: ClientInfo): Promise<JoinOutcome> {
     if (this.#phase !== "ok") return { firstOfUser: false, firstOfChannel: false };
-    return this.#hub.roster.join(this.#prefix + info.client, channel, info);
+    return this.#hub.memberships.join(this.#prefix + info.client, channel, info);
   }
 
   async leave(channel: string, client: string): Promise<LeaveOutcome> {
     if (this.#phase !== "ok") return { lastOfUser: false, lastOfChannel: false };
-    return this.#hub.roster.leave(this.#prefix + client, channel);
+    return this.#hub.memberships.leave(this.#prefix + client, channel);
   }
 
   async members(channel: string, limit: number): Promise<Members> {
-    return { members: this.#hub.roster.members(channel, limit), partial: false };
+    return { members: this.#hub.memberships.members(channel, limit), partial: false };
   }
 
   async stats(channel: string): Promise<PresenceStats> {
-    return { ...this.#hub.roster.stats(channel), partial: false };
+    return { ...this.#hub.memberships.stats(channel), partial: false };
   }
 
   async connectionsOf(user: string): Promise<readonly ConnectionRecord[]> {
-    return this.#hub.roster.connectionsOf(user);
+    return this.#hub.memberships.connectionsOf(user);
   }
 
   async forget(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
     return connections.flatMap(({ instance, client, user }) =>
-      this.#hub.roster
+      this.#hub.memberships
         .disconnect(connectionKey(instance, client))
         .left.map(({ channel, lastOfUser, lastOfChannel }) => ({
           ...{ channel, user, client, lastOfUser, lastOfChannel },
@@ -235,7 +235,9 @@ class MemoryPresence implements Presence {
   /** Does nothing from now on. The keys of what it held. */
   die(): string[] {
     this.#phase = "closed";
-    return [...this.#hub.roster.entries()].flatMap(([key]) => (key.startsWith(this.#prefix) ? [key] : []));
+    return [...this.#hub.memberships.entries()].flatMap(([key]) =>
+      key.startsWith(this.#prefix) ? [key] : [],
+    );
   }
 
   /** Whether every listener took it. */

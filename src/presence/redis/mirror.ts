@@ -1,7 +1,7 @@
 import type { Stats } from "../../core/stats.ts";
-import type { Holding, Roster } from "../membership-table.ts";
+import type { Holding, MembershipTable } from "../membership-table.ts";
+import type { InstanceLease } from "./instance-lease.ts";
 import type { Keys } from "./keys.ts";
-import type { Lease } from "./lease.ts";
 import { LinkError } from "./link.ts";
 import type { Operation } from "./operations.ts";
 import { holdOperation, releaseOperation } from "./operations.ts";
@@ -14,24 +14,24 @@ const STEP = 500;
 const MAX_DOUBTS = 10_000;
 
 export interface MirrorOptions {
-  readonly roster: Roster;
+  readonly memberships: MembershipTable;
   readonly pipe: Pipe;
   readonly keys: Keys;
-  readonly lease: Lease;
+  readonly lease: InstanceLease;
   readonly stats: Stats;
   /** The lease is lost, or too much is in doubt: everything has to be written again. */
   readonly onLost: (reason: string) => void;
 }
 
-/** What may differ between Redis and the roster about one connection. */
+/** What may differ between Redis and the membership table about one connection. */
 interface Doubt {
   readonly user: string;
   readonly channels: Set<string>;
 }
 
 /**
- * Keeps what Redis says of this instance equal to its roster. A write that failed is not repeated: it may have run,
- * may run late, and may be out of date. What it was about is noted, and written anew from the roster later on.
+ * Keeps what Redis says of this instance equal to its membership table. A write that failed is not repeated: it may have run,
+ * may run late, and may be out of date. What it was about is noted, and written anew from the table later on.
  */
 export class Mirror {
   readonly #options: MirrorOptions;
@@ -43,14 +43,14 @@ export class Mirror {
     this.#options = options;
   }
 
-  /** Writes a connection's record (`record`) and memberships that are in the roster. The outcome's digits, if any. */
+  /** Writes a connection's record (`record`) and memberships that are in the table. The outcome's digits, if any. */
   hold(client: string, record: boolean, channels: readonly string[]): Promise<string | undefined> {
     const operation = this.#hold(client, record, channels);
-    const user = this.#options.roster.get(client)?.record?.user ?? "";
+    const user = this.#options.memberships.get(client)?.record?.user ?? "";
     return this.#write(client, user, channels, operation);
   }
 
-  /** Removes memberships, or the `whole` connection with them, that are not in the roster any more. */
+  /** Removes memberships, or the `whole` connection with them, that are no longer in the table. */
   release(
     client: string,
     user: string,
@@ -72,7 +72,7 @@ export class Mirror {
     for (const channel of channels) doubt.channels.add(channel);
   }
 
-  /** Forgets all doubts and notes no more until {@link writeAll}, which starts from the roster. */
+  /** Forgets all doubts and notes no more until {@link writeAll}, which starts from the table. */
   pause(): void {
     this.#noting = false;
     this.#doubts.clear();
@@ -98,7 +98,7 @@ export class Mirror {
     this.#noting = true;
     this.#tour = undefined;
     let step: Operation[] = [];
-    for (const [client, holding] of this.#options.roster.entries()) {
+    for (const [client, holding] of this.#options.memberships.entries()) {
       step.push(this.#hold(client, true, holding.channels));
       if (step.length < STEP) continue;
       await this.#apply(step);
@@ -113,7 +113,7 @@ export class Mirror {
   /** Writes the next `count` connections again, round and round, so that no key comes to its backstop. */
   refresh(count: number): void {
     for (let left = count; left > 0; left--) {
-      this.#tour ??= this.#options.roster.entries();
+      this.#tour ??= this.#options.memberships.entries();
       const { done, value } = this.#tour.next();
       if (done) {
         this.#tour = undefined;
@@ -127,7 +127,7 @@ export class Mirror {
   async removeAll(): Promise<void> {
     const { pipe, lease } = this.#options;
     let step: Operation[] = [];
-    for (const [client, { record, channels }] of this.#options.roster.entries()) {
+    for (const [client, { record, channels }] of this.#options.memberships.entries()) {
       step.push(this.#release(client, record?.user ?? "", channels, true));
       if (step.length < STEP) continue;
       await pipe.apply(step, lease.renew());
@@ -169,27 +169,27 @@ export class Mirror {
     return operations;
   }
 
-  /** The operations that make Redis agree with the roster. */
+  /** The operations that make Redis agree with the table. */
   #truth(client: string, user: string, channels: ReadonlySet<string>): Operation[] {
-    const { roster } = this.#options;
-    if (!roster.get(client)) return [this.#release(client, user, [...channels], true)];
+    const { memberships } = this.#options;
+    if (!memberships.get(client)) return [this.#release(client, user, [...channels], true)];
     const [present, gone] = [[] as string[], [] as string[]];
-    for (const channel of channels) (roster.info(client, channel) ? present : gone).push(channel);
+    for (const channel of channels) (memberships.info(client, channel) ? present : gone).push(channel);
     const held = this.#hold(client, true, present);
     return gone.length === 0 ? [held] : [held, this.#release(client, user, gone, false)];
   }
 
   #hold(client: string, record: boolean, channels: readonly string[]): Operation {
-    const { keys, lease, roster } = this.#options;
+    const { keys, lease, memberships } = this.#options;
     const joins = channels.flatMap((channel) => {
-      const info = roster.info(client, channel);
+      const info = memberships.info(client, channel);
       return info ? [[channel, info] as const] : [];
     });
     return holdOperation(
       keys,
       lease.instance,
       client,
-      record ? roster.get(client)?.record : undefined,
+      record ? memberships.get(client)?.record : undefined,
       joins,
     );
   }

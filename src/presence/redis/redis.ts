@@ -1,7 +1,7 @@
 import type { Logger } from "../../core/log.ts";
 import type { ClientInfo } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
-import { Roster } from "../membership-table.ts";
+import { MembershipTable } from "../membership-table.ts";
 import type {
   ConnectionRecord,
   Cursor,
@@ -16,9 +16,9 @@ import type {
   Swept,
 } from "../presence.ts";
 import { Cursors } from "./cursors.ts";
+import { InstanceLease, readHolders } from "./instance-lease.ts";
 import type { Keys } from "./keys.ts";
 import { pair, presenceKeys, unpackMember, unpair } from "./keys.ts";
-import { Lease, readHolders } from "./lease.ts";
 import type { LinkError, RedisLink } from "./link.ts";
 import { Mirror } from "./mirror.ts";
 import { joinOutcome, leaveOutcome, releaseOperation, storedConnection } from "./operations.ts";
@@ -73,9 +73,9 @@ class RedisPresence implements Presence {
   readonly driver = "redis";
   readonly #options: Required<RedisPresenceOptions>;
   readonly #keys: Keys;
-  readonly #roster = new Roster();
+  readonly #memberships = new MembershipTable();
   readonly #pipe: Pipe;
-  readonly #lease: Lease;
+  readonly #lease: InstanceLease;
   readonly #mirror: Mirror;
   readonly #sweeper: Sweeper;
   readonly #cursors: Cursors;
@@ -94,7 +94,7 @@ class RedisPresence implements Presence {
     const options = { ...defaults, ...given };
     const { link, instance, region, leaseTtlMs, renewMs, timeoutMs, log, stats, load } = options;
     const keys = presenceKeys(options.prefix);
-    const lease = new Lease({ keys, instance, region, leaseTtlMs, backstopMs: BACKSTOP_MS, load });
+    const lease = new InstanceLease({ keys, instance, region, leaseTtlMs, backstopMs: BACKSTOP_MS, load });
     const pipe = new Pipe({
       ...{ link, keys, timeoutMs, stats },
       backstopMs: BACKSTOP_MS,
@@ -106,7 +106,7 @@ class RedisPresence implements Presence {
     this.#pipe = pipe;
     this.#lease = lease;
     this.#mirror = new Mirror({
-      ...{ roster: this.#roster, pipe, keys, lease, stats },
+      ...{ memberships: this.#memberships, pipe, keys, lease, stats },
       onLost: (reason) => this.#degrade(reason, false),
     });
     this.#sweeper = new Sweeper({
@@ -164,7 +164,7 @@ class RedisPresence implements Presence {
 
   async connected(connection: ConnectionRecord): Promise<void> {
     const { client, user } = connection;
-    this.#roster.connect(client, connection);
+    this.#memberships.connect(client, connection);
     if (this.#phase === "ok") await this.#mirror.hold(client, true, []);
     else this.#mirror.doubt(client, user, []);
   }
@@ -175,8 +175,8 @@ class RedisPresence implements Presence {
 
   /** Removes a connection of this instance with its memberships. */
   async #remove(client: string): Promise<readonly Forgotten[]> {
-    if (!this.#roster.get(client)) return [];
-    const { record, left } = this.#roster.disconnect(client);
+    if (!this.#memberships.get(client)) return [];
+    const { record, left } = this.#memberships.disconnect(client);
     const user = record?.user ?? "";
     const channels = left.map(({ channel }) => channel);
     if (this.#phase === "ok") {
@@ -190,7 +190,7 @@ class RedisPresence implements Presence {
 
   async join(channel: string, info: ClientInfo): Promise<JoinOutcome> {
     const { client } = info;
-    const local = this.#roster.join(client, channel, info);
+    const local = this.#memberships.join(client, channel, info);
     if (this.#phase === "ok") {
       const digits = await this.#mirror.hold(client, false, [channel]);
       if (digits !== undefined) return joinOutcome(digits);
@@ -199,8 +199,8 @@ class RedisPresence implements Presence {
   }
 
   async leave(channel: string, client: string): Promise<LeaveOutcome> {
-    const info = this.#roster.info(client, channel);
-    const local = this.#roster.leave(client, channel);
+    const info = this.#memberships.info(client, channel);
+    const local = this.#memberships.leave(client, channel);
     if (!info) return local;
     if (this.#phase === "ok") {
       const digits = await this.#mirror.release(client, info.user, [channel], false);
@@ -216,7 +216,7 @@ class RedisPresence implements Presence {
         (await this.#pipe.ask([["HRANDFIELD", this.#keys.members(channel), count, "WITHVALUES"]])) ?? [];
       if (Array.isArray(flat)) return { members: readMembers(flat as string[]), partial: false };
     }
-    return { members: this.#roster.members(channel, limit), partial: true };
+    return { members: this.#memberships.members(channel, limit), partial: true };
   }
 
   async stats(channel: string): Promise<PresenceStats> {
@@ -227,7 +227,7 @@ class RedisPresence implements Presence {
       ]);
       if (counts) return { clients: Number(counts[0]), users: Number(counts[1]), partial: false };
     }
-    return { ...this.#roster.stats(channel), partial: true };
+    return { ...this.#memberships.stats(channel), partial: true };
   }
 
   async connectionsOf(user: string): Promise<readonly ConnectionRecord[]> {
@@ -237,7 +237,7 @@ class RedisPresence implements Presence {
       const stored = clients && (await this.#stored(clients));
       if (stored) return stored.flatMap((found) => (found?.record?.user === user ? [found.record] : []));
     }
-    return this.#roster.connectionsOf(user);
+    return this.#memberships.connectionsOf(user);
   }
 
   async forget(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
@@ -308,7 +308,7 @@ class RedisPresence implements Presence {
     if (kept === 0) return this.#degrade("lease lost", false);
     this.#mirror.settleDoubts();
     this.#cursors.settle();
-    this.#mirror.refresh(Math.ceil((this.#roster.size * this.#options.renewMs) / (BACKSTOP_MS / 2)));
+    this.#mirror.refresh(Math.ceil((this.#memberships.size * this.#options.renewMs) / (BACKSTOP_MS / 2)));
   }
 
   #degrade(reason: string, unreachable: boolean): void {
@@ -350,7 +350,7 @@ class RedisPresence implements Presence {
       this.#cursors.settle();
       // What left meanwhile is still there under an earlier generation.
       void this.#sweeper.round();
-      log.info("presence is whole again", { connections: this.#roster.size });
+      log.info("presence is whole again", { connections: this.#memberships.size });
     }
   }
 

@@ -1,10 +1,10 @@
 import type { Logger } from "../../core/log.ts";
 import type { Stats } from "../../core/stats.ts";
 import type { Swept } from "../presence.ts";
+import type { Holder } from "./instance-lease.ts";
+import { readHolders } from "./instance-lease.ts";
 import type { Keys } from "./keys.ts";
 import { unescapeName, unpackMember } from "./keys.ts";
-import type { Holder } from "./lease.ts";
-import { readHolders } from "./lease.ts";
 import { LinkError } from "./link.ts";
 import type { Operation } from "./operations.ts";
 import { leaveOutcome, releaseOperation, storedConnection } from "./operations.ts";

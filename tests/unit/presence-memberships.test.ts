@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { Roster } from "../../src/presence/membership-table.ts";
+import { MembershipTable } from "../../src/presence/membership-table.ts";
 
 const USERS = ["ann", "bob", ""];
 const CHANNELS = ["x", "y", "z"];
@@ -11,7 +11,7 @@ const record = (client: string) => ({
   ...{ client, user: userOf(client), device: "d", region: "eu", instance: "a", ip: "192.0.2.1", sinceMs: 1 },
 });
 
-test("the roster agrees with a plain list of pairs, whatever happens in whatever order", () => {
+test("the membership table agrees with a plain list of pairs, whatever happens in whatever order", () => {
   const step = fc.record({
     what: fc.constantFrom("join", "leave", "connect", "disconnect"),
     client: fc.constantFrom(...CLIENTS),
@@ -19,7 +19,7 @@ test("the roster agrees with a plain list of pairs, whatever happens in whatever
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const roster = new Roster();
+      const memberships = new MembershipTable();
       let pairs: { client: string; channel: string }[] = [];
       const connected = new Set<string>();
       const count = (channel: string, user?: string) =>
@@ -40,18 +40,18 @@ test("the roster agrees with a plain list of pairs, whatever happens in whatever
         const there = pairs.some((pair) => pair.client === client && pair.channel === channel);
         if (what === "connect") {
           connected.add(client);
-          roster.connect(client, record(client));
+          memberships.connect(client, record(client));
         } else if (what === "join") {
           const expected = {
             firstOfUser: !there && count(channel, user) === 0,
             firstOfChannel: !there && count(channel) === 0,
           };
           if (!there) pairs.push({ client, channel });
-          expect(roster.join(client, channel, { client, user })).toEqual(expected);
+          expect(memberships.join(client, channel, { client, user })).toEqual(expected);
         } else if (what === "leave") {
-          expect(roster.leave(client, channel)).toEqual(remove(client, channel));
+          expect(memberships.leave(client, channel)).toEqual(remove(client, channel));
         } else {
-          const { record: found, left } = roster.disconnect(client);
+          const { record: found, left } = memberships.disconnect(client);
           expect(found?.client).toBe(connected.delete(client) ? client : undefined);
           const own = pairs.filter((pair) => pair.client === client).map((pair) => pair.channel);
           expect(left.map((item) => item.channel).sort()).toEqual(own.sort());
@@ -63,9 +63,9 @@ test("the roster agrees with a plain list of pairs, whatever happens in whatever
       for (const channel of CHANNELS) {
         const inside = pairs.filter((pair) => pair.channel === channel).map(({ client }) => client);
         const users = new Set(inside.map(userOf)).size;
-        expect(roster.stats(channel)).toEqual({ clients: inside.length, users });
+        expect(memberships.stats(channel)).toEqual({ clients: inside.length, users });
         expect(
-          roster
+          memberships
             .members(channel, 99)
             .map(({ client }) => client)
             .sort(),
@@ -74,25 +74,25 @@ test("the roster agrees with a plain list of pairs, whatever happens in whatever
       for (const user of USERS) {
         const own = user === "" ? [] : [...connected].filter((client) => userOf(client) === user);
         expect(
-          roster
+          memberships
             .connectionsOf(user)
             .map(({ client }) => client)
             .sort(),
         ).toEqual(own.sort());
       }
-      for (const client of CLIENTS) if (!connected.has(client)) roster.disconnect(client);
-      for (const client of connected) roster.disconnect(client);
-      expect(roster.size).toBe(0);
+      for (const client of CLIENTS) if (!connected.has(client)) memberships.disconnect(client);
+      for (const client of connected) memberships.disconnect(client);
+      expect(memberships.size).toBe(0);
     }),
   );
 });
 
 test("connecting again replaces the record", () => {
-  const roster = new Roster();
-  roster.connect("c0", record("c0"));
-  roster.connect("c3", record("c3"));
-  roster.connect("c0", { ...record("c0"), user: "bob" });
-  roster.connect("c3", { ...record("c3"), device: "other" });
-  expect(roster.connectionsOf("ann").map(({ device }) => device)).toEqual(["other"]);
-  expect(roster.connectionsOf("bob").map(({ client }) => client)).toEqual(["c0"]);
+  const memberships = new MembershipTable();
+  memberships.connect("c0", record("c0"));
+  memberships.connect("c3", record("c3"));
+  memberships.connect("c0", { ...record("c0"), user: "bob" });
+  memberships.connect("c3", { ...record("c3"), device: "other" });
+  expect(memberships.connectionsOf("ann").map(({ device }) => device)).toEqual(["other"]);
+  expect(memberships.connectionsOf("bob").map(({ client }) => client)).toEqual(["c0"]);
 });

@@ -5,7 +5,7 @@ import type { Reply } from "./link.ts";
 import type { Pipe, ScriptCall } from "./pipe.ts";
 import { LEASE, UNLEASE } from "./scripts.ts";
 
-export interface LeaseOptions {
+export interface InstanceLeaseOptions {
   readonly keys: Keys;
   readonly instance: string;
   readonly region: string;
@@ -25,13 +25,13 @@ const MAX_EARLIER = 8;
  * (instance, generation) is a *holder*. While everything is being written again under a new generation the earlier
  * ones are protected (`prev`), so that nobody sweeps connections that are alive.
  */
-export class Lease {
-  readonly #options: LeaseOptions;
+export class InstanceLease {
+  readonly #options: InstanceLeaseOptions;
   #generation = newGeneration();
   #earlier: string[] = [];
   #taken = false;
 
-  constructor(options: LeaseOptions) {
+  constructor(options: InstanceLeaseOptions) {
     this.#options = options;
   }
 

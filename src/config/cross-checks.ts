@@ -1,13 +1,13 @@
 import { DEFAULT_NAMESPACE, USER_NAMESPACE } from "../core/channel.ts";
 import { isPrivate } from "./issuers.ts";
-import type { Config } from "./load.ts";
+import type { Config } from "./table.ts";
 import { formatSize } from "./units.ts";
 
 /** Longest name of an instance, as the settings table has it. */
 const INSTANCE_ID_CHARS = 64;
 
 /** What single values cannot show to be wrong. Every text names the keys and holds no value of a secret. */
-export function* contradictions(config: Config): Generator<string> {
+export function* crossChecks(config: Config): Generator<string> {
   const { nats, upstash, redis, presence, limits, ping, channels } = config;
 
   const waysIn = [
@@ -64,12 +64,12 @@ export function* contradictions(config: Config): Generator<string> {
       yield `channels.everyone: ${channel} is in no namespace everyone may be subscribed to`;
     }
   }
-  yield* appContradictions(config);
+  yield* appCrossChecks(config);
   if (channels.ringBytes > channels.ringTotalBytes)
     yield "channels.ring: it must be at most channels.ringTotal";
 }
 
-function* appContradictions({ apps, namespaces, insecure }: Config): Generator<string> {
+function* appCrossChecks({ apps, namespaces, insecure }: Config): Generator<string> {
   for (const { id, namespace, webhooks } of apps) {
     const rules = namespaces.get(namespace);
     if (namespace === USER_NAMESPACE) yield `apps.${id}: the namespace ${namespace} is not for apps`;
@@ -97,7 +97,7 @@ function* appContradictions({ apps, namespaces, insecure }: Config): Generator<s
 }
 
 /** Why `trunkline serve` does not start with otherwise flawless settings; each says what to set. */
-export function* refusals(config: Config): Generator<string> {
+export function* startRefusals(config: Config): Generator<string> {
   const { auth } = config;
   if (config.insecure || auth.anonymous || auth.connectCallout) return;
   const keys = [auth.tokenSecret, auth.tokenPublicKey, auth.tokenJwksUrl, ...auth.issuers];
