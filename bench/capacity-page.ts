@@ -2,7 +2,7 @@ import { plan } from "../src/bench/plan.ts";
 import { FIGURES } from "../src/bench/plan-figures.ts";
 import { PRICES } from "../src/bench/plan-prices.ts";
 import { planInputs, planTable } from "../src/bench/plan-report.ts";
-import { aligned } from "./markdown.ts";
+import { readable } from "./markdown.ts";
 
 /** From `<!-- plan: flags -->`, `<!-- figures -->` or `<!-- prices -->` to `<!-- end -->`. */
 const PLACE = /(<!-- (plan: [^\n]*|figures|prices) -->\n)[\s\S]*?(<!-- end -->)/g;
@@ -25,25 +25,21 @@ function planned(flags: string): string[] {
   const limits = inputs.flatMap((input) =>
     plan(input).limits.map((text) => `- ${input.connections.toLocaleString("en")}: ${text}`),
   );
-  return [...aligned(planTable(inputs)), ...(limits.length > 0 ? ["", ...limits] : [])];
+  return [...readable(planTable(inputs)), ...(limits.length > 0 ? ["", ...limits] : [])];
 }
 
 function figures(): string[] {
-  const rows = Object.values(FIGURES).map(({ what, value, source }) => [
-    what,
-    value.toLocaleString("en"),
-    source,
-  ]);
-  return aligned([["what", "measured", "in `bench/`"], ...rows]);
+  return Object.values(FIGURES).map(
+    ({ what, value, source }) => `- ${what}: **${value.toLocaleString("en")}** (${source})`,
+  );
 }
 
 function prices(): string[] {
-  const rows = Object.values(PRICES).map((price) => [
-    price.what,
-    "value" in price
-      ? `$${price.value}`
-      : price.fixed.map(({ name, dollars }) => `${name} $${dollars}`).join(", "),
-    price.source,
-  ]);
-  return aligned([["what", "list price", "from"], ...rows]);
+  return Object.values(PRICES).map((price) => {
+    const sums =
+      "value" in price
+        ? `$${price.value}`
+        : price.fixed.map(({ name, dollars }) => `${name} $${dollars}`).join(", ");
+    return `- ${price.what}: **${sums}** (${price.source})`;
+  });
 }

@@ -7,9 +7,9 @@ import type { Table } from "./tree.ts";
 export function configMarkdown(): string {
   const groups = Object.entries(GROUPS).map(([group, title]) => {
     const rows = Object.entries<Setting>(settings).filter(([key]) => groupOf(key) === group);
-    return `### ${title}\n\n${table(Object.fromEntries(rows), true)}`;
+    return `### ${title}\n\n${list(Object.fromEntries(rows), true)}`;
   });
-  return `${INTRODUCTION}\n${groups.join("\n")}\n${NAMESPACES}\n${table(namespaceSettings, false)}\n${builtIn()}`;
+  return `${INTRODUCTION}\n${groups.join("\n")}\n${NAMESPACES}\n${list(namespaceSettings, false)}\n${builtIn()}`;
 }
 
 function groupOf(key: string): string {
@@ -17,14 +17,28 @@ function groupOf(key: string): string {
   return Object.hasOwn(GROUPS, key) ? key : "";
 }
 
-function table(rows: Table, variables: boolean): string {
-  const head = ["key", ...(variables ? ["variable"] : []), "default", "allowed", "what it is"];
-  const lines = Object.entries(rows).map(([key, setting]) => {
+/** One item for each setting: its name and variable, what it is, its default, and the values it takes. */
+function list(rows: Table, variables: boolean): string {
+  const items = Object.entries(rows).map(([key, setting]) => {
     const names = variablesOf(key, setting).map((name) => `\`${name}\``);
-    const variable = variables ? [names.join(", else ") || "file only"] : [];
-    return [`\`${key}\``, ...variable, defaultOf(setting), setting.what, setting.doc];
+    const variable = variables ? ` (${names.join(", else ") || "file only"})` : "";
+    const facts = `Default: ${defaultOf(setting)}. Takes: ${setting.what}.`;
+    return [...wrapped(`- \`${key}\`${variable}: ${setting.doc}`), ...wrapped(`  ${facts}`)].join("\n");
   });
-  return [head, head.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |\n`).join("");
+  return `${items.join("\n")}\n`;
+}
+
+/** Text in lines of at most 120 characters; the lines after the first are indented as part of a list item. */
+function wrapped(text: string): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(/(?<=\S) /)) {
+    if (line !== "" && line.length + 1 + word.length > 120) {
+      lines.push(line);
+      line = `  ${word}`;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
 }
 
 function defaultOf(setting: Setting): string {
@@ -49,17 +63,20 @@ const INTRODUCTION = `# Configuration
 
 <!-- Generated: npx bun src/main.ts config --docs > docs/config.md -->
 
-Every setting can stand in a JSON file, named by \`${CONFIG_VARIABLE}\` or \`--config\`, and nearly every one in the
-environment. A flag of the command line beats the environment, the environment beats the file, the file beats the
-default. An environment variable that is empty is not set; a list is written with commas there; \`true\`, \`false\`,
-\`1\` and \`0\` are yes and no. Durations are written \`250ms\`, \`30s\`, \`10m\`, \`24h\`, \`7d\`, \`1h30m\` or as a number
-of ms; sizes \`512B\`, \`64KiB\`, \`1MiB\`, \`2GiB\` or as a number of bytes.
+You can set everything in a JSON file, and nearly everything in the environment. \`${CONFIG_VARIABLE}\` or \`--config\`
+names the file. A command-line flag overrides the environment, the environment overrides the file, and the file
+overrides the default.
 
-\`trunkline config\` prints what is in effect and where each value came from, with secrets left out. Unknown keys in the
-file, unknown variables that begin with \`TRUNKLINE_\`, values that are not allowed and settings that contradict each
-other stop the start, all named at once.
+- An empty environment variable counts as not set.
+- In a variable, a list is written with commas. \`true\`, \`false\`, \`1\` and \`0\` are yes and no.
+- A duration is written as \`250ms\`, \`30s\`, \`10m\`, \`24h\`, \`7d\`, \`1h30m\`, or as a number of milliseconds.
+- A size is written as \`512B\`, \`64KiB\`, \`1MiB\`, \`2GiB\`, or as a number of bytes.
 
-Editors check and complete the file when it names the schema, which \`trunkline config --schema\` prints too:
+\`trunkline config\` prints the values in effect and where each one came from. It leaves secrets out. An instance does
+not start with unknown keys in the file, unknown variables that begin with \`TRUNKLINE_\`, values that are not allowed,
+or settings that contradict each other. The error names all of them at once.
+
+Editors check and complete the file if it names the schema. \`trunkline config --schema\` prints the same schema.
 
 \`\`\`json
 {
@@ -72,8 +89,8 @@ Editors check and complete the file when it names the schema, which \`trunkline 
 }
 \`\`\`
 
-\`trunkline serve\` is secure by default: it does not start before it knows how to check clients' tokens, or was told to
-let clients in without any (\`auth.anonymous\`, \`auth.connectCallout\`, \`insecure\`). Web pages of other hosts are refused
+\`trunkline serve\` is secure by default. It does not start until it can check clients' tokens, or until a setting lets
+clients in without one (\`auth.anonymous\`, \`auth.connectCallout\`, \`insecure\`). It refuses web pages of other hosts
 until \`http.allowedOrigins\` names them.
 
 ## Settings
@@ -81,13 +98,23 @@ until \`http.allowedOrigins\` names them.
 
 const NAMESPACES = `## Namespaces
 
-A channel is named \`namespace:name\`; a name without a colon belongs to \`default\`. The rules of a namespace stand in the
-file under \`namespaces.<name>\`; a name is up to 32 of a-z, 0-9 and -, a letter first. \`history\` absent or \`null\` means
-that nothing is kept and messages are delivered at most once. What the file says of a built-in namespace changes it key
-by key, and \`"chat": null\` takes it away (\`default\` and \`user\` always exist). \`user:<id>\` is the inbox of each user,
-subscribed for them when they connect.
+A channel is named \`namespace:name\`. A name without a colon belongs to the namespace \`default\`. The file holds the
+rules of a namespace under \`namespaces.<name>\`. The name of a namespace has up to 32 of a-z, 0-9 and -, and begins with
+a letter.
 
-Who may do something: \`nobody\`; \`token\`, with a subscription token or a capability that names the channel;
-\`subscriber\`, whoever is subscribed; \`authenticated\`, every user with an identity; \`anyone\`, anonymous clients too. A
-capability or a subscription token always suffices, but for \`nobody\`.
+- If \`history\` is absent or \`null\`, the namespace keeps no messages and delivers each one at most once.
+- Rules in the file change a built-in namespace key by key. \`"chat": null\` removes it. \`default\` and \`user\` always
+  exist.
+- \`user:<id>\` is the inbox of each user. Users are subscribed to their own inbox when they connect.
+
+These values say who may do something:
+
+- \`nobody\`: no client;
+- \`token\`: clients with a subscription token or a capability that names the channel;
+- \`subscriber\`: clients that are subscribed to the channel;
+- \`authenticated\`: every user with an identity;
+- \`anyone\`: anonymous clients too.
+
+A capability or a subscription token always suffices, except against \`nobody\`.
+
 `;

@@ -24,63 +24,69 @@ export const namespaceSettings = {
   "history.recoverLimit": whole(0, 1_000_000, {
     default: 0,
     fallbackText: "`history.size`",
-    doc: "Messages one recovery may return; a client further behind is told `recovered: false`.",
+    doc: "Most messages that one recovery may return. A client that missed more is told `recovered: false`.",
   }),
-  "history.replicas": whole(1, 5, { default: 1, doc: "Copies of the stream in its region: 1, 3 or 5." }),
+  "history.replicas": whole(1, 5, { default: 1, doc: "Replicas of the stream in its region: 1, 3 or 5." }),
   partitions: whole(1, MAX_PARTITIONS, {
     default: D.partitions,
     doc:
-      "Streams to divide the channels among, for a thousand busy ones on nats-server 2.9. More than 1 needs a subject " +
-      "mapping of the NATS account, which `trunkline config --nats` prints.",
+      "Streams among which the channels are divided, for a thousand busy channels on nats-server 2.9. More than 1 needs " +
+      "a subject mapping of the NATS account, which `trunkline config --nats` prints.",
   }),
   home: maybeText(REGION_PATTERN, "the name of a region", {
     fallbackText: "`nats.home`",
-    doc: "Region its messages are stored in; instances of other regions keep a copy there. NATS clusters are called as the regions they are in. Changed later, the stream moves and keeps its positions.",
+    doc: "Region that stores the namespace's messages. Instances of other regions keep a copy in theirs. Each NATS cluster must have the name of its region. If this setting changes later, the stream moves and keeps its positions.",
   }),
   recovery: choice(["stream", "cache", "off"], {
     default: D.recovery,
-    doc: "What a returning client gets: all it missed, the latest message, or nothing. Needs `history`.",
+    doc: "What a returning client gets: all missed messages, the latest message, or nothing. Needs `history`.",
   }),
-  presence: yesNo({ default: D.presence, doc: "Know who is subscribed." }),
+  presence: yesNo({ default: D.presence, doc: "Keep a list of subscribers." }),
   joinLeave: choice(["off", "connection", "user"], {
     default: D.joinLeave,
-    doc: "Tell subscribers that ask for it who comes and goes: each connection, or each user. Needs `presence`.",
+    doc: "Which joins and leaves subscribers get, if they ask for them: of each connection, or of each user. Needs `presence`.",
   }),
-  forceJoinLeave: yesNo({ default: D.forceJoinLeave, doc: "Tell every subscriber, asked for or not." }),
+  forceJoinLeave: yesNo({
+    default: D.forceJoinLeave,
+    doc: "Send joins and leaves to every subscriber, even without being asked.",
+  }),
   subscribe: choice(SUBSCRIBE, { default: D.subscribe, doc: "Who may subscribe." }),
   publish: choice(ACCESS, { default: D.publish, doc: "Which clients may publish." }),
-  presenceAccess: choice(ACCESS, { default: D.presenceAccess, doc: "Who may ask who is there." }),
+  presenceAccess: choice(ACCESS, { default: D.presenceAccess, doc: "Who may read presence." }),
   historyAccess: choice(ACCESS, { default: D.historyAccess, doc: "Who may read history." }),
   subscribeCallout: yesNo({
     default: D.subscribeCallout,
-    doc: "Ask `rtauth.subscribe` whether it is allowed.",
+    doc: "Ask `rtauth.subscribe` whether a subscribe is allowed.",
   }),
-  publishCallout: yesNo({ default: D.publishCallout, doc: "Ask `rtauth.publish` whether it is allowed." }),
+  publishCallout: yesNo({
+    default: D.publishCallout,
+    doc: "Ask `rtauth.publish` whether a publish is allowed.",
+  }),
   format: choice(["json", "binary"], {
     default: D.format,
-    doc: "What bodies may be: JSON text, or any bytes.",
+    doc: "What message bodies may be: JSON text, or any bytes.",
   }),
   delta: yesNo({
     default: D.delta,
     doc:
-      'Send clients that ask for it (`delta: "fossil"`) only what differs from the message before. For messages of 64 ' +
-      "bytes to 16 KiB that resemble each other; each costs some 10 µs, once for all subscribers.",
+      'Send only the difference from the previous message to clients that ask for it (`delta: "fossil"`). For similar ' +
+      "messages of 64 bytes to 16 KiB. Each message costs some 10 µs, once for all subscribers.",
   }),
   maxMessage: size("1B", "1MiB", {
     default: formatSize(D.maxMessageBytes),
-    doc: "Longest body, whoever publishes. NATS has a limit of its own (`max_payload`).",
+    doc: "Longest message body, from any publisher. NATS has its own limit (`max_payload`).",
   }),
   publishRate: whole(0, 1_000_000, {
     default: D.publishRate,
-    doc: "Messages a second from one client, with a burst of twice that. 0: no limit.",
+    doc: "Most messages a second from one client, with a burst of twice that. 0: no limit.",
   }),
   presenceMaxMembers: whole(1, 10_000_000, {
     default: D.presenceMaxMembers,
-    doc: "With more members, presence is answered with counts only, and nobody's coming and going is told.",
+    doc: "In a channel with more members, presence answers with counts only, and joins and leaves are not sent.",
   }),
   presenceGrace: duration("0s", "1h", {
     default: formatDuration(D.presenceGraceMs),
-    doc: "How long a member may be gone before its leave is told.",
+    doc: "How long a member may be gone before its leave is sent.",
   }),
 } as const;
 

@@ -124,9 +124,9 @@ export function list(
 ): Setting<readonly string[], ""> {
   const schema = z.array(
     textSchema(shape, what).refine(check, mustBe(what)),
-    mustBe(`a list, each of it ${what}`),
+    mustBe(`a list, each item ${what}`),
   );
-  return setting(row, { unit: "", what: `a list, each of it ${what}`, schema, fromEnv: commas });
+  return setting(row, { unit: "", what: `a list, each item ${what}`, schema, fromEnv: commas });
 }
 
 /** Anything a schema of its own describes; in the file only, unless `fromEnv` reads it from a variable. */

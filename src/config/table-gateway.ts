@@ -45,18 +45,18 @@ export const gateway = {
     {
       env: ["TRUNKLINE_TOKEN_SECRET"],
       secret: "all",
-      doc: "Secret of tokens signed with HS256, HS384 or HS512; at least 32 bytes (`openssl rand -hex 32`).",
+      doc: "Secret of tokens signed with HS256, HS384 or HS512. At least 32 bytes (`openssl rand -hex 32`).",
     },
     longEnough,
   ),
   "auth.tokenPublicKey": maybeText(PEM_SHAPE, PEM_WHAT, {
     env: ["TRUNKLINE_TOKEN_PUBLIC_KEY"],
     fromEnv: (pem) => pem.replaceAll("\\n", "\n"),
-    doc: "Public key (PEM) of tokens signed with RS*, PS*, ES* or EdDSA; in the environment `\\n` may end a line.",
+    doc: "Public key (PEM) of tokens signed with RS*, PS*, ES* or EdDSA. In the environment, `\\n` may end a line.",
   }),
   "auth.tokenJwksUrl": maybeText(JWKS_SHAPE, JWKS_WHAT, {
     env: ["TRUNKLINE_TOKEN_JWKS_URL"],
-    doc: "Where the public keys of tokens are published (JWKS).",
+    doc: "URL of the public keys of tokens (JWKS).",
   }),
   "auth.issuers": structure(
     issuers,
@@ -65,8 +65,8 @@ export const gateway = {
       default: [],
       secret: "parts",
       doc:
-        "Parties whose tokens are taken, beside the short forms above: `algorithms`, exactly one of `secret`, " +
-        "`publicKey` and `jwksUrl`, and where wanted `issuer`, `audience` and `kid`.",
+        "Further issuers whose tokens are accepted. Each has `algorithms`, exactly one of `secret`, `publicKey` and " +
+        "`jwksUrl`, and optionally `issuer`, `audience` and `kid`.",
     },
     (value) => value.map(showIssuer),
   ),
@@ -79,39 +79,39 @@ export const gateway = {
       secret: "parts",
       fromEnv: appsFromEnv,
       doc:
-        "Applications of the Pusher protocol, each with `id`, `keys` and `namespace`; every other member is in " +
-        "[pusher.md](pusher.md). In the environment: the same list as JSON.",
+        "Applications of the Pusher protocol. Each has `id`, `keys` and `namespace`; [pusher.md](pusher.md) lists all " +
+        "members. The variable holds the same list as JSON.",
     },
     (value) => value.map(showApp),
   ),
   "webhooks.maxAge": duration("1s", "7d", {
     default: "1h",
-    doc: "A webhook's events that its endpoint has not taken by then are given up.",
+    doc: "How long a webhook's endpoint has to accept an event. Older events are given up.",
   }),
   "webhooks.timeout": duration("100ms", "1m", {
     default: "5s",
-    doc: "How long a webhook's endpoint may take to answer before the events are sent again.",
+    doc: "How long a webhook's endpoint may take to answer. After that the events are sent again.",
   }),
   "auth.anonymous": yesNo({
     default: false,
     insecure: true,
     env: ["TRUNKLINE_ANONYMOUS"],
-    doc: 'Let clients without a token in, as the user "". What they may do is the namespaces\' choice.',
+    doc: 'Let clients without a token in, as the user "". The namespaces say what they may do.',
   }),
   "auth.connectCallout": yesNo({
     default: false,
     env: ["TRUNKLINE_CONNECT_CALLOUT"],
-    doc: "Ask the service on `rtauth.connect` who a client without a token is.",
+    doc: "If a client has no token, ask the service on `rtauth.connect` who it is.",
   }),
   "auth.expiryGrace": duration("0s", "10m", {
     default: "25s",
-    doc: "How long past its token's end a connection or subscription may live without a refresh.",
+    doc: "How long a connection or subscription may live without a refresh after its token has expired.",
   }),
 
   "api.keys": list(/^[\x21-\x7e]{16,256}$/, "a key of 16 to 256 printable characters without spaces", {
     default: [],
     secret: "all",
-    doc: "Keys of the server API (`POST /api/…`). None: the server API is closed.",
+    doc: "Keys of the server API (`POST /api/…`). Without a key, the server API is closed.",
   }),
 
   "http.allowedOrigins": list(
@@ -122,27 +122,27 @@ export const gateway = {
       insecure: ["*"],
       env: ["TRUNKLINE_ALLOWED_ORIGINS"],
       doc:
-        "Web pages that may connect, compared exactly; `*` is every one. Requests without an `Origin` header " +
-        "(apps, services) and pages of this very host are always allowed.",
+        "Origins whose web pages may connect, compared exactly. `*` allows every origin. Requests without an `Origin` " +
+        "header (apps, services) and pages of this host are always allowed.",
     },
     isOrigin,
   ),
   "http.maxRequest": size("1KiB", "64MiB", { default: "4MiB", doc: "Longest body of an HTTP request." }),
   "http.metricsToken": maybeText(/^[\x21-\x7e]{16,256}$/, "16 to 256 printable characters without spaces", {
     secret: "all",
-    doc: "Bearer token that `/metrics` asks for. None: whoever reaches the port may read it.",
+    doc: "Bearer token that `/metrics` requires. Without one, everybody who reaches the port may read the metrics.",
   }),
 
   "proxy.trust": choice(["none", "fly", "header"], {
     default: "none",
     env: ["TRUNKLINE_TRUSTED_PROXY"],
     doc:
-      "Who tells a client's address: `none`, the TCP peer; `fly`, the header `Fly-Client-IP`; `header`, the one " +
-      "named by `proxy.header`.",
+      "Where a client's address comes from. `none`: the TCP peer. `fly`: the header `Fly-Client-IP`. `header`: the " +
+      "header that `proxy.header` names.",
   }),
   "proxy.header": text(/^[A-Za-z0-9-]{1,64}$/, "the name of a header", {
     default: "X-Forwarded-For",
-    doc: "With `proxy.trust: header`, the header proxies append addresses to.",
+    doc: "With `proxy.trust: header`: the header to which proxies append addresses.",
   }),
   "proxy.cidrs": list(
     CIDR,
@@ -150,71 +150,74 @@ export const gateway = {
     {
       default: [],
       doc:
-        "Addresses of the proxies: only those are believed, and the client is the last address in the header that is " +
-        "none of them. Empty: `proxy.hops` counts instead.",
+        "Addresses of the proxies. Only these are believed. The client is the last address in the header that is not a " +
+        "proxy. If the list is empty, `proxy.hops` decides.",
     },
     isAddress,
   ),
   "proxy.hops": whole(1, 16, {
     default: 1,
     doc:
-      "Without `proxy.cidrs`, how many proxies append to the header: the client is that many addresses from its " +
-      "end. Only where nothing but the proxies can reach the port.",
+      "Without `proxy.cidrs`: how many proxies append to the header. The client is that many addresses from the " +
+      "header's end. Use it only if nothing but the proxies can reach the port.",
   }),
 
   "limits.connections": whole(0, 10_000_000, {
     default: 0,
-    doc: "Connections of this instance. 0: what the descriptor limit allows, less a reserve.",
+    doc: "Most connections of this instance. 0: as many as the descriptor limit allows, less a reserve.",
   }),
   "limits.connectionsPerIp": whole(0, MANY, {
     default: 1_000,
     dev: 0,
-    doc: "Connections from one address (IPv6: one /64) to this instance. 0: no limit.",
+    doc: "Most connections from one address (IPv6: one /64) to this instance. 0: no limit.",
   }),
   "limits.connectsPerIpPerSecond": whole(0, MANY, {
     default: 50,
     dev: 0,
-    doc: "New connections a second from one address. 0: no limit.",
+    doc: "Most new connections a second from one address. 0: no limit.",
   }),
   "limits.connectsPerIpBurst": whole(1, MANY, {
     default: 500,
-    doc: "New connections from one address at once, before the rate counts.",
+    doc: "Most new connections from one address at once, before the rate limit applies.",
   }),
   "limits.connectionsPerUser": whole(0, MANY, {
     default: 0,
-    doc: "Connections of one user, on all instances together. 0: no limit. Anonymous clients are not counted.",
+    doc: "Most connections of one user on all instances together. 0: no limit. Anonymous clients are not counted.",
   }),
   "limits.newestWins": choice(["off", "user", "device"], {
     default: "off",
-    doc: "Close the older connections of the same user, or of the same user and device, everywhere.",
+    doc: "Which older connections a new one closes, on all instances: those of the same user, or of the same user and device.",
   }),
   "limits.connectDeadline": duration("100ms", "5m", {
     default: "10s",
-    doc: "A connection must have authenticated by then.",
+    doc: "How long a new connection has to authenticate.",
   }),
-  "limits.channels": whole(1, 100_000, { default: 128, doc: "Channels one connection may subscribe to." }),
+  "limits.channels": whole(1, 100_000, {
+    default: 128,
+    doc: "Most channels that one connection may subscribe to.",
+  }),
   "limits.commandsPerSecond": whole(0, MANY, {
     default: 100,
-    doc: "Commands a second from one connection, with a burst of twice that. 0: no limit.",
+    doc: "Most commands a second from one connection, with a burst of twice that. 0: no limit.",
   }),
   "limits.bytesPerSecond": bytesPerSecond({
     default: "256KiB",
-    doc: "Bytes a second from one connection, with a burst of twice that. 0: no limit.",
+    doc: "Most bytes a second from one connection, with a burst of twice that. 0: no limit.",
   }),
   "limits.pendingCommands": whole(1, 100_000, {
     default: 256,
-    doc: "Commands of one connection that may wait for their answers; further ones are refused (error 111).",
+    doc: "Most commands of one connection that may wait for their answers. Further commands are refused (error 111).",
   }),
   "limits.frame": size("1KiB", "16MiB", { default: "64KiB", doc: "Longest frame a client may send." }),
   "limits.backpressure": size("64KiB", "1GiB", {
     default: "1MiB",
-    doc: "A connection with more than this unsent is closed, and resumes from its position.",
+    doc: "A connection with more unsent bytes than this is closed. The client reconnects and resumes from its position.",
   }),
 
   "ping.interval": duration("1s", "10m", { default: "25s", doc: "How often a silent client is pinged." }),
   "ping.pongTimeout": duration("500ms", "5m", {
     default: "8s",
-    doc: "A client that says nothing for so long after a ping is gone. Shorter than `ping.interval`.",
+    doc: "A client that stays silent for this long after a ping counts as gone. Must be shorter than `ping.interval`.",
   }),
 
   "rpc.timeout": duration("10ms", "5m", {
@@ -225,45 +228,45 @@ export const gateway = {
 
   "channels.everyone": list(/^[^\s,]{1,255}$/, "the name of a channel, such as announcements", {
     default: [],
-    doc: "Channels every connection is subscribed to from the start: one publish there reaches all users.",
+    doc: "Channels that every connection is subscribed to from the start. One publish there reaches all users.",
   }),
   "channels.linger": duration("0s", "1h", {
     default: "20s",
-    doc: "How long a channel stays attached after its last subscriber left: a flap costs nothing.",
+    doc: "How long a channel stays attached after its last subscriber has left. A subscriber that returns in this time costs nothing.",
   }),
   "channels.ring": size("4KiB", "1GiB", {
     default: "1MiB",
-    doc: "Recent messages of one channel kept in memory for those who join or resume, at most.",
+    doc: "Most memory for one channel's ring: its recent messages, for clients that join or resume.",
   }),
   "channels.ringTotal": size("1MiB", "64GiB", {
     default: "128MiB",
-    doc: "As above, of all channels together.",
+    doc: "Most memory for the rings of all channels together.",
   }),
 
   "drain.ratePerSecond": whole(1, 1_000_000, {
     default: 1_000,
-    doc: "Connections told to come back later, each second, when the instance is stopped.",
+    doc: "How many connections a drain closes each second, with a code that tells SDKs to reconnect.",
   }),
   "drain.deadline": duration("0s", "1h", {
     default: "25s",
-    doc: "What is still open then is closed at once. The platform's kill time-out must be longer.",
+    doc: "When a drain closes all remaining connections at once. The platform's kill time-out must be longer.",
   }),
   "overload.eventLoopDelay": duration("10ms", "1m", {
     default: "500ms",
     doc:
-      "Event-loop delay from which the instance sheds load (idle connections only when it lasts 5 s); from twice that " +
-      "it refuses connections.",
+      "Event-loop delay from which the instance sheds load. It closes idle connections only if the delay lasts 5 s. " +
+      "From twice this delay on, it refuses connections.",
   }),
   "overload.memory": size("0B", "1024GiB", {
     default: "0B",
-    doc: "Resident memory from which the instance sheds load; from a tenth more it refuses. 0: no limit.",
+    doc: "Resident memory from which the instance sheds load. From a tenth more on, it refuses connections. 0: no limit.",
   }),
   "overload.bytesOutPerSecond": bytesPerSecond({
     default: "0B",
-    doc: "Bytes sent a second from which the instance sheds load; from a tenth more it refuses. 0: no limit.",
+    doc: "Bytes sent a second from which the instance sheds load. From a tenth more on, it refuses connections. 0: no limit.",
   }),
   "health.natsAway": duration("0s", "1h", {
     default: "10s",
-    doc: "`/readyz` says no when NATS has been away for longer.",
+    doc: "`/readyz` fails once NATS has been away for longer than this.",
   }),
 } as const;

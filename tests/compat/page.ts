@@ -1,4 +1,4 @@
-import { aligned } from "../../bench/markdown.ts";
+import { readable } from "../../bench/markdown.ts";
 import type { Results, RunResult, SdkResult, Tally } from "./results.ts";
 import { NOT_RUN, SDKS } from "./table.ts";
 
@@ -13,6 +13,7 @@ const sum = (tallies: readonly Tally[]): Tally => ({
 /** A count that was reached; a shortfall stands out. */
 const cell = (tally: Tally | undefined) =>
   !tally ? "" : tally.passed === tally.of ? String(tally.of) : `**${tally.passed} of ${tally.of}**`;
+const letter = (index: number) => String.fromCharCode(65 + index);
 const featuresOf = ({ runs }: SdkResult) => new Set(runs.flatMap(({ features }) => Object.keys(features)));
 
 /** README's table: one line for each client. */
@@ -26,7 +27,7 @@ function summary({ sdks }: Results): string {
     String(featuresOf(sdk).size),
     cell(sum(sdk.runs.map(({ tests }) => tests))),
   ]);
-  return aligned([
+  return readable([
     ["client", "version", "ran in", "speaks", "over", "features", "tests passed"],
     ...rows,
   ]).join("\n");
@@ -45,16 +46,17 @@ export function compatibilityPage(results: Results): string {
   return `${[
     "# Compatibility",
     "",
-    "Made by `npm run compat` from what the tests found, not written by hand. The clients are stock: their packages as they",
-    "are published. A number is how many tests passed; a test that did not pass would stand as **1 of 2**; an empty cell",
-    "means that no test looks. A test in which two clients meet counts for each of them.",
+    "`npm run compat` writes this page from the results of the tests. The clients are stock: the tests use their packages as",
+    "published. Each letter is one run: a client, a runtime, a transport and a kind of gateway. A number says how many tests",
+    "passed. If a test failed, the cell would say **1 of 2**. An empty cell means that no test covers the feature there. A",
+    "test with two clients counts for both.",
     "",
     `Run on ${results.on} with ${results.programs.join(", ")}: ${all.passed} of ${all.of} passed.`,
     ...results.sdks.flatMap(section),
     "",
     "## Not run here",
     "",
-    "These speak the same protocols. No test runs them, so nothing is claimed:",
+    "These clients speak the same protocols. No test here runs them, so this page claims nothing about them:",
     "",
     ...NOT_RUN.map((line) => `- ${line}`),
   ].join("\n")}\n`;
@@ -62,18 +64,28 @@ export function compatibilityPage(results: Results): string {
 
 function section(sdk: SdkResult): string[] {
   const heading = ["", `## ${[sdk.name.replaceAll("`", ""), sdk.version].filter(Boolean).join(" ")}`, ""];
-  const letter = (index: number) => String.fromCharCode(65 + index);
   const runs = sdk.runs.map((run, index) => [letter(index), ...described(run), cell(run.tests)]);
-  const features = [...featuresInOrder(sdk)].map((name) => [
-    name,
-    ...sdk.runs.map(({ features: its }) => cell(its[name])),
-  ]);
+  const parts = Array.from(
+    { length: Math.ceil(runs.length / RUNS_A_TABLE) },
+    (_, part) => part * RUNS_A_TABLE,
+  );
   return [
     ...heading,
-    ...aligned([["", "ran in", "speaks", "over", "gateway", "passed"], ...runs]),
-    "",
-    ...aligned([["feature", ...runs.map(([name]) => name!)], ...features]),
+    ...readable([["", "ran in", "speaks", "over", "gateway", "passed"], ...runs]),
+    ...parts.flatMap((from) => ["", ...featureTable(sdk, from)]),
   ];
+}
+
+/** How many runs stand beside each other in one table, so that it is no wider than people read. */
+const RUNS_A_TABLE = 8;
+
+/** What the runs from this one on have shown of each feature; features that none of them looks at are left out. */
+function featureTable(sdk: SdkResult, from: number): string[] {
+  const runs = sdk.runs.slice(from, from + RUNS_A_TABLE);
+  const rows = featuresInOrder(sdk)
+    .filter((name) => runs.some(({ features }) => features[name]))
+    .map((name) => [name, ...runs.map(({ features }) => cell(features[name]))]);
+  return readable([["feature", ...runs.map((_, index) => letter(from + index))], ...rows]);
 }
 
 const described = ({ runsIn, speaks, over, gateway }: RunResult) => [

@@ -17,7 +17,7 @@ describe("what is generated from the table is current", () => {
 test("every setting is in the documentation", () => {
   const markdown = configMarkdown();
   for (const [key, setting] of Object.entries(settings)) {
-    expect(markdown).toContain(`| \`${key}\` |`);
+    expect(markdown).toContain(`\n- \`${key}\` (`);
     for (const variable of variablesOf(key, setting)) expect(markdown).toContain(`\`${variable}\``);
   }
 });

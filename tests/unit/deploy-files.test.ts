@@ -17,10 +17,10 @@ const text = (path: string) => Bun.file(new URL(`../../${path}`, import.meta.url
 /** The default of a setting, as documented. */
 const defaultOf = (docs: string, setting: string) =>
   docs
-    .split("\n")
-    .find((row) => row.startsWith(`| \`${setting}\` |`))
-    ?.split("|")[3]
-    ?.replaceAll(/[` ]/g, "") ?? "";
+    .split("\n- ")
+    .find((item) => item.startsWith(`\`${setting}\``))
+    ?.match(/Default: `([^`]+)`/)?.[1]
+    ?.replaceAll(" ", "") ?? "";
 
 interface Compose {
   readonly services: Readonly<Record<string, { readonly environment?: Readonly<Record<string, string>> }>>;

@@ -162,7 +162,7 @@ test("docs/presence.md lists every kind of key", () => {
 
 describe("every page", () => {
   const settings = read("docs/config.md");
-  const groups = new Set([...settings.matchAll(/^\| `(\w+)\.\w+`/gm)].map(([, group]) => group!));
+  const groups = new Set([...settings.matchAll(/^- `(\w+)\.\w+`/gm)].map(([, group]) => group!));
 
   test("names settings and variables that exist", () => {
     const unknown = pages.flatMap(({ path, text }) => {
