@@ -2,7 +2,7 @@ import { plan } from "../src/bench/plan.ts";
 import { FIGURES } from "../src/bench/plan-figures.ts";
 import { PRICES } from "../src/bench/plan-prices.ts";
 import { planInputs, planTable } from "../src/bench/plan-report.ts";
-import { readable } from "./markdown.ts";
+import { aligned } from "./markdown.ts";
 
 /** From `<!-- plan: flags -->`, `<!-- figures -->` or `<!-- prices -->` to `<!-- end -->`. */
 const PLACE = /(<!-- (plan: [^\n]*|figures|prices) -->\n)[\s\S]*?(<!-- end -->)/g;
@@ -25,7 +25,7 @@ function planned(flags: string): string[] {
   const limits = inputs.flatMap((input) =>
     plan(input).limits.map((text) => `- ${input.connections.toLocaleString("en")}: ${text}`),
   );
-  return [...readable(planTable(inputs)), ...(limits.length > 0 ? ["", ...limits] : [])];
+  return [...aligned(planTable(inputs)), ...(limits.length > 0 ? ["", ...limits] : [])];
 }
 
 function figures(): string[] {

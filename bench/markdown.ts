@@ -5,14 +5,3 @@ export function aligned(rows: readonly (readonly string[])[]): string[] {
   const rule = widths.map((width) => "-".repeat(width));
   return [head!, rule, ...body].map((cells) => `| ${cells.join(" | ")} |`);
 }
-
-/** Widest line of a table that people still read without scrolling. */
-const READABLE = 120;
-
-/** As {@link aligned}; without padding where the padding would make lines longer than people read. */
-export function readable(rows: readonly (readonly string[])[]): string[] {
-  const lines = aligned(rows);
-  if (lines[0]!.length <= READABLE) return lines;
-  const [head, ...body] = rows;
-  return [head!, head!.map(() => "---"), ...body].map((cells) => `| ${cells.join(" | ")} |`);
-}

@@ -10,7 +10,7 @@ const dollars = (value: number) => `$${Math.round(value).toLocaleString("en")}`;
 /** What a plan shows, in order: label, and how its value is written. */
 const ROWS: readonly (readonly [label: string, text: (plan: Plan, input: PlanInput) => string])[] = [
   ["deliveries a second", ({ deliveriesPerSecond }) => whole(deliveriesPerSecond)],
-  ["connections that come and go, each second", ({ sessionsPerSecond }) => whole(sessionsPerSecond)],
+  ["connections that come and go, a second", ({ sessionsPerSecond }) => whole(sessionsPerSecond)],
   ["instances (one processor each)", ({ instances }) => whole(instances)],
   ["machines with 2 CPUs, 4 GB", ({ machines }) => whole(machines)],
   ["processors in use: all", ({ cores }) => some(cores)],
@@ -21,15 +21,13 @@ const ROWS: readonly (readonly [label: string, text: (plan: Plan, input: PlanInp
   ["memory of gateways, kernel included", ({ gatewayBytes }) => bytes(gatewayBytes)],
   ["sent to clients", ({ egressBytesPerSecond }) => `${some((egressBytesPerSecond * 8) / 1e6)} Mbit/s`],
   ["NATS messages a second, in and out", ({ natsMessagesPerSecond }) => whole(natsMessagesPerSecond)],
-  [
-    "NATS servers",
-    ({ natsServers, natsCores }) => `${whole(natsServers)} (${some(natsCores)} processors in use)`,
-  ],
+  ["NATS servers", ({ natsServers }) => whole(natsServers)],
+  ["– their processors in use", ({ natsCores }) => some(natsCores)],
   ["subjects of inboxes", ({ inboxSubjects }) => whole(inboxSubjects)],
   ["Redis commands a second, idle", ({ redisIdlePerSecond }) => whole(redisIdlePerSecond)],
   ["Redis commands a second, all", ({ redisPerSecond }) => whole(redisPerSecond)],
   ["memory of NATS and Redis for connections", ({ stackBytes }) => bytes(stackBytes)],
-  ["Redis", ({ redis }) => redis],
+  ["Redis (2 servers: primary and replica)", ({ redis }) => redis],
   ["a month: gateways", (made) => dollars(made.dollars.gateways)],
   ["– NATS", (made) => dollars(made.dollars.nats)],
   ["– Redis", (made) => dollars(made.dollars.redis)],

@@ -189,7 +189,7 @@ function redisFor(input: PlanInput, perSecond: number, cores: number, bytes: num
   }
   const primaries = Math.ceil(cores / input.load);
   return {
-    what: `own Redis: ${primaries} × primary and replica`,
+    what: `own Redis: ${primaries} × 2 servers`,
     dollars: primaries * 2 * input.machineMonth,
   };
 }

@@ -1,4 +1,4 @@
-import { readable } from "../../bench/markdown.ts";
+import { aligned } from "../../bench/markdown.ts";
 import type { Results, RunResult, SdkResult, Tally } from "./results.ts";
 import { NOT_RUN, SDKS } from "./table.ts";
 
@@ -16,24 +16,22 @@ const cell = (tally: Tally | undefined) =>
 const letter = (index: number) => String.fromCharCode(65 + index);
 const featuresOf = ({ runs }: SdkResult) => new Set(runs.flatMap(({ features }) => Object.keys(features)));
 
-/** README's table: one line for each client. */
+/** README's list: one line for each client. */
 function summary({ sdks }: Results): string {
-  const rows = sdks.map((sdk) => [
-    sdk.name,
-    sdk.version ?? "",
-    unique(sdk.runs.map(({ runsIn }) => runsIn)),
-    unique(sdk.runs.map(({ speaks }) => speaks)),
-    unique(sdk.runs.map(({ over }) => over)),
-    String(featuresOf(sdk).size),
-    cell(sum(sdk.runs.map(({ tests }) => tests))),
-  ]);
-  return readable([
-    ["client", "version", "ran in", "speaks", "over", "features", "tests passed"],
-    ...rows,
-  ]).join("\n");
+  return sdks
+    .map((sdk) => {
+      const name = [`**${sdk.name}**`, sdk.version].filter(Boolean).join(" ");
+      const where = unique(sdk.runs.map(({ runsIn }) => runsIn));
+      const how = `${unique(sdk.runs.map(({ speaks }) => speaks))} over ${unique(sdk.runs.map(({ over }) => over))}`;
+      const tests = cell(sum(sdk.runs.map(({ tests: its }) => its)));
+      return `- ${name} in ${where}: ${how}; ${counted(featuresOf(sdk).size, "feature")}, ${tests} tests passed`;
+    })
+    .join("\n");
 }
 
-/** README with the table of these results between its two marks. @throws without the marks */
+const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+/** README with the list of these results between its two marks. @throws without the marks */
 export function readmeWith(readme: string, results: Results): string {
   const [from, to] = [readme.indexOf(BEGIN), readme.indexOf(END)];
   if (from < 0 || to < from) throw new Error(`README.md lacks ${BEGIN} and ${END}`);
@@ -64,16 +62,12 @@ export function compatibilityPage(results: Results): string {
 
 function section(sdk: SdkResult): string[] {
   const heading = ["", `## ${[sdk.name.replaceAll("`", ""), sdk.version].filter(Boolean).join(" ")}`, ""];
-  const runs = sdk.runs.map((run, index) => [letter(index), ...described(run), cell(run.tests)]);
+  const runs = sdk.runs.map((run, index) => `- **${letter(index)}**: ${described(run)}`);
   const parts = Array.from(
     { length: Math.ceil(runs.length / RUNS_A_TABLE) },
     (_, part) => part * RUNS_A_TABLE,
   );
-  return [
-    ...heading,
-    ...readable([["", "ran in", "speaks", "over", "gateway", "passed"], ...runs]),
-    ...parts.flatMap((from) => ["", ...featureTable(sdk, from)]),
-  ];
+  return [...heading, ...runs, ...parts.flatMap((from) => ["", ...featureTable(sdk, from)])];
 }
 
 /** How many runs stand beside each other in one table, so that it is no wider than people read. */
@@ -85,13 +79,13 @@ function featureTable(sdk: SdkResult, from: number): string[] {
   const rows = featuresInOrder(sdk)
     .filter((name) => runs.some(({ features }) => features[name]))
     .map((name) => [name, ...runs.map(({ features }) => cell(features[name]))]);
-  return readable([["feature", ...runs.map((_, index) => letter(from + index))], ...rows]);
+  return aligned([["feature", ...runs.map((_, index) => letter(from + index))], ...rows]);
 }
 
-const described = ({ runsIn, speaks, over, gateway }: RunResult) => [
-  ...[runsIn, speaks, over].map((list) => list.join(", ")),
-  gateway,
-];
+const described = ({ runsIn, speaks, over, gateway, tests }: RunResult) => {
+  const [where, format, transport] = [runsIn, speaks, over].map((list) => list.join(", "));
+  return `${where}; ${format} over ${transport}; ${cell(tests)} passed; gateway: ${gateway}`;
+};
 
 /** In the order of the table of features. */
 function featuresInOrder(sdk: SdkResult): string[] {
