@@ -11,7 +11,7 @@ export interface PublishCase {
   readonly mapped?: boolean;
 }
 
-export type Limit = "age" | "count";
+type Limit = "age" | "count";
 
 export interface PublishFigures {
   readonly ratePerSecond: number;

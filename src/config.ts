@@ -2,12 +2,6 @@
 export { DEV_APPS } from "./config/apps.ts";
 export { startRefusals } from "./config/cross-checks.ts";
 export { configMarkdown } from "./config/docs.ts";
-export type { IssuerSettings } from "./config/issuers.ts";
-export {
-  type ConfigSources,
-  type Effective,
-  type LoadResult,
-  loadConfig,
-} from "./config/load.ts";
+export { type Effective, loadConfig } from "./config/load.ts";
 export { configSchema } from "./config/schema.ts";
 export { CONFIG_VARIABLE, type Config } from "./config/table.ts";

@@ -55,7 +55,7 @@ export interface CheckResult {
 }
 
 /** Connections broke; times until the next delivery to those who lost theirs. */
-export interface DisturbanceFigures {
+interface DisturbanceFigures {
   readonly second: number;
   readonly clients: number;
   /** Clients that have heard nothing since. */

@@ -36,7 +36,7 @@ export interface Phase {
   readonly reasons: Readonly<Record<string, number>>;
 }
 
-export type PhaseName = "start" | "connect" | "idle" | "broadcast" | "storm" | "drain";
+type PhaseName = "start" | "connect" | "idle" | "broadcast" | "storm" | "drain";
 
 /** Room that is left in every process: a drained instance's clients must fit into the others. */
 const FILL = 0.95;

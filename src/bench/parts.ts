@@ -8,7 +8,7 @@ import type { Target } from "./target.ts";
 /** Processes of each part. */
 export type PartPids = Readonly<Record<"gateways" | "generators" | "nats" | "redis", readonly number[]>>;
 
-export type Part = keyof PartPids;
+type Part = keyof PartPids;
 
 /** Bytes; processes by their own (anonymous) memory, the kernel's by what it says of the whole machine. */
 export interface PartMemory extends Readonly<Record<Part, number>> {

@@ -11,7 +11,7 @@ export interface Curve {
   readonly series: readonly Series[];
 }
 
-export interface Series {
+interface Series {
   readonly name: string;
   /** A line that was not measured: a budget, say. */
   readonly dashed?: boolean;

@@ -23,7 +23,7 @@ export interface Spread {
 }
 
 /** From a publisher's region to a subscriber's. */
-export interface PairFigures {
+interface PairFigures {
   readonly from: string;
   readonly to: string;
   readonly roundTripMs: number;
@@ -34,7 +34,7 @@ export interface PairFigures {
 }
 
 /** Of one publisher's region. */
-export interface PublisherFigures {
+interface PublisherFigures {
   readonly from: string;
   readonly home: boolean;
   /** Server API of the region's instance until it answers, and JetStream's own acknowledgement. */
@@ -43,7 +43,7 @@ export interface PublisherFigures {
 }
 
 /** What a message of 1 kB from the home costs a link, and how late the copy at its end has it. */
-export interface LinkFigures {
+interface LinkFigures {
   readonly from: string;
   readonly to: string;
   /** Bytes for each message, by listeners in `to`. */

@@ -39,7 +39,7 @@ export interface Row {
 }
 
 /** A target that cannot be had here, and why. */
-export interface Skipped {
+interface Skipped {
   readonly target: string;
   readonly why: string;
 }

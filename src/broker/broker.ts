@@ -155,7 +155,7 @@ export interface MemberNotice {
 }
 
 /** A client tells the others something that nobody keeps (a Pusher client event). */
-export interface EventNotice {
+interface EventNotice {
   readonly kind: "event";
   readonly event: string;
   /** JSON text. */
@@ -166,7 +166,7 @@ export interface EventNotice {
 }
 
 /** How many are subscribed now, everywhere. */
-export interface CountNotice {
+interface CountNotice {
   readonly kind: "count";
   readonly count: number;
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
 
 /** What a setting's value counts. In code the name ends in it: `pingInterval` in the file is `pingIntervalMs`. */
-export type Unit = "" | "Ms" | "Bytes";
+type Unit = "" | "Ms" | "Bytes";
 
 /**
  * One row of the settings table: everything that is known of a setting, so that the loader, the printed settings, the

@@ -72,7 +72,7 @@ function percent(character: string): string {
 type Named = Pick<ChannelName, "namespace" | "name">;
 
 /** An entry of nats-server's `mappings`. */
-export interface SubjectMapping {
+interface SubjectMapping {
   readonly from: string;
   readonly to: string;
 }

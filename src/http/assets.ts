@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { MiddlewareHandler } from "hono";
 
 /** A file as it is served. */
-export interface Asset {
+interface Asset {
   readonly body: Uint8Array<ArrayBuffer>;
   readonly type: string;
   readonly etag: string;

@@ -14,7 +14,7 @@ export interface UpgradeDeps {
 }
 
 /** What a client is to speak, as its request says. */
-export type Choice =
+type Choice =
   | { readonly protocol: CodecName; readonly subprotocol?: string; readonly pusher?: PusherState }
   /** Nothing: the connection is opened and closed at once, in the words of its protocol. */
   | { readonly farewell: SocketHandler }

@@ -66,7 +66,7 @@ export interface SubscribeCommand extends RecoverRequest {
   readonly type: number;
 }
 
-export interface ChannelCommand<Method extends string> {
+interface ChannelCommand<Method extends string> {
   readonly method: Method;
   readonly id: number;
   readonly channel: string;
@@ -96,7 +96,7 @@ export interface RpcCommand {
   readonly data: string;
 }
 
-export interface SendCommand {
+interface SendCommand {
   readonly method: "send";
   readonly id: 0;
   readonly data: string;
@@ -122,7 +122,7 @@ export interface PongCommand {
 }
 
 /** Well formed, but not to be carried out: not served here, or with a payload that is not JSON where it must be. */
-export interface RefusedCommand {
+interface RefusedCommand {
   readonly method: "refused";
   readonly id: number;
   readonly error: ErrorCode;

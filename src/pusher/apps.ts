@@ -1,5 +1,5 @@
 /** One key of an application with its secret; several, so that they can be rotated. */
-export interface PusherKey {
+interface PusherKey {
   readonly key: string;
   readonly secret: string;
 }
@@ -26,7 +26,7 @@ export interface PusherApp {
   readonly webhooks: readonly PusherWebhook[];
 }
 
-export interface PusherLimits {
+interface PusherLimits {
   /** Users in one presence channel. */
   readonly presenceMembers: number;
   /** Longest `channel_data` or `user_data` of one user. */

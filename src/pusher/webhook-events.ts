@@ -11,7 +11,7 @@ import {
 } from "./apps.ts";
 
 /** One event as an app's server gets it (Pusher Channels documentation, "Webhooks"). */
-export type WebhookEvent = { readonly name: string; readonly channel: string } & Readonly<
+type WebhookEvent = { readonly name: string; readonly channel: string } & Readonly<
   Record<string, string | number>
 >;
 

@@ -25,7 +25,7 @@ export interface RegionSample {
   readonly mirrors: readonly Mirror[];
 }
 
-export interface InstanceSample {
+interface InstanceSample {
   readonly id: string;
   readonly url: string;
   readonly websocket: string;

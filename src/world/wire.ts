@@ -5,7 +5,7 @@ import { LOOPBACK } from "../process/ports.ts";
 export type LineState = "open" | "cut" | "silent";
 
 /** Bytes that have arrived at a server, and at its clients. */
-export interface Bytes {
+interface Bytes {
   in: number;
   out: number;
 }

@@ -128,7 +128,7 @@ export function parseReport(xml: string): Tested[] {
 }
 
 /** Whether a test has a title of the table; `%s` and `%p` stand for any text. */
-export function hasTitle(test: Tested, title: string): boolean {
+function hasTitle(test: Tested, title: string): boolean {
   if (!title.includes("%")) return test.title === title;
   const parts = title.split(/%[sp]/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   return new RegExp(`^${parts.join(".+")}$`).test(test.title);

@@ -22,7 +22,7 @@ export const connection = (client: string, user: string, instance: string): Conn
 });
 
 /** Names nobody should choose and somebody will. */
-export const NASTY = [
+const NASTY = [
   "a b",
   "a|b",
   "a%7Cb",

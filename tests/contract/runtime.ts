@@ -6,7 +6,7 @@ import { until } from "../helpers/until.ts";
 
 type Line = { readonly event: string; readonly id?: number } & Readonly<Record<string, unknown>>;
 
-const FIXTURE = join(import.meta.dir, "runtime-fixture.ts");
+const FIXTURE = join(import.meta.dir, "../programs/runtime-fixture.ts");
 
 /** The fixture server as a process, with every line it printed. */
 class Fixture implements AsyncDisposable {

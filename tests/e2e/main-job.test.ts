@@ -30,7 +30,7 @@ const config = {
 /** What every client must have seen, wherever it ran. */
 const EVERYTHING = Array.from({ length: COUNT }, (_, n) => n);
 
-const helper = (name: string) => fileURLToPath(new URL(`../helpers/${name}`, import.meta.url));
+const program = (name: string) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
 
 /**
  * The product in one test: two instances, a real nats-server and redis-server, stock clients in Bun, Node and Chromium
@@ -63,7 +63,7 @@ test("ten thousand messages at full speed through a killed instance: each client
   await using _clients = disposeAll(bun.map(({ client }) => client));
 
   const node = Bun.spawn(
-    ["node", helper("node-client.mjs"), websocket(0), connectionToken({ user: "node" }), CHANNEL],
+    ["node", program("node-client.mjs"), websocket(0), connectionToken({ user: "node" }), CHANNEL],
     { stdout: "pipe", stderr: "inherit" },
   );
   await using _node = { [Symbol.asyncDispose]: async () => void node.kill() };
@@ -119,7 +119,7 @@ test("ten thousand messages at full speed through a killed instance: each client
 
   const started = performance.now();
   const publisher = Bun.spawn(
-    [process.execPath, helper("foreign-publisher.ts"), nats.url, "rt.chat.room.42", String(COUNT)],
+    [process.execPath, program("foreign-publisher.ts"), nats.url, "rt.chat.room.42", String(COUNT)],
     {
       stdout: "pipe",
       stderr: "inherit",

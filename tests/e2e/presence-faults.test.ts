@@ -70,7 +70,7 @@ function child(runtime: "bun" | "deno", args: string[]) {
       "--allow-sys",
     ],
   }[runtime];
-  const own = Bun.spawn([...command, "tests/helpers/presence-process.ts", ...args], {
+  const own = Bun.spawn([...command, "tests/programs/presence-process.ts", ...args], {
     stdout: "pipe",
     stderr: "pipe",
   });

@@ -27,7 +27,7 @@ const publish = (channel: string, n: number) =>
 
 test("stock pusher-js in Node", async () => {
   const child = Bun.spawn(
-    ["node", `${import.meta.dir}/../helpers/node-pusher.mjs`, new URL(instance.url).port, "node-room"],
+    ["node", `${import.meta.dir}/../programs/node-pusher.mjs`, new URL(instance.url).port, "node-room"],
     {
       stdout: "pipe",
       stderr: "inherit",

@@ -13,7 +13,7 @@ import { bunRuntime } from "../../src/runtime/bun/bun.ts";
 import type { Socket, SocketHandler } from "../../src/runtime/runtime.ts";
 
 /** What a test may say and see of the HTTP layer's surroundings. */
-export interface World {
+interface World {
   broker: { state: "connecting" | "connected" | "disconnected" | "closed"; sinceMs: number };
   presence: "ok" | "degraded";
   overload: OverloadState;

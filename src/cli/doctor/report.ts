@@ -21,7 +21,7 @@ const STYLES = {
 } as const;
 
 /** How many findings have each verdict. */
-export function tally(findings: readonly Finding[]): Record<Verdict, number> {
+function tally(findings: readonly Finding[]): Record<Verdict, number> {
   const counts = { ok: 0, warning: 0, failed: 0 };
   for (const { verdict } of findings) counts[verdict]++;
   return counts;

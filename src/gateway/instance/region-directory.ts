@@ -1,7 +1,7 @@
 import type { Presence } from "../../presence/presence.ts";
 
 /** One region as clients are told of it. */
-export interface RegionInfo {
+interface RegionInfo {
   readonly name: string;
   /** Its public address, where it has one of its own (`regions` in the settings). */
   readonly url?: string;
