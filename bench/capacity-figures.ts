@@ -1,6 +1,6 @@
-import type { FigureName } from "../src/bench/figures.ts";
-import type { FigureKey, MeasuredFigure } from "../src/bench/plan-figures.ts";
-import { summarize } from "../src/bench/summary.ts";
+import type { FigureName } from "../src/bench/load/report/figures.ts";
+import { summarize } from "../src/bench/load/report/summary.ts";
+import type { FigureKey, MeasuredFigure } from "../src/bench/plan/figures.ts";
 import type { MillionResult } from "./million-report.ts";
 import { type Kept, toOutcome } from "./page.ts";
 import type { KeptCurve } from "./page-curves.ts";
@@ -15,8 +15,13 @@ export interface Measured {
 /** Clients of each instance in the curve of instances, whose deliveries are in its figure. */
 const CURVE_CLIENTS = 50;
 
-/** The figures the calculator of capacity works with. @throws Error naming what was not measured */
-export function capacityFigures({ parts, curves, million }: Measured): Record<FigureKey, MeasuredFigure> {
+/** The figures behind the capacity planner. @throws Error that names what was not measured */
+export function capacityFigures(measured: Measured): Record<FigureKey, MeasuredFigure> {
+  return { ...sessionFigures(measured), ...messageFigures(measured), ...largestRun(measured) };
+}
+
+/** Looks up the figures of a part of the results. */
+function lookup({ parts }: Measured) {
   const part = (id: string) => parts.find((one) => one.id === id) ?? missing(id);
   const value = (id: string, name: FigureName) => {
     const row = toOutcome(part(id)).rows.find(({ target }) => target === "trunkline") ?? missing(id);
@@ -24,15 +29,13 @@ export function capacityFigures({ parts, curves, million }: Measured): Record<Fi
   };
   const of = (id: string, name: FigureName, what: string): MeasuredFigure =>
     figure(value(id, name), what, `results.jsonl, ${id}, ${name}; revision ${part(id).revision}`);
+  return { part, value, of };
+}
+
+/** What connections cost: memory, and what they take while idle, when they come and when they go. */
+function sessionFigures(measured: Measured) {
+  const { part, value, of } = lookup(measured);
   const { clients } = part("idle").options;
-
-  const curve = curves.find(({ id }) => id === "instances") ?? missing("curve instances");
-  const times = curve.series[0]!.points.map(([, us]) => us).sort((a, b) => a - b);
-  const median = times[Math.floor(times.length / 2)]!;
-  const connect = million.phases.find(({ name }) => name === "connect") ?? missing("million: connect");
-  const start = million.phases.find(({ name }) => name === "start") ?? missing("million: start");
-  const ofMillion = `million.json, connect, ${million.connections.toLocaleString("en")} connections; revision ${million.revision}`;
-
   return {
     processBytes: of("idle", "emptyBytes", "memory of an instance without clients"),
     connectionBytes: of("idle", "userBytes", "memory of a connection in its instance"),
@@ -59,6 +62,16 @@ export function capacityFigures({ parts, curves, million }: Measured): Record<Fi
       "Redis commands of an idle instance each second",
       "results.jsonl, idle, idleRedis times clients",
     ),
+  };
+}
+
+/** What a message costs. */
+function messageFigures(measured: Measured) {
+  const { value, of } = lookup(measured);
+  const curve = measured.curves.find(({ id }) => id === "instances") ?? missing("curve instances");
+  const times = curve.series[0]!.points.map(([, us]) => us).sort((a, b) => a - b);
+  const median = times[Math.floor(times.length / 2)]!;
+  return {
     deliveryUs: of(
       "broadcast",
       "deliveryCpu",
@@ -70,18 +83,27 @@ export function capacityFigures({ parts, curves, million }: Measured): Record<Fi
       `curves.json, instances, median less ${CURVE_CLIENTS} deliveries; revision ${curve.revision}`,
     ),
     storedUs: of("fanin", "messageCpu", "µs of NATS and Redis for a message that is stored once"),
+  };
+}
+
+/** What the run with the most connections showed. */
+function largestRun({ million }: Measured) {
+  const connect = million.phases.find(({ name }) => name === "connect") ?? missing("million: connect");
+  const start = million.phases.find(({ name }) => name === "start") ?? missing("million: start");
+  const source = `million.json, connect, ${million.connections.toLocaleString("en")} connections; revision ${million.revision}`;
+  return {
     natsMessageUs: figure(
       (connect.cpu.nats / connect.natsMessages) * 1e6,
       "µs of nats-server for a message in or out",
-      ofMillion,
+      source,
     ),
     redisCommandUs: figure(
       (connect.cpu.redis / connect.redisCommands) * 1e6,
       "µs of redis-server for a command, those inside scripts counted",
-      ofMillion,
+      source,
     ),
-    mostConnections: figure(connect.figures.joined ?? 0, "most connections of one run", ofMillion),
-    mostInstances: figure(start.figures.instances ?? 0, "instances of that run", ofMillion),
+    mostConnections: figure(connect.figures.joined ?? 0, "most connections of one run", source),
+    mostInstances: figure(start.figures.instances ?? 0, "instances of that run", source),
   };
 }
 

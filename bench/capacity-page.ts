@@ -1,7 +1,7 @@
-import { plan } from "../src/bench/plan.ts";
-import { FIGURES } from "../src/bench/plan-figures.ts";
-import { PRICES } from "../src/bench/plan-prices.ts";
-import { planInputs, planTable } from "../src/bench/plan-report.ts";
+import { FIGURES } from "../src/bench/plan/figures.ts";
+import { plan } from "../src/bench/plan/plan.ts";
+import { PRICES } from "../src/bench/plan/prices.ts";
+import { planInputs, planTable } from "../src/bench/plan/report.ts";
 import { aligned } from "./markdown.ts";
 
 /** From `<!-- plan: flags -->`, `<!-- figures -->` or `<!-- prices -->` to `<!-- end -->`. */

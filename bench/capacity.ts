@@ -14,9 +14,9 @@ const ROOT = join(import.meta.dirname, "..");
 const million = await readMillion();
 if (!million) throw new Error("run bench/million.sh --keep first");
 const figures = capacityFigures({ parts: await readParts(), curves: await readCurves(), million });
-await writeFile(join(ROOT, "src/bench/plan-figures.json"), `${JSON.stringify(figures, null, 2)}\n`);
+await writeFile(join(ROOT, "src/bench/plan/figures.json"), `${JSON.stringify(figures, null, 2)}\n`);
 // Only now: it reads them.
 const { capacityPage } = await import("./capacity-page.ts");
 const file = join(ROOT, "docs/capacity.md");
 await writeFile(file, capacityPage(await readFile(file, "utf8")));
-printError("wrote src/bench/plan-figures.json and docs/capacity.md");
+printError("wrote src/bench/plan/figures.json and docs/capacity.md");

@@ -1,9 +1,9 @@
 import process from "node:process";
 import { Command } from "commander";
-import type { Figures } from "../src/bench/figures.ts";
-import type { Curve } from "../src/bench/plot-curve.ts";
-import { type RunOptions, run } from "../src/bench/run.ts";
-import { trunkline } from "../src/bench/target-trunkline.ts";
+import type { Figures } from "../src/bench/load/report/figures.ts";
+import type { Curve } from "../src/bench/load/report/plot-curve.ts";
+import { type RunOptions, run } from "../src/bench/load/run.ts";
+import { trunkline } from "../src/bench/load/target/trunkline.ts";
 import { printError } from "../src/cli/output.ts";
 import { fanoutCost } from "./curve-fanout.ts";
 import type { KeptCurve } from "./page-curves.ts";

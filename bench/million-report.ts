@@ -1,5 +1,5 @@
-import type { Phase } from "../src/bench/crowd.ts";
-import type { PartCpu, PartMemory } from "../src/bench/parts.ts";
+import type { Phase } from "../src/bench/load/crowd.ts";
+import type { PartCpu, PartMemory } from "../src/bench/load/parts.ts";
 import { columns } from "../src/cli/output.ts";
 import type { Provenance } from "./provenance.ts";
 

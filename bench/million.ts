@@ -1,9 +1,9 @@
 import process from "node:process";
 import { Command } from "commander";
-import { type CrowdOptions, crowd, type Phase, processesFor } from "../src/bench/crowd.ts";
+import { type CrowdOptions, crowd, type Phase, processesFor } from "../src/bench/load/crowd.ts";
+import { SERVERS } from "../src/bench/load/run.ts";
+import { trunkline } from "../src/bench/load/target/trunkline.ts";
 import { memoryAvailableBytes } from "../src/bench/machine.ts";
-import { SERVERS } from "../src/bench/run.ts";
-import { trunkline } from "../src/bench/target-trunkline.ts";
 import { bars } from "../src/cli/bench/progress.ts";
 import { print, printError } from "../src/cli/output.ts";
 import { Children } from "../src/process/children.ts";

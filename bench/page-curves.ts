@@ -1,4 +1,4 @@
-import type { Curve } from "../src/bench/plot-curve.ts";
+import type { Curve } from "../src/bench/load/report/plot-curve.ts";
 import { aligned } from "./markdown.ts";
 import type { Provenance } from "./provenance.ts";
 

@@ -1,8 +1,8 @@
-import { type FigureName, figures, show } from "../src/bench/figures.ts";
-import { cell, describe, notes } from "../src/bench/report.ts";
-import type { Outcome, Row, RunOptions } from "../src/bench/run.ts";
-import type { Round } from "../src/bench/stand.ts";
-import { baseline, type Summaries, summarize } from "../src/bench/summary.ts";
+import { type FigureName, figures, show } from "../src/bench/load/report/figures.ts";
+import { cell, describe, notes } from "../src/bench/load/report/report.ts";
+import { baseline, type Summaries, summarize } from "../src/bench/load/report/summary.ts";
+import type { Outcome, Row, RunOptions } from "../src/bench/load/run.ts";
+import type { Round } from "../src/bench/load/scenario/stand.ts";
 import { aligned } from "./markdown.ts";
 import { type MillionResult, millionSection } from "./million-report.ts";
 import { curveSections, type KeptCurve } from "./page-curves.ts";

@@ -1,7 +1,7 @@
 import process from "node:process";
 import { Command } from "commander";
-import { describe } from "../src/bench/report.ts";
-import { run } from "../src/bench/run.ts";
+import { describe } from "../src/bench/load/report/report.ts";
+import { run } from "../src/bench/load/run.ts";
 import { progress } from "../src/cli/bench/progress.ts";
 import { printError } from "../src/cli/output.ts";
 import { fromOutcome, type Kept } from "./page.ts";

@@ -1,9 +1,9 @@
 import process from "node:process";
-import type { RunOptions } from "../src/bench/run.ts";
-import { type ScenarioName, scenarios } from "../src/bench/scenario.ts";
-import type { TargetKind } from "../src/bench/target.ts";
-import { trunkline } from "../src/bench/target-trunkline.ts";
-import { peers } from "../src/bench/targets.ts";
+import type { RunOptions } from "../src/bench/load/run.ts";
+import { type ScenarioName, scenarios } from "../src/bench/load/scenario/scenario.ts";
+import type { TargetKind } from "../src/bench/load/target/target.ts";
+import { peers } from "../src/bench/load/target/targets.ts";
+import { trunkline } from "../src/bench/load/target/trunkline.ts";
 
 /** One part of the results: a run, and why it is there. */
 export interface Case {

@@ -1,4 +1,4 @@
-import { ms } from "../src/bench/check-report.ts";
+import { ms } from "../src/bench/check/report.ts";
 import { aligned } from "./markdown.ts";
 import type { Provenance } from "./provenance.ts";
 import type { StageOptions, Suffered } from "./survival-stage.ts";

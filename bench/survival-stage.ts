@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Crowd } from "../src/bench/check-crowd.ts";
-import { startLoad } from "../src/bench/check-load.ts";
-import { apiSender, natsSender, type Sender } from "../src/bench/check-send.ts";
-import { WRONGS } from "../src/bench/check-watch.ts";
-import { type CheckCounts, Checker } from "../src/bench/checker.ts";
+import { type CheckCounts, Checker } from "../src/bench/check/checker.ts";
+import { Crowd } from "../src/bench/check/crowd.ts";
+import { startLoad } from "../src/bench/check/load.ts";
+import { apiSender, natsSender, type Sender } from "../src/bench/check/send.ts";
+import { WRONGS } from "../src/bench/check/watch.ts";
 import { tokenMaker } from "../src/bench/tokens.ts";
 import type { Latency } from "../src/world/links.ts";
 import { startWorld, type World } from "../src/world/world.ts";

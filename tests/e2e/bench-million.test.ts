@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { fileURLToPath } from "node:url";
-import type { Phase } from "../../src/bench/crowd.ts";
+import type { Phase } from "../../src/bench/load/crowd.ts";
 import { ensureServer } from "../helpers/servers.ts";
 
 const SCRIPT = fileURLToPath(new URL("../../bench/million.sh", import.meta.url));

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import type { Server, ServerWebSocket } from "bun";
 import { jwtVerify } from "jose";
-import type { Body } from "../../src/bench/dialect.ts";
-import { type RunOptions, run } from "../../src/bench/run.ts";
-import type { Target, TargetKind } from "../../src/bench/target.ts";
+import type { Body } from "../../src/bench/load/client/dialect.ts";
+import { type RunOptions, run } from "../../src/bench/load/run.ts";
+import type { Target, TargetKind } from "../../src/bench/load/target/target.ts";
 
 const SECRET = "only-for-tests-0123456789abcdefghijklmnop";
 const NEVER = new AbortController().signal;

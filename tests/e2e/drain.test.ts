@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { connect, type NatsConnection } from "nats";
-import { Checker } from "../../src/bench/checker.ts";
+import { Checker } from "../../src/bench/check/checker.ts";
 import { freePort } from "../../src/process/ports.ts";
 import { balancer } from "../helpers/balancer.ts";
 import { type TestClient, testClient } from "../helpers/clients.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
-import type { Numbered } from "../../src/bench/check-messages.ts";
-import { Checker } from "../../src/bench/checker.ts";
+import { Checker } from "../../src/bench/check/checker.ts";
+import type { Numbered } from "../../src/bench/check/messages.ts";
 import { watched } from "../helpers/checker.ts";
 import type { TestClient } from "../helpers/clients.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";

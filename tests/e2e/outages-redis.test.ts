@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { Checker } from "../../src/bench/checker.ts";
+import { Checker } from "../../src/bench/check/checker.ts";
 import { watched } from "../helpers/checker.ts";
 import { testClient } from "../helpers/clients.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { connect } from "nats";
-import { Checker } from "../../src/bench/checker.ts";
+import { Checker } from "../../src/bench/check/checker.ts";
 import { watched } from "../helpers/checker.ts";
 import { receives, testClient } from "../helpers/clients.ts";
 import { startInstance } from "../helpers/instances.ts";

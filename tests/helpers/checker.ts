@@ -1,5 +1,5 @@
 import type { Subscription } from "centrifuge";
-import type { Checker } from "../../src/bench/checker.ts";
+import type { Checker } from "../../src/bench/check/checker.ts";
 import { type ClientOptions, type TestClient, testClient } from "./clients.ts";
 
 /** A stock client with one watched subscription. */

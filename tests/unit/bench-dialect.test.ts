@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { bare, centrifuge } from "../../src/bench/dialect.ts";
-import { socketio } from "../../src/bench/dialect-socketio.ts";
+import { bare, centrifuge } from "../../src/bench/load/client/dialect.ts";
+import { socketio } from "../../src/bench/load/client/dialect-socketio.ts";
 import { centrifugeJson } from "../../src/protocol/centrifuge/json.ts";
 
 const client = { token: "t", epoch: "", offset: 0 };

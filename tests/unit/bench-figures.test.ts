@@ -1,15 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { nowMs } from "../../src/bench/clock.ts";
-import type { Body } from "../../src/bench/dialect.ts";
 import { BenchError } from "../../src/bench/error.ts";
-import type { Figures } from "../../src/bench/figures.ts";
+import type { Body } from "../../src/bench/load/client/dialect.ts";
+import { nowMs } from "../../src/bench/load/clock.ts";
+import type { Figures } from "../../src/bench/load/report/figures.ts";
+import { toSvg } from "../../src/bench/load/report/plot.ts";
+import { notes, toTable } from "../../src/bench/load/report/report.ts";
+import { medianCurve, spread, summarize } from "../../src/bench/load/report/summary.ts";
+import { capacity, checkCapacity, type Row, type RunOptions } from "../../src/bench/load/run.ts";
+import { publishAll } from "../../src/bench/load/target/publish.ts";
+import { commandsIn } from "../../src/bench/load/target/stack.ts";
 import { kernelBytes, processorMs, residentBytes, userBytes } from "../../src/bench/machine.ts";
-import { toSvg } from "../../src/bench/plot.ts";
-import { publishAll } from "../../src/bench/publish.ts";
-import { notes, toTable } from "../../src/bench/report.ts";
-import { capacity, checkCapacity, type Row, type RunOptions } from "../../src/bench/run.ts";
-import { commandsIn } from "../../src/bench/stack.ts";
-import { medianCurve, spread, summarize } from "../../src/bench/summary.ts";
 import { sum, Tally, Times } from "../../src/bench/tally.ts";
 
 const options: RunOptions = {

@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { clientFrame, FrameError, Opcode, readFrames, readUpgrade } from "../../src/bench/frame.ts";
+import {
+  clientFrame,
+  FrameError,
+  Opcode,
+  readFrames,
+  readUpgrade,
+} from "../../src/bench/load/client/frame.ts";
 
 const HEAD =
   "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";

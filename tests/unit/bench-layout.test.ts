@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { expected, expectedInAll, headcount, type Layout, placeOf } from "../../src/bench/layout.ts";
-import { Sequence } from "../../src/bench/sequence.ts";
+import { Sequence } from "../../src/bench/load/client/sequence.ts";
+import { expected, expectedInAll, headcount, type Layout, placeOf } from "../../src/bench/load/layout.ts";
 
 /** Deliveries of one message of each publisher, found by asking everybody where they are. */
 function counted(layout: Layout): number[] {

@@ -2,10 +2,10 @@ import { describe, expect, test } from "bun:test";
 import { fromOutcome, type Kept, page, toOutcome } from "../../bench/page.ts";
 import { type PublishRun, publishCurves } from "../../bench/page-publish.ts";
 import { suite } from "../../bench/suite.ts";
-import type { Figures } from "../../src/bench/figures.ts";
+import type { Figures } from "../../src/bench/load/report/figures.ts";
+import { curveSvg } from "../../src/bench/load/report/plot-curve.ts";
+import type { Row } from "../../src/bench/load/run.ts";
 import { machine } from "../../src/bench/machine.ts";
-import { curveSvg } from "../../src/bench/plot-curve.ts";
-import type { Row } from "../../src/bench/run.ts";
 
 const [idle] = suite(true);
 

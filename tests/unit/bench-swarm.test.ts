@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Socket } from "bun";
-import { bare } from "../../src/bench/dialect.ts";
-import { Swarm, type SwarmOptions } from "../../src/bench/swarm.ts";
+import { bare } from "../../src/bench/load/client/dialect.ts";
+import { Swarm, type SwarmOptions } from "../../src/bench/load/client/swarm.ts";
 import { until } from "../helpers/until.ts";
 
 /** A masked frame with one byte in it. */

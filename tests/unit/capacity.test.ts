@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { capacityFigures } from "../../bench/capacity-figures.ts";
 import { capacityPage } from "../../bench/capacity-page.ts";
 import { readCurves, readMillion, readParts } from "../../bench/render.ts";
-import { ASSUMED, plan } from "../../src/bench/plan.ts";
-import { FIGURES, figureOf } from "../../src/bench/plan-figures.ts";
-import { planInputs, planTable } from "../../src/bench/plan-report.ts";
+import { FIGURES, figureOf } from "../../src/bench/plan/figures.ts";
+import { ASSUMED, plan } from "../../src/bench/plan/plan.ts";
+import { planInputs, planTable } from "../../src/bench/plan/report.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 

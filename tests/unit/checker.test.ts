@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import type { Watch } from "../../src/bench/check-watch.ts";
-import { Checker } from "../../src/bench/checker.ts";
+import { Checker } from "../../src/bench/check/checker.ts";
+import type { Watch } from "../../src/bench/check/watch.ts";
 
 const CHANNEL = "chat:checked";
 const FIRST = { wasRecovering: false, recovered: false, epoch: "a" };

@@ -1,8 +1,8 @@
 import process from "node:process";
 import logUpdate from "log-update";
-import { resultRows, sampleLine } from "../../bench/check-report.ts";
-import { type CheckSample, check } from "../../bench/check-run.ts";
-import { apiSender, natsSender, type Sender } from "../../bench/check-send.ts";
+import { resultRows, sampleLine } from "../../bench/check/report.ts";
+import { type CheckSample, check } from "../../bench/check/run.ts";
+import { apiSender, natsSender, type Sender } from "../../bench/check/send.ts";
 import { BenchError } from "../../bench/error.ts";
 import { tokenMaker } from "../../bench/tokens.ts";
 import { interruption } from "../interruption.ts";

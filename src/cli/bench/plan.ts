@@ -1,7 +1,7 @@
-import { plan } from "../../bench/plan.ts";
-import { FIGURES } from "../../bench/plan-figures.ts";
-import { PRICES } from "../../bench/plan-prices.ts";
-import { planInputs, planNotes, planTable } from "../../bench/plan-report.ts";
+import { FIGURES } from "../../bench/plan/figures.ts";
+import { plan } from "../../bench/plan/plan.ts";
+import { PRICES } from "../../bench/plan/prices.ts";
+import { planInputs, planNotes, planTable } from "../../bench/plan/report.ts";
 import { columns, paint, print, UserError } from "../output.ts";
 
 /** `trunkline bench --plan`: what systems of some sizes need and cost. */

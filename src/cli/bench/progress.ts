@@ -1,6 +1,6 @@
 import process from "node:process";
 import { SingleBar } from "cli-progress";
-import type { Stage } from "../../bench/run.ts";
+import type { Stage } from "../../bench/load/run.ts";
 
 /** A bar for each stage of a run, on terminals. */
 export function progress(): { show(stage: Stage): void; stop(): void } {

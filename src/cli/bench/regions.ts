@@ -1,8 +1,8 @@
 import { writeFile } from "node:fs/promises";
 import process from "node:process";
 import { BenchError } from "../../bench/error.ts";
-import { measureRegions, type RegionsOptions } from "../../bench/regions.ts";
-import { regionNotes, regionsJson, regionsSvg, regionTables } from "../../bench/regions-report.ts";
+import { measureRegions, type RegionsOptions } from "../../bench/regions/regions.ts";
+import { regionNotes, regionsJson, regionsSvg, regionTables } from "../../bench/regions/report.ts";
 import { ChildError } from "../../process/error.ts";
 import { WorldError } from "../../world/options.ts";
 import { interruption } from "../interruption.ts";

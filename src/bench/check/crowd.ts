@@ -1,0 +1,208 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Centrifuge, State, SubscriptionState } from "centrifuge";
+import { failover } from "../../console/nearest.js";
+import type { Checker } from "./checker.ts";
+
+export interface CrowdOptions {
+  /** WebSocket addresses. Clients begin at each in turn, and go on to the next when one cannot be reached. */
+  readonly endpoints: readonly string[];
+  readonly clients: number;
+  /** Clients are dealt out to them in turn. */
+  readonly channels: readonly string[];
+  /** Token of client number n; "" for none. */
+  readonly token: (number: number) => string;
+  readonly checker: Checker;
+  /** Delays of reconnects, ms; default the SDK's own. */
+  readonly delaysMs?: readonly [least: number, most: number];
+}
+
+/** Something broke connections: those that went within {@link CALM_MS} of each other belong together. */
+export interface Disturbance {
+  /** `performance.now()` of its first broken connection. */
+  readonly at: number;
+  /** Clients that lost their connection. */
+  readonly clients: number;
+  /** From losing its connection to its next delivery, ms, ascending, of those that have had one. */
+  readonly backMs: readonly number[];
+}
+
+interface OpenDisturbance extends Disturbance {
+  clients: number;
+  lastAt: number;
+  readonly backMs: number[];
+}
+
+interface Member {
+  readonly centrifuge: Centrifuge;
+  readonly channel: string;
+  /** When it lost its connection, until something is delivered again. */
+  hit?: { readonly at: number; readonly of: OpenDisturbance } | undefined;
+  away: boolean;
+  /** Of its connection. */
+  id: string;
+}
+
+/** Without a broken connection for so long, the next one is another disturbance. */
+const CALM_MS = 2_000;
+const POLL_MS = 10;
+
+/** Stock clients with one watched subscription each. */
+export class Crowd implements Disposable {
+  readonly channels: readonly string[];
+  readonly #members: readonly Member[];
+  readonly #disturbances: OpenDisturbance[] = [];
+  readonly #beganAt = performance.now();
+  /** By seconds since the beginning. */
+  readonly #gone: number[] = [];
+  readonly #back: number[] = [];
+  readonly #codes = new Map<string, number>();
+  /** Connections made again. */
+  reconnects = 0;
+  /** The last that an SDK has said went wrong; "" for nothing. */
+  lastError = "";
+  #ending = false;
+
+  constructor(options: CrowdOptions) {
+    const { clients, channels } = options;
+    this.channels = channels;
+    this.#members = Array.from({ length: clients }, (_, number) => this.#member(options, number));
+  }
+
+  /** Connects all, so many a second. */
+  async connect(perSecond = 500, timeoutMs = 30_000): Promise<void> {
+    for (const [number, { centrifuge }] of this.#members.entries()) {
+      centrifuge.connect();
+      if (number % 10 === 9) await sleep(10_000 / perSecond);
+    }
+    const end = performance.now() + timeoutMs;
+    while (this.subscribed < this.#members.length && performance.now() < end) await sleep(POLL_MS);
+  }
+
+  get size(): number {
+    return this.#members.length;
+  }
+
+  /** Clients that are connected now. */
+  get connected(): number {
+    return this.#members.filter(({ centrifuge }) => centrifuge.state === State.Connected).length;
+  }
+
+  /** Clients whose subscription stands now. */
+  get subscribed(): number {
+    return this.#members.filter(
+      ({ centrifuge, channel }) =>
+        centrifuge.state === State.Connected &&
+        centrifuge.getSubscription(channel)?.state === SubscriptionState.Subscribed,
+    ).length;
+  }
+
+  /** What servers call the connections of a channel's clients, in order. */
+  membersOf(channel: string): string[] {
+    return this.#members
+      .filter((member) => member.channel === channel)
+      .map(({ id }) => id)
+      .sort();
+  }
+
+  get disturbances(): readonly Disturbance[] {
+    return this.#disturbances;
+  }
+
+  /** Connections lost, and made again, in each second since the beginning. */
+  get rhythm(): { readonly gone: readonly number[]; readonly back: readonly number[] } {
+    const length = Math.max(this.#gone.length, this.#back.length);
+    const whole = (counts: readonly number[]) => Array.from({ length }, (_, second) => counts[second] ?? 0);
+    return { gone: whole(this.#gone), back: whole(this.#back) };
+  }
+
+  /** Whole seconds since the beginning: where in {@link rhythm} it is now. */
+  get second(): number {
+    return Math.floor((performance.now() - this.#beganAt) / 1_000);
+  }
+
+  /** Connections lost, and made again, in the last whole second. */
+  get lastSecond(): { readonly gone: number; readonly back: number } {
+    const second = this.second - 1;
+    return { gone: this.#gone[second] ?? 0, back: this.#back[second] ?? 0 };
+  }
+
+  /** Why connections were lost, such as "3001 drain", and how often. */
+  get reasons(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#codes);
+  }
+
+  [Symbol.dispose](): void {
+    this.#ending = true;
+    for (const { centrifuge } of this.#members) centrifuge.disconnect();
+  }
+
+  #member({ endpoints, channels, token, checker, delaysMs }: CrowdOptions, number: number): Member {
+    const start = number % endpoints.length;
+    const rotated = [...endpoints.slice(start), ...endpoints.slice(0, start)];
+    const centrifuge = new Centrifuge(rotated[0]!, {
+      websocket: failover(rotated),
+      ...(token(number) && { getToken: async () => token(number) }),
+      ...(delaysMs && { minReconnectDelay: delaysMs[0], maxReconnectDelay: delaysMs[1] }),
+    });
+    const channel = channels[number % channels.length]!;
+    const member: Member = { centrifuge, channel, away: false, id: "" };
+    let known = false;
+    centrifuge.on("connected", ({ client }) => {
+      member.id = client;
+      if (known) this.#returned(member);
+      known = true;
+    });
+    centrifuge.on("connecting", ({ code, reason }) => {
+      if (known) this.#lost(member, `${code} ${reason}`);
+    });
+    centrifuge.on("disconnected", ({ code, reason }) => {
+      if (!this.#ending) this.#lost(member, `${code} ${reason}`);
+    });
+    centrifuge.on("error", ({ error }) => this.#erred(error));
+    const subscription = centrifuge.newSubscription(channel);
+    subscription.on("error", ({ error }) => this.#erred(error));
+    checker.watch(`client ${number}`, subscription);
+    subscription.on("publication", () => this.#heard(member));
+    subscription.subscribe();
+    return member;
+  }
+
+  #lost(member: Member, reason: string): void {
+    if (member.away) return;
+    member.away = true;
+    const at = performance.now();
+    this.#count(this.#gone, at);
+    this.#codes.set(reason, (this.#codes.get(reason) ?? 0) + 1);
+    let of = this.#disturbances.at(-1);
+    if (!of || at - of.lastAt > CALM_MS) {
+      of = { at, lastAt: at, clients: 0, backMs: [] };
+      this.#disturbances.push(of);
+    }
+    of.lastAt = at;
+    of.clients++;
+    member.hit = { at, of };
+  }
+
+  #returned(member: Member): void {
+    member.away = false;
+    this.reconnects++;
+    this.#count(this.#back, performance.now());
+  }
+
+  #heard(member: Member): void {
+    if (!member.hit) return;
+    const { at, of } = member.hit;
+    member.hit = undefined;
+    of.backMs.push(performance.now() - at);
+    of.backMs.sort((a, b) => a - b);
+  }
+
+  #erred({ code, message }: { readonly code: number; readonly message: string }): void {
+    this.lastError = `${code} ${message}`;
+  }
+
+  #count(counts: number[], at: number): void {
+    const second = Math.floor((at - this.#beganAt) / 1_000);
+    counts[second] = (counts[second] ?? 0) + 1;
+  }
+}

@@ -1,0 +1,147 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BenchError } from "../error.ts";
+import { type CheckCounts, Checker } from "./checker.ts";
+import { Crowd } from "./crowd.ts";
+import { startLoad } from "./load.ts";
+import type { Sender } from "./send.ts";
+import { WRONGS } from "./watch.ts";
+
+export interface CheckOptions {
+  /** WebSocket addresses with their paths, all of one system. */
+  readonly endpoints: readonly string[];
+  readonly clients: number;
+  readonly ratePerSecond: number;
+  readonly seconds: number;
+  /** How many channels, and what their names begin with, such as `chat:check`. */
+  readonly channels: number;
+  readonly prefix: string;
+  readonly sender: Sender;
+  readonly token: (number: number) => string;
+  /** Ends it early; what has been seen is judged. */
+  readonly signal: AbortSignal;
+  /** Each second. */
+  readonly onSample?: (sample: CheckSample) => void;
+}
+
+/** How it stands. */
+export interface CheckSample {
+  readonly second: number;
+  readonly clients: number;
+  readonly connected: number;
+  /** Clients that lack something acknowledged: on its way, or lost. */
+  readonly waiting: number;
+  readonly counts: CheckCounts;
+  /** Connections lost, and made again, in the last whole second. */
+  readonly gone: number;
+  readonly back: number;
+}
+
+export interface CheckResult {
+  readonly verdict: "good" | "bad";
+  /** Why it is bad; the first few. */
+  readonly problems: readonly string[];
+  readonly seconds: number;
+  readonly clients: number;
+  readonly counts: CheckCounts;
+  readonly reconnects: number;
+  /** Clients without a subscription at the end. */
+  readonly stranded: number;
+  readonly disturbances: readonly DisturbanceFigures[];
+  /** Connections lost and made again in each second. */
+  readonly gonePerSecond: readonly number[];
+  readonly backPerSecond: readonly number[];
+  readonly reasons: Readonly<Record<string, number>>;
+}
+
+/** Connections broke; times until the next delivery to those who lost theirs. */
+interface DisturbanceFigures {
+  readonly second: number;
+  readonly clients: number;
+  /** Clients that have heard nothing since. */
+  readonly silent: number;
+  readonly p50Ms: number | undefined;
+  readonly maxMs: number | undefined;
+}
+
+/** Messages of a run at most, and of all clients together: what is remembered of them stays under 300 MB. */
+const MOST_MESSAGES = 1_000_000;
+const MOST_SEEN = 2_000_000_000;
+const SETTLE_MS = 20_000;
+
+/** Publishes to stock clients until the time is over, and judges what came of it. @throws BenchError */
+export async function check(options: CheckOptions): Promise<CheckResult> {
+  const { clients, ratePerSecond, seconds, sender, signal, onSample } = options;
+  const messages = ratePerSecond * seconds;
+  if (messages > MOST_MESSAGES || (messages / options.channels) * clients > MOST_SEEN) {
+    throw new BenchError(
+      "so many messages for so many clients cannot be remembered: fewer seconds, or a lower rate",
+    );
+  }
+  // Nobody else's messages come in channels of this run's own.
+  const run = randomBytes(4).toString("hex");
+  const channels = Array.from({ length: options.channels }, (_, n) => `${options.prefix}.${run}.${n}`);
+  const checker = new Checker();
+  const { endpoints, token } = options;
+  using crowd = new Crowd({ endpoints, clients, channels, token, checker });
+  await crowd.connect();
+  if (crowd.subscribed < clients) {
+    const why = Object.entries(crowd.reasons).map(([reason, count]) => `${count} × ${reason}`);
+    throw new BenchError(
+      `${crowd.subscribed} of ${clients} clients came in: ${[...why, crowd.lastError].filter(Boolean).join(", ") || "no answer"}`,
+    );
+  }
+  const beganAt = performance.now();
+  const load = startLoad({ checker, channels, ratePerSecond, senders: [sender] });
+  for (let second = 1; second <= seconds && !signal.aborted; second++) {
+    await sleep(beganAt + second * 1_000 - performance.now(), undefined, { signal }).catch(() => {});
+    onSample?.(sampleOf(second, checker, crowd));
+  }
+  const lasted = (performance.now() - beganAt) / 1_000;
+  await load.stop();
+  await checker.settle(SETTLE_MS);
+  return resultOf(lasted, beganAt, checker, crowd);
+}
+
+function sampleOf(second: number, checker: Checker, crowd: Crowd): CheckSample {
+  const { gone, back } = crowd.lastSecond;
+  return {
+    second,
+    clients: crowd.size,
+    connected: crowd.connected,
+    waiting: checker.waiting,
+    counts: checker.counts,
+    gone,
+    back,
+  };
+}
+
+function resultOf(seconds: number, beganAt: number, checker: Checker, crowd: Crowd): CheckResult {
+  const { counts } = checker;
+  const stranded = crowd.size - crowd.subscribed;
+  const problems = [
+    ...WRONGS.filter((wrong) => counts[wrong] > 0).map((wrong) => `${counts[wrong]} ${wrong}`),
+    ...(stranded > 0 ? [`${stranded} clients did not come back`] : []),
+    ...(counts.deliveries === 0 ? [`nothing was delivered (${counts.failed} publishes failed)`] : []),
+    ...checker.violations,
+  ];
+  return {
+    verdict: problems.length > 0 ? "bad" : "good",
+    problems,
+    seconds,
+    clients: crowd.size,
+    counts,
+    reconnects: crowd.reconnects,
+    stranded,
+    disturbances: crowd.disturbances.map(({ at, clients, backMs }) => ({
+      second: (at - beganAt) / 1_000,
+      clients,
+      silent: clients - backMs.length,
+      p50Ms: backMs[Math.floor(backMs.length / 2)],
+      maxMs: backMs.at(-1),
+    })),
+    gonePerSecond: crowd.rhythm.gone,
+    backPerSecond: crowd.rhythm.back,
+    reasons: crowd.reasons,
+  };
+}

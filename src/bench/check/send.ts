@@ -1,0 +1,59 @@
+import { connect } from "nats";
+import { parseChannel } from "../../core/channel.ts";
+import { subjects } from "../../core/subject.ts";
+import type { Numbered } from "./messages.ts";
+
+/** Publishes a message; done when it is stored. A message that is sent again has the same id. */
+export interface Sender extends AsyncDisposable {
+  /** @throws Error when nobody has said that it is stored */
+  send(channel: string, body: Numbered, id: string): Promise<void>;
+}
+
+const TIMEOUT_MS = 5_000;
+
+/** Over the server API, of the next instance when one does not answer. @param urls http(s)://host:port */
+export function apiSender(urls: readonly string[], apiKey: string): Sender {
+  let at = 0;
+  return {
+    async send(channel, data, id) {
+      const asked = at;
+      try {
+        const response = await fetch(`${urls[asked % urls.length]}/api/publish`, {
+          method: "POST",
+          headers: { "content-type": "application/json", "x-api-key": apiKey },
+          body: JSON.stringify({ channel, data, idempotency_key: id }),
+          signal: AbortSignal.timeout(TIMEOUT_MS),
+        });
+        const text = await response.text();
+        if (!response.ok) throw new Error(`HTTP ${response.status} ${text.slice(0, 200)}`);
+        const { error } = JSON.parse(text) as { error?: { code: number; message: string } };
+        if (error) throw new Error(`${error.code} ${error.message}`);
+      } catch (error) {
+        if (at === asked) at++;
+        throw error;
+      }
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+/** Over plain NATS, as any service would. @param servers the first that answers is used */
+export async function natsSender(servers: readonly string[], root: string): Promise<Sender> {
+  const names = subjects(root);
+  const connection = await connect({
+    servers: [...servers],
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+    pingInterval: 5_000,
+  });
+  const js = connection.jetstream();
+  return {
+    async send(channel, body, id) {
+      const subject = names.message(parseChannel(channel));
+      const ack = await js.publish(subject, JSON.stringify(body), { msgID: id, timeout: TIMEOUT_MS });
+      // Before 2.11 a server may refuse as a duplicate what it never stored.
+      if (ack.duplicate && ack.seq === 0) throw new Error("a duplicate of what was never stored");
+    },
+    [Symbol.asyncDispose]: () => connection.close(),
+  };
+}

@@ -1,0 +1,395 @@
+import type { Socket, SocketHandler } from "bun";
+import { Tally } from "../../tally.ts";
+import { nowMs } from "../clock.ts";
+import { headcount, type Layout, placeOf } from "../layout.ts";
+import { type Pace, pace } from "../pace.ts";
+import { Client } from "./client.ts";
+import { type Dialect, type Incoming, type Joining, NOWHERE } from "./dialect.ts";
+import {
+  clientFrame,
+  FrameError,
+  type FrameSink,
+  Opcode,
+  readFrames,
+  readUpgrade,
+  upgradeRequest,
+} from "./frame.ts";
+import { Ledger } from "./ledger.ts";
+
+/** Where one can connect to; several addresses of one server have local ports of their own each. */
+export interface Endpoint {
+  readonly hostname: string;
+  readonly port: number;
+}
+
+export interface SwarmOptions {
+  /** Dialed in turn by the clients' numbers, or with `fill` each by as many of them that follow each other. */
+  readonly endpoints: readonly Endpoint[];
+  readonly fill?: boolean;
+  readonly dialect: Dialect;
+  readonly layout: Layout;
+  /** Number of the first client. */
+  readonly first: number;
+  readonly count: number;
+  /** Of a client, by its number. */
+  readonly token: (number: number) => string;
+  /** Clients on their way in at once. */
+  readonly window: number;
+  /**
+   * With nobody getting in for so long, whoever is still on the way has failed: at its descriptor limit a server may
+   * hang instead of refusing.
+   */
+  readonly stalledMs: number;
+}
+
+/** What clients publish, see {@link Swarm.publish}. */
+export interface Publishing {
+  /** Messages a second, of all publishers of the swarm together. */
+  readonly ratePerSecond: number;
+  /** Number of the first message of each publisher, and how many each publishes. */
+  readonly first: number;
+  readonly each: number;
+  readonly warm: boolean;
+}
+
+/** The clients of one worker: raw TCP, one set of handlers for all of them. */
+export class Swarm implements FrameSink {
+  readonly clients: readonly Client[];
+  readonly tally = new Tally();
+  readonly #ledger = new Ledger(this.tally);
+  readonly #options: SwarmOptions;
+  readonly #handlers: SocketHandler<Client>;
+  readonly #pong: Uint8Array;
+  /** The opening handshake, of the path it was made for: nearly all clients have the same. */
+  #upgrade: Uint8Array = new Uint8Array();
+  #upgradePath = "";
+  /** The epoch heard last. */
+  #epoch = "";
+  #avoidPort: number | undefined;
+  /** Not dialed yet, from here on. */
+  #next = 0;
+  /** Dialed and neither in nor failed. */
+  #pending = 0;
+  /** How many have got in or failed so far. */
+  #settledCount = 0;
+  #opened: (() => void) | undefined;
+  readonly #thrownOut: Client[] = [];
+  /** Whose bytes are being read. */
+  #reading: Client | undefined;
+  /** What the frames being read have said so far. */
+  #incoming: Incoming[] = [];
+  /** No frame being read was anything but text. */
+  #onlyTexts = true;
+  /**
+   * The last bytes that were nothing but whole frames for everybody, and what they said. A fan-out sends the same
+   * bytes to each client: they are read once.
+   */
+  #lastChunk: Buffer = Buffer.alloc(0);
+  #lastIncoming: readonly Incoming[] = [];
+
+  constructor(options: SwarmOptions) {
+    this.#options = options;
+    this.clients = Array.from({ length: options.count }, (_, index) => new Client(options.first + index));
+    this.#next = this.clients.length;
+    this.#pong = clientFrame(Opcode.text, options.dialect.pong);
+    this.#handlers = {
+      open: (socket) => this.#connected(socket),
+      data: (socket, chunk) => {
+        if (socket.data.socket === socket) this.#received(socket.data, chunk);
+      },
+      close: (socket) => {
+        if (socket.data.socket === socket) this.#closed(socket.data, "closed without a close frame");
+      },
+    };
+  }
+
+  /** Connects every client that is away. Resolves when each is in or has failed; the tally says which. */
+  async open(): Promise<void> {
+    this.#next = 0;
+    await this.#settling(() => this.#dialMore());
+  }
+
+  /**
+   * Connects those a server has thrown out, as their SDKs would do; they go on where they were.
+   * @param avoidPort of an instance that leaves: no client dials it from now on, as a balancer would see to
+   */
+  async reopen(avoidPort = this.#avoidPort): Promise<void> {
+    this.#avoidPort = avoidPort;
+    await this.#settling(() => {
+      for (const client of this.#thrownOut.splice(0))
+        if (client.state === "away") this.#dial(client, nowMs());
+    });
+  }
+
+  /** Cuts every `step`-th connection without a close frame. Positions are kept. */
+  drop(step = 1): void {
+    for (const client of this.clients) if (client.number % step === 0) this.#hangUp(client);
+  }
+
+  /** Cuts one connection after the other, at a fixed rate, and opens it again at once. */
+  async churn(rate: Pace, signal: AbortSignal): Promise<void> {
+    await this.#settling(async () => {
+      await pace(rate, signal, (i, dueMs) => {
+        const client = this.clients[i % this.clients.length]!;
+        if (client.state === "upgrading" || client.state === "joining") return; // still on its way from the last time
+        this.#hangUp(client);
+        this.#dial(client, dueMs);
+      });
+      this.#dialMore();
+    });
+  }
+
+  /** Lets every client that has a channel to publish to do so in turn, at a fixed rate. */
+  async publish({ ratePerSecond, first, each, warm }: Publishing, signal: AbortSignal): Promise<void> {
+    const { layout, dialect } = this.#options;
+    const publishers = this.clients.filter(({ number }) => placeOf(layout, number).publishes !== "");
+    const { length } = publishers;
+    if (length === 0) return;
+    await pace({ ratePerSecond, count: length * each }, signal, (i, dueMs) => {
+      const client = publishers[i % length]!;
+      const n = first + Math.floor(i / length);
+      const body = { n, dueMs, from: client.number, ...(warm && { warm }) };
+      const id = this.#ledger.publishing(body);
+      if (client.state !== "joined") this.#ledger.refused(id, "not connected when it was to publish");
+      else {
+        const text = dialect.publish(id, placeOf(layout, client.number).publishes, body);
+        this.#write(client, clientFrame(Opcode.text, text));
+      }
+    });
+  }
+
+  /** Counts what did not come, when every publisher has published `each` messages. */
+  settle(each: number): void {
+    this.#ledger.settle(this.clients, this.#options.layout, each);
+  }
+
+  /** Runs `start` and waits until nobody is on the way in; gives up on those who get nowhere. */
+  async #settling(start: () => Promise<void> | void): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let before = -1;
+    const stalled = setInterval(() => {
+      if (this.#pending > 0 && this.#settledCount === before) this.#giveUp();
+      before = this.#settledCount;
+    }, this.#options.stalledMs);
+    try {
+      await start();
+      this.#opened = resolve;
+      this.#dialMore();
+      await promise;
+    } finally {
+      clearInterval(stalled);
+      this.#opened = undefined;
+    }
+  }
+
+  #dialMore(): void {
+    while (this.#pending < this.#options.window && this.#next < this.clients.length) {
+      const client = this.clients[this.#next++]!;
+      if (client.state === "away") this.#dial(client, nowMs());
+    }
+    if (this.#pending === 0 && this.#next === this.clients.length) this.#opened?.();
+  }
+
+  /** @param dueMs when it is, or was, to be dialed */
+  #dial(client: Client, dueMs: number): void {
+    this.#pending++;
+    client.state = "upgrading";
+    client.dialedMs = dueMs;
+    this.tally.firstDialMs ||= dueMs;
+    const endpoint = this.#endpointOf(client.number);
+    Bun.connect<Client>({ ...endpoint, socket: this.#handlers, data: client }).catch(
+      (error: NodeJS.ErrnoException) => this.#closed(client, error.code ?? error.message),
+    );
+  }
+
+  #endpointOf(number: number): Endpoint {
+    const { endpoints, fill, layout } = this.#options;
+    const { length } = endpoints;
+    const own = endpoints[fill ? Math.floor((number * length) / headcount(layout)) : number % length]!;
+    if (own.port !== this.#avoidPort) return own;
+    // Those of one endpoint have numbers that follow each other, or that are `length` apart.
+    const others = endpoints.filter(({ port }) => port !== this.#avoidPort);
+    return others[(fill ? number : Math.floor(number / length)) % others.length] ?? own;
+  }
+
+  #settled(): void {
+    this.#pending--;
+    this.#settledCount++;
+    this.#dialMore();
+  }
+
+  #giveUp(): void {
+    for (const client of this.clients) {
+      if (client.state === "upgrading" || client.state === "joining")
+        this.#leave(client, `no answer in state ${client.state}`);
+    }
+  }
+
+  #connected(socket: Socket<Client>): void {
+    const client = socket.data;
+    // It was given up on meanwhile.
+    if (client.state !== "upgrading" || client.socket) socket.terminate();
+    else {
+      const { endpoints, dialect, layout } = this.#options;
+      const { hostname, port } = endpoints[0]!;
+      client.socket = socket;
+      const path = dialect.path(placeOf(layout, client.number));
+      if (path !== this.#upgradePath) {
+        this.#upgradePath = path;
+        this.#upgrade = upgradeRequest(`${hostname}:${port}`, path);
+      }
+      this.#write(client, this.#upgrade);
+    }
+  }
+
+  #received(client: Client, chunk: Buffer): void {
+    if (client.state === "joined" && !client.rest && chunk.equals(this.#lastChunk)) {
+      this.#apply(client, this.#lastIncoming);
+      return;
+    }
+    try {
+      this.#read(client, client.rest ? Buffer.concat([client.rest, chunk]) : chunk);
+    } catch (error) {
+      if (!(error instanceof FrameError || error instanceof SyntaxError)) throw error;
+      this.#leave(client, error.message);
+    }
+  }
+
+  #read(client: Client, bytes: Buffer): void {
+    const common = client.state === "joined" && !client.rest;
+    client.rest = undefined;
+    let at = 0;
+    if (client.state === "upgrading") {
+      at = readUpgrade(bytes);
+      if (at === 0) {
+        client.rest = bytes;
+        return;
+      }
+      this.#upgraded(client);
+    }
+    this.#reading = client;
+    this.#incoming = [];
+    this.#onlyTexts = true;
+    const used = at + readFrames(at === 0 ? bytes : bytes.subarray(at), this);
+    if (client.socket === undefined) return;
+    // A view would keep the whole of a long chunk.
+    if (used < bytes.length) client.rest = Buffer.from(bytes.subarray(used));
+    else if (common && this.#onlyTexts) {
+      this.#lastChunk = bytes;
+      this.#lastIncoming = this.#incoming;
+    }
+    this.#apply(client, this.#incoming);
+  }
+
+  frame(opcode: number, payload: Buffer): void {
+    const client = this.#reading!;
+    if (opcode === Opcode.text) {
+      this.#incoming.push(...this.#options.dialect.read(payload.toString()));
+      return;
+    }
+    this.#onlyTexts = false;
+    switch (opcode) {
+      case Opcode.ping:
+        this.#write(client, clientFrame(Opcode.pong, payload));
+        break;
+      case Opcode.close:
+        this.#apply(client, this.#incoming);
+        this.#incoming = [];
+        this.#leave(client, closeReason(payload));
+    }
+  }
+
+  #upgraded(client: Client): void {
+    const { dialect, layout, token } = this.#options;
+    const { number, epoch, offset } = client;
+    const hello = dialect.hello({ token: token(number), epoch, offset }, placeOf(layout, number));
+    client.state = "joining";
+    if (hello === undefined) this.#joined(client, NOWHERE);
+    else this.#write(client, clientFrame(Opcode.text, hello));
+  }
+
+  #apply(client: Client, incoming: readonly Incoming[]): void {
+    const receivedMs = nowMs();
+    for (const event of incoming) {
+      if (client.state === "away") return;
+      switch (event.kind) {
+        case "message":
+          this.#ledger.received(client, event, receivedMs);
+          break;
+        case "ping":
+          this.tally.counts.pings++;
+          this.#write(client, this.#pong);
+          break;
+        case "connected":
+          this.#identified(client, event.subs);
+          break;
+        case "joined":
+          this.#joined(client, event);
+          break;
+        case "done":
+          this.#ledger.published(event.id, receivedMs);
+          break;
+        case "refused":
+          if (!this.#ledger.refused(event.id, event.reason)) this.#leave(client, event.reason);
+      }
+    }
+  }
+
+  /** The server knows it. Unless it has asked for a subscription, which is answered apart, it is in with that. */
+  #identified(client: Client, subs: ReadonlyMap<string, Joining>): void {
+    const { listens, unasked } = placeOf(this.#options.layout, client.number);
+    if (listens !== "" && !unasked) return;
+    const sub = listens === "" ? NOWHERE : subs.get(listens);
+    if (sub) this.#joined(client, sub);
+    else this.#leave(client, `not subscribed to its ${listens.split(":")[0]} channel by the server`);
+  }
+
+  #joined(client: Client, { epoch, offset, recovered, replayed }: Joining): void {
+    const now = nowMs();
+    client.state = "joined";
+    client.joinedMs = now;
+    // One text for all: a million equal ones would be kept otherwise.
+    if (epoch !== this.#epoch) this.#epoch = epoch;
+    client.epoch = this.#epoch;
+    client.offset = offset;
+    if (recovered !== undefined) this.tally.counts[recovered ? "recovered" : "unrecovered"]++;
+    for (const message of replayed) this.#ledger.received(client, message, now);
+    this.tally.joined(now - client.dialedMs, now);
+    this.#settled();
+  }
+
+  #write(client: Client, frame: Uint8Array): void {
+    const { socket } = client;
+    // So little is written that a full socket buffer means a server which does not read.
+    if (socket && socket.write(frame) < frame.length) this.#leave(client, "write would block");
+  }
+
+  #leave(client: Client, reason: string): void {
+    const { socket } = client;
+    this.#closed(client, reason);
+    socket?.terminate();
+  }
+
+  #hangUp(client: Client): void {
+    const { socket } = client;
+    client.state = "away";
+    client.socket = client.rest = undefined;
+    socket?.terminate();
+  }
+
+  /** The connection is over; does nothing when the swarm itself ended it. */
+  #closed(client: Client, reason: string): void {
+    const { state } = client;
+    if (state === "away") return;
+    client.state = "away";
+    client.socket = client.rest = undefined;
+    this.tally.ended(state === "joined" ? "dropped" : "failed", reason);
+    if (state === "joined") this.#thrownOut.push(client);
+    else this.#settled();
+  }
+}
+
+function closeReason(payload: Buffer): string {
+  if (payload.length < 2) return "closed without a code";
+  return `closed ${payload.readUInt16BE(0)} ${payload.toString("utf8", 2)}`.trim();
+}

@@ -1,0 +1,254 @@
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Children } from "../../process/children.ts";
+import type { Sum } from "../tally.ts";
+import { nowMs } from "./clock.ts";
+import { Fleet } from "./fleet.ts";
+import type { Layout } from "./layout.ts";
+import { cpuMeter, memoryMeter, type PartCpu, type PartMemory, type PartPids, partPids } from "./parts.ts";
+import { capacity } from "./run.ts";
+import { addUp, arrived, merge } from "./scenario/stand.ts";
+import type { Target, TargetKind } from "./target/target.ts";
+
+export interface CrowdOptions {
+  readonly connections: number;
+  /** Every client has a user of its own, and so an inbox. */
+  readonly inbox: boolean;
+  readonly idleSeconds: number;
+  readonly signal: AbortSignal;
+  /** `done` of `total` connections or messages. */
+  readonly onProgress: (what: string, done: number, total: number) => void;
+  readonly onPhase: (phase: Phase) => void;
+}
+
+/** One part of the run. */
+export interface Phase {
+  readonly name: PhaseName;
+  readonly seconds: number;
+  readonly cpu: PartCpu;
+  /** When it was over. */
+  readonly memory: PartMemory;
+  /** Commands of Redis, and messages NATS took in and gave out. */
+  readonly redisCommands: number;
+  readonly natsMessages: number;
+  /** What the clients have counted. */
+  readonly figures: Readonly<Record<string, number>>;
+  readonly reasons: Readonly<Record<string, number>>;
+}
+
+type PhaseName = "start" | "connect" | "idle" | "broadcast" | "storm" | "drain";
+
+/** Room that is left in every process: a drained instance's clients must fit into the others. */
+const FILL = 0.95;
+/** One client in so many is cut off in the storm. */
+const STORM_STEP = 10;
+/** Workers that let their clients connect at the same time: two for each of our processors, as each waits now and then. */
+const AT_ONCE = 4;
+/** Between two looks for clients that were thrown out: an SDK would come back as soon. */
+const REOPEN_MS = 100;
+/** An instance that has not left by then never will. */
+const LEAVE_MS = 120_000;
+
+/** Processes of each kind that so many connections need. */
+export function processesFor(connections: number): { instances: number; workers: number } {
+  const instances = Math.ceil(connections / (capacity() * FILL));
+  // One more than must hold them all: one is drained.
+  const workers = Math.ceil(connections / capacity());
+  return { instances: Math.max(instances, workers + 1), workers };
+}
+
+/**
+ * As many connections as asked for on this one machine, with everything they need: connects them, lets them idle, sends
+ * one message to all, lets some resume at once, and drains one instance. What was done when it is aborted was told by
+ * `onPhase`.
+ */
+export async function crowd(kind: TargetKind, children: Children, options: CrowdOptions): Promise<void> {
+  const { connections, inbox, onProgress } = options;
+  const { instances, workers } = processesFor(connections);
+  const memory = memoryMeter();
+  const begunMs = performance.now();
+  onProgress("starting", 0, instances);
+  const target = await kind.start(children, { instances, clients: connections });
+  const fleet = new Fleet(children, workers, { atOnce: AT_ONCE });
+  const layout: Layout = { kind: "one", channel: target.channel, clients: connections };
+  await fleet.gather({
+    // All addresses of a server stand together, so that it is filled before the next one is.
+    endpoints: target.endpoints.toSorted((a, b) => a.port - b.port),
+    dialect: target.dialect,
+    layout,
+    secret: target.secret,
+    users: inbox ? "own" : "none",
+  });
+  const run = new Run(target, fleet, memory, options);
+  await run.phase("start", async () => ({ figures: { instances, workers }, reasons: new Map() }), begunMs);
+  await run.all();
+}
+
+type Figures = Readonly<Record<string, number>>;
+/** What the clients have counted, or figures of one's own with why clients failed. */
+type Outcome = Sum | { readonly figures: Figures; readonly reasons: ReadonlyMap<string, number> };
+
+class Run {
+  readonly #target: Target;
+  readonly #fleet: Fleet;
+  readonly #memory: (pids: PartPids) => PartMemory;
+  readonly #options: CrowdOptions;
+  readonly #pids: PartPids;
+  #published = 0;
+
+  constructor(target: Target, fleet: Fleet, memory: (pids: PartPids) => PartMemory, options: CrowdOptions) {
+    this.#target = target;
+    this.#fleet = fleet;
+    this.#memory = memory;
+    this.#options = options;
+    this.#pids = partPids(target, fleet);
+  }
+
+  async all(): Promise<void> {
+    const { connections, idleSeconds, signal } = this.#options;
+    await this.phase("connect", () =>
+      this.#watching("connecting", "settled", connections, async () => {
+        await this.#fleet.open();
+        return await this.#fleet.report();
+      }),
+    );
+    await this.phase("idle", async () => {
+      await sleep(idleSeconds * 1000, undefined, { signal });
+      return await this.#fleet.report();
+    });
+    await this.phase("broadcast", () => this.#broadcast(connections));
+    await this.phase("storm", () => this.#storm());
+    await this.phase("drain", () => this.#drain());
+  }
+
+  /** Does something, and tells what that took. */
+  async phase(name: PhaseName, work: () => Promise<Outcome>, begunMs = performance.now()): Promise<void> {
+    const before = await this.#target.usage();
+    const cpu = cpuMeter(this.#pids);
+    const outcome = await work();
+    const spent = cpu();
+    const seconds = (performance.now() - begunMs) / 1000;
+    const after = await this.#target.usage();
+    this.#options.onPhase({
+      name,
+      seconds,
+      cpu: spent,
+      memory: this.#memory(this.#pids),
+      redisCommands: (after.redisCommands ?? 0) - (before.redisCommands ?? 0),
+      natsMessages: (after.natsMessages ?? 0) - (before.natsMessages ?? 0),
+      ...told(outcome),
+    });
+  }
+
+  /** One message to all who are in. */
+  async #broadcast(listeners: number): Promise<Sum> {
+    return await this.#watching("delivering", "messages", listeners, async () => {
+      await this.#publish();
+      await arrived({ fleet: this.#fleet, signal: this.#options.signal }, "messages", listeners);
+      const sum = await this.#fleet.report();
+      await this.#fleet.settle(this.#published);
+      const { counts } = await this.#fleet.report();
+      return { ...sum, counts: { ...sum.counts, lost: counts.lost } };
+    });
+  }
+
+  /** A part of all is cut off, misses a message, and comes back at once. */
+  async #storm(): Promise<Outcome> {
+    const { connections } = this.#options;
+    const away = Math.ceil(connections / STORM_STEP);
+    await this.#fleet.drop(STORM_STEP);
+    await this.#publish();
+    await arrived({ fleet: this.#fleet, signal: this.#options.signal }, "messages", connections - away);
+    await this.#fleet.report();
+    return await this.#watching("resuming", "settled", away, async () => {
+      const begunMs = performance.now();
+      await this.#fleet.open();
+      const resumeSeconds = (performance.now() - begunMs) / 1000;
+      const sum = await this.#fleet.report();
+      await this.#fleet.settle(this.#published);
+      const { lost } = (await this.#fleet.report()).counts;
+      const { joined, failed, recovered, unrecovered, replayed, duplicates } = sum.counts;
+      const figures = { away, joined, failed, recovered, unrecovered, replayed, duplicates, lost };
+      const p99Ms = sum.joining.percentileMs(99) ?? 0;
+      return { figures: { ...figures, resumeSeconds, p99Ms }, reasons: sum.reasons };
+    });
+  }
+
+  /** One instance is told to leave; its clients come back to the others. */
+  async #drain(): Promise<Outcome> {
+    const { signal } = this.#options;
+    const pid = this.#target.pids[0]!;
+    const { port } = this.#target.endpoints[0]!;
+    process.kill(pid, "SIGTERM");
+    const sums: Sum[] = [];
+    const end = performance.now() + LEAVE_MS;
+    const all = (name: keyof Sum["counts"]) => addUp(...sums)(name);
+    do {
+      await sleep(REOPEN_MS, undefined, { signal });
+      await this.#fleet.reopen(port);
+      sums.push(await this.#fleet.report());
+    } while (performance.now() < end && (alive(pid) || all("joined") + all("failed") < all("dropped")));
+    // Whoever was refused tries again, as an SDK would.
+    await this.#fleet.open();
+    sums.push(await this.#fleet.report());
+    const figures = {
+      moved: all("dropped"),
+      joined: all("joined"),
+      refused: all("failed"),
+      recovered: all("recovered"),
+      unrecovered: all("unrecovered"),
+      left: alive(pid) ? 0 : 1,
+    };
+    return { figures, reasons: merge(...sums) };
+  }
+
+  async #publish(): Promise<void> {
+    this.#published++;
+    await this.#target.publisher.publish(this.#target.channel, { n: this.#published, dueMs: nowMs() });
+  }
+
+  async #watching<T>(
+    what: string,
+    counts: "settled" | "messages",
+    total: number,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const { onProgress } = this.#options;
+    onProgress(what, 0, total);
+    const timer = setInterval(() => onProgress(what, this.#fleet.progress[counts], total), 250);
+    try {
+      return await work();
+    } finally {
+      clearInterval(timer);
+    }
+  }
+}
+
+/** What the clients have counted, of which zeros are left out. */
+function told(outcome: Outcome): Pick<Phase, "figures" | "reasons"> {
+  const reasons = Object.fromEntries(outcome.reasons);
+  if ("figures" in outcome) return { figures: outcome.figures, reasons };
+  const counted = Object.entries(outcome.counts).filter(([, value]) => value !== 0);
+  const { joining, latency, joiningMs, receivingMs } = outcome;
+  const figures: Record<string, number> = Object.fromEntries(counted);
+  if (joining.count > 0) {
+    figures.perSecond = joining.count / (joiningMs / 1000);
+    figures.p50Ms = joining.percentileMs(50)!;
+    figures.p99Ms = joining.percentileMs(99)!;
+  }
+  if (latency.count > 0) {
+    figures.perSecond = outcome.counts.messages / (receivingMs / 1000);
+    figures.p50Ms = latency.percentileMs(50)!;
+    figures.lastMs = latency.percentileMs(100)!;
+  }
+  return { figures, reasons };
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,89 @@
+import { headcount, type Layout } from "../layout.ts";
+import type { Target } from "../target/target.ts";
+import { churn, idle } from "./connections.ts";
+import { broadcast, clientsPublish } from "./messages.ts";
+import { inbox, storm } from "./returns.ts";
+import type { LoadOptions, Round, Stand } from "./stand.ts";
+
+/** One thing to be measured. */
+interface Scenario {
+  readonly summary: string;
+  /** Without `--rate`: messages (or connects) a second, of all together. */
+  readonly ratePerSecond: number;
+  /** Without `--seconds`. */
+  readonly seconds: number;
+  layout(target: Pick<Target, "channel" | "inbox">, options: LoadOptions): Layout;
+  /** Clients publish themselves. */
+  readonly clientsPublish: boolean;
+  /** Every client has a user of its own, asked for or not. */
+  readonly users: boolean;
+  run(stand: Stand): Promise<Round>;
+}
+
+const one: Scenario["layout"] = ({ channel }, { clients }) => ({ kind: "one", channel, clients });
+
+const COMMON = { clientsPublish: false, users: false, seconds: 10 };
+
+export const scenarios = {
+  idle: {
+    ...COMMON,
+    summary: "connections that do nothing: how fast they come in, and what they cost",
+    ratePerSecond: 1,
+    layout: one,
+    run: idle,
+  },
+  broadcast: {
+    ...COMMON,
+    summary: "one channel, everybody in it, one publisher",
+    ratePerSecond: 10,
+    layout: one,
+    run: broadcast,
+  },
+  rooms: {
+    ...COMMON,
+    summary: "many small channels, whose members publish to each other",
+    ratePerSecond: 1_000,
+    layout: ({ channel }, { clients, roomSize }) => ({ kind: "rooms", channel, clients, size: roomSize }),
+    clientsPublish: true,
+    run: clientsPublish,
+  },
+  fanin: {
+    ...COMMON,
+    summary: "everybody publishes to a few channels; accepted publishes are what counts",
+    ratePerSecond: 1_000,
+    layout: ({ channel }, { clients, channels }) => ({ kind: "fanin", channel, clients, channels }),
+    clientsPublish: true,
+    run: clientsPublish,
+  },
+  inbox: {
+    ...COMMON,
+    summary: "services write to single users, of whom every other one is away and comes back",
+    ratePerSecond: 1_000,
+    layout: ({ inbox: prefix }, { clients }) => ({ kind: "inbox", prefix, clients }),
+    users: true,
+    run: inbox,
+  },
+  churn: {
+    ...COMMON,
+    summary: "one connection after the other is cut and comes back, at a fixed rate",
+    ratePerSecond: 200,
+    layout: one,
+    run: churn,
+  },
+  storm: {
+    ...COMMON,
+    summary: "everybody is cut off, misses some messages, and comes back at once",
+    ratePerSecond: 100,
+    layout: one,
+    run: storm,
+  },
+} as const satisfies Record<string, Scenario>;
+
+export type ScenarioName = keyof typeof scenarios;
+
+export const scenarioNames = Object.keys(scenarios) as ScenarioName[];
+
+/** Connections a scenario holds, those of its listeners included. */
+export function connectionsOf(name: ScenarioName, options: LoadOptions): number {
+  return headcount(scenarios[name].layout({ channel: "", inbox: "" }, options));
+}

@@ -1,0 +1,123 @@
+import { connect, type NatsConnection } from "nats";
+import { parseChannel } from "../../../core/channel.ts";
+import { subjects } from "../../../core/subject.ts";
+import { Times } from "../../tally.ts";
+import type { Body } from "../client/dialect.ts";
+import { nowMs } from "../clock.ts";
+import { type Pace, pace } from "../pace.ts";
+
+/** Publishes into channels, as a service does. Messages keep the order of the calls when each call is waited for. */
+export interface Publisher extends AsyncDisposable {
+  /** @throws Error when the target refuses */
+  publish(channel: string, body: Body): Promise<void>;
+  /**
+   * Listens to a channel behind the gateway's back and times what it hears there until disposed: what the target
+   * stands on takes so long by itself. `undefined` where there is nothing behind.
+   */
+  listen?(channel: string): Disposable & { readonly times: Times };
+}
+
+const TIMEOUT_MS = 5_000;
+
+/** Over HTTP: a `POST` to each of `urls` (processes that know nothing of each other) with what `wrap` makes of it. */
+export function httpPublisher(
+  urls: readonly string[],
+  wrap: (channel: string, body: Body) => { readonly query?: string; readonly body: unknown },
+  headers: Readonly<Record<string, string>> = {},
+): Publisher {
+  return {
+    async publish(channel, message) {
+      const { query = "", body } = wrap(channel, message);
+      await Promise.all(urls.map((url) => post(`${url}${query}`, body, headers)));
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+async function post(url: string, body: unknown, headers: Readonly<Record<string, string>>): Promise<void> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  const text = await response.text();
+  // Server APIs of this kind answer with 200 and an error inside.
+  if (!response.ok || text.includes('"error"')) {
+    throw new Error(`publishing was refused: HTTP ${response.status} ${text.slice(0, 200)}`);
+  }
+}
+
+export interface NatsOptions {
+  readonly servers: readonly string[];
+  /** First token of the subjects. */
+  readonly root: string;
+  /** Delete every stream of this root at the end: they belong to this run alone. */
+  readonly ownsStreams: boolean;
+}
+
+/** Over plain NATS, as any service would: fire and forget. */
+export async function natsPublisher(options: NatsOptions): Promise<Publisher> {
+  const names = subjects(options.root);
+  const connection = await connect({ servers: [...options.servers] });
+  return {
+    async publish(channel, body) {
+      connection.publish(names.message(parseChannel(channel)), JSON.stringify(body));
+    },
+    listen(channel) {
+      const times = new Times();
+      const subscription = connection.subscribe(names.live(parseChannel(channel)), {
+        callback(_, message) {
+          const { dueMs, warm } = message.json<Body>();
+          if (!warm) times.record(nowMs() - dueMs);
+        },
+      });
+      return { times, [Symbol.dispose]: () => subscription.unsubscribe() };
+    },
+    async [Symbol.asyncDispose]() {
+      if (options.ownsStreams) await deleteStreams(connection, names.stream("x").slice(0, -1));
+      await connection.drain();
+    },
+  };
+}
+
+async function deleteStreams(connection: NatsConnection, prefix: string): Promise<void> {
+  const manager = await connection.jetstreamManager();
+  for await (const { config } of manager.streams.list()) {
+    if (config.name.startsWith(prefix)) await manager.streams.delete(config.name);
+  }
+}
+
+export interface Schedule extends Pace {
+  /** In turn: each gets numbers of its own. */
+  readonly channels: readonly string[];
+  /** Number of the first message of each channel. */
+  readonly first: number;
+  /** Latency does not count. */
+  readonly warm?: boolean;
+}
+
+/** Messages under way at once, to different channels; those of one channel never overtake each other. */
+const UNDER_WAY = 64;
+
+/**
+ * Publishes at a fixed rate. Each message carries the time it was *due*: a target that makes the publisher wait is
+ * charged for it.
+ */
+export async function publishAll(
+  publisher: Publisher,
+  schedule: Schedule,
+  signal: AbortSignal,
+): Promise<void> {
+  const { channels, first, warm } = schedule;
+  const window = Math.min(channels.length, UNDER_WAY);
+  const underWay: Promise<void>[] = [];
+  await pace(schedule, signal, async (i, dueMs) => {
+    await underWay[i % window];
+    const n = first + Math.floor(i / channels.length);
+    const publishing = publisher.publish(channels[i % channels.length]!, { n, dueMs, ...(warm && { warm }) });
+    publishing.catch(() => {}); // thrown where it is waited for
+    underWay[i % window] = publishing;
+  });
+  await Promise.all(underWay);
+}

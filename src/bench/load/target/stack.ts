@@ -1,0 +1,95 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Redis from "ioredis";
+import { type Children, started } from "../../../process/children.ts";
+import { accepts, freePort, LOOPBACK } from "../../../process/ports.ts";
+import { program } from "../../../process/programs.ts";
+import { processorMs, userBytes } from "../../machine.ts";
+import type { Usage } from "./target.ts";
+
+/** A nats-server with JetStream on files and a redis-server, of this run alone. */
+export interface Stack extends AsyncDisposable {
+  readonly natsUrl: string;
+  readonly redisUrl: string;
+  /** Process ids. */
+  readonly servers: { readonly nats: number; readonly redis: number };
+  usage(): Promise<Usage>;
+}
+
+const TIMEOUT_MS = 5_000;
+/** What else one can do where a server is missing. */
+const INSTEAD = ", or NATS_URL and REDIS_URL to servers that run";
+
+/** Starts both servers. @throws ChildError with what to type when a program is missing */
+export async function startStack(children: Children): Promise<Stack> {
+  const dir = await mkdtemp(join(tmpdir(), "trunkline-bench-"));
+  const [natsPort, monitorPort, redisPort] = [await freePort(), await freePort(), await freePort()];
+  const file = join(dir, "nats.conf");
+  await writeFile(
+    file,
+    `listen: "${LOOPBACK}:${natsPort}"\nhttp: "${LOOPBACK}:${monitorPort}"\njetstream { store_dir: "${dir}/js" }\n`,
+  );
+  const nats = children.start({
+    role: "server",
+    command: program("nats-server", INSTEAD),
+    args: ["-c", file],
+  });
+  const redis = children.start({
+    role: "server",
+    command: program("redis-server", INSTEAD),
+    args: ["--port", `${redisPort}`, "--bind", LOOPBACK, "--save", "", "--appendonly", "no", "--dir", dir],
+  });
+  await started(nats, "nats-server", () => accepts({ hostname: LOOPBACK, port: monitorPort }));
+  await started(redis, "redis-server", () => accepts({ hostname: LOOPBACK, port: redisPort }));
+  const client = new Redis({ port: redisPort, host: LOOPBACK, enableReadyCheck: false });
+  // A command that fails says so itself.
+  client.on("error", () => {});
+  const servers = [nats, redis].map((child) => child.process.pid!);
+  return {
+    natsUrl: `nats://${LOOPBACK}:${natsPort}`,
+    redisUrl: `redis://${LOOPBACK}:${redisPort}`,
+    servers: { nats: nats.process.pid!, redis: redis.process.pid! },
+    async usage() {
+      const [varz, stats] = await Promise.all([
+        fetch(`http://${LOOPBACK}:${monitorPort}/varz`, { signal: AbortSignal.timeout(TIMEOUT_MS) }),
+        client.info("commandstats"),
+      ]);
+      const { in_msgs, out_msgs } = (await varz.json()) as { in_msgs: number; out_msgs: number };
+      return {
+        natsMessages: in_msgs + out_msgs,
+        redisCommands: commandsIn(stats),
+        bytes: total(servers, userBytes),
+        cpuMs: total(servers, processorMs),
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      client.disconnect();
+      await Promise.all([nats.stop(), redis.stop()]);
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Commands a Redis has carried out, but for those that ask it for this very figure. */
+export function commandsIn(commandstats: string): number {
+  let calls = 0;
+  for (const [, name, count] of commandstats.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)) {
+    if (name !== "info") calls += Number(count);
+  }
+  return calls;
+}
+
+/** The sum of what is known of each process; `undefined` when it is not known of one. */
+export function total(
+  pids: readonly number[],
+  figure: (pid: number) => number | undefined,
+): number | undefined {
+  let sum = 0;
+  for (const pid of pids) {
+    const value = figure(pid);
+    if (value === undefined) return undefined;
+    sum += value;
+  }
+  return pids.length === 0 ? undefined : sum;
+}

@@ -1,0 +1,17 @@
+import { centrifugeGo, centrifugo } from "./centrifuge.ts";
+import { plainBun, plainWs, socketIo } from "./control.ts";
+
+/** Targets that need no settings, by their names on the command line; `trunkline` is the other one. */
+export const peers = {
+  bun: plainBun,
+  ws: plainWs,
+  socketio: socketIo,
+  centrifugo,
+  "centrifuge-go": centrifugeGo,
+} as const;
+
+export type PeerName = keyof typeof peers;
+
+export function isPeer(name: string): name is PeerName {
+  return Object.hasOwn(peers, name);
+}

@@ -1,0 +1,203 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import manifest from "../../../../package.json" with { type: "json" };
+import { type Children, started } from "../../../process/children.ts";
+import { freePort, LOOPBACK } from "../../../process/ports.ts";
+import { endpointsOf, listenOn, reachable } from "./address.ts";
+import { httpPublisher, natsPublisher, type Publisher } from "./publish.ts";
+import { startStack } from "./stack.ts";
+import type { Environment, Target, TargetKind, Usage } from "./target.ts";
+
+const MAIN = fileURLToPath(new URL("../../../main.ts", import.meta.url).href);
+
+/** Root of subjects and prefix of keys of instances started here, apart from those of any other system. */
+const OWN_ROOT = "trunkbench";
+const OWN_CHANNEL = "bench:load";
+/** The inbox of client 7 is that of the user its token names, see tokens.ts. */
+const INBOX = "user:bench-";
+const TIMEOUT_MS = 20_000;
+
+const OWN_SETTINGS = {
+  nats: { root: OWN_ROOT },
+  redis: { prefix: `${OWN_ROOT}:` },
+  // Clients without a user are measured too: what an inbox costs shows apart.
+  auth: { anonymous: true },
+  // The whole load comes from one address.
+  limits: { connectionsPerIp: 0, connectsPerIpPerSecond: 0 },
+  namespaces: {
+    bench: {
+      history: { size: 1000, age: "10m" },
+      recovery: "stream",
+      subscribe: "anyone",
+      publish: "anyone",
+    },
+  },
+};
+
+/** What its instances stand on. */
+export type On = "stack" | "environment";
+
+/** What a run may change. */
+export interface OwnOptions {
+  /** Settings beside those all runs have, as a configuration file holds them. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Instances that start at the same time; default all. */
+  readonly atOnce?: number;
+  /** An instance is ready. */
+  readonly onReady?: () => void;
+}
+
+/**
+ * This very product, new instances for each round, with settings of their own instead of those of `env`, so that figures
+ * are comparable. `stack`: on servers started for the round; `environment`: with JetStream and Redis where `env` names
+ * them, embedded otherwise.
+ */
+export function trunkline(env: Environment, on: On, options: OwnOptions = {}): TargetKind {
+  return {
+    name: "trunkline",
+    via: on === "stack" || env.NATS_URL ? "NATS" : "HTTP",
+    connected: true,
+    version: `trunkline ${manifest.version}`,
+    async start(children, { instances, clients }) {
+      await using started = new AsyncDisposableStack();
+      const stack = on === "stack" ? started.use(await startStack(children)) : undefined;
+      const servers = stack ? { NATS_URL: stack.natsUrl, REDIS_URL: stack.redisUrl } : {};
+      const secrets = {
+        TRUNKLINE_TOKEN_SECRET: randomBytes(32).toString("hex"),
+        TRUNKLINE_API_KEYS: randomBytes(32).toString("hex"),
+      };
+      const dir = await mkdtemp(join(tmpdir(), "trunkline-bench-"));
+      started.defer(() => rm(dir, { recursive: true, force: true }));
+      const file = join(dir, "config.json");
+      await writeFile(
+        file,
+        JSON.stringify({ ...OWN_SETTINGS, ...options.settings, host: listenOn(clients) }),
+      );
+      const foreign = Object.entries(env).filter(([name]) => !/^(TRUNKLINE|UPSTASH)_/.test(name));
+      const own = { ...Object.fromEntries(foreign), ...servers, ...secrets, TRUNKLINE_CONFIG: file };
+      const { atOnce = instances, onReady } = options;
+      const running: Awaited<ReturnType<typeof launch>>[] = [];
+      const starting = Array.from({ length: Math.min(atOnce, instances) }, async (_, lane) => {
+        for (let number = lane; number < instances; number += atOnce) {
+          running[number] = await launch(children, own);
+          onReady?.();
+        }
+      });
+      await Promise.all(starting);
+      const natsUrl = own.NATS_URL;
+      const publisher = natsUrl
+        ? await natsPublisher({ servers: natsUrl.split(","), root: OWN_ROOT, ownsStreams: !stack })
+        : apiPublisher(`http://${LOOPBACK}:${running[0]!.port}`, secrets.TRUNKLINE_API_KEYS);
+      const release = started.move();
+      return {
+        endpoints: endpointsOf(
+          running.map(({ port }) => port),
+          clients,
+        ),
+        dialect: "centrifuge",
+        channel: OWN_CHANNEL,
+        inbox: INBOX,
+        secret: secrets.TRUNKLINE_TOKEN_SECRET,
+        pids: running.map(({ pid }) => pid),
+        publisher,
+        servers: stack?.servers,
+        usage: async () => ({
+          ...(await metrics(running.map(({ port }) => `http://${LOOPBACK}:${port}`))),
+          ...(await stack?.usage()),
+        }),
+        async [Symbol.asyncDispose]() {
+          await Promise.all(running.map(({ stop }) => stop()));
+          await publisher[Symbol.asyncDispose]();
+          await release.disposeAsync();
+        },
+      } satisfies Target;
+    },
+  };
+}
+
+async function launch(children: Children, env: Environment) {
+  const port = await freePort();
+  const child = children.start({
+    role: "server",
+    args: [MAIN, "serve"],
+    env: { ...env, PORT: String(port), INSTANCE_ID: `bench-${randomBytes(4).toString("hex")}` },
+  });
+  await started(child, "trunkline serve", () => answers(`http://${LOOPBACK}:${port}/readyz`));
+  return { port, pid: child.process.pid!, stop: child.stop };
+}
+
+export interface RemoteOptions {
+  /** `ws://host:port` */
+  readonly url: URL;
+  readonly channel: string;
+  readonly secret: string;
+  readonly apiKey: string;
+}
+
+/** A trunkline that runs already. */
+export function remote({ url, channel, secret, apiKey }: RemoteOptions, env: Environment): TargetKind {
+  const http = `http://${url.host}`;
+  return {
+    name: url.host,
+    via: env.NATS_URL ? "NATS" : "HTTP",
+    connected: true,
+    version: "",
+    async start(_, { clients }) {
+      const publisher = env.NATS_URL
+        ? await natsPublisher({ servers: env.NATS_URL.split(","), root: "rt", ownsStreams: false })
+        : apiPublisher(http, apiKey);
+      return {
+        endpoints: await reachable({ hostname: url.hostname, port: Number(url.port || 80) }, clients),
+        dialect: "centrifuge",
+        channel,
+        inbox: INBOX,
+        secret,
+        pids: [],
+        publisher,
+        usage: () => metrics([http]),
+        [Symbol.asyncDispose]: () => publisher[Symbol.asyncDispose](),
+      } satisfies Target;
+    },
+  };
+}
+
+function apiPublisher(http: string, apiKey: string): Publisher {
+  return httpPublisher([`${http}/api/publish`], (channel, data) => ({ body: { channel, data } }), {
+    "x-api-key": apiKey,
+  });
+}
+
+/** What the instances themselves say. */
+async function metrics(urls: readonly string[]): Promise<Usage> {
+  try {
+    const pages = await Promise.all(urls.map(readMetrics));
+    const sum = (name: string) =>
+      pages.reduce(
+        (total, page) => total + Number(new RegExp(`^trunkline_${name} (\\S+)$`, "m").exec(page)?.[1]),
+        0,
+      );
+    const known = (value: number) => (Number.isNaN(value) ? undefined : value);
+    return {
+      redisCommands: known(sum("presence_commands_total")),
+      streamReads: known(sum("stream_reads_total")),
+    };
+  } catch {
+    return {}; // some figures less, no reason to end the run
+  }
+}
+
+async function readMetrics(url: string): Promise<string> {
+  const response = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  return response.ok ? await response.text() : "";
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url, { signal: AbortSignal.timeout(1_000) })).ok;
+  } catch {
+    return false;
+  }
+}
