@@ -76,10 +76,10 @@ async function channelWith(
       ringBytes: () => 1024 * 1024,
       overgrown() {},
       inboxDelivered() {},
-      cutOff() {},
+      slowConsumer() {},
       lost() {},
       sessionOf: () => undefined,
-      pressed: () => false,
+      overloaded: () => false,
     },
   );
   await channel.prepare();

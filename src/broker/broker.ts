@@ -49,7 +49,7 @@ export interface Broker {
   publish(channel: ChannelName, body: Body, options?: PublishOptions): Promise<Published>;
 
   /** Tells every attachment of the channel something that is not a message; at most once, never stored. */
-  notify(channel: ChannelName, notice: Notice): void;
+  sendEvent(channel: ChannelName, event: ChannelEvent): void;
 
   /**
    * Follows a channel. Resolves once every later publication is certain to reach `sink`, with the position it starts
@@ -141,10 +141,10 @@ export interface Published extends Position {
 }
 
 /** Something told to a channel's subscribers that is not a message. */
-export type Notice = MemberNotice | EventNotice | CountNotice;
+export type ChannelEvent = MemberEvent | ClientEvent | CountEvent;
 
 /** Somebody came or went. */
-export interface MemberNotice {
+export interface MemberEvent {
   readonly kind: "join" | "leave";
   readonly info: ClientInfo;
   /**
@@ -155,7 +155,7 @@ export interface MemberNotice {
 }
 
 /** A client tells the others something that nobody keeps (a Pusher client event). */
-interface EventNotice {
+interface ClientEvent {
   readonly kind: "event";
   readonly event: string;
   /** JSON text. */
@@ -166,14 +166,14 @@ interface EventNotice {
 }
 
 /** How many are subscribed now, everywhere. */
-interface CountNotice {
+interface CountEvent {
   readonly kind: "count";
   readonly count: number;
 }
 
 export interface ChannelSink {
   publication(publication: Publication): void;
-  notice(notice: Notice): void;
+  event(event: ChannelEvent): void;
   /**
    * Continuity is broken beyond repair: the stream is a new one, or messages were dropped before they could be read.
    * Publications after `position` follow.

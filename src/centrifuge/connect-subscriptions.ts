@@ -1,6 +1,6 @@
 import type { ServerSubscription } from "../auth/auth.ts";
 import { CommandError, Errors } from "../core/errors.ts";
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
 import type { ConnectCommand } from "../protocol/command.ts";
@@ -17,21 +17,21 @@ export interface WantedSubscription extends ServerSubscription {
  * may not be had fails all: nobody would tell the client of it.
  * @throws CommandError, ConnectionError
  */
-export async function addRequested(
-  edge: Edge,
+export async function addClientSubscriptions(
+  context: GatewayContext,
   session: Session,
   command: ConnectCommand,
   wanted: Map<string, WantedSubscription>,
 ): Promise<void> {
   for (const [channel, { token = "" }] of command.subs) {
-    if (wanted.size > edge.options.channelsPerConnection) return; // refused by whoever counts them
+    if (wanted.size > context.options.channelsPerConnection) return; // refused by whoever counts them
     if (wanted.has(channel)) continue;
-    const name = edge.hub.resolve(channel);
-    const rules = edge.hub.rules(name);
+    const name = context.hub.resolve(channel);
+    const rules = context.hub.rules(name);
     if (token !== "" || rules.subscribeCallout) {
-      const grant = await authorize(edge, session, { token, data: command.data }, name);
+      const grant = await authorize(context, session, { token, data: command.data }, name);
       wanted.set(channel, { ...grant, channel });
-    } else if (mayAccess(edge, session, name, "sub")) {
+    } else if (mayAccess(context, session, name, "sub")) {
       wanted.set(channel, { channel });
     } else throw new CommandError(Errors.permissionDenied);
   }

@@ -3,13 +3,13 @@ import { inboxOf, USER_NAMESPACE } from "../core/channel.ts";
 import { Closes, ConnectionError } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { chunkBytes } from "../gateway/subscribe/catch-up.ts";
 import type { ConnectionRecord } from "../presence/presence.ts";
 import type { Frame, SubscribeResult } from "../protocol/codec.ts";
 import type { ConnectCommand, RecoverRequest } from "../protocol/command.ts";
-import { addRequested, type WantedSubscription } from "./connect-subscriptions.ts";
+import { addClientSubscriptions, type WantedSubscription } from "./connect-subscriptions.ts";
 import { loadInbox, type PreparedInbox } from "./inbox.ts";
 import { admit, countRing, positionResult, secondsLeft, subscriptionFor } from "./subscribe.ts";
 
@@ -27,34 +27,43 @@ interface PreparedSub {
  * Carries out `connect`: who is it, may it in, what is it subscribed to from the start. The answer, the joins and
  * everything that has waited behind the command happen in one synchronous step at the end.
  */
-export async function connect(edge: Edge, session: Session, command: ConnectCommand): Promise<void> {
+export async function connect(
+  context: GatewayContext,
+  session: Session,
+  command: ConnectCommand,
+): Promise<void> {
   session.sinceMs = Date.now();
-  session.hold();
+  session.queueCommands();
   const prepared: PreparedSub[] = [];
   try {
-    const identity = await identify(edge, session, command);
+    const identity = await identify(context, session, command);
     if (!session.live) return;
     session.identity = identity;
     session.expiresAt = identity.expiresAt ?? 0;
-    await limitConnections(edge, session);
-    const wantedSubs = wantedSubscriptions(edge, identity);
-    if (session.codec.unidirectional) await addRequested(edge, session, command, wantedSubs);
-    if (wantedSubs.size > edge.options.channelsPerConnection) throw new ConnectionError(Closes.channelLimit);
+    await limitConnections(context, session);
+    const wantedSubs = wantedSubscriptions(context, identity);
+    if (session.codec.unidirectional) await addClientSubscriptions(context, session, command, wantedSubs);
+    if (wantedSubs.size > context.options.channelsPerConnection)
+      throw new ConnectionError(Closes.channelLimit);
     for (const wanted of wantedSubs.values()) {
-      prepared.push(await prepare(edge, session, command, wanted));
+      prepared.push(await prepare(context, session, command, wanted));
     }
     if (!session.live) return;
-    refuseSurplus(edge, session);
+    refuseSurplus(context, session);
     // In one write: the answer, and those to the subscribes that came with the connect.
-    session.cork(() => open(edge, session, command, identity, prepared));
+    session.cork(() => open(context, session, command, identity, prepared));
   } finally {
-    for (const { channel } of prepared) edge.hub.release(channel);
-    if (session.state !== "open") session.discard();
+    for (const { channel } of prepared) context.hub.release(channel);
+    if (session.state !== "open") session.dropQueue();
   }
 }
 
-async function identify(edge: Edge, session: Session, command: ConnectCommand): Promise<Admitted> {
-  const { options, callouts, authenticator } = edge;
+async function identify(
+  context: GatewayContext,
+  session: Session,
+  command: ConnectCommand,
+): Promise<Admitted> {
+  const { options, callouts, authenticator } = context;
   const anonymous = options.anonymous || options.insecure;
   if (command.token !== "") {
     const identity = await authenticator.connection(command.token);
@@ -77,30 +86,30 @@ async function identify(edge: Edge, session: Session, command: ConnectCommand): 
 }
 
 /** Counts the user's connections everywhere, and lets the newest win where that is the rule. */
-async function limitConnections(edge: Edge, session: Session): Promise<void> {
-  const { connectionsPerUser, newestWins } = edge.options;
+async function limitConnections(context: GatewayContext, session: Session): Promise<void> {
+  const { connectionsPerUser, newestWins } = context.options;
   if (session.user === "" || (connectionsPerUser === 0 && newestWins === "off")) return;
-  const others = await edge.presence.connectionsOf(session.user);
+  const others = await context.presence.connectionsOf(session.user);
   if (newestWins !== "off") {
     const device = session.identity.device ?? "";
     const replaced = others.filter(
       (other) => other.client !== session.client && (newestWins === "user" || other.device === device),
     );
     for (const { client } of replaced) {
-      edge.broker.signal("disconnect", { user: session.user, client, ...Closes.replaced });
+      context.broker.signal("disconnect", { user: session.user, client, ...Closes.replaced });
     }
     return;
   }
   if (others.length < connectionsPerUser) return;
-  if ((await countAlive(edge, others)) >= connectionsPerUser)
+  if ((await countAlive(context, others)) >= connectionsPerUser)
     throw new ConnectionError(Closes.connectionLimit);
 }
 
 /** Of connections that came at once, none on record yet, no more get in than may: here, in the step that opens them. */
-function refuseSurplus(edge: Edge, { user }: Session): void {
-  const { connectionsPerUser, newestWins } = edge.options;
+function refuseSurplus(context: GatewayContext, { user }: Session): void {
+  const { connectionsPerUser, newestWins } = context.options;
   if (user === "" || connectionsPerUser === 0 || newestWins !== "off") return;
-  if (edge.hub.sessionsOf(user).length >= connectionsPerUser) {
+  if (context.hub.sessionsOf(user).length >= connectionsPerUser) {
     throw new ConnectionError(Closes.connectionLimit);
   }
 }
@@ -112,11 +121,14 @@ const ALIVE_MS = 500;
  * How many of these connections really live. Presence keeps a connection for its grace period, and those of a crashed
  * instance until they are swept; nobody must be locked out by them, because 3504 is final for a client.
  */
-async function countAlive(edge: Edge, connections: readonly ConnectionRecord[]): Promise<number> {
+async function countAlive(
+  context: GatewayContext,
+  connections: readonly ConnectionRecord[],
+): Promise<number> {
   const byInstance = Map.groupBy(connections, ({ instance }) => instance);
   const counts = Array.from(byInstance, async ([instance, held]) => {
     const body = { clients: held.map(({ client }) => client) };
-    const [alive] = await edge.broker.survey("alive", body, {
+    const [alive] = await context.broker.survey("alive", body, {
       to: { instance },
       expect: 1,
       timeoutMs: ALIVE_MS,
@@ -127,11 +139,11 @@ async function countAlive(edge: Edge, connections: readonly ConnectionRecord[]):
 }
 
 /** Everyone's channels, what the token asks for and the user's inbox, each once. */
-function wantedSubscriptions(edge: Edge, identity: Identity): Map<string, WantedSubscription> {
+function wantedSubscriptions(context: GatewayContext, identity: Identity): Map<string, WantedSubscription> {
   const wanted = new Map<string, WantedSubscription>();
-  for (const channel of edge.options.everyone) wanted.set(channel, { channel });
+  for (const channel of context.options.everyone) wanted.set(channel, { channel });
   for (const sub of identity.subscriptions) wanted.set(sub.channel, sub);
-  if (identity.user !== "" && edge.namespaces.has(USER_NAMESPACE)) {
+  if (identity.user !== "" && context.namespaces.has(USER_NAMESPACE)) {
     const channel = inboxOf(identity.user);
     wanted.set(channel, { ...wanted.get(channel), channel });
   }
@@ -139,33 +151,33 @@ function wantedSubscriptions(edge: Edge, identity: Identity): Map<string, Wanted
 }
 
 async function prepare(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   command: ConnectCommand,
   wanted: WantedSubscription,
 ): Promise<PreparedSub> {
-  const name = edge.hub.resolve(wanted.channel);
+  const name = context.hub.resolve(wanted.channel);
   if (name.namespace === USER_NAMESPACE && wanted.channel !== inboxOf(session.user)) {
     throw new ConnectionError(Closes.permissionDenied, "a token names another user's inbox");
   }
-  const channel = edge.hub.acquire(name);
+  const channel = context.hub.acquire(name);
   try {
     const resumed = session.handshake.resume?.get(wanted.channel);
     const from = resumed ? { recover: true, ...resumed } : command.subs.get(wanted.channel);
-    if (from?.recover) countRing(edge, channel, from);
+    if (from?.recover) countRing(context, channel, from);
     await channel.prepare(from?.recover ? from : undefined);
     const isInbox = name.namespace === USER_NAMESPACE;
-    const inbox = isInbox ? await loadInbox(edge, session, channel, from) : undefined;
+    const inbox = isInbox ? await loadInbox(context, session, channel, from) : undefined;
     return { wanted, channel, inbox, from };
   } catch (error) {
-    edge.hub.release(channel);
+    context.hub.release(channel);
     throw error;
   }
 }
 
 /** The synchronous end: from here on the session is open. */
 function open(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   command: ConnectCommand,
   identity: Admitted,
@@ -178,27 +190,27 @@ function open(
     const sub = subscriptionFor(channel, "server", wanted);
     if (wanted.expiresAt !== undefined) session.subsExpire = true;
     session.subs.add(sub);
-    const news = inbox?.result(channel, session.codec, chunkBytes(edge));
+    const news = inbox?.result(channel, session.codec, chunkBytes(context));
     if (news) waiting.push(...news.pushes);
-    const { result, behind } = news ?? positionResult(edge, session, sub, from);
+    const { result, behind } = news ?? positionResult(context, session, sub, from);
     if (behind) late.set(channel, behind);
     subs.set(channel.id, wanted.data === undefined ? result : { ...result, data: wanted.data });
   }
   session.state = "open";
   session.identified = true;
-  edge.hub.addUser(session);
-  edge.stats.connects++;
-  edge.roster.opened(session);
+  context.hub.addUser(session);
+  context.stats.connects++;
+  context.tracker.opened(session);
   session.send(
     session.codec.connect(command.id, {
       client: session.client,
-      version: edge.version,
+      version: context.version,
       data: identity.data,
-      ping: Math.round(edge.options.pingIntervalMs / 1000),
+      ping: Math.round(context.options.pingIntervalMs / 1000),
       pong: !session.codec.unidirectional,
       ttl: secondsLeft(session.expiresAt),
       subs,
-      node: edge.instance,
+      node: context.instance,
       session: session.handshake.session,
       timeMs: Date.now(),
     }),
@@ -206,9 +218,9 @@ function open(
   for (const push of waiting) session.send(push);
   if (!session.live) return; // one of them was too much for it
   for (const { channel } of prepared) {
-    admit(edge, session, session.subs.get(channel.id)!, false, late.get(channel));
+    admit(context, session, session.subs.get(channel.id)!, false, late.get(channel));
   }
-  edge.liveness.connected(session);
-  if (waiting.length > 0) edge.liveness.inboxDelivered(session);
-  session.resume();
+  context.liveness.connected(session);
+  if (waiting.length > 0) context.liveness.inboxDelivered(session);
+  session.flushQueue();
 }

@@ -3,7 +3,7 @@ import type { Position } from "../core/position.ts";
 import type { Publication } from "../core/publication.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import { RingEntry } from "../gateway/channel/ring.ts";
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { firstChunk } from "../gateway/subscribe/catch-up.ts";
 import type { Codec, Frame, SubscribeResult } from "../protocol/codec.ts";
@@ -72,7 +72,7 @@ export class PreparedInbox {
  * or all that is kept when that is unknown: at least once. The channel must be live and stays pinned by the caller.
  */
 export async function loadInbox(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   channel: Channel,
   from: RecoverRequest | undefined,
@@ -90,26 +90,26 @@ export async function loadInbox(
     session.inboxConfirmed = session.inboxLoaded = offset;
     return new PreparedInbox(undefined, [], offset);
   }
-  const cursor = own ?? (await edge.presence.loadCursor(session.user, session.identity.device ?? ""));
+  const cursor = own ?? (await context.presence.loadCursor(session.user, session.identity.device ?? ""));
   const { epoch, offset } = channel.position;
   const known = cursor !== undefined && cursor.epoch === epoch ? cursor.offset : 0;
   session.inboxConfirmed = session.inboxLoaded = known;
   if (known >= offset && known > 0) return new PreparedInbox(own, [], known);
   const since = { epoch: "", offset: known };
-  const page = await edge.broker.history(channel.name, { since, limit });
+  const page = await context.broker.history(channel.name, { since, limit });
   if (!page.more) return new PreparedInbox(own, page.publications, page.position.offset);
   // More is kept than one answer may hold: the newest count.
-  const newest = await edge.broker.history(channel.name, { limit, reverse: true });
+  const newest = await context.broker.history(channel.name, { limit, reverse: true });
   return new PreparedInbox(own, newest.publications.toReversed(), newest.position.offset);
 }
 
 /** Remembers how far the inbox was confirmably received, for clients of this user that come without a position. */
-export function saveInboxCursor(edge: Edge, session: Session): void {
+export function saveInboxCursor(context: GatewayContext, session: Session): void {
   const sub = session.subs.get(inboxOf(session.user));
   if (!sub || session.inboxConfirmed <= session.inboxLoaded) return;
   const { epoch } = sub.channel.position;
   const ttlMs = sub.channel.rules.history?.ageMs ?? 0;
-  edge.presence.saveCursor(
+  context.presence.saveCursor(
     session.user,
     session.identity.device ?? "",
     { epoch, offset: session.inboxConfirmed },

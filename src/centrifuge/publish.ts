@@ -7,7 +7,7 @@ import { CommandError, Errors } from "../core/errors.ts";
 import { rawMember } from "../core/json-text.ts";
 import { fullBucket, take } from "../core/limits.ts";
 import type { Body } from "../core/publication.ts";
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { infoFor } from "../gateway/session/subscription.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
@@ -25,22 +25,26 @@ const idempotentPublish = z.object({
   data: z.unknown(),
 });
 
-export async function publish(edge: Edge, session: Session, command: PublishCommand): Promise<void> {
-  await publishAs(edge, session, command.channel, command.data);
+export async function publish(
+  context: GatewayContext,
+  session: Session,
+  command: PublishCommand,
+): Promise<void> {
+  await publishAs(context, session, command.channel, command.data);
   session.send(session.codec.empty(command.id, "publish"));
 }
 
 /** A client publishes to a channel. Resolves when it is stored. @param id the client's own idempotency key */
 async function publishAs(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   channel: string,
   data: Body,
   id?: string,
 ): Promise<Published> {
-  const name = edge.hub.resolve(channel);
-  const rules = edge.hub.rules(name);
-  if (!mayAccess(edge, session, name, "pub")) {
+  const name = context.hub.resolve(channel);
+  const rules = context.hub.rules(name);
+  if (!mayAccess(context, session, name, "pub")) {
     throw new CommandError(Errors.permissionDenied);
   }
   if (!takePublish(session, rules.publishRate)) throw new CommandError(Errors.tooManyRequests);
@@ -49,12 +53,12 @@ async function publishAs(
     const { client, user, identity } = session;
     const checked = checkBody(data, rules);
     const payload = typeof checked === "string" ? { data: checked } : { b64data: checked.toBase64() };
-    const answer = await edge.callouts.publish({ client, user, channel, ...payload, meta: identity.meta });
+    const answer = await context.callouts.publish({ client, user, channel, ...payload, meta: identity.meta });
     body = answer.data ?? checked;
   }
   const { client, user, identity } = session;
   const info = infoFor(client, user, identity.info, session.subs.get(channel)?.info);
-  return await edge.broker.publish(name, body, { info, id: id && scopedId(user || client, channel, id) });
+  return await context.broker.publish(name, body, { info, id: id && scopedId(user || client, channel, id) });
 }
 
 /** A client's own idempotency key, apart from those of other users and channels; any text becomes a valid one. */
@@ -74,14 +78,14 @@ function takePublish(session: Session, perSecond: number): boolean {
 }
 
 /** Asks whoever answers `rtrpc.<method>`; the identity travels in headers. */
-export async function rpc(edge: Edge, session: Session, command: RpcCommand): Promise<void> {
+export async function rpc(context: GatewayContext, session: Session, command: RpcCommand): Promise<void> {
   if (command.rpcMethod === "") throw new CommandError(Errors.methodNotFound);
-  if (command.rpcMethod.startsWith(OWN_METHODS)) return await ownRpc(edge, session, command);
-  const { rpcMaxBytes } = edge.options;
+  if (command.rpcMethod.startsWith(OWN_METHODS)) return await ownRpc(context, session, command);
+  const { rpcMaxBytes } = context.options;
   if (Buffer.byteLength(command.data) > rpcMaxBytes) throw new CommandError(Errors.limitExceeded);
-  const reply = await edge.broker.request("rpc", command.rpcMethod, command.data, {
-    timeoutMs: edge.options.rpcTimeoutMs,
-    headers: identityHeaders(edge, session),
+  const reply = await context.broker.request("rpc", command.rpcMethod, command.data, {
+    timeoutMs: context.options.rpcTimeoutMs,
+    headers: identityHeaders(context, session),
   });
   if (reply.error) {
     const { code, message } = reply.error;
@@ -95,7 +99,7 @@ export async function rpc(edge: Edge, session: Session, command: RpcCommand): Pr
   session.send(session.codec.rpc(command.id, jsonLine(reply.data)));
 }
 
-async function ownRpc(edge: Edge, session: Session, command: RpcCommand): Promise<void> {
+async function ownRpc(context: GatewayContext, session: Session, command: RpcCommand): Promise<void> {
   if (command.rpcMethod !== PUBLISH_METHOD) throw new CommandError(Errors.methodNotFound);
   const request = idempotentPublish.safeParse(JSON.parse(command.data));
   const data = rawMember(command.data, "data");
@@ -103,20 +107,20 @@ async function ownRpc(edge: Edge, session: Session, command: RpcCommand): Promis
     throw new CommandError(Errors.badRequest, "trunkline.publish takes {channel, id, data}");
   }
   const { channel, id } = request.data;
-  const { offset, epoch, duplicate } = await publishAs(edge, session, channel, data, id);
+  const { offset, epoch, duplicate } = await publishAs(context, session, channel, data, id);
   session.send(session.codec.rpc(command.id, JSON.stringify({ offset, epoch, duplicate })));
 }
 
 /** Who asks, for a service: `Trunkline-From` holds all as JSON, the others what is wanted most, percent-encoded. */
-function identityHeaders(edge: Edge, session: Session): Record<string, string> {
+function identityHeaders(context: GatewayContext, session: Session): Record<string, string> {
   const { client, user, identity, handshake } = session;
   const from = {
     client,
     user,
     device: identity.device,
     ip: handshake.ip,
-    region: edge.region,
-    instance: edge.instance,
+    region: context.region,
+    instance: context.instance,
     info: identity.info === undefined ? undefined : (JSON.parse(identity.info) as unknown),
     meta: identity.meta === undefined ? undefined : (JSON.parse(identity.meta) as unknown),
   };

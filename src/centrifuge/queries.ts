@@ -3,32 +3,37 @@ import type { ChannelName } from "../core/channel.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import type { ClientInfo, Publication } from "../core/publication.ts";
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
 import type { HistoryCommand } from "../protocol/command.ts";
 
 /** Resolves a channel a client asks about. @throws CommandError notAvailable, permissionDenied */
 function permitted(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   id: string,
   permission: Permission,
   available: (rules: NamespaceRules) => boolean,
 ): ChannelName {
-  const name = edge.hub.resolve(id);
-  const rules = edge.hub.rules(name);
+  const name = context.hub.resolve(id);
+  const rules = context.hub.rules(name);
   if (!available(rules)) throw new CommandError(Errors.notAvailable);
-  if (!mayAccess(edge, session, name, permission)) {
+  if (!mayAccess(context, session, name, permission)) {
     throw new CommandError(Errors.permissionDenied);
   }
   return name;
 }
 
-export async function presence(edge: Edge, session: Session, id: number, channel: string): Promise<void> {
-  permitted(edge, session, channel, "prs", (rules) => rules.presence);
+export async function presence(
+  context: GatewayContext,
+  session: Session,
+  id: number,
+  channel: string,
+): Promise<void> {
+  permitted(context, session, channel, "prs", (rules) => rules.presence);
   await session.subs.get(channel)?.joined; // who asks sees itself
-  const members = await listMembers(edge, channel);
+  const members = await listMembers(context, channel);
   session.send(session.codec.presence(id, members.members));
 }
 
@@ -37,12 +42,12 @@ export async function presence(edge: Edge, session: Session, id: number, channel
  * counts are told
  */
 export async function listMembers(
-  edge: Edge,
+  context: GatewayContext,
   channel: string,
 ): Promise<{ members: readonly ClientInfo[]; partial: boolean }> {
-  const limit = edge.hub.rules(edge.hub.resolve(channel)).presenceMaxMembers;
+  const limit = context.hub.rules(context.hub.resolve(channel)).presenceMaxMembers;
   // One more than is told: asking for the count first would take twice as long when presence does not answer.
-  const answer = await edge.presence.members(channel, limit + 1);
+  const answer = await context.presence.members(channel, limit + 1);
   if (answer.members.length > limit) {
     throw new CommandError(Errors.notAvailable, "too many members to list, ask for the counts");
   }
@@ -50,31 +55,35 @@ export async function listMembers(
 }
 
 export async function presenceStats(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   id: number,
   channel: string,
 ): Promise<void> {
-  permitted(edge, session, channel, "prs", (rules) => rules.presence);
+  permitted(context, session, channel, "prs", (rules) => rules.presence);
   await session.subs.get(channel)?.joined;
-  const { clients, users } = await edge.presence.stats(channel);
+  const { clients, users } = await context.presence.stats(channel);
   session.send(session.codec.presenceStats(id, clients, users));
 }
 
-export async function history(edge: Edge, session: Session, command: HistoryCommand): Promise<void> {
-  const name = permitted(edge, session, command.channel, "hst", (rules) => rules.history !== null);
-  const most = edge.hub.rules(name).history?.recoverLimit ?? 0;
-  const page = await edge.broker.history(name, {
+export async function history(
+  context: GatewayContext,
+  session: Session,
+  command: HistoryCommand,
+): Promise<void> {
+  const name = permitted(context, session, command.channel, "hst", (rules) => rules.history !== null);
+  const most = context.hub.rules(name).history?.recoverLimit ?? 0;
+  const page = await context.broker.history(name, {
     since: command.since,
     limit: command.limit < 0 ? most : Math.min(command.limit, most),
     reverse: command.reverse,
   });
-  session.send(session.codec.history(command.id, withinBytes(edge, page.publications), page.position));
+  session.send(session.codec.history(command.id, withinBytes(context, page.publications), page.position));
 }
 
 /** A page may be shorter than asked, never so long that the connection breaks under it. The client asks on from its end. */
-function withinBytes(edge: Edge, publications: readonly Publication[]): readonly Publication[] {
-  const most = edge.options.backpressureBytes / 2;
+function withinBytes(context: GatewayContext, publications: readonly Publication[]): readonly Publication[] {
+  const most = context.options.backpressureBytes / 2;
   let bytes = 0;
   let count = 0;
   for (const { data } of publications) {

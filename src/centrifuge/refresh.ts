@@ -1,34 +1,42 @@
 import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import type { RefreshCommand, SubRefreshCommand } from "../protocol/command.ts";
 import { secondsLeft } from "./subscribe.ts";
 
 /** A new connection token on a live connection. It must be the same user's. */
-export async function refresh(edge: Edge, session: Session, command: RefreshCommand): Promise<void> {
+export async function refresh(
+  context: GatewayContext,
+  session: Session,
+  command: RefreshCommand,
+): Promise<void> {
   if (command.token === "") throw new ConnectionError(Closes.badRequest, "refresh without a token");
-  const identity = await edge.authenticator.connection(command.token);
+  const identity = await context.authenticator.connection(command.token);
   if (identity.user !== session.user) throw new ConnectionError(Closes.invalidToken, "token of another user");
   if (!session.live) return;
   const ttl = secondsLeft(identity.expiresAt ?? 0);
   session.identity = { ...session.identity, ...identity, device: session.identity.device };
   session.expiresAt = identity.expiresAt ?? 0;
-  edge.liveness.reschedule(session);
-  session.send(session.codec.refresh(command.id, session.client, edge.version, ttl));
+  context.liveness.reschedule(session);
+  session.send(session.codec.refresh(command.id, session.client, context.version, ttl));
 }
 
 /** A new token for one subscription. */
-export async function subRefresh(edge: Edge, session: Session, command: SubRefreshCommand): Promise<void> {
+export async function subRefresh(
+  context: GatewayContext,
+  session: Session,
+  command: SubRefreshCommand,
+): Promise<void> {
   if (command.channel === "" || command.token === "") {
     throw new ConnectionError(Closes.badRequest, "sub_refresh without channel or token");
   }
   const sub = session.subs.get(command.channel);
   if (!sub) throw new CommandError(Errors.permissionDenied, "not subscribed");
-  const grant = await edge.authenticator.subscription(command.token, command.channel, session.user);
+  const grant = await context.authenticator.subscription(command.token, command.channel, session.user);
   if (!session.live) return;
   const ttl = secondsLeft(grant.expiresAt ?? 0);
   sub.expiresAt = grant.expiresAt;
   if (grant.expiresAt !== undefined) session.subsExpire = true;
-  edge.liveness.reschedule(session);
+  context.liveness.reschedule(session);
   session.send(session.codec.subRefresh(command.id, ttl));
 }

@@ -4,7 +4,7 @@ import { type CloseCode, Closes, CommandError, ConnectionError, Errors } from ".
 import type { Position } from "../core/position.ts";
 import { Stats } from "../core/stats.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { encoderOf, type Subscription } from "../gateway/session/subscription.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
@@ -24,60 +24,60 @@ const PLAIN: Grant = {};
  * @throws CommandError, ConnectionError
  */
 export function subscribe(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   command: SubscribeCommand,
 ): Promise<void> | undefined {
   if (command.channel === "") throw new ConnectionError(Closes.badRequest, "subscribe without a channel");
-  const name = edge.hub.resolve(command.channel);
+  const name = context.hub.resolve(command.channel);
   if (session.subs.has(name.id)) throw new CommandError(Errors.alreadySubscribed);
-  if (session.subs.size + (session.pending?.size ?? 0) >= edge.options.channelsPerConnection) {
+  if (session.subs.size + (session.pending?.size ?? 0) >= context.options.channelsPerConnection) {
     throw new CommandError(Errors.limitExceeded);
   }
   if (command.type > 0) throw new CommandError(Errors.notAvailable, "only stream subscriptions are served");
-  const rules = edge.hub.rules(name);
+  const rules = context.hub.rules(name);
   const asked = command.token !== "" || rules.subscribeCallout;
-  if (!asked && !mayAccess(edge, session, name, "sub")) {
+  if (!asked && !mayAccess(context, session, name, "sub")) {
     throw new CommandError(Errors.permissionDenied);
   }
 
   const from = command.recover && rules.recovery !== "off" ? command : undefined;
-  if (asked) return subscribeAsked(edge, session, command, name, from);
-  const channel = edge.hub.acquire(name);
-  const ready = channel.live && (!from || countRing(edge, channel, from));
-  if (!ready) return subscribeLater(edge, session, command, channel, from, PLAIN);
+  if (asked) return subscribeAsked(context, session, command, name, from);
+  const channel = context.hub.acquire(name);
+  const ready = channel.live && (!from || countRing(context, channel, from));
+  if (!ready) return subscribeLater(context, session, command, channel, from, PLAIN);
   try {
-    complete(edge, session, command, channel, PLAIN);
+    complete(context, session, command, channel, PLAIN);
   } finally {
-    edge.hub.release(channel);
+    context.hub.release(channel);
   }
   return undefined;
 }
 
 /** Whether a recovery is answered from memory; counted. */
-export function countRing(edge: Edge, channel: Channel, from: RecoverRequest): boolean {
+export function countRing(context: GatewayContext, channel: Channel, from: RecoverRequest): boolean {
   const hit = channel.live && channel.recover(from).outcome !== "missing";
-  if (hit) edge.stats.ringHits++;
-  else edge.stats.ringMisses++;
+  if (hit) context.stats.ringHits++;
+  else context.stats.ringMisses++;
   return hit;
 }
 
 /** Only who may subscribe makes a channel live: names are free, channels are not. */
 async function subscribeAsked(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   command: SubscribeCommand,
   name: ChannelName,
   from: RecoverRequest | undefined,
 ): Promise<void> {
-  const grant = await authorize(edge, session, command, name);
+  const grant = await authorize(context, session, command, name);
   if (session.state !== "open") return;
-  await subscribeLater(edge, session, command, edge.hub.acquire(name), from, grant);
+  await subscribeLater(context, session, command, context.hub.acquire(name), from, grant);
 }
 
 /** Releases the channel at the end. */
 async function subscribeLater(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   command: SubscribeCommand,
   channel: Channel,
@@ -86,28 +86,28 @@ async function subscribeLater(
 ): Promise<void> {
   try {
     await channel.prepare(from);
-    if (session.state === "open") complete(edge, session, command, channel, grant);
+    if (session.state === "open") complete(context, session, command, channel, grant);
   } finally {
-    edge.hub.release(channel);
+    context.hub.release(channel);
   }
 }
 
 /** Asks the token, then the service where the namespace says so. */
 export async function authorize(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   command: Pick<SubscribeCommand, "token" | "data">,
   name: ChannelName,
 ): Promise<Grant> {
   const { id } = name;
-  const rules = edge.hub.rules(name);
+  const rules = context.hub.rules(name);
   if (rules.name === USER_NAMESPACE) throw new CommandError(Errors.permissionDenied);
   if (command.token !== "") {
     if (rules.subscribe === "nobody") throw new CommandError(Errors.permissionDenied);
-    return await edge.authenticator.subscription(command.token, id, session.user);
+    return await context.authenticator.subscription(command.token, id, session.user);
   }
   if (!rules.subscribeCallout) return PLAIN;
-  return await edge.callouts.subscribe({
+  return await context.callouts.subscribe({
     client: session.client,
     user: session.user,
     channel: id,
@@ -118,7 +118,7 @@ export async function authorize(
 
 /** The synchronous end: answer, then live. */
 function complete(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   command: SubscribeCommand,
   channel: Channel,
@@ -126,7 +126,7 @@ function complete(
 ): void {
   const delta = command.delta && channel.rules.delta && session.codec.deltas !== undefined;
   const sub = subscriptionFor(channel, "client", grant, delta);
-  const { result, behind } = positionResult(edge, session, sub, command.recover ? command : undefined);
+  const { result, behind } = positionResult(context, session, sub, command.recover ? command : undefined);
   if (command.rejectUnrecovered && result.wasRecovering && !result.recovered) {
     throw new CommandError(Errors.unrecoverablePosition);
   }
@@ -134,10 +134,10 @@ function complete(
   const data = grant.data === undefined ? result : { ...result, data: grant.data };
   session.send(session.codec.subscribe(command.id, data));
   if (!session.live) return; // that was too much for it
-  admit(edge, session, sub, command.joinLeave, behind);
+  admit(context, session, sub, command.joinLeave, behind);
   if (sub.expiresAt !== undefined) {
     session.subsExpire = true;
-    edge.liveness.reschedule(session);
+    context.liveness.reschedule(session);
   }
 }
 
@@ -170,7 +170,7 @@ function overridesOf(grant: SubscriptionGrant): SubscriptionOverrides {
  * @param behind how far it has come, when the answer could not bring all it missed
  */
 export function admit(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   sub: Subscription,
   wantsNotices: boolean,
@@ -184,9 +184,9 @@ export function admit(
     const task: CatchUp = { sub, notices, from: behind, waiting: false };
     session.behind ??= new Set();
     session.behind.add(task);
-    catchUp(edge, session, task);
+    catchUp(context, session, task);
   } else goLive(session, sub, notices);
-  edge.roster.joined(session, sub);
+  context.tracker.joined(session, sub);
 }
 
 /** From here on, in program order with what was sent before, the session gets what is published. */
@@ -199,7 +199,7 @@ export function goLive(session: Session, sub: Subscription, notices: boolean): v
  * caller sends it and lets publications through in the same step.
  */
 export function positionResult(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   sub: Subscription,
   from: RecoverRequest | undefined,
@@ -216,12 +216,12 @@ export function positionResult(
   }
   const recovery = channel.recover(from);
   if (recovery.outcome !== "recovered") {
-    Stats.bump(edge.stats.recoveries, "failed");
+    Stats.bump(context.stats.recoveries, "failed");
     return { result: { ...common, position, recovered: false, publications: [] } };
   }
   const { entries } = recovery;
-  Stats.bump(edge.stats.recoveries, entries.length > 0 ? "messages" : "empty");
-  const { frames, last } = firstChunk(entries, encoderOf(session, sub), chunkBytes(edge));
+  Stats.bump(context.stats.recoveries, entries.length > 0 ? "messages" : "empty");
+  const { frames, last } = firstChunk(entries, encoderOf(session, sub), chunkBytes(context));
   // A stream recovery answers with the position it began from: the client moves it while it applies the publications.
   const stream = rules.recovery === "stream";
   return {
@@ -247,27 +247,27 @@ export function secondsLeft(expiresAt: number): number | undefined {
 }
 
 /** Ends a client's own subscription at its wish. Unknown channels are no error: an error would make SDKs reconnect. */
-export function unsubscribe(edge: Edge, session: Session, channel: string): void {
+export function unsubscribe(context: GatewayContext, session: Session, channel: string): void {
   if (channel === "") throw new ConnectionError(Closes.badRequest, "unsubscribe without a channel");
   const sub = session.subs.get(channel);
   if (sub?.side === "server") throw new CommandError(Errors.permissionDenied, "a server-side subscription");
-  if (sub) drop(edge, session, sub);
+  if (sub) drop(context, session, sub);
 }
 
 /** Ends a subscription from the server's side and tells the client why. */
-export function revoke(edge: Edge, session: Session, sub: Subscription, why: CloseCode): void {
-  drop(edge, session, sub);
+export function revoke(context: GatewayContext, session: Session, sub: Subscription, why: CloseCode): void {
+  drop(context, session, sub);
   session.send(session.codec.unsubscribePush(sub.channel.id, why.code, why.reason));
 }
 
 /** Takes a subscription off its channel; presence is told elsewhere. */
-export function detach(edge: Edge, session: Session, sub: Subscription): void {
+export function detach(context: GatewayContext, session: Session, sub: Subscription): void {
   session.subs.delete(sub.channel.id);
   sub.channel.leave(session);
-  edge.hub.release(sub.channel, 0);
+  context.hub.release(sub.channel, 0);
 }
 
-function drop(edge: Edge, session: Session, sub: Subscription): void {
-  detach(edge, session, sub);
-  edge.roster.left(session, sub, "unsubscribed");
+function drop(context: GatewayContext, session: Session, sub: Subscription): void {
+  detach(context, session, sub);
+  context.tracker.left(session, sub, "unsubscribed");
 }

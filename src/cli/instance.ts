@@ -7,7 +7,7 @@ import type { Stats } from "../core/stats.ts";
 import type { GatewayOptions } from "../gateway/context.ts";
 import { createGateway } from "../gateway/create.ts";
 import { Admission, connectionCap } from "../gateway/instance/admission.ts";
-import { Tidy } from "../gateway/instance/idle-collector.ts";
+import { IdleCollector } from "../gateway/instance/idle-collector.ts";
 import { Overload } from "../gateway/instance/overload.ts";
 import { Regions } from "../gateway/instance/region-directory.ts";
 import { adminApp } from "../http/admin.ts";
@@ -51,7 +51,7 @@ export interface Instance {
 /** Most connections let go in one step of shedding, as a share of all. */
 const SHED_SHARE = 0.02;
 const SHED_EVERY_MS = 1_000;
-const TIDY_PULSE_MS = 1_000;
+const IDLE_COLLECTOR_TICK_MS = 1_000;
 
 /** Starts everything, the port last. What fails to start closes what was started before it. */
 export async function startInstance(parts: InstanceParts): Promise<Instance> {
@@ -115,7 +115,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
             ? streams.topics.publish(topic, frame)
             : server.publish(topic, frame),
       },
-      pressed: () => overload.state !== "ok",
+      overloaded: () => overload.state !== "ok",
       release: (key) => admission.release(key),
       stats,
       log: log.with({ at: "gateway" }),
@@ -175,14 +175,14 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
     const shedding = setInterval(() => {
       if (overload.letsGo) gateway.shed(Math.ceil(gateway.connections * SHED_SHARE));
     }, SHED_EVERY_MS);
-    const tidy = new Tidy({
+    const idleCollector = new IdleCollector({
       changes: () => stats.connects + stats.disconnects,
       connections: () => gateway.connections,
-      pressed: () => overload.state !== "ok",
+      overloaded: () => overload.state !== "ok",
       publications: () => stats.publicationsOut,
       collect: runtime.collect,
     });
-    const tidying = setInterval(() => tidy.pulse(), TIDY_PULSE_MS);
+    const tidying = setInterval(() => idleCollector.tick(), IDLE_COLLECTOR_TICK_MS);
     overload.onChange((state) => log.warn("overload", { state, delayMs: Math.round(overload.delayMs) }));
 
     const bounds = {

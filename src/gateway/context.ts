@@ -6,11 +6,11 @@ import type { Namespaces } from "../core/namespace.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { PusherApps } from "../pusher/apps.ts";
-import type { UserLists } from "../pusher/channel-users.ts";
+import type { ChannelUsersRegistry } from "../pusher/channel-users.ts";
 import type { WebhookEvents } from "../pusher/webhook-events.ts";
 import type { Fanout } from "./channel/audience.ts";
-import type { Events } from "./membership/events.ts";
-import type { Roster } from "./membership/tracker.ts";
+import type { EventPublisher } from "./membership/events.ts";
+import type { PresenceTracker } from "./membership/tracker.ts";
 import type { Emulation } from "./session/emulation.ts";
 import type { Hub } from "./session/hub.ts";
 import type { Liveness } from "./session/liveness.ts";
@@ -33,7 +33,7 @@ export interface GatewayDeps {
   /** The runtime's native publish. */
   readonly fanout: Fanout;
   /** Whether the instance has more to do than it can. */
-  readonly pressed: () => boolean;
+  readonly overloaded: () => boolean;
   /** Gives a connection's place back to admission. */
   readonly release: (admissionKey: string) => void;
   readonly stats: Stats;
@@ -41,13 +41,13 @@ export interface GatewayDeps {
 }
 
 /** Everything of one instance that commands, signals and operations work on. Built once, by `createGateway`. */
-export interface Edge extends GatewayDeps {
+export interface GatewayContext extends GatewayDeps {
   readonly hub: Hub;
-  readonly roster: Roster;
+  readonly tracker: PresenceTracker;
   readonly liveness: Liveness;
   readonly emulation: Emulation;
-  readonly lists: UserLists;
-  readonly events: Events;
+  readonly channelUsers: ChannelUsersRegistry;
+  readonly events: EventPublisher;
   readonly webhooks: WebhookEvents;
   /** When the instance was built, ms of the monotonic clock. */
   readonly startedAt: number;

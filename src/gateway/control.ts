@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { admit, positionResult, revoke, secondsLeft, subscriptionFor } from "../centrifuge/subscribe.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
-import type { Edge } from "./context.ts";
+import type { GatewayContext } from "./context.ts";
 import type { Session } from "./session/session.ts";
 
 /**
@@ -53,120 +53,122 @@ export interface InstanceInfo {
   readonly uptimeMs: number;
 }
 
-type Handlers = { readonly [Kind in SignalKind]: (edge: Edge, body: SignalBody<Kind>) => unknown };
+type Handlers = {
+  readonly [Kind in SignalKind]: (context: GatewayContext, body: SignalBody<Kind>) => unknown;
+};
 
 const handlers: Handlers = {
-  disconnect(edge, body) {
+  disconnect(context, body) {
     const { code = Closes.forceDisconnect.code, reason = Closes.forceDisconnect.reason } = body;
-    for (const session of targets(edge, body)) {
-      if (!body.whitelist?.includes(session.client)) session.end({ code, reason });
+    for (const session of targets(context, body)) {
+      if (!body.whitelist?.includes(session.client)) session.close({ code, reason });
     }
   },
 
-  subscribe(edge, body) {
-    for (const session of targets(edge, body)) void forceSubscribe(edge, session, body);
+  subscribe(context, body) {
+    for (const session of targets(context, body)) void forceSubscribe(context, session, body);
   },
 
-  unsubscribe(edge, body) {
-    for (const session of targets(edge, body)) {
+  unsubscribe(context, body) {
+    for (const session of targets(context, body)) {
       const sub = session.subs.get(body.channel);
-      if (sub) revoke(edge, session, sub, Unsubscribes.server);
+      if (sub) revoke(context, session, sub, Unsubscribes.server);
     }
   },
 
-  refresh(edge, body) {
-    for (const session of targets(edge, body)) {
-      if (body.expired) session.end(Closes.connectionExpired);
+  refresh(context, body) {
+    for (const session of targets(context, body)) {
+      if (body.expired) session.close(Closes.connectionExpired);
       else {
         session.expiresAt = body.expireAt ?? 0;
         const ttl = secondsLeft(session.expiresAt);
         if (ttl !== undefined) session.send(session.codec.refreshPush(ttl));
-        edge.liveness.reschedule(session);
+        context.liveness.reschedule(session);
       }
     }
   },
 
-  alive: (edge, body) => body.clients.filter((client) => edge.hub.sessions.has(client)),
+  alive: (context, body) => body.clients.filter((client) => context.hub.sessions.has(client)),
 
-  emulate: (edge, { session, data, b64data }) =>
-    edge.emulation.deliver(session, b64data === undefined ? (data ?? "") : Uint8Array.fromBase64(b64data)),
+  emulate: (context, { session, data, b64data }) =>
+    context.emulation.deliver(session, b64data === undefined ? (data ?? "") : Uint8Array.fromBase64(b64data)),
 
-  clear(edge, body) {
-    edge.hub.channels.get(body.channel)?.clear();
+  clear(context, body) {
+    context.hub.channels.get(body.channel)?.clear();
   },
 
-  channels(edge, body) {
+  channels(context, body) {
     const { pattern, part = 0, of = 1 } = body;
     const counts: [string, number][] = [];
     if (pattern !== undefined && !pattern.includes("*")) {
-      const size = edge.hub.channels.get(pattern)?.size ?? 0;
+      const size = context.hub.channels.get(pattern)?.size ?? 0;
       return size > 0 ? { [pattern]: size } : {};
     }
     const matches = pattern === undefined ? undefined : globMatcher(pattern);
-    for (const [id, channel] of edge.hub.channels) {
+    for (const [id, channel] of context.hub.channels) {
       if (channel.size === 0 || (matches && !matches(id))) continue;
       if (of === 1 || partOf(id, of) === part) counts.push([id, channel.size]);
     }
     return Object.fromEntries(counts); // assigned one by one, a channel named __proto__ would be lost
   },
 
-  info: (edge): InstanceInfo => ({
-    instance: edge.instance,
-    region: edge.region,
-    version: edge.version,
-    connections: edge.hub.sessions.size,
-    users: edge.hub.userCount,
-    channels: edge.hub.channels.size,
-    uptimeMs: Math.round(performance.now() - edge.startedAt),
+  info: (context): InstanceInfo => ({
+    instance: context.instance,
+    region: context.region,
+    version: context.version,
+    connections: context.hub.sessions.size,
+    users: context.hub.userCount,
+    channels: context.hub.channels.size,
+    uptimeMs: Math.round(performance.now() - context.startedAt),
   }),
 };
 
 /** Carries out one signal; what it returns answers a survey. Unknown or malformed ones are logged and ignored. */
-export function onSignal(edge: Edge, kind: string, body: unknown): unknown {
+export function onSignal(context: GatewayContext, kind: string, body: unknown): unknown {
   if (!Object.hasOwn(signals, kind)) {
-    edge.log.warn("unknown control signal", { kind });
+    context.log.warn("unknown control signal", { kind });
     return undefined;
   }
   const known = kind as SignalKind;
   const parsed = signals[known].safeParse(body);
   if (!parsed.success) {
-    edge.log.warn("malformed control signal", { kind, problem: z.prettifyError(parsed.error) });
+    context.log.warn("malformed control signal", { kind, problem: z.prettifyError(parsed.error) });
     return undefined;
   }
-  return (handlers[known] as (edge: Edge, body: unknown) => unknown)(edge, parsed.data);
+  return (handlers[known] as (context: GatewayContext, body: unknown) => unknown)(context, parsed.data);
 }
 
-function targets(edge: Edge, { user, client }: { user: string; client?: string }): Session[] {
+function targets(context: GatewayContext, { user, client }: { user: string; client?: string }): Session[] {
   if (client !== undefined) {
-    const session = edge.hub.sessions.get(client);
+    const session = context.hub.sessions.get(client);
     return session?.state === "open" && session.user === user ? [session] : [];
   }
-  return user === "" ? [] : edge.hub.sessionsOf(user);
+  return user === "" ? [] : context.hub.sessionsOf(user);
 }
 
 async function forceSubscribe(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   { channel: id, info, data }: SignalBody<"subscribe">,
 ): Promise<void> {
   try {
-    const channel = edge.hub.acquire(edge.hub.resolve(id));
+    const channel = context.hub.acquire(context.hub.resolve(id));
     try {
       await channel.prepare();
       // Its clients know no subscriptions but their own.
       if (session.handshake.pusher) return;
       if (session.state !== "open" || session.subs.has(id)) return;
       const sub = subscriptionFor(channel, "server", { info });
-      const { result } = positionResult(edge, session, sub, undefined);
+      const { result } = positionResult(context, session, sub, undefined);
       session.subs.add(sub);
       session.send(session.codec.subscribePush(id, data === undefined ? result : { ...result, data }));
       if (!session.live) return; // that was too much for it
-      admit(edge, session, sub, false, undefined);
+      admit(context, session, sub, false, undefined);
     } finally {
-      edge.hub.release(channel);
+      context.hub.release(channel);
     }
   } catch (error) {
-    edge.log.warn("a forced subscribe failed", { channel: id, error });
+    context.log.warn("a forced subscribe failed", { channel: id, error });
   }
 }
 

@@ -6,18 +6,18 @@ import { Closes, Unsubscribes } from "../core/errors.ts";
 import { Stats } from "../core/stats.ts";
 import { STREAM_CODECS } from "../protocol/centrifuge/stream-codecs.ts";
 import { CODECS } from "../protocol/codecs.ts";
-import { UserLists } from "../pusher/channel-users.ts";
+import { ChannelUsersRegistry } from "../pusher/channel-users.ts";
 import { tellLost } from "../pusher/resume.ts";
 import { pusherEnded, pusherOpened, socketId } from "../pusher/session.ts";
 import { SubscriptionCounts } from "../pusher/subscription-counts.ts";
 import { WebhookEvents } from "../pusher/webhook-events.ts";
 import type { Channel } from "./channel/channel.ts";
-import type { Edge, GatewayDeps, GatewayOptions } from "./context.ts";
+import type { GatewayContext, GatewayDeps, GatewayOptions } from "./context.ts";
 import { onSignal } from "./control.ts";
 import type { Gateway } from "./gateway.ts";
 import { drain } from "./instance/drain.ts";
-import { Events } from "./membership/events.ts";
-import { Roster } from "./membership/tracker.ts";
+import { EventPublisher } from "./membership/events.ts";
+import { PresenceTracker } from "./membership/tracker.ts";
 import { createOperations } from "./operations.ts";
 import { Emulation } from "./session/emulation.ts";
 import { Hub } from "./session/hub.ts";
@@ -33,23 +33,23 @@ export interface RunningGateway extends Gateway {
 }
 
 /** How often departures are looked at, ms: the resolution of the grace period. */
-const ROSTER_TICK_MS = 200;
+const DEPARTURES_TICK_MS = 200;
 const SWEEP_MS = 1_000;
 
 /** Builds the gateway of one instance. It owns no connection to anything: ports are passed in and closed elsewhere. */
 export function createGateway(deps: GatewayDeps): RunningGateway {
   const { options, stats, log, broker, presence } = deps;
   const webhooks = new WebhookEvents(deps.apps, deps.outbox);
-  const events = new Events(broker, deps, webhooks);
+  const events = new EventPublisher(broker, deps, webhooks);
   const hub = new Hub(
     { namespaces: deps.namespaces, ...options },
     {
       broker,
       fanout: deps.fanout,
       stats,
-      pressed: deps.pressed,
-      lost: (channel) => lost(edge, channel),
-      inboxDelivered: (session) => edge.liveness.inboxDelivered(session),
+      overloaded: deps.overloaded,
+      lost: (channel) => lost(context, channel),
+      inboxDelivered: (session) => context.liveness.inboxDelivered(session),
     },
   );
   const liveness = new Liveness(options, stats, {
@@ -58,23 +58,23 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       for (const task of session.behind ?? []) if (task.sub === sub) return task.from.offset;
       return sub?.channel.position.offset ?? 0;
     },
-    subscriptionExpired: (session, sub) => revoke(edge, session, sub, Unsubscribes.expired),
+    subscriptionExpired: (session, sub) => revoke(context, session, sub, Unsubscribes.expired),
   });
   const failed = (error: unknown) => log.error("presence", { error });
   const counts = new SubscriptionCounts({ ...deps, webhooks, failed });
-  const lists = new UserLists({ ...deps, failed });
-  const edge: Edge = {
+  const channelUsers = new ChannelUsersRegistry({ ...deps, failed });
+  const context: GatewayContext = {
     ...deps,
     hub,
     events,
     webhooks,
     liveness,
     emulation: new Emulation(deps),
-    lists,
-    roster: new Roster({ ...deps, events, hub, counts }),
+    channelUsers,
+    tracker: new PresenceTracker({ ...deps, events, hub, counts }),
     startedAt: performance.now(),
   };
-  const host = sessionHost(edge, deps.release);
+  const host = sessionHost(context, deps.release);
   const stops: (() => void)[] = [];
   let state: "idle" | "running" | "closed" = "idle";
 
@@ -85,12 +85,12 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
         transport && protocol !== "pusher" ? STREAM_CODECS[transport][protocol] : CODECS[protocol];
       return new Session(host, handshake.pusher ? socketId() : crypto.randomUUID(), codec, handshake);
     },
-    emulate: (commands) => edge.emulation.emulate(commands),
+    emulate: (commands) => context.emulation.emulate(commands),
     get connections() {
       return hub.sessions.size;
     },
-    operations: createOperations(edge),
-    drain: (pace) => drain(edge, pace),
+    operations: createOperations(context),
+    drain: (pace) => drain(context, pace),
 
     shed: (count) => shed(hub, stats, count),
 
@@ -100,21 +100,21 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       liveness.start();
       const ticks = [
         setInterval(() => {
-          void edge.roster.tick();
+          void context.tracker.tick();
           counts.tick();
-        }, ROSTER_TICK_MS),
+        }, DEPARTURES_TICK_MS),
         setInterval(() => {
           hub.sweep();
-          lists.tick();
+          channelUsers.tick();
         }, SWEEP_MS),
       ];
       stops.push(
         () => ticks.forEach(clearInterval),
-        broker.onSignal((kind, body) => onSignal(edge, kind, body)),
+        broker.onSignal((kind, body) => onSignal(context, kind, body)),
         // What was told while either was away was told to nobody.
-        broker.onStatus(({ state }) => state === "connected" && lists.doubt(hub.channels.values())),
-        presence.onStatus((state) => state === "ok" && lists.doubt(hub.channels.values())),
-        presence.onSwept((swept) => edge.roster.swept(swept)),
+        broker.onStatus(({ state }) => state === "connected" && channelUsers.doubt(hub.channels.values())),
+        presence.onStatus((state) => state === "ok" && channelUsers.doubt(hub.channels.values())),
+        presence.onSwept((swept) => context.tracker.swept(swept)),
       );
       log.info("gateway", {
         namespaces: [...deps.namespaces.keys()].join(","),
@@ -126,10 +126,10 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
     async close() {
       if (state === "closed") return;
       state = "closed";
-      for (const session of [...hub.sessions.values()]) session.end(Closes.shutdown);
+      for (const session of [...hub.sessions.values()]) session.close(Closes.shutdown);
       for (const stop of stops) stop();
       liveness.stop();
-      await edge.roster.tick(true);
+      await context.tracker.tick(true);
       hub.close();
     },
   };
@@ -138,13 +138,13 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
 /** Lets the connections go that were silent longest. */
 function shed(hub: Hub, stats: Stats, count: number): number {
   // Numbers sort without calling back: this runs when there is no time.
-  const heardAt = Float64Array.from(hub.sessions.values(), (session) => session.heardAt).sort();
+  const heardAt = Float64Array.from(hub.sessions.values(), (session) => session.lastSeenAt).sort();
   const silentSince = heardAt[Math.min(count, heardAt.length) - 1] ?? Number.NEGATIVE_INFINITY;
   let left = count;
   for (const session of hub.sessions.values()) {
     if (left === 0) break;
-    if (session.heardAt > silentSince) continue;
-    session.end(Closes.overloaded);
+    if (session.lastSeenAt > silentSince) continue;
+    session.close(Closes.overloaded);
     left--;
   }
   Stats.bump(stats.rejected, "shed", count - left);
@@ -152,27 +152,27 @@ function shed(hub: Hub, stats: Stats, count: number): number {
 }
 
 /** Continuity of a channel broke: its subscribers come back, and are told what they could not be given. */
-function lost(edge: Edge, channel: Channel): void {
+function lost(context: GatewayContext, channel: Channel): void {
   if (channel.rules.recovery === "off") return;
   for (const session of [...channel.members()]) {
     const sub = session.subs.get(channel.id);
     const { pusher } = session.handshake;
     if (pusher) tellLost(session, pusher, channel);
-    else if (sub?.side === "server") session.end(Closes.insufficientState);
-    else if (sub) revoke(edge, session, sub, Unsubscribes.insufficientState);
+    else if (sub?.side === "server") session.close(Closes.insufficientState);
+    else if (sub) revoke(context, session, sub, Unsubscribes.insufficientState);
   }
 }
 
-function sessionHost(edge: Edge, release: (admissionKey: string) => void): SessionHost {
-  const { stats, options, hub, liveness, emulation, roster, log } = edge;
+function sessionHost(context: GatewayContext, release: (admissionKey: string) => void): SessionHost {
+  const { stats, options, hub, liveness, emulation, tracker, log } = context;
   return {
     opened(session) {
       hub.sessions.set(session.client, session);
       emulation.opened(session);
       liveness.opened(session);
-      if (session.handshake.pusher) pusherOpened(edge, session);
+      if (session.handshake.pusher) pusherOpened(context, session);
     },
-    execute: (session, command) => execute(edge, session, command),
+    execute: (session, command) => execute(context, session, command),
 
     received(session, bytes) {
       stats.messagesIn++;
@@ -200,10 +200,10 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
     },
 
     drained(session) {
-      for (const task of [...(session.behind ?? [])]) catchUp(edge, session, task);
+      for (const task of [...(session.behind ?? [])]) catchUp(context, session, task);
     },
 
-    wasCutOff: (session) => hub.wasCutOff(session),
+    hadSlowConsumer: (session) => hub.hadSlowConsumer(session),
 
     malformed(session, detail) {
       stats.readErrors++;
@@ -218,18 +218,18 @@ function sessionHost(edge: Edge, release: (admissionKey: string) => void): Sessi
       release(session.handshake.admissionKey);
       liveness.ended(session);
       if (!session.identified) return;
-      saveInboxCursor(edge, session);
-      pusherEnded(edge, session);
+      saveInboxCursor(context, session);
+      pusherEnded(context, session);
       hub.removeUser(session);
-      roster.ended(session, code, reason);
-      for (const sub of session.subs.values()) detach(edge, session, sub);
+      tracker.ended(session, code, reason);
+      for (const sub of session.subs.values()) detach(context, session, sub);
     },
   };
 }
 
 /** Gives a session's buckets what came back since it was last heard. */
 function refill(session: Session, { commandsPerSecond, bytesPerSecond }: GatewayOptions): void {
-  const now = session.heardAt;
+  const now = session.lastSeenAt;
   const elapsed = session.bucketAt === 0 ? Number.POSITIVE_INFINITY : (now - session.bucketAt) / 1000;
   session.bucketAt = now;
   if (commandsPerSecond > 0)

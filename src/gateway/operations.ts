@@ -3,7 +3,7 @@ import { listMembers } from "../centrifuge/queries.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
-import type { Edge } from "./context.ts";
+import type { GatewayContext } from "./context.ts";
 import type { InstanceInfo, SignalBody, SignalKind } from "./control.ts";
 import type { Failure, Operations } from "./gateway.ts";
 
@@ -17,13 +17,13 @@ const CHANNELS_AT_ONCE = 3_000;
 const BROADCAST_WINDOW = 256;
 
 /** The operations of the server API over one instance; they reach every other one through broker and presence. */
-export function createOperations(edge: Edge): Operations {
-  const { broker, hub } = edge;
+export function createOperations(context: GatewayContext): Operations {
+  const { broker, hub } = context;
 
   const signal = <Kind extends SignalKind>(kind: Kind, body: SignalBody<Kind>) => broker.signal(kind, body);
 
   const survey = async (kind: SignalKind, body: object): Promise<unknown[]> => {
-    const instances = await edge.presence.instances();
+    const instances = await context.presence.instances();
     return await broker.survey(kind, body, { expect: Math.max(1, instances.length), timeoutMs: SURVEY_MS });
   };
 
@@ -63,14 +63,14 @@ export function createOperations(edge: Edge): Operations {
 
     async disconnect(target, close, whitelist) {
       // Redis first: from now on nobody sees them as online, whatever becomes of the signal.
-      const connections = await edge.presence.connectionsOf(target.user);
-      const left = await edge.presence.forget(
+      const connections = await context.presence.connectionsOf(target.user);
+      const left = await context.presence.forget(
         connections.filter(
           ({ client }) =>
             (target.client === undefined || client === target.client) && !whitelist?.includes(client),
         ),
       );
-      edge.roster.forgotten(left);
+      context.tracker.forgotten(left);
       signal("disconnect", { ...target, ...close, whitelist: whitelist && [...whitelist] });
     },
 
@@ -79,13 +79,13 @@ export function createOperations(edge: Edge): Operations {
     },
 
     async presence(channel) {
-      requirePresence(edge, channel);
-      return await listMembers(edge, channel);
+      requirePresence(context, channel);
+      return await listMembers(context, channel);
     },
 
     async presenceStats(channel) {
-      requirePresence(edge, channel);
-      return await edge.presence.stats(channel);
+      requirePresence(context, channel);
+      return await context.presence.stats(channel);
     },
 
     async history(channel, query) {
@@ -114,14 +114,14 @@ export function createOperations(edge: Edge): Operations {
       return total;
     },
 
-    connectionsOf: (user) => edge.presence.connectionsOf(user),
+    connectionsOf: (user) => context.presence.connectionsOf(user),
 
     info: async () => (await survey("info", {})) as InstanceInfo[],
   };
 }
 
-function requirePresence(edge: Edge, channel: string): void {
-  if (!edge.hub.rules(edge.hub.resolve(channel)).presence) throw new CommandError(Errors.notAvailable);
+function requirePresence(context: GatewayContext, channel: string): void {
+  if (!context.hub.rules(context.hub.resolve(channel)).presence) throw new CommandError(Errors.notAvailable);
 }
 
 function errorOf(error: unknown): ErrorCode {

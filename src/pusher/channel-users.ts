@@ -1,4 +1,4 @@
-import type { MemberNotice } from "../broker/broker.ts";
+import type { MemberEvent } from "../broker/broker.ts";
 import type { ClientInfo } from "../core/publication.ts";
 import { Audience, type Fanout } from "../gateway/channel/audience.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
@@ -7,11 +7,11 @@ import type { Presence } from "../presence/presence.ts";
 import { pusher, watchlistEvents } from "../protocol/pusher/pusher.ts";
 
 /** What all user lists of an instance share. */
-export interface UserListContext {
+export interface ChannelUsersContext {
   readonly presence: Presence;
   readonly fanout: Fanout;
   /** Something was heard, or may have been missed: the list is to be compared with presence soon. */
-  doubtful(list: UserList): void;
+  doubtful(list: ChannelUsers): void;
 }
 
 /** Most connections read of one channel: its limit is in users, and each may have several. */
@@ -23,20 +23,20 @@ const MAX_CONNECTIONS = 10_000;
  * nobody is told twice, and however many subscribers come, one read serves them all. Notices may get lost; so the list
  * is compared with presence when it has been quiet for a while after a change, and told what differs.
  */
-export class UserList {
+export class ChannelUsers {
   readonly channel: Channel;
-  readonly #context: UserListContext;
+  readonly #context: ChannelUsersContext;
   readonly #users = new Map<string, string | undefined>();
   #loading: Promise<void> | undefined;
   /** Notices heard while presence is read. */
-  #heard: MemberNotice[] | undefined;
+  #heard: MemberEvent[] | undefined;
   /** Sessions that want to know whether somebody is here. */
   readonly #watchers: Audience;
   ready = false;
   /** When something was last heard, ms of the monotonic clock. */
   heardAt = 0;
 
-  constructor(channel: Channel, context: UserListContext) {
+  constructor(channel: Channel, context: ChannelUsersContext) {
     this.channel = channel;
     this.#context = context;
     this.#watchers = new Audience(pusher, channel.id, "w");
@@ -78,7 +78,7 @@ export class UserList {
     for (const notice of heard) this.#apply(notice);
   }
 
-  heard(notice: MemberNotice): void {
+  heard(notice: MemberEvent): void {
     this.heardAt = performance.now();
     this.#context.doubtful(this);
     if (this.#heard) this.#heard.push(notice);
@@ -100,7 +100,7 @@ export class UserList {
     this.#watchers.delete(session);
   }
 
-  #apply({ kind, info }: MemberNotice): void {
+  #apply({ kind, info }: MemberEvent): void {
     if (info.user === "") return;
     if (kind === "join") this.#add(info);
     else this.#remove(info);
@@ -136,9 +136,9 @@ export class UserList {
 const QUIET_MS = 5_000;
 
 /** The user lists of an instance, as far as they may be wrong. */
-export class UserLists {
-  readonly #context: UserListContext;
-  readonly #doubtful = new Set<UserList>();
+export class ChannelUsersRegistry {
+  readonly #context: ChannelUsersContext;
+  readonly #doubtful = new Set<ChannelUsers>();
   readonly #failed: (error: unknown) => void;
 
   constructor(deps: { presence: Presence; fanout: Fanout; failed: (error: unknown) => void }) {
@@ -147,8 +147,8 @@ export class UserLists {
   }
 
   /** The list of a channel, made when nobody has asked for it yet. */
-  of(channel: Channel): UserList {
-    channel.users ??= new UserList(channel, this.#context);
+  of(channel: Channel): ChannelUsers {
+    channel.users ??= new ChannelUsers(channel, this.#context);
     return channel.users;
   }
 

@@ -3,7 +3,7 @@ import { checkBody, checkOptions } from "../broker/body.ts";
 import { type ErrorCode, PusherErrors } from "../core/errors.ts";
 import { fullBucket, take } from "../core/limits.ts";
 import { Stats } from "../core/stats.ts";
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import type { Subscription } from "../gateway/session/subscription.ts";
 import type { PusherMessage } from "../protocol/command.ts";
@@ -16,29 +16,34 @@ import type { PusherState } from "./state.ts";
  * A client tells the other subscribers of a private or presence channel something. It travels beside the messages, at
  * most once: it is in no history and no cache, and the client itself does not get it.
  */
-export function clientEvent(edge: Edge, session: Session, state: PusherState, message: PusherMessage): void {
+export function clientEvent(
+  context: GatewayContext,
+  session: Session,
+  state: PusherState,
+  message: PusherMessage,
+): void {
   const { app } = state;
   const { event, data, to = "" } = message;
   const sub = session.subs.get(pusherChannel(app, to));
   const body = bodyOf(data);
-  const error = refusal(edge, session, app, message, sub, body);
+  const error = refusal(context, session, app, message, sub, body);
   if (error || !sub) {
-    edge.stats.commandErrors++;
+    context.stats.commandErrors++;
     session.send(pusherError(error ?? PusherErrors.clientEvent));
     return;
   }
   const user = channelKind(to).access === "presence" ? (sub.user ?? "") : "";
   const { id, name } = sub.channel;
   const info = { client: session.client, user };
-  edge.broker.notify(name, { kind: "event", event, data: body, info, except: session.client });
-  if (!edge.webhooks.wants(app, "client_event")) return;
+  context.broker.sendEvent(name, { kind: "event", event, data: body, info, except: session.client });
+  if (!context.webhooks.wants(app, "client_event")) return;
   const said = { event, data, socket_id: session.client };
-  edge.webhooks.clientEvent(id, user === "" ? said : { ...said, user_id: user });
+  context.webhooks.clientEvent(id, user === "" ? said : { ...said, user_id: user });
 }
 
 /** Why an event is not passed on; `undefined` when it is. */
 function refusal(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   app: PusherApp,
   { event, data, to = "" }: PusherMessage,
@@ -55,7 +60,7 @@ function refusal(
   if (access !== "private" && access !== "presence") return because("only in private and presence channels");
   const rate = app.limits.clientEventsPerSecond;
   if (rate > 0 && !takeEvent(session, rate)) {
-    Stats.bump(edge.stats.rejected, "client_event_rate");
+    Stats.bump(context.stats.rejected, "client_event_rate");
     return PusherErrors.clientEventRate;
   }
   if (Buffer.byteLength(data) > app.limits.eventBytes) return because("the data is too long");

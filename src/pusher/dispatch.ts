@@ -1,5 +1,5 @@
 import { PusherErrors } from "../core/errors.ts";
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import type { PusherMessage } from "../protocol/command.ts";
 import { PONG, pusherError } from "../protocol/pusher/pusher.ts";
@@ -10,7 +10,7 @@ import { pusherSubscribe, pusherUnsubscribe } from "./subscribe.ts";
 
 /** Carries out what a client of the Pusher protocol says. What it gets wrong it is told, and the connection lives on. */
 export function pusherMessage(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   message: PusherMessage,
 ): Promise<void> | undefined {
@@ -21,22 +21,22 @@ export function pusherMessage(
       session.send(PONG);
       return undefined;
     case "pusher:pong":
-      edge.liveness.pong(session);
+      context.liveness.pong(session);
       return undefined;
     case "pusher:subscribe":
-      return pusherSubscribe(edge, session, state, message.fields);
+      return pusherSubscribe(context, session, state, message.fields);
     case "pusher:unsubscribe":
-      return pusherUnsubscribe(edge, session, state, message.fields);
+      return pusherUnsubscribe(context, session, state, message.fields);
     case "pusher:signin":
-      return signin(edge, session, state, message.fields);
+      return signin(context, session, state, message.fields);
     case "trunkline:resume":
-      rememberPoints(edge, session, state, message.fields);
+      rememberPoints(context, session, state, message.fields);
       return undefined;
     case "trunkline:position":
       tellPosition(session, state, message.to);
       return undefined;
     default:
-      if (message.event.startsWith("client-")) clientEvent(edge, session, state, message);
+      if (message.event.startsWith("client-")) clientEvent(context, session, state, message);
       else session.send(pusherError(PusherErrors.clientEvent));
       return undefined;
   }

@@ -2,7 +2,7 @@ import type { Position } from "../core/position.ts";
 import type { Publication } from "../core/publication.ts";
 import { Stats } from "../core/stats.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import type { RecoverRequest } from "../protocol/command.ts";
 import { position } from "../protocol/pusher/pusher.ts";
@@ -15,29 +15,32 @@ import type { PusherState, ResumePoint } from "./state.ts";
  * "so many after that position", names a place in the channel exactly.
  */
 
-/** Events the client does not count, whoever published them. */
+/** EventPublisher the client does not count, whoever published them. */
 const UNCOUNTED = /^(client-|pusher:|pusher_internal:|trunkline:)/;
 
 /** Former connections a client may name. */
-const MAX_FORMER = 20;
+const MAX_PREVIOUS_IDS = 20;
 
 /** `trunkline:resume`: sent before the subscribes of a new connection. Also how a client says that it counts. */
 export function rememberPoints(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   state: PusherState,
   { sockets, channels }: Readonly<Record<string, unknown>>,
 ): void {
   state.resumes = true;
   if (Array.isArray(sockets)) {
-    state.former = sockets.filter((id) => typeof id === "string" && id.length <= 64).slice(-MAX_FORMER);
+    state.previousIds = sockets
+      .filter((id) => typeof id === "string" && id.length <= 64)
+      .slice(-MAX_PREVIOUS_IDS);
     // Only ids of connections that are gone: nobody takes another's place.
-    for (const id of state.former) if (!edge.hub.sessions.has(id)) edge.hub.former.set(id, session);
+    for (const id of state.previousIds)
+      if (!context.hub.sessions.has(id)) context.hub.previousIds.set(id, session);
   }
   if (typeof channels !== "object" || channels === null) return;
   state.points = new Map();
   for (const [name, value] of Object.entries(channels)) {
-    if (state.points.size >= edge.options.channelsPerConnection) break;
+    if (state.points.size >= context.options.channelsPerConnection) break;
     const point = readPoint(value);
     if (point) state.points.set(name, point);
   }
@@ -67,7 +70,7 @@ export function resumePoint(state: PusherState, channel: Channel, name: string):
  * @returns from where on it is to be given what it missed
  */
 export function resumeFrom(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   state: PusherState,
   channel: Channel,
@@ -82,7 +85,7 @@ export function resumeFrom(
   }
   const recovery = channel.recover(point.from);
   if (recovery.outcome !== "recovered") {
-    Stats.bump(edge.stats.recoveries, "failed");
+    Stats.bump(context.stats.recoveries, "failed");
     session.send(position(name, channel.position, false));
     return undefined;
   }
@@ -94,7 +97,7 @@ export function resumeFrom(
     offset = publication.offset;
   }
   const missed = offset < channel.position.offset;
-  Stats.bump(edge.stats.recoveries, missed ? "messages" : "empty");
+  Stats.bump(context.stats.recoveries, missed ? "messages" : "empty");
   const from = { epoch: channel.position.epoch, offset };
   session.send(position(name, from, true));
   return missed ? from : undefined;
@@ -107,7 +110,7 @@ function isCounted({ event }: Publication): boolean {
 
 /** Whether a publication is for a client that came back: not if a connection it had before was to be left out. */
 export function isFor(state: PusherState | undefined, { except }: Publication): boolean {
-  return except === undefined || !state?.former.includes(except);
+  return except === undefined || !state?.previousIds.includes(except);
 }
 
 /** `trunkline:position`: the client has counted far and wants to begin anew. */

@@ -1,4 +1,4 @@
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { connectionEstablished } from "../protocol/pusher/pusher.ts";
 
@@ -9,28 +9,28 @@ export function socketId(): string {
 }
 
 /** The socket is open, and with it the session: who opened it had the key of an application. */
-export function pusherOpened(edge: Edge, session: Session): void {
-  const { pingIntervalMs, pongTimeoutMs } = edge.options;
+export function pusherOpened(context: GatewayContext, session: Session): void {
+  const { pingIntervalMs, pongTimeoutMs } = context.options;
   session.sinceMs = Date.now();
   session.state = "open";
   session.identified = true;
-  edge.stats.connects++;
-  edge.roster.opened(session);
+  context.stats.connects++;
+  context.tracker.opened(session);
   // The server's own pings keep a client from pinging; it begins only when they stay away.
   const activityTimeout = Math.ceil((pingIntervalMs + pongTimeoutMs) / 1000);
   session.send(connectionEstablished(session.client, activityTimeout));
-  edge.liveness.connected(session);
+  context.liveness.connected(session);
 }
 
 /** The session is over: what it alone held is given up. */
-export function pusherEnded(edge: Edge, session: Session): void {
+export function pusherEnded(context: GatewayContext, session: Session): void {
   const state = session.handshake.pusher;
   if (!state) return;
   for (const channel of state.watched) {
     channel.users?.unwatch(session);
-    edge.hub.release(channel);
+    context.hub.release(channel);
   }
-  for (const client of state.former) {
-    if (edge.hub.former.get(client) === session) edge.hub.former.delete(client);
+  for (const client of state.previousIds) {
+    if (context.hub.previousIds.get(client) === session) context.hub.previousIds.delete(client);
   }
 }

@@ -1,6 +1,6 @@
 import { PusherErrors } from "../core/errors.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { pusherError, signinSuccess, watchlistEvents } from "../protocol/pusher/pusher.ts";
 import { isUserId, pusherChannel, pusherUser, userChannelOf } from "./apps.ts";
@@ -16,7 +16,7 @@ const WATCHLIST_BYTES = 32_768;
 
 /** A client says which user it is; the application has signed it. */
 export function signin(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   state: PusherState,
   fields: Readonly<Record<string, unknown>>,
@@ -24,7 +24,7 @@ export function signin(
   const { app } = state;
   const { auth, user_data: userData } = fields;
   const refuse = (why: string) => {
-    edge.stats.commandErrors++;
+    context.stats.commandErrors++;
     const { code, message } = PusherErrors.unauthorized;
     session.send(pusherError({ code, message: `${message}: ${why}` }));
     return undefined;
@@ -32,7 +32,7 @@ export function signin(
   if (typeof auth !== "string" || typeof userData !== "string")
     return refuse("auth and user_data are missing");
   const parts = splitAuth(auth);
-  const secret = parts && edge.apps.secretOf(app, parts.key);
+  const secret = parts && context.apps.secretOf(app, parts.key);
   if (!parts || !secret || !verify(secret, signinText(session.client, userData), parts.signature)) {
     return refuse("the signature is not that of this connection and user");
   }
@@ -45,13 +45,13 @@ export function signin(
   if (!state.user) {
     state.user = user;
     session.identity = { ...session.identity, user: pusherUser(app, user.id) };
-    edge.hub.addUser(session);
-    edge.roster.identified(session);
+    context.hub.addUser(session);
+    context.tracker.identified(session);
   }
   session.send(signinSuccess(userData));
   if (watchlist.length > MAX_WATCHED) session.send(pusherError(PusherErrors.watchlist));
   if (watchlist.length === 0 || state.watched.length > 0) return undefined;
-  return watch(edge, session, state, watchlist.slice(0, MAX_WATCHED));
+  return watch(context, session, state, watchlist.slice(0, MAX_WATCHED));
 }
 
 function readWatchlist(userData: string): string[] {
@@ -62,35 +62,35 @@ function readWatchlist(userData: string): string[] {
 
 /** Tells who of the watchlist is online, and from then on who comes and goes: online is who hears their own channel. */
 async function watch(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   state: PusherState,
   ids: readonly string[],
 ): Promise<void> {
   const channels: Channel[] = [];
   for (const id of ids) {
-    const name = edge.hub.resolve(pusherChannel(state.app, userChannelOf(id)));
-    if (edge.hub.rules(name).presence) channels.push(edge.hub.acquire(name));
+    const name = context.hub.resolve(pusherChannel(state.app, userChannelOf(id)));
+    if (context.hub.rules(name).presence) channels.push(context.hub.acquire(name));
   }
   try {
     await Promise.all(
       channels.map(async (channel) => {
         await channel.prepare();
-        await edge.lists.of(channel).load();
+        await context.channelUsers.of(channel).load();
       }),
     );
   } catch (error) {
-    for (const channel of channels) edge.hub.release(channel);
+    for (const channel of channels) context.hub.release(channel);
     throw error;
   }
   if (session.state !== "open") {
-    for (const channel of channels) edge.hub.release(channel);
+    for (const channel of channels) context.hub.release(channel);
     return;
   }
   state.watched = channels;
   const [online, offline]: [string[], string[]] = [[], []];
   for (const [index, channel] of channels.entries()) {
-    const list = edge.lists.of(channel);
+    const list = context.channelUsers.of(channel);
     (list.users.size > 0 ? online : offline).push(ids[index]!);
     list.watch(session);
   }

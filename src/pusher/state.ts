@@ -26,7 +26,7 @@ export class PusherState {
   /** By channel name, until it is subscribed again. */
   points: Map<string, ResumePoint> | undefined;
   /** The connections the client had before: what was not for them is not for this one. */
-  former: readonly string[] = [];
+  previousIds: readonly string[] = [];
 
   constructor(app: PusherApp) {
     this.app = app;

@@ -1,9 +1,9 @@
 import { admit, countRing, unsubscribe } from "../centrifuge/subscribe.ts";
 import { CommandError } from "../core/errors.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
-import type { Edge } from "../gateway/context.ts";
+import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
-import { track } from "../gateway/session/subscribe-queue.ts";
+import { queuePerChannel } from "../gateway/session/subscribe-queue.ts";
 import { infoOf, type Subscription } from "../gateway/session/subscription.ts";
 import { cacheMiss, subscriptionError, subscriptionSucceeded } from "../protocol/pusher/pusher.ts";
 import {
@@ -49,19 +49,19 @@ const notAuthorized = (why: string) => new Refusal("AuthError", why, 401);
  * it. @returns a promise only otherwise
  */
 export function pusherSubscribe(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   state: PusherState,
   fields: Readonly<Record<string, unknown>>,
 ): Promise<void> | undefined {
   const name = typeof fields.channel === "string" ? fields.channel : "";
   const failed = (error: unknown) => {
-    edge.stats.commandErrors++;
+    context.stats.commandErrors++;
     if (error instanceof Refusal) {
       session.send(subscriptionError(name, error.type, error.message, error.status));
       return;
     }
-    if (!(error instanceof CommandError)) edge.log.error("a subscribe failed", { error });
+    if (!(error instanceof CommandError)) context.log.error("a subscribe failed", { error });
     const temporary = error instanceof CommandError ? error.error.temporary : true;
     const message = error instanceof CommandError ? error.error.message : "internal server error";
     session.send(subscriptionError(name, "ServerError", message, temporary ? 503 : 400));
@@ -71,9 +71,9 @@ export function pusherSubscribe(
     const id = pusherChannel(state.app, name);
     const busy = session.pending?.get(id);
     const work = busy
-      ? busy.then(() => begin(edge, session, state, name, fields))
-      : begin(edge, session, state, name, fields);
-    return work && track(session, id, work.catch(failed));
+      ? busy.then(() => begin(context, session, state, name, fields))
+      : begin(context, session, state, name, fields);
+    return work && queuePerChannel(session, id, work.catch(failed));
   } catch (error) {
     failed(error);
     return undefined;
@@ -81,7 +81,7 @@ export function pusherSubscribe(
 }
 
 function begin(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   state: PusherState,
   name: string,
@@ -96,23 +96,23 @@ function begin(
     );
     return undefined;
   }
-  const wanted = authorize(edge, session, state, name, kind, fields);
-  if (session.subs.size + (session.pending?.size ?? 0) >= edge.options.channelsPerConnection) {
+  const wanted = authorize(context, session, state, name, kind, fields);
+  if (session.subs.size + (session.pending?.size ?? 0) >= context.options.channelsPerConnection) {
     throw new Refusal("LimitReached", "too many channels", 429);
   }
-  const channel = edge.hub.acquire(edge.hub.resolve(pusherChannel(state.app, name)));
-  if (!isReady(edge, channel, state, wanted)) return later(edge, session, state, channel, wanted);
+  const channel = context.hub.acquire(context.hub.resolve(pusherChannel(state.app, name)));
+  if (!isReady(context, channel, state, wanted)) return later(context, session, state, channel, wanted);
   try {
-    complete(edge, session, state, channel, wanted);
+    complete(context, session, state, channel, wanted);
   } finally {
-    edge.hub.release(channel);
+    context.hub.release(channel);
   }
   return undefined;
 }
 
 /** @throws Refusal */
 function authorize(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   { app, user }: PusherState,
   name: string,
@@ -127,12 +127,12 @@ function authorize(
   const { auth, channel_data: given } = fields;
   const data = typeof given === "string" ? given : undefined;
   const parts = typeof auth === "string" ? splitAuth(auth) : undefined;
-  const secret = parts && edge.apps.secretOf(app, parts.key);
+  const secret = parts && context.apps.secretOf(app, parts.key);
   if (!parts || !secret || !verify(secret, channelText(session.client, name, data), parts.signature)) {
     throw notAuthorized("the signature is not that of this connection and channel");
   }
   if (kind.access !== "presence") return { name, kind };
-  if (!edge.hub.rules(edge.hub.resolve(pusherChannel(app, name))).presence) {
+  if (!context.hub.rules(context.hub.resolve(pusherChannel(app, name))).presence) {
     throw new Refusal("ChannelError", "presence is switched off for this application", 403);
   }
   const names = { id: "user_id", info: "user_info" };
@@ -142,17 +142,22 @@ function authorize(
 }
 
 /** Whether {@link complete} needs nothing that must be read first. */
-function isReady(edge: Edge, channel: Channel, state: PusherState, { name, kind, member }: Wanted): boolean {
+function isReady(
+  context: GatewayContext,
+  channel: Channel,
+  state: PusherState,
+  { name, kind, member }: Wanted,
+): boolean {
   if (!channel.live) return false;
-  if (member && channel.rules.presence && !edge.lists.of(channel).ready) return false;
+  if (member && channel.rules.presence && !context.channelUsers.of(channel).ready) return false;
   if (kind.cache && !channel.newestKnown) return false;
   const from = resumePoint(state, channel, name);
-  return !from || countRing(edge, channel, from);
+  return !from || countRing(context, channel, from);
 }
 
 /** Releases the channel at the end. */
 async function later(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   state: PusherState,
   channel: Channel,
@@ -161,16 +166,16 @@ async function later(
   try {
     await channel.prepare(resumePoint(state, channel, wanted.name));
     if (wanted.kind.cache) await channel.prepareNewest();
-    if (wanted.member && channel.rules.presence) await edge.lists.of(channel).load();
-    if (session.state === "open") complete(edge, session, state, channel, wanted);
+    if (wanted.member && channel.rules.presence) await context.channelUsers.of(channel).load();
+    if (session.state === "open") complete(context, session, state, channel, wanted);
   } finally {
-    edge.hub.release(channel);
+    context.hub.release(channel);
   }
 }
 
 /** The synchronous end: answer, then live. */
 function complete(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   state: PusherState,
   channel: Channel,
@@ -179,7 +184,7 @@ function complete(
   // Who a subscriber is stays what it was when it came, whoever signs in later.
   const user = member?.id ?? session.user;
   const sub: Subscription = { channel, side: "client", user, info: member?.info, overrides: {} };
-  const list = member && channel.rules.presence ? edge.lists.of(channel) : undefined;
+  const list = member && channel.rules.presence ? context.channelUsers.of(channel) : undefined;
   const presence = kind.access === "presence" ? list?.users : undefined;
   if (presence && !presence.has(user) && presence.size >= state.app.limits.presenceMembers) {
     throw new Refusal("LimitReached", "too many members in the channel", 403);
@@ -188,14 +193,14 @@ function complete(
   list?.arrived(infoOf(session, sub));
   session.subs.add(sub);
   session.send(subscriptionSucceeded(name, presence));
-  const behind = resumeFrom(edge, session, state, channel, name);
+  const behind = resumeFrom(context, session, state, channel, name);
   if (!session.live) return; // one of these was too much for it
-  if (kind.cache && !behind) sendCached(edge, session, channel, name);
+  if (kind.cache && !behind) sendCached(context, session, channel, name);
   if (!session.live) return;
-  admit(edge, session, sub, kind.access === "presence", behind);
+  admit(context, session, sub, kind.access === "presence", behind);
 }
 
-function sendCached(edge: Edge, session: Session, channel: Channel, name: string): void {
+function sendCached(context: GatewayContext, session: Session, channel: Channel, name: string): void {
   const { newest } = channel;
   if (newest && newest.publication.timeMs > Date.now() - CACHE_MS) {
     session.send(session.codec.publicationPush(channel.id, newest.encoded(session.codec)));
@@ -205,12 +210,12 @@ function sendCached(edge: Edge, session: Session, channel: Channel, name: string
   const now = performance.now();
   if (now - channel.missedAt < MISS_EVERY_MS) return;
   channel.missedAt = now;
-  edge.webhooks.cacheMiss(channel.id);
+  context.webhooks.cacheMiss(channel.id);
 }
 
 /** Ends a subscription at the client's wish. There is no answer. */
 export function pusherUnsubscribe(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   state: PusherState,
   fields: Readonly<Record<string, unknown>>,
@@ -219,7 +224,7 @@ export function pusherUnsubscribe(
   if (typeof name !== "string" || name === "") return undefined;
   const id = pusherChannel(state.app, name);
   const busy = session.pending?.get(id);
-  if (busy) return busy.then(() => (session.live ? unsubscribe(edge, session, id) : undefined));
-  unsubscribe(edge, session, id);
+  if (busy) return busy.then(() => (session.live ? unsubscribe(context, session, id) : undefined));
+  unsubscribe(context, session, id);
   return undefined;
 }

@@ -75,6 +75,6 @@ export class SubscriptionCounts {
   #tell(channel: ChannelName, count: number): void {
     this.#webhooks.subscriptionCount(channel.id, count);
     const app = this.#apps.byNamespace(channel.namespace);
-    if (count > 0 && app?.subscriptionCount) this.#broker.notify(channel, { kind: "count", count });
+    if (count > 0 && app?.subscriptionCount) this.#broker.sendEvent(channel, { kind: "count", count });
   }
 }

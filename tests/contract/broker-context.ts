@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import type { Attachment, ChannelSink, Notice } from "../../src/broker/broker.ts";
+import type { Attachment, ChannelEvent, ChannelSink } from "../../src/broker/broker.ts";
 import { type ChannelName, channelId, parseChannel } from "../../src/core/channel.ts";
 import { CommandError, type ErrorCode } from "../../src/core/errors.ts";
 import type { Position } from "../../src/core/position.ts";
@@ -27,15 +27,15 @@ export function freshChannel(namespace = "keep"): ChannelName {
 /** Keeps everything it is given. */
 export class Recorder implements ChannelSink {
   readonly publications: Publication[] = [];
-  readonly notices: Notice[] = [];
+  readonly events: ChannelEvent[] = [];
   readonly losses: { readonly position: Position; readonly why: string }[] = [];
 
   publication(publication: Publication): void {
     this.publications.push(publication);
   }
 
-  notice(notice: Notice): void {
-    this.notices.push(notice);
+  event(event: ChannelEvent): void {
+    this.events.push(event);
   }
 
   lost(position: Position, why: "epoch" | "truncated"): void {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { BrokerStatus, Notice } from "../../src/broker/broker.ts";
+import type { BrokerStatus, ChannelEvent } from "../../src/broker/broker.ts";
 import { CommandError, Errors } from "../../src/core/errors.ts";
 import { until } from "../helpers/until.ts";
 import {
@@ -15,7 +15,7 @@ import {
 
 /** Notices, signals, surveys, requests, events and the life of a broker. */
 export function controlContract(context: () => Context): void {
-  test("notices reach whoever is attached, on every instance, in order, and are never stored", async () => {
+  test("events reach whoever is attached, on every instance, in order, and are never stored", async () => {
     const { a, b } = context();
     for (const namespace of ["keep", "live"]) {
       const channel = freshChannel(namespace);
@@ -26,28 +26,28 @@ export function controlContract(context: () => Context): void {
       ];
       const elsewhere = await follow(b, freshChannel(namespace));
       gone.attachment.detach();
-      const notices: Notice[] = [];
+      const events: ChannelEvent[] = [];
       for (let n = 0; n < 10; n++) {
         const info = { client: `c${n}`, user: 'ü"\r\n', connInfo: '{"big":12345678901234567890}' };
-        notices.push({ kind: n % 2 ? "leave" : "join", info });
+        events.push({ kind: n % 2 ? "leave" : "join", info });
       }
-      for (const notice of notices) a.broker.notify(channel, notice);
+      for (const event of events) a.broker.sendEvent(channel, event);
       for (const { sink } of [own, other]) {
-        await until(() => sink.notices.length === 10, { what: "notices" });
-        expect(sink.notices).toEqual(notices);
+        await until(() => sink.events.length === 10, { what: "channel events" });
+        expect(sink.events).toEqual(events);
         expect(sink.publications).toEqual([]);
       }
       await a.broker.publish(channel, "1");
       await has(other.sink, 1);
-      expect(gone.sink.notices).toEqual([]);
-      expect(elsewhere.sink.notices).toEqual([]);
+      expect(gone.sink.events).toEqual([]);
+      expect(elsewhere.sink.events).toEqual([]);
       if (namespace === "live") continue;
       const { publications } = await b.broker.history(channel, { limit: 10 });
       expect(publications.map((one) => one.data)).toEqual(["1"]);
       const late = await follow(b, channel);
       await a.broker.publish(channel, "2");
       await has(late.sink, 1);
-      expect(late.sink.notices).toEqual([]);
+      expect(late.sink.events).toEqual([]);
     }
   });
 
@@ -259,7 +259,7 @@ export function controlContract(context: () => Context): void {
       await failsWith(broker.attach(channel, sink), Errors.brokerUnavailable);
       await failsWith(broker.history(channel, { limit: 1 }), Errors.brokerUnavailable);
       await failsWith(broker.request("rpc", "x", "1", { timeoutMs: 100 }), Errors.brokerUnavailable);
-      broker.notify(channel, { kind: "join", info: { client: "c", user: "u" } });
+      broker.sendEvent(channel, { kind: "join", info: { client: "c", user: "u" } });
       broker.signal("late", 1);
       broker.emit("late", {});
       expect(await broker.survey("late", 1, { expect: 1, timeoutMs: 50 })).toEqual([]);

@@ -37,13 +37,13 @@ test("an attachment hears nothing that was handed over before it was made", asyn
   await broker.start();
   const channel = freshChannel();
   void broker.publish(channel, "1");
-  broker.notify(channel, { kind: "join", info: { client: "c", user: "u" } });
+  broker.sendEvent(channel, { kind: "join", info: { client: "c", user: "u" } });
   bus.reset("keep");
   const following = follow({ broker, stats: new Stats() }, channel);
   void broker.publish(channel, "2");
   const { sink } = await following;
   await has(sink, 1);
-  expect(sink).toMatchObject({ data: ["2"], notices: [], losses: [] });
+  expect(sink).toMatchObject({ data: ["2"], events: [], losses: [] });
   await broker.close();
 });
 

@@ -258,17 +258,17 @@ export function orderContract(context: () => Context): void {
     const channel = freshChannel();
     let calls = 0;
     const thrower = new Recorder();
-    thrower.publication = thrower.notice = () => {
+    thrower.publication = thrower.event = () => {
       calls++;
       throw new Error("a broken sink");
     };
     await a.broker.attach(channel, thrower);
     const { sink } = await follow(a, channel);
-    b.broker.notify(channel, { kind: "join", info: { client: "c", user: "u" } });
+    b.broker.sendEvent(channel, { kind: "join", info: { client: "c", user: "u" } });
     await publishAll(b, channel, numbered(10));
     await has(sink, 10);
     expect(sink.data).toEqual(numbered(10));
-    await until(() => calls === 11 && sink.notices.length === 1);
+    await until(() => calls === 11 && sink.events.length === 1);
   });
 
   test("a sink may use the broker; what it publishes is delivered after it returned", async () => {

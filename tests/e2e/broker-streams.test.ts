@@ -183,7 +183,7 @@ describe("what services can and cannot do", () => {
     await fixture.nc.flush();
     const { offset } = await broker.publish(channel, "2");
     await until(() => sink.publications.length === 2);
-    expect(sink.notices).toEqual([]);
+    expect(sink.events).toEqual([]);
     expect(sink.offsets).toEqual([offset - 1, offset]);
   });
 

@@ -124,7 +124,7 @@ test(
         const seen: number[] = [];
         const attachment = await broker.attach(parseChannel(`chat:${name}`), {
           publication: ({ offset }) => void seen.push(offset),
-          notice: () => {},
+          event: () => {},
           lost: () => void seen.push(-1),
         });
         joins.push({ name, from: attachment.position.offset, seen, detach: () => attachment.detach() });

@@ -48,7 +48,7 @@ export class Flow {
         const losses: Lane["losses"] = [];
         const sink: ChannelSink = {
           publication: ({ offset, data }: Publication) => void got.push({ offset, data }),
-          notice() {},
+          event() {},
           lost: (_position, why) => void losses.push({ why }),
         };
         const name = parseChannel(`keep:${prefix}.${index}`);

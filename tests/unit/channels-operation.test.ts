@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { silent } from "../../src/core/log.ts";
-import type { Edge } from "../../src/gateway/context.ts";
+import type { GatewayContext } from "../../src/gateway/context.ts";
 import { onSignal } from "../../src/gateway/control.ts";
 import { createOperations } from "../../src/gateway/operations.ts";
 
@@ -15,20 +15,23 @@ function fleet(...counts: readonly number[]) {
       `chat:${n % 2 ? "shared" : at}.${n}`.padEnd(255, "x"),
     );
     const hub = { channels: new Map(ids.map((id) => [id, { size: 1 }])), sessions: new Map(), userCount: 0 };
-    return { hub, log: silent, instance: `i${at}`, startedAt: 0 } as unknown as Edge;
+    return { hub, log: silent, instance: `i${at}`, startedAt: 0 } as unknown as GatewayContext;
   });
   const broker = {
     async survey(kind: string, body: unknown) {
       longest.asked++;
-      const answers = edges.map((edge) =>
-        JSON.stringify(onSignal(edge, kind, JSON.parse(JSON.stringify(body)))),
+      const answers = edges.map((context) =>
+        JSON.stringify(onSignal(context, kind, JSON.parse(JSON.stringify(body)))),
       );
       longest.bytes = Math.max(longest.bytes, ...answers.map((text) => text.length));
       return answers.map((text) => JSON.parse(text) as unknown);
     },
   };
   const presence = { instances: async () => edges };
-  return { operations: createOperations({ ...edges[0]!, broker, presence } as unknown as Edge), longest };
+  return {
+    operations: createOperations({ ...edges[0]!, broker, presence } as unknown as GatewayContext),
+    longest,
+  };
 }
 
 test("many channels are listed in answers that NATS can carry", async () => {

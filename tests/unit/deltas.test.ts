@@ -30,7 +30,7 @@ function audienceOf(codec: Codec) {
     audience,
     stats,
     publish(data: string | Uint8Array, except?: Session) {
-      return audience.spread(new RingEntry({ offset: 1, data, timeMs: 0 }), fanout, stats, except);
+      return audience.broadcast(new RingEntry({ offset: 1, data, timeMs: 0 }), fanout, stats, except);
     },
     /** A subscriber; what it gets goes through the stock client's own reading of deltas. */
     subscriber(stock: StockCodec) {

@@ -12,13 +12,13 @@ function stub() {
   return {
     ...{ wheelPrev: undefined, wheelNext: undefined, wheelDue: 0 },
     ...{ live: true, state: "open", codec: centrifugeJson, subs: new Map(), expiresAt: 0 },
-    ...{ heardAt: 0, nextPingAt: 0, checkAt: 0, pongsOwed: 0, inboxPinged: 0, inboxConfirmed: 0 },
+    ...{ lastSeenAt: 0, nextPingAt: 0, checkAt: 0, pongsOwed: 0, inboxPinged: 0, inboxConfirmed: 0 },
     pings: 0,
     ended: 0,
     send() {
       this.pings++;
     },
-    abandon({ code }: { code: number }) {
+    closeNow({ code }: { code: number }) {
       this.live = false;
       this.ended = code;
     },
@@ -42,7 +42,7 @@ test("a client that has answered is not dead because the event loop stood still,
     liveness.reschedule(session);
   }
   await until(() => lively.pings === 1 && mute.pings === 1);
-  lively.heardAt = performance.now();
+  lively.lastSeenAt = performance.now();
   // Longer than until the check, by more than what counts as a stall.
   const end = performance.now() + PONG_MS + 500;
   while (performance.now() < end);

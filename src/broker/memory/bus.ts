@@ -5,7 +5,7 @@ import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { Publication } from "../../core/publication.ts";
 import { subjects } from "../../core/subject.ts";
 import { type Flaw, isRefused, readBody } from "../body.ts";
-import type { ChannelSink, Notice, Published } from "../broker.ts";
+import type { ChannelEvent, ChannelSink, Published } from "../broker.ts";
 import { MemoryLog } from "./log.ts";
 import { OutboxLines } from "./outbox.ts";
 
@@ -110,8 +110,8 @@ export class MemoryBus {
     return { ...position, duplicate: false };
   }
 
-  notify(channel: ChannelName, notice: Notice): void {
-    this.#toAttached(channel.id, (attachment) => attachment.sink.notice(notice));
+  sendEvent(channel: ChannelName, event: ChannelEvent): void {
+    this.#toAttached(channel.id, (attachment) => attachment.sink.event(event));
   }
 
   attach(channel: ChannelName, sink: ChannelSink, owner: BusMember): MemoryAttachment {

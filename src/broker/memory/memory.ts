@@ -138,9 +138,9 @@ export function memoryBroker(options: {
       }
     },
 
-    notify(channel, notice) {
+    sendEvent(channel, event) {
       if (status.state !== "connected") return;
-      bus.notify(channel, notice.kind === "count" ? notice : { ...notice, info: infoOf(notice.info) });
+      bus.sendEvent(channel, event.kind === "count" ? event : { ...event, info: infoOf(event.info) });
     },
 
     async attach(channel, sink): Promise<Attachment> {

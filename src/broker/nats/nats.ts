@@ -8,10 +8,10 @@ import { subjects as subjectsOf } from "../../core/subject.ts";
 import { BYTES_TYPE, checkBody, checkOptions } from "../body.ts";
 import type { Broker, BrokerStatus, Published, PublishOptions, SignalListener } from "../broker.ts";
 import { type NatsBrokerOptions, type Parts, startParts } from "./assembly.ts";
+import { channelEventHeaders } from "./follow/channel-event.ts";
 import type { Reader } from "./follow/follower.ts";
 import type { Readers } from "./follow/followers.ts";
 import { readHistory } from "./follow/history.ts";
-import { noticeHeaders } from "./follow/notice.ts";
 import { publishHeaders } from "./link/headers.ts";
 import { NatsOutbox } from "./publish/outbox.ts";
 import { mostReplicas } from "./streams/config.ts";
@@ -132,12 +132,12 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
       }
     },
 
-    notify(channel, notice) {
+    sendEvent(channel, event) {
       if (!parts?.link.connected) return;
-      // Where there is a stream, services publish to `rt.` only: a notice cannot be theirs on `rtl.`.
+      // Where there is a stream, services publish to `rt.` only: a channel event cannot be theirs on `rtl.`.
       const subject = rulesOf(channel.namespace).history ? subjects.live(channel) : subjects.message(channel);
-      const body = notice.kind === "event" ? notice.data : "";
-      parts.link.nc.publish(subject, body, { headers: noticeHeaders(notice) });
+      const body = event.kind === "event" ? event.data : "";
+      parts.link.nc.publish(subject, body, { headers: channelEventHeaders(event) });
     },
 
     async attach(channel, sink) {

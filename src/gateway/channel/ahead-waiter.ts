@@ -2,7 +2,7 @@ import type { HistoryPage } from "../../broker/broker.ts";
 import type { Position } from "../../core/position.ts";
 
 /** The channel that is behind. */
-export interface AheadOptions {
+export interface AheadWaiterOptions {
   /** After the last publication handed to subscribers. */
   readonly position: () => Position;
   /** The store kept nothing when the channel became live, and nothing was published since. */
@@ -23,15 +23,15 @@ const CATCH_UP_MS = 2_000;
  * Clients that have seen more than this instance, because they come from another one: waits for what is on its way, so
  * that nothing they have is sent again.
  */
-export class Ahead {
-  readonly #options: AheadOptions;
+export class AheadWaiter {
+  readonly #options: AheadWaiterOptions;
   /** Highest offset ahead of the channel's that the store had nothing before. */
   verified = 0;
   #catching: Promise<void> | undefined;
   /** Told when the position has come to `target`. */
   #awaited: { readonly target: number; readonly resolve: () => void } | undefined;
 
-  constructor(options: AheadOptions) {
+  constructor(options: AheadWaiterOptions) {
     this.#options = options;
   }
 

@@ -10,7 +10,7 @@ export interface Fanout {
 }
 
 /** Local subscribers of one channel that are spoken to alike. */
-export interface Listeners {
+export interface SubscriberGroup {
   readonly codec: Codec;
   /** They get differences between messages. */
   readonly delta: boolean;
@@ -22,7 +22,7 @@ export interface Listeners {
    * Hands a message to every member, counted. Returns false when one of several members had no room for it.
    * @param except must not get it
    */
-  spread(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean;
+  broadcast(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean;
   /** The same with any other frame, not counted. */
   publish(fanout: Fanout, frame: Frame): boolean;
 }
@@ -31,7 +31,7 @@ export interface Listeners {
  * The local subscribers of one channel that speak one codec. One member is sent to directly; from the second on they
  * share a native topic (a topic of its own costs a connection about 1 KB, and most inboxes have one reader).
  */
-export class Audience implements Listeners {
+export class Audience implements SubscriberGroup {
   readonly codec: Codec;
   readonly #channel: string;
   /** Tells the topics of a channel apart. */
@@ -90,13 +90,13 @@ export class Audience implements Listeners {
     return this.#only === session || this.#many?.has(session) === true;
   }
 
-  spread(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean {
+  broadcast(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean {
     const frame = this.codec.publicationPush(this.#channel, entry.encoded(this.codec));
-    return this.deliver(frame, fanout, stats, except);
+    return this.broadcastFrame(frame, fanout, stats, except);
   }
 
-  /** As {@link spread}, of a message that is a frame already. */
-  deliver(frame: Frame, fanout: Fanout, stats: Stats, except?: Session): boolean {
+  /** As {@link broadcast}, of a message that is a frame already. */
+  broadcastFrame(frame: Frame, fanout: Fanout, stats: Stats, except?: Session): boolean {
     const { size, shared } = this;
     const reached = except && this.has(except) ? size - 1 : size;
     const taken = this.publish(fanout, frame, except);

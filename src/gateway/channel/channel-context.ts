@@ -16,11 +16,11 @@ export interface ChannelContext {
   /** A session was sent something from its inbox. */
   inboxDelivered(session: Session): void;
   /** A subscriber had no room for a publication: the runtime is closing its socket. */
-  cutOff(channel: Channel): void;
+  slowConsumer(channel: Channel): void;
   /** A connection of this instance, by its id. */
   sessionOf(client: string): Session | undefined;
   /** Continuity broke: every subscriber must be told. */
   lost(channel: Channel): void;
   /** The instance has more to do than it can: what matters least is left out. */
-  pressed(): boolean;
+  overloaded(): boolean;
 }

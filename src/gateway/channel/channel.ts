@@ -1,17 +1,17 @@
-import type { Attachment, ChannelSink, Notice } from "../../broker/broker.ts";
+import type { Attachment, ChannelEvent, ChannelSink } from "../../broker/broker.ts";
 import { type ChannelName, USER_NAMESPACE } from "../../core/channel.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
 import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { ClientInfo, Publication } from "../../core/publication.ts";
-import type { UserList } from "../../pusher/channel-users.ts";
+import type { ChannelUsers } from "../../pusher/channel-users.ts";
 import type { Session } from "../session/session.ts";
-import { Ahead } from "./ahead-waiter.ts";
-import type { Audience, Listeners } from "./audience.ts";
+import { AheadWaiter } from "./ahead-waiter.ts";
+import type { Audience, SubscriberGroup } from "./audience.ts";
 import type { ChannelContext } from "./channel-context.ts";
 import { MISSING, NOTHING_MISSED, type Recovery, UNRECOVERABLE } from "./recovery.ts";
 import { Ring, RingEntry } from "./ring.ts";
-import { NOBODY, withListener, withNoticed } from "./subscriber-group.ts";
+import { addPresenceSubscriber, addSubscriber, NOBODY } from "./subscriber-group.ts";
 
 /**
  * Most bytes of a ring that the store is read for, until those who wait are served: what it drops meanwhile the page
@@ -39,19 +39,19 @@ export class Channel implements ChannelSink {
   #blind = false;
   #ring: Ring | undefined;
   /** One for each codec in use; most channels never have any for notices. */
-  #audiences: readonly Listeners[] = NOBODY;
+  #audiences: readonly SubscriberGroup[] = NOBODY;
   #noticeAudiences: readonly Audience[] = NOBODY;
   /** Subscribes under way: the channel must not be given up. */
   pins = 0;
   /** When a subscriber last found nothing in it that was kept, ms of the monotonic clock. */
   missedAt = Number.NEGATIVE_INFINITY;
   /** Who is in it by user, once somebody follows that. */
-  users: UserList | undefined;
+  users: ChannelUsers | undefined;
 
   /** Offsets below which the store was asked in vain: they cannot be recovered, nobody asks again. */
   #unreachable = -1;
   /** Once a client came that had seen more than this instance. */
-  #ahead: Ahead | undefined;
+  #ahead: AheadWaiter | undefined;
   #filling: Promise<void> | undefined;
   /** The ring may be larger than its share, for those who wait for what is read. */
   #grown = false;
@@ -158,8 +158,8 @@ export class Channel implements ChannelSink {
 
   /** Adds a subscriber; what is published from now on reaches it. */
   join(session: Session, notices: boolean, delta = false): void {
-    this.#audiences = withListener(this.#audiences, session, this.id, delta);
-    if (notices) this.#noticeAudiences = withNoticed(this.#noticeAudiences, session, this.id);
+    this.#audiences = addSubscriber(this.#audiences, session, this.id, delta);
+    if (notices) this.#noticeAudiences = addPresenceSubscriber(this.#noticeAudiences, session, this.id);
   }
 
   leave(session: Session): void {
@@ -199,9 +199,9 @@ export class Channel implements ChannelSink {
   // ── what the broker says ───────────────────────────────────────────────────────────────────────────────────────
 
   publication(publication: Publication): void {
-    const { stats, pressed } = this.#context;
+    const { stats, overloaded } = this.#context;
     // Only where nothing is promised: a channel with history stays whole.
-    if (publication.priority === "low" && !this.rules.history && pressed()) {
+    if (publication.priority === "low" && !this.rules.history && overloaded()) {
       stats.lowPriorityDropped++;
       return;
     }
@@ -215,32 +215,33 @@ export class Channel implements ChannelSink {
       this.#cut();
       this.#ahead?.reached(publication.offset);
     }
-    this.#spread(entry);
+    this.#broadcast(entry);
     if (this.name.namespace === USER_NAMESPACE) {
       for (const session of this.members()) this.#context.inboxDelivered(session);
     }
   }
 
-  #spread(entry: RingEntry): void {
+  #broadcast(entry: RingEntry): void {
     const { stats, fanout, sessionOf } = this.#context;
     const { except } = entry.publication;
     const left = except === undefined ? undefined : sessionOf(except);
     for (const audience of this.#audiences) {
-      if (audience.size > 0 && !audience.spread(entry, fanout, stats, left)) this.#context.cutOff(this);
+      if (audience.size > 0 && !audience.broadcast(entry, fanout, stats, left))
+        this.#context.slowConsumer(this);
     }
   }
 
-  notice(notice: Notice): void {
+  event(event: ChannelEvent): void {
     const { fanout } = this.#context;
-    if (notice.kind === "event") this.#spread(new RingEntry({ ...notice, offset: 0, timeMs: 0 }));
-    else if (notice.kind === "count") {
+    if (event.kind === "event") this.#broadcast(new RingEntry({ ...event, offset: 0, timeMs: 0 }));
+    else if (event.kind === "count") {
       for (const audience of this.#audiences) {
-        const frame = audience.codec.countPush?.(this.id, notice.count);
+        const frame = audience.codec.countPush?.(this.id, event.count);
         if (frame && audience.size > 0) audience.publish(fanout, frame);
       }
     } else {
-      if (notice.of !== "user") this.#announce(notice.kind, notice.info, false);
-      if (notice.of === "user" || notice.of === "both") this.users?.heard(notice);
+      if (event.of !== "user") this.#announce(event.kind, event.info, false);
+      if (event.of === "user" || event.of === "both") this.users?.heard(event);
     }
   }
 
@@ -339,8 +340,8 @@ export class Channel implements ChannelSink {
     else if (page.more || !page.complete) this.#unreachable = Math.max(this.#unreachable, from);
   }
 
-  #aheadOfUs(): Ahead {
-    this.#ahead ??= new Ahead({
+  #aheadOfUs(): AheadWaiter {
+    this.#ahead ??= new AheadWaiter({
       position: () => this.#position,
       blind: () => this.#blind,
       read: (since, until) => {

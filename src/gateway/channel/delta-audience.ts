@@ -2,7 +2,7 @@ import { createDelta } from "fossil-delta";
 import type { Stats } from "../../core/stats.ts";
 import type { Codec, DeltaEncoder, Frame } from "../../protocol/codec.ts";
 import type { Session } from "../session/session.ts";
-import { Audience, type Fanout, type Listeners } from "./audience.ts";
+import { Audience, type Fanout, type SubscriberGroup } from "./audience.ts";
 import type { RingEntry } from "./ring.ts";
 
 /**
@@ -19,7 +19,7 @@ const MIN_COMPARED_BYTES = 64;
  * once for all of them. Who is new has no message to apply it to: it gets the next one whole, in an audience of its own,
  * and moves over to the others with that.
  */
-export class DeltaAudience implements Listeners {
+export class DeltaAudience implements SubscriberGroup {
   readonly codec: Codec;
   readonly #encoder: DeltaEncoder;
   readonly #channel: string;
@@ -58,7 +58,7 @@ export class DeltaAudience implements Listeners {
     this.#following.delete(session);
   }
 
-  spread(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean {
+  broadcast(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean {
     if (except && this.#following.has(except)) {
       // It does not get this one, to which the next difference is taken.
       this.#waiting.add(except);
@@ -68,11 +68,11 @@ export class DeltaAudience implements Listeners {
     const whole = this.codec.publicationPush(this.#channel, entry.encoded(this.#encoder));
     let taken = true;
     if (this.#following.size > 0) {
-      taken = this.#following.deliver(this.#difference(entry, target) ?? whole, fanout, stats);
+      taken = this.#following.broadcastFrame(this.#difference(entry, target) ?? whole, fanout, stats);
     }
     this.#base = target;
     if (this.#waiting.size > 0) {
-      taken = this.#waiting.deliver(whole, fanout, stats, except) && taken;
+      taken = this.#waiting.broadcastFrame(whole, fanout, stats, except) && taken;
       for (const session of [...this.#waiting.members]) {
         if (session === except) continue;
         this.#following.add(session);

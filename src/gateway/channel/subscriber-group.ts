@@ -1,5 +1,5 @@
 import type { Session } from "../session/session.ts";
-import { Audience, type Listeners } from "./audience.ts";
+import { Audience, type SubscriberGroup } from "./audience.ts";
 import { DeltaAudience } from "./delta-audience.ts";
 
 /** Of a channel nobody follows: most have nobody for notices. */
@@ -12,12 +12,12 @@ const KINDS = {
 } as const;
 
 /** The audiences of a channel's messages, with this session in its own: one for each codec, with or without deltas. */
-export function withListener(
-  all: readonly Listeners[],
+export function addSubscriber(
+  all: readonly SubscriberGroup[],
   session: Session,
   channel: string,
   delta: boolean,
-): readonly Listeners[] {
+): readonly SubscriberGroup[] {
   const { codec } = session;
   const encoder = delta ? codec.deltas : undefined;
   for (const one of all) {
@@ -33,7 +33,7 @@ export function withListener(
 }
 
 /** The same of those who hear who comes and goes. */
-export function withNoticed(
+export function addPresenceSubscriber(
   all: readonly Audience[],
   session: Session,
   channel: string,

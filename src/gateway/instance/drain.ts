@@ -1,6 +1,6 @@
 import { Closes } from "../../core/errors.ts";
 import type { Namespaces } from "../../core/namespace.ts";
-import type { Edge } from "../context.ts";
+import type { GatewayContext } from "../context.ts";
 import type { Session } from "../session/session.ts";
 
 /** Mean time between two waves, ms: short, so that the stream of reconnects elsewhere is even. */
@@ -15,10 +15,10 @@ const LOOK_MS = 50;
  * period: a user that comes back elsewhere within it is not seen to leave. At the deadline nobody is waited for.
  */
 export async function drain(
-  edge: Pick<Edge, "hub" | "roster" | "presence" | "namespaces" | "stats">,
+  context: Pick<GatewayContext, "hub" | "tracker" | "presence" | "namespaces" | "stats">,
   { ratePerSecond, deadlineMs }: { ratePerSecond: number; deadlineMs: number },
 ): Promise<void> {
-  const { hub, roster, presence, namespaces, stats } = edge;
+  const { hub, tracker, presence, namespaces, stats } = context;
   stats.drains++;
   const deadline = performance.now() + deadlineMs;
   const others = (await presence.instances()).length > 1;
@@ -26,9 +26,9 @@ export async function drain(
   const graceMs = others ? Math.min(longestGraceMs(namespaces), deadlineMs / 2) : 0;
   await closeAll(shuffled([...hub.sessions.values()]), ratePerSecond, deadline - graceMs);
   // Who slipped in meanwhile.
-  for (const session of [...hub.sessions.values()]) session.end(Closes.shutdown);
+  for (const session of [...hub.sessions.values()]) session.close(Closes.shutdown);
   // Where nobody else is, nobody can come back elsewhere.
-  while (others && roster.departing > 0 && performance.now() < deadline) await pause(LOOK_MS);
+  while (others && tracker.departing > 0 && performance.now() < deadline) await pause(LOOK_MS);
 }
 
 /** Closes at the given rate, or faster where the deadline would be missed. */
@@ -40,7 +40,7 @@ async function closeAll(
   let next = 0;
   for (let owed = 1; next < sessions.length; ) {
     const wave = sessions.slice(next, next + Math.floor(owed));
-    for (const session of wave) session.end(Closes.shutdown);
+    for (const session of wave) session.close(Closes.shutdown);
     next += wave.length;
     owed -= wave.length;
     const left = sessions.length - next;

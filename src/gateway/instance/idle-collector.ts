@@ -1,20 +1,20 @@
-/** Connects and disconnects below which tidying up is not worth its pause. */
+/** Connects and disconnects below which collecting is not worth its pause. */
 const LEAST_CHANGES = 1_000;
 /** Share of the connections that must have changed: the pause grows with all that live. */
 const LEAST_SHARE = 0.25;
 /** Seconds without much coming and going before it is done, and what share of the changes in a second is much. */
-const CALM_PULSES = 3;
+const CALM_TICKS = 3;
 const MUCH = 0.02;
 /** Publications in a second from which the instance is at work: a pause would be felt, and compiled code is needed. */
 const AT_WORK = 10;
 
-export interface TidyOptions {
+export interface IdleCollectorOptions {
   /** Connects and disconnects so far (a rising count). */
   readonly changes: () => number;
   /** Connections now. */
   readonly connections: () => number;
   /** The instance has more to do than it can: not now. */
-  readonly pressed: () => boolean;
+  readonly overloaded: () => boolean;
   /** Publications handed out so far (a rising count). */
   readonly publications: () => number;
   /**
@@ -29,30 +29,30 @@ export interface TidyOptions {
  * through a collection while they were under way stay for good in an instance that then is idle, and take more memory
  * than the connections themselves. Not while it is busy, and so seldom that it costs a connect about 15 µs at most.
  */
-export class Tidy {
-  readonly #options: TidyOptions;
-  #tidied = 0;
+export class IdleCollector {
+  readonly #options: IdleCollectorOptions;
+  #collectedAt = 0;
   #last = 0;
   #published = 0;
   #calm = 0;
 
-  constructor(options: TidyOptions) {
+  constructor(options: IdleCollectorOptions) {
     this.#options = options;
   }
 
   /** To be called once a second. @returns whether something was done */
-  pulse(): boolean {
-    const { changes, connections, publications, pressed, collect } = this.#options;
+  tick(): boolean {
+    const { changes, connections, publications, overloaded, collect } = this.#options;
     const count = changes();
     const due = Math.max(LEAST_CHANGES, connections() * LEAST_SHARE);
     const published = publications();
-    const busy = count - this.#last > due * MUCH || pressed();
+    const busy = count - this.#last > due * MUCH || overloaded();
     this.#last = count;
     const atWork = published - this.#published >= AT_WORK;
     this.#published = published;
     this.#calm = busy ? 0 : this.#calm + 1;
-    if (count - this.#tidied < due || this.#calm < CALM_PULSES) return false;
-    this.#tidied = count;
+    if (count - this.#collectedAt < due || this.#calm < CALM_TICKS) return false;
+    this.#collectedAt = count;
     collect(atWork);
     return true;
   }

@@ -1,5 +1,5 @@
 /**
- * How hard an instance is pressed: `shedding` drops what matters least and, when that does not help, lets idle
+ * How hard an instance is overloaded: `shedding` drops what matters least and, when that does not help, lets idle
  * connections go ({@link OverloadRule.letsGo}); `refusing` takes no new ones either.
  */
 export type OverloadState = "ok" | "shedding" | "refusing";

@@ -9,10 +9,10 @@ interface Source {
 }
 
 /**
- * Events for the business cluster, `rtevt.<kind>`: JSON objects with `type`, `timeMs`, `instance`, `region` and what
+ * EventPublisher for the business cluster, `rtevt.<kind>`: JSON objects with `type`, `timeMs`, `instance`, `region` and what
  * the kind adds. At least once; the message id makes repetitions recognisable.
  */
-export class Events {
+export class EventPublisher {
   readonly #broker: Broker;
   readonly #own: Source;
   readonly #webhooks: WebhookEvents;

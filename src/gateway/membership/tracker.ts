@@ -10,7 +10,7 @@ import type { SubscriptionCounts } from "../../pusher/subscription-counts.ts";
 import type { Hub } from "../session/hub.ts";
 import type { Session } from "../session/session.ts";
 import { infoOf, type Subscription, showsPresence } from "../session/subscription.ts";
-import type { Events } from "./events.ts";
+import type { EventPublisher } from "./events.ts";
 
 /** Somebody leaves a channel, or (without one) is gone altogether. */
 interface Departure {
@@ -31,10 +31,10 @@ const COUNT_EVERY_MS = 1_000;
  * Who is in which channel, told to presence, to the channel's subscribers and to the business cluster. Members of a
  * connection that ended stay for the namespace's grace period, so that a reconnect is no leave and join.
  */
-export class Roster {
+export class PresenceTracker {
   readonly #presence: Presence;
   readonly #broker: Broker;
-  readonly #events: Events;
+  readonly #events: EventPublisher;
   readonly #hub: Hub;
   readonly #log: Logger;
   readonly #apps: PusherApps;
@@ -49,7 +49,7 @@ export class Roster {
   constructor(deps: {
     presence: Presence;
     broker: Broker;
-    events: Events;
+    events: EventPublisher;
     hub: Hub;
     log: Logger;
     apps: PusherApps;
@@ -182,7 +182,7 @@ export class Roster {
       if (lastOfChannel) this.#events.vacated(id);
       this.#counts.changed(name);
       if (rules.joinLeave === "user") this.#tell(name, rules, "leave", info, lastOfUser);
-      else if (app && lastOfUser) this.#broker.notify(name, { kind: "leave", info, of: "user" });
+      else if (app && lastOfUser) this.#broker.sendEvent(name, { kind: "leave", info, of: "user" });
     }
   }
 
@@ -239,8 +239,8 @@ export class Roster {
     const toUsers = userEdge && this.#listsUsers(channel);
     if (!toFollowers && !toUsers) return;
     if (this.#crowded(channel.id, rules.presenceMaxMembers)) return;
-    if (!toUsers) this.#broker.notify(channel, { kind, info });
-    else this.#broker.notify(channel, { kind, info, of: toFollowers ? "both" : "user" });
+    if (!toUsers) this.#broker.sendEvent(channel, { kind, info });
+    else this.#broker.sendEvent(channel, { kind, info, of: toFollowers ? "both" : "user" });
   }
 
   /** Whether instances may keep a list of the channel's users: a presence channel of an application, or a user's own. */

@@ -21,7 +21,7 @@ const RING_LEAST_BYTES = 4_096;
 export class Hub {
   readonly sessions = new Map<string, Session>();
   /** Sessions by the ids their clients had on connections before, where those have told them. */
-  readonly former = new Map<string, Session>();
+  readonly previousIds = new Map<string, Session>();
   readonly channels = new Map<string, Channel>();
   readonly #users = new Map<string, Session | Set<Session>>();
   /** Channels without subscribers and since when, oldest first. */
@@ -29,15 +29,15 @@ export class Hub {
   /** Channels whose ring was filled from the store beyond its share, for clients that wait right now. */
   readonly #overgrown = new Set<Channel>();
   /** Channels with a subscriber that was cut off since the last sweep, and between the two before. */
-  #cutOff = new Set<Channel>();
-  #cutOffBefore = new Set<Channel>();
+  #slowConsumers = new Set<Channel>();
+  #slowConsumersBefore = new Set<Channel>();
   readonly #options: HubOptions;
   readonly #context: ChannelContext;
   #ringBytes: number;
 
   constructor(
     options: HubOptions,
-    context: Omit<ChannelContext, "ringBytes" | "overgrown" | "cutOff" | "sessionOf">,
+    context: Omit<ChannelContext, "ringBytes" | "overgrown" | "slowConsumer" | "sessionOf">,
   ) {
     this.#options = options;
     this.#ringBytes = options.ringChannelBytes;
@@ -45,8 +45,8 @@ export class Hub {
       ...context,
       ringBytes: () => this.#ringBytes,
       overgrown: (channel) => this.#overgrown.add(channel),
-      cutOff: (channel) => this.#cutOff.add(channel),
-      sessionOf: (client) => this.sessions.get(client) ?? this.former.get(client),
+      slowConsumer: (channel) => this.#slowConsumers.add(channel),
+      sessionOf: (client) => this.sessions.get(client) ?? this.previousIds.get(client),
     };
   }
 
@@ -105,17 +105,17 @@ export class Hub {
     this.#ringBytes = next;
     for (const channel of squeezed ? this.channels.values() : this.#overgrown) channel.trim();
     this.#overgrown.clear();
-    [this.#cutOff, this.#cutOffBefore] = [this.#cutOffBefore, this.#cutOff];
-    this.#cutOff.clear();
+    [this.#slowConsumers, this.#slowConsumersBefore] = [this.#slowConsumersBefore, this.#slowConsumers];
+    this.#slowConsumers.clear();
   }
 
   /**
    * Whether a subscriber of one of the session's channels was cut off a moment ago, most likely the session itself:
    * who it is, the runtime does not say.
    */
-  wasCutOff(session: Session): boolean {
+  hadSlowConsumer(session: Session): boolean {
     for (const { channel } of session.subs.values()) {
-      if (this.#cutOff.has(channel) || this.#cutOffBefore.has(channel)) return true;
+      if (this.#slowConsumers.has(channel) || this.#slowConsumersBefore.has(channel)) return true;
     }
     return false;
   }

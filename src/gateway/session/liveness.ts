@@ -61,7 +61,7 @@ export class Liveness {
 
   /** The socket is open: it has until the deadline to identify itself. */
   opened(session: Session): void {
-    session.heardAt = performance.now();
+    session.lastSeenAt = performance.now();
     this.#wheel.schedule(session, this.#options.connectDeadlineMs);
   }
 
@@ -115,18 +115,18 @@ export class Liveness {
     const stalled = now - session.wheelDue * TICK_MS > STALL_MS;
     if (session.state === "connecting") {
       if (stalled) this.#wheel.schedule(session, READ_MS);
-      else session.abandon(Closes.stale);
+      else session.closeNow(Closes.stale);
       return;
     }
     if (session.checkAt > 0 && (stalled || now >= session.checkAt)) {
       const pingedAt = session.checkAt - this.#options.pongTimeoutMs;
-      if (session.heardAt >= pingedAt) session.checkAt = 0;
+      if (session.lastSeenAt >= pingedAt) session.checkAt = 0;
       // Its answer may have come while nobody read: from now on it has the whole time again.
       else if (stalled) session.checkAt = now + this.#options.pongTimeoutMs;
       else {
         session.checkAt = 0;
         this.#stats.deadPeers++;
-        session.abandon(Closes.noPong);
+        session.closeNow(Closes.noPong);
         return;
       }
     }
@@ -136,7 +136,7 @@ export class Liveness {
       session.pongsOwed++;
       session.inboxPinged = this.#inboxOffset(session);
       // Nobody will answer: that it is gone is seen by its transport.
-      if (session.codec.unidirectional) session.heardAt = now;
+      if (session.codec.unidirectional) session.lastSeenAt = now;
       this.#stats.pingsSent++;
       session.send(session.codec.ping);
     }
@@ -147,14 +147,14 @@ export class Liveness {
   #expire(session: Session): void {
     const overdue = Date.now() - this.#options.expiryGraceMs;
     if (session.expiresAt > 0 && session.expiresAt * 1000 <= overdue) {
-      session.end(Closes.connectionExpired);
+      session.close(Closes.connectionExpired);
       return;
     }
     if (!session.subsExpire) return;
     for (const sub of session.subs.values()) {
       if (!sub.expiresAt || sub.expiresAt * 1000 > overdue) continue;
       if (sub.side === "server") {
-        session.end(Closes.subscriptionExpired);
+        session.close(Closes.subscriptionExpired);
         return;
       }
       this.#subscriptionExpired(session, sub);

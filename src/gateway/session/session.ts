@@ -24,7 +24,7 @@ export interface SessionHost {
   /** A frame was handed to the socket, or (not `taken`) dropped because the socket is being closed. */
   sent(bytes: number, taken: boolean): void;
   /** Whether a publication to one of its channels was too much for somebody a moment ago. */
-  wasCutOff(session: Session): boolean;
+  hadSlowConsumer(session: Session): boolean;
   /** Called once, after the socket is gone. */
   ended(session: Session, code: number, reason: string): void;
   malformed(session: Session, detail: string): void;
@@ -60,12 +60,12 @@ export class Session implements SocketHandler, WheelItem {
   /** Commands that came while connect is under way; `undefined` when there is no need to wait. */
   #waiting: Command[] | undefined;
   /** The runtime had no room for a frame, and is closing the socket. */
-  #cutOff = false;
+  #tooSlow = false;
 
   /** Unix time of the connect command, ms. */
   sinceMs = 0;
   /** When anything last arrived, ms of the monotonic clock, as all times below. */
-  heardAt = 0;
+  lastSeenAt = 0;
   /** When the next ping is due, and when the last one must have been answered (0: it was looked at). */
   nextPingAt = 0;
   checkAt = 0;
@@ -118,15 +118,15 @@ export class Session implements SocketHandler, WheelItem {
 
   message(_socket: Socket | undefined, frame: string | Uint8Array): void {
     if (!this.live) return;
-    this.heardAt = performance.now();
+    this.lastSeenAt = performance.now();
     if (!this.#host.received(this, frame.length)) {
-      this.end(Closes.tooManyRequests);
+      this.close(Closes.tooManyRequests);
       return;
     }
     for (const command of this.codec.decode(frame)) {
       if (command.method === "malformed") {
         this.#host.malformed(this, command.detail);
-        this.end(Closes.badRequest);
+        this.close(Closes.badRequest);
         return;
       }
       this.#accept(command);
@@ -136,9 +136,9 @@ export class Session implements SocketHandler, WheelItem {
 
   heard(): void {
     if (!this.live) return;
-    this.heardAt = performance.now();
+    this.lastSeenAt = performance.now();
     // At once: thousands more may have arrived with this one, and each would be answered, keeping everybody waiting.
-    if (!this.#host.heard(this)) this.abandon(Closes.tooManyRequests);
+    if (!this.#host.heard(this)) this.closeNow(Closes.tooManyRequests);
   }
 
   drained(): void {
@@ -147,7 +147,7 @@ export class Session implements SocketHandler, WheelItem {
 
   closed(_socket: Socket, code: number, reason: string): void {
     this.#socket = undefined;
-    if (code === ABNORMAL && this.#wasCutOff(reason)) {
+    if (code === ABNORMAL && this.#wasTooSlow(reason)) {
       this.#finish("closed", Closes.slow.code, Closes.slow.reason);
     } else this.#finish("closed", code, reason);
   }
@@ -157,7 +157,7 @@ export class Session implements SocketHandler, WheelItem {
   #accept(command: Command): void {
     if (this.#waiting) {
       // A second connect is refused even while the first is under way.
-      if (command.method === "connect" || this.#waiting.length >= MAX_WAITING) this.end(Closes.badRequest);
+      if (command.method === "connect" || this.#waiting.length >= MAX_WAITING) this.close(Closes.badRequest);
       else this.#waiting.push(command);
       return;
     }
@@ -165,17 +165,17 @@ export class Session implements SocketHandler, WheelItem {
   }
 
   /** Whether a connect command was accepted for processing, whatever came of it. */
-  get tried(): boolean {
+  get connectAttempted(): boolean {
     return this.sinceMs > 0;
   }
 
-  /** Until {@link resume}, further commands wait: the client sends its subscribes together with its connect. */
-  hold(): void {
+  /** Until {@link flushQueue}, further commands wait: the client sends its subscribes together with its connect. */
+  queueCommands(): void {
     this.#waiting = [];
   }
 
   /** Carries out what has waited. */
-  resume(): void {
+  flushQueue(): void {
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
     for (const command of waiting) {
@@ -185,7 +185,7 @@ export class Session implements SocketHandler, WheelItem {
   }
 
   /** Forgets what has waited: connect failed, the rest of the frame is not read. */
-  discard(): void {
+  dropQueue(): void {
     this.#waiting = undefined;
   }
 
@@ -194,8 +194,8 @@ export class Session implements SocketHandler, WheelItem {
    * @returns the unforeseen error, for the log
    */
   fail(id: number, error: unknown): unknown {
-    if (error instanceof ConnectionError) this.end(error.close);
-    else if (this.codec.unidirectional) this.end(closeFor(error));
+    if (error instanceof ConnectionError) this.close(error.close);
+    else if (this.codec.unidirectional) this.close(closeFor(error));
     else if (error instanceof CommandError) {
       if (id > 0) this.send(this.codec.error(id, error.error));
     } else if (id > 0) this.send(this.codec.error(id, Errors.internal));
@@ -209,7 +209,7 @@ export class Session implements SocketHandler, WheelItem {
     if (!this.#socket || !this.live || frame.length === 0) return;
     // Under too much backpressure the runtime closes the socket: the client comes back by its position.
     const taken = this.#socket.send(frame) !== 0;
-    if (!taken) this.#cutOff = true;
+    if (!taken) this.#tooSlow = true;
     this.#host.sent(frame.length, taken);
   }
 
@@ -237,7 +237,7 @@ export class Session implements SocketHandler, WheelItem {
   }
 
   /** Ends the connection: close frame after what is queued. Idempotent. */
-  end(close: CloseCode): void {
+  close(close: CloseCode): void {
     if (!this.live) return;
     const socket = this.#socket;
     // First ours, then the socket's: closing it calls `closed` before it returns.
@@ -247,7 +247,7 @@ export class Session implements SocketHandler, WheelItem {
   }
 
   /** Ends a connection whose peer seems gone or is not to be heard further: a close frame, and no waiting for it. */
-  abandon(close: CloseCode): void {
+  closeNow(close: CloseCode): void {
     if (!this.live) return;
     const socket = this.#socket;
     this.#finish("draining", close.code, close.reason);
@@ -260,8 +260,8 @@ export class Session implements SocketHandler, WheelItem {
    * Whether the runtime closed the socket because its peer does not read. Of publications Bun tells only that somebody
    * was cut off: another subscriber that vanishes within the second is taken for slow, too.
    */
-  #wasCutOff(reason: string): boolean {
-    return this.#cutOff || reason === SLOW_READER || this.#host.wasCutOff(this);
+  #wasTooSlow(reason: string): boolean {
+    return this.#tooSlow || reason === SLOW_READER || this.#host.hadSlowConsumer(this);
   }
 
   #finish(state: "draining" | "closed", code: number, reason: string): void {

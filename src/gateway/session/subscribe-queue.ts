@@ -1,7 +1,7 @@
 import type { Session } from "./session.ts";
 
 /** Remembers a subscribe under way, so that what follows on its channel waits for it (and is not failed by it). */
-export function track(
+export function queuePerChannel(
   session: Session,
   channel: string,
   work: Promise<void> | undefined,

@@ -3,7 +3,7 @@ import { allows } from "../../auth/capabilities.ts";
 import { type ChannelName, inboxOf, USER_NAMESPACE } from "../../core/channel.ts";
 import type { Access, NamespaceRules } from "../../core/namespace.ts";
 import { channelKind } from "../../pusher/apps.ts";
-import type { Edge } from "../context.ts";
+import type { GatewayContext } from "../context.ts";
 import type { Session } from "../session/session.ts";
 
 /**
@@ -11,19 +11,19 @@ import type { Session } from "../session/session.ts";
  * what the namespace grants to `nobody`; a user's inbox is never anybody else's, whatever stands anywhere.
  */
 export function mayAccess(
-  edge: Edge,
+  context: GatewayContext,
   session: Session,
   channel: ChannelName,
   permission: Permission,
 ): boolean {
-  const { insecure } = edge.options;
+  const { insecure } = context.options;
   const { id, namespace } = channel;
   if (namespace === USER_NAMESPACE && (session.user === "" || id !== inboxOf(session.user))) return false;
   if (insecure && permission !== "sub") return true;
-  const access = accessRule(edge.hub.rules(channel), permission);
+  const access = accessRule(context.hub.rules(channel), permission);
   if (access === "nobody") return false;
   if (insecure || allows(session.identity.capabilities, id, permission)) return true;
-  switch (isSignedFor(edge, channel) ? narrowed(access, permission) : access) {
+  switch (isSignedFor(context, channel) ? narrowed(access, permission) : access) {
     case "anyone":
       return true;
     case "authenticated":
@@ -49,8 +49,8 @@ function accessRule(rules: NamespaceRules, permission: Permission): Access {
 }
 
 /** Whether an application's Pusher clients need a signature for a channel. */
-function isSignedFor(edge: Edge, { namespace, name }: ChannelName): boolean {
-  return edge.apps.byNamespace(namespace) !== undefined && channelKind(name).access !== "public";
+function isSignedFor(context: GatewayContext, { namespace, name }: ChannelName): boolean {
+  return context.apps.byNamespace(namespace) !== undefined && channelKind(name).access !== "public";
 }
 
 /** What Pusher clients need a signature for takes a token of others, whatever the namespace lets everybody do. */

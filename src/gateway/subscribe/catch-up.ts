@@ -4,7 +4,7 @@ import type { Position } from "../../core/position.ts";
 import type { Codec, Frame } from "../../protocol/codec.ts";
 import { isFor, tellLost } from "../../pusher/resume.ts";
 import type { RingEntry } from "../channel/ring.ts";
-import type { Edge } from "../context.ts";
+import type { GatewayContext } from "../context.ts";
 import type { Session } from "../session/session.ts";
 import { encoderOf, type Subscription } from "../session/subscription.ts";
 
@@ -22,8 +22,8 @@ export interface CatchUp {
  * Most bytes sent to a subscriber in one go: what one recovery brings must never push the connection over its
  * backpressure limit, which would close it and begin the recovery again, for ever.
  */
-export function chunkBytes(edge: Edge): number {
-  return Math.min(131_072, edge.options.backpressureBytes / 4);
+export function chunkBytes(context: GatewayContext): number {
+  return Math.min(131_072, context.options.backpressureBytes / 4);
 }
 
 /** The first entries, at least one, that together stay within `bytes`. */
@@ -44,20 +44,20 @@ export function firstChunk(
 }
 
 /** Goes on sending what the subscriber lacks until it has everything (then it is live) or must take a breath. */
-export function catchUp(edge: Edge, session: Session, task: CatchUp): void {
+export function catchUp(context: GatewayContext, session: Session, task: CatchUp): void {
   const { sub, notices } = task;
   const { channel } = sub;
-  const chunk = chunkBytes(edge);
+  const chunk = chunkBytes(context);
   while (session.live && session.subs.get(channel.id) === sub) {
     if (task.waiting || session.bufferedBytes > chunk) return; // `drained` or the store calls again
     const recovery = channel.recover(task.from);
     if (recovery.outcome === "missing") {
-      readOn(edge, session, task);
+      readOn(context, session, task);
       return;
     }
     if (recovery.outcome === "unrecoverable") {
       // It did not keep up with what the namespace keeps: it comes back, and is told.
-      giveUp(edge, session, task);
+      giveUp(context, session, task);
       return;
     }
     const state = session.handshake.pusher;
@@ -77,27 +77,27 @@ export function catchUp(edge: Edge, session: Session, task: CatchUp): void {
 }
 
 /** The ring does not reach back to the subscriber any more. */
-function readOn(edge: Edge, session: Session, task: CatchUp): void {
+function readOn(context: GatewayContext, session: Session, task: CatchUp): void {
   task.waiting = true;
   task.sub.channel.prepare(task.from).then(
     () => {
       task.waiting = false;
-      catchUp(edge, session, task);
+      catchUp(context, session, task);
     },
     (error: unknown) => {
-      if (!(error instanceof CommandError)) edge.log.error("catching up", { error });
-      giveUp(edge, session, task);
+      if (!(error instanceof CommandError)) context.log.error("catching up", { error });
+      giveUp(context, session, task);
     },
   );
 }
 
-function giveUp(edge: Edge, session: Session, task: CatchUp): void {
+function giveUp(context: GatewayContext, session: Session, task: CatchUp): void {
   session.behind?.delete(task);
   const state = session.handshake.pusher;
   if (state && session.live) {
     // It has no word for a subscription that is to be begun again: it goes on from here, and is told.
     tellLost(session, state, task.sub.channel);
     goLive(session, task.sub, task.notices);
-  } else if (task.sub.side === "server") session.end(Closes.insufficientState);
-  else revoke(edge, session, task.sub, Unsubscribes.insufficientState);
+  } else if (task.sub.side === "server") session.close(Closes.insufficientState);
+  else revoke(context, session, task.sub, Unsubscribes.insufficientState);
 }

@@ -6,8 +6,8 @@ import type { Attachment, ChannelSink } from "../../broker.ts";
 import { within } from "../link/delay-queue.ts";
 import type { Envelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
+import { readChannelEvent } from "./channel-event.ts";
 import { type Channel, Roster, type RosterOptions } from "./followed-channel.ts";
-import { readNotice } from "./notice.ts";
 import { isFlawed, toPublication } from "./publication.ts";
 
 /** Longest time a join may wait for the server, ms: a stock client gives its connection up when a subscribe takes 5 s. */
@@ -54,9 +54,9 @@ export class EphemeralReader {
   #message(channel: Channel, envelope: Envelope): void {
     this.#options.stats.brokerLive++;
     if (!channel.first) return;
-    const notice = readNotice(envelope);
-    if (notice) {
-      this.#roster.notice(channel, notice);
+    const event = readChannelEvent(envelope);
+    if (event) {
+      this.#roster.event(channel, event);
       return;
     }
     // A stream of somebody else's may republish here: its sequences mean nothing to us.

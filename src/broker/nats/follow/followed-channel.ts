@@ -4,7 +4,7 @@ import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Logger } from "../../../core/log.ts";
 import type { Position } from "../../../core/position.ts";
 import type { Publication } from "../../../core/publication.ts";
-import type { Attachment, ChannelSink, Notice } from "../../broker.ts";
+import type { Attachment, ChannelEvent, ChannelSink } from "../../broker.ts";
 import { DelayQueue } from "../link/delay-queue.ts";
 import { type Envelope, openEnvelope } from "../link/headers.ts";
 import { subscribe } from "../link/subscription.ts";
@@ -136,10 +136,10 @@ export class Roster {
     }
   }
 
-  notice(channel: Channel, notice: Notice): void {
+  event(channel: Channel, event: ChannelEvent): void {
     for (let at = channel.first; at; at = at.next) {
       try {
-        at.sink?.notice(notice);
+        at.sink?.event(event);
       } catch (error) {
         this.#threw(channel, error);
       }

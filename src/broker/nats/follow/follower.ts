@@ -13,10 +13,10 @@ import type { Copies } from "../streams/copies.ts";
 import type { Followed } from "../streams/home.ts";
 import type { StreamLife } from "../streams/identity.ts";
 import { missingUpTo, startChain, takeLive, UNKNOWN } from "./chain.ts";
+import { readChannelEvent } from "./channel-event.ts";
 import { type FillContext, fillChannel } from "./fill.ts";
 import { type Channel, Roster, type RosterOptions } from "./followed-channel.ts";
 import { Tails } from "./head-audit.ts";
-import { readNotice } from "./notice.ts";
 import { Progress } from "./progress.ts";
 import { isFlawed, toPublication } from "./publication.ts";
 import { Resync } from "./resync.ts";
@@ -214,8 +214,8 @@ export class Reader implements Followed {
   #message(channel: Channel, envelope: Envelope): void {
     const { seq, prev } = envelope;
     if (seq === 0) {
-      const notice = readNotice(envelope);
-      if (notice) this.#roster.notice(channel, notice);
+      const event = readChannelEvent(envelope);
+      if (event) this.#roster.event(channel, event);
       return;
     }
     const { stats } = this.#options;

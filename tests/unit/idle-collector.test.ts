@@ -1,21 +1,21 @@
 import { expect, test } from "bun:test";
-import { Tidy } from "../../src/gateway/instance/idle-collector.ts";
+import { IdleCollector } from "../../src/gateway/instance/idle-collector.ts";
 
 function tidyOver() {
-  const world = { changes: 0, connections: 0, pressed: false, published: 0, beside: [] as boolean[] };
-  const tidy = new Tidy({
+  const world = { changes: 0, connections: 0, overloaded: false, published: 0, beside: [] as boolean[] };
+  const tidy = new IdleCollector({
     changes: () => world.changes,
     connections: () => world.connections,
-    pressed: () => world.pressed,
+    overloaded: () => world.overloaded,
     publications: () => world.published,
     collect: (beside) => world.beside.push(beside),
   });
   /** Whether something is done within so many quiet seconds. */
-  const quiet = (seconds: number) => Array.from({ length: seconds }, () => tidy.pulse()).includes(true);
+  const quiet = (seconds: number) => Array.from({ length: seconds }, () => tidy.tick()).includes(true);
   const burst = (changes: number) => {
     world.changes += changes;
     world.connections += changes;
-    expect(tidy.pulse()).toBe(false);
+    expect(tidy.tick()).toBe(false);
   };
   return { world, burst, quiet };
 }
@@ -49,11 +49,11 @@ test("without a pause where messages are handed out", () => {
   expect(world.beside).toEqual([true]);
 });
 
-test("not while the instance is pressed", () => {
+test("not while the instance is overloaded", () => {
   const { world, burst, quiet } = tidyOver();
   burst(5_000);
-  world.pressed = true;
+  world.overloaded = true;
   expect(quiet(10)).toBe(false);
-  world.pressed = false;
+  world.overloaded = false;
   expect(quiet(3)).toBe(true);
 });

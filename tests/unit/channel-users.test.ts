@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from "bun:test";
 import type { ClientInfo } from "../../src/core/publication.ts";
 import type { Channel } from "../../src/gateway/channel/channel.ts";
 import type { Members, Presence } from "../../src/presence/presence.ts";
-import { UserLists } from "../../src/pusher/channel-users.ts";
+import { ChannelUsersRegistry } from "../../src/pusher/channel-users.ts";
 
 const CHANNEL = "shop:presence-x";
 
@@ -11,7 +11,7 @@ let told: string[];
 let reads: number;
 /** What the next read of presence waits for. */
 let gate: Promise<void>;
-let lists: UserLists;
+let lists: ChannelUsersRegistry;
 let channel: Channel;
 
 const info = (user: string, client = user): ClientInfo => ({ client, user, chanInfo: `{"n":"${user}"}` });
@@ -26,7 +26,7 @@ beforeEach(() => {
       return { members: found, partial: false };
     },
   } as Partial<Presence> as Presence;
-  lists = new UserLists({
+  lists = new ChannelUsersRegistry({
     presence,
     fanout: { publish: () => true },
     failed: (error) => {

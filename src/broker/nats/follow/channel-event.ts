@@ -1,29 +1,29 @@
 import { headers, type MsgHdrs } from "nats";
 import { isRefused, readBody } from "../../body.ts";
-import type { MemberNotice, Notice } from "../../broker.ts";
+import type { ChannelEvent, MemberEvent } from "../../broker.ts";
 import { type Envelope, readInfo, writeInfo } from "../link/headers.ts";
 
 /** As long as a message of any namespace may be; the sender keeps to its own limit. */
 const EVENT_RULES = { format: "json", maxMessageBytes: 1_048_576 } as const;
 
-/** Makes the headers of a notice; only an event has a body, its data. */
-export function noticeHeaders(notice: Notice): MsgHdrs {
+/** Makes the headers of a channel event; only a client event has a body, its data. */
+export function channelEventHeaders(event: ChannelEvent): MsgHdrs {
   const out = headers();
-  out.set("Trunkline-Notice", notice.kind);
-  if (notice.kind === "count") {
-    out.set("Trunkline-Count", String(notice.count));
+  out.set("Trunkline-Notice", event.kind);
+  if (event.kind === "count") {
+    out.set("Trunkline-Count", String(event.count));
     return out;
   }
-  out.set("Trunkline-From", writeInfo(notice.info));
-  if (notice.kind === "event") {
-    out.set("Trunkline-Event", notice.event);
-    out.set("Trunkline-Except", notice.except);
-  } else if (notice.of) out.set("Trunkline-Of", notice.of);
+  out.set("Trunkline-From", writeInfo(event.info));
+  if (event.kind === "event") {
+    out.set("Trunkline-Event", event.event);
+    out.set("Trunkline-Except", event.except);
+  } else if (event.of) out.set("Trunkline-Of", event.of);
   return out;
 }
 
-/** The notice a message is, or undefined: a message that comes from a stream never is one, whatever it says. */
-export function readNotice(envelope: Envelope): Notice | undefined {
+/** The event a message is, or undefined: a message that comes from a stream never is one, whatever it says. */
+export function readChannelEvent(envelope: Envelope): ChannelEvent | undefined {
   const kind = envelope.notice;
   if (kind === undefined || envelope.seq > 0) return undefined;
   if (kind === "count") {
@@ -43,6 +43,6 @@ export function readNotice(envelope: Envelope): Notice | undefined {
   return isRefused(data) || typeof data !== "string" ? undefined : { kind, event, data, info, except };
 }
 
-function ownerOf(text: string | undefined): MemberNotice["of"] {
+function ownerOf(text: string | undefined): MemberEvent["of"] {
   return text === "connection" || text === "user" || text === "both" ? text : undefined;
 }
