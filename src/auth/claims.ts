@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { inboxOf, MAX_CHANNEL_LENGTH } from "../core/channel.ts";
+import { strictUtf8Decoder } from "../core/text.ts";
 import type { Identity, ServerSubscription, SubscriptionGrant, SubscriptionOverrides } from "./auth.ts";
 import { compileCapabilities } from "./capabilities.ts";
 
@@ -48,7 +49,7 @@ export const Override = z.object({
 const Base64Json = z.string().transform((text, context) => {
   try {
     const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as unknown;
+    return JSON.parse(strictUtf8Decoder.decode(bytes)) as unknown;
   } catch {
     context.addIssue({ code: "custom", message: "not the base64 of a JSON text" });
     return z.NEVER;

@@ -1,11 +1,9 @@
 import { CommandError, Errors } from "../core/errors.ts";
-import { isDeeper } from "../core/json-text.ts";
+import { isDeeper, MAX_JSON_DEPTH } from "../core/json-text.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import type { Body } from "../core/publication.ts";
+import { strictUtf8Decoder, utf8Encoder } from "../core/text.ts";
 import type { PublishOptions } from "./broker.ts";
-
-/** Deepest JSON a message may nest: parsers of some client languages recurse, and give up or crash much further. */
-export const MAX_JSON_DEPTH = 100;
 
 /** Why a body is not what its namespace accepts; the word that stands in event `rejected`. */
 export type Flaw = "too long" | "not UTF-8" | "not JSON" | "nested too deep" | "lone surrogate";
@@ -22,9 +20,6 @@ const TOO_DEEP: Refused = { flaw: "nested too deep" };
 const LONE_SURROGATE: Refused = { flaw: "lone surrogate" };
 
 type BodyRules = Pick<NamespaceRules, "format" | "maxMessageBytes">;
-
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-const encoder = new TextEncoder();
 
 export function isRefused(body: Body | Refused): body is Refused {
   return typeof body === "object" && "flaw" in body;
@@ -48,7 +43,7 @@ export function readBody(
   }
   let text: string;
   try {
-    text = utf8.decode(bytes);
+    text = strictUtf8Decoder.decode(bytes);
   } catch {
     return NOT_UTF8;
   }
@@ -81,7 +76,7 @@ const JSON_TYPE = /^\s*application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 /** Whether the UTF-8 form of a text is at most `bytes` long; counted only when its length leaves it open. */
 function fitsUtf8(text: string, bytes: number): boolean {
   if (text.length > bytes) return false;
-  return text.length * 3 <= bytes || encoder.encode(text).length <= bytes;
+  return text.length * 3 <= bytes || utf8Encoder.encode(text).length <= bytes;
 }
 
 function readJson(text: string): string | Refused {

@@ -1,6 +1,5 @@
-import { MAX_JSON_DEPTH } from "../broker/body.ts";
 import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
-import { isDeeper } from "../core/json-text.ts";
+import { isDeeper, MAX_JSON_DEPTH } from "../core/json-text.ts";
 import { Stats } from "../core/stats.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { SignJWT } from "jose";
 import logUpdate from "log-update";
 import { subjects } from "../core/subject.ts";
+import { utf8Encoder } from "../core/text.ts";
 import { type Assets, loadAssets } from "../http/assets.ts";
 import { ChildError } from "../process/error.ts";
 import { detectRuntime } from "../runtime/detect.ts";
@@ -176,7 +177,7 @@ async function servePage(
   sample: () => Sample,
   tokenSecret: string,
 ): Promise<Server> {
-  const key = new TextEncoder().encode(tokenSecret);
+  const key = utf8Encoder.encode(tokenSecret);
   const control: WorldControl = {
     sample,
     clientToken: (user) =>

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import process from "node:process";
 import { SignJWT } from "jose";
 import { type Config, DEV_APPS } from "../config.ts";
+import { utf8Encoder } from "../core/text.ts";
 import { paint, print, UserError } from "./output.ts";
 import { run } from "./serve.ts";
 import { startSettings } from "./settings.ts";
@@ -52,7 +53,7 @@ export async function dev(options: DevOptions): Promise<void> {
 }
 
 function tokenEndpoint(secret: string, config: Config): (request: Request) => Promise<Response> | undefined {
-  const key = new TextEncoder().encode(secret);
+  const key = utf8Encoder.encode(secret);
   const { region, instanceId: instance, nats, api } = config;
   // What the demo page shows beside the token. A key of somebody's own is not for pages.
   const facts = {

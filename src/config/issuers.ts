@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { utf8Encoder } from "../core/text.ts";
 
 /** Signature algorithms a token may have, as JOSE names them (RFC 7518, RFC 8037). `none` is none of them. */
 const ALGORITHMS = [
@@ -22,7 +23,7 @@ export function isPrivate(jwksUrl: string): boolean {
 }
 
 export function longEnough(secret: string): boolean {
-  return new TextEncoder().encode(secret).length >= SECRET_BYTES;
+  return utf8Encoder.encode(secret).length >= SECRET_BYTES;
 }
 
 const named = (what: string, shape: RegExp, check: (text: string) => boolean = () => true) =>

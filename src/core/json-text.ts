@@ -40,6 +40,12 @@ export function rawMember(text: string, ...path: readonly string[]): string | un
 }
 
 /**
+ * Levels of nesting that JSON from outside may have, in messages, commands and frames alike: the parsers of some client
+ * languages recurse, and give up or crash at some hundreds.
+ */
+export const MAX_JSON_DEPTH = 100;
+
+/**
  * Whether a JSON text nests deeper than `depth`. Of a text that is none, what looks like brackets outside strings is
  * counted all the same, so that a deep one need not be parsed.
  */

@@ -1,3 +1,5 @@
+import { utf8Encoder } from "./text.ts";
+
 /** One of the streams that share a namespace: `index` of 0 to `of` - 1. A namespace with one stream has none. */
 export interface Part {
   readonly index: number;
@@ -15,7 +17,6 @@ const OFFSET = 0x811c9dc5;
 const PRIME = 0x01000193;
 
 const DOT = 46;
-const utf8 = new TextEncoder();
 
 /**
  * The partition of a name: the hash of its tail's first tokens, written without their dots, modulo `of`. Exactly what
@@ -25,7 +26,7 @@ const utf8 = new TextEncoder();
 export function partitionOf(tail: string, of: number): number {
   let hash = OFFSET;
   let token = 1;
-  for (const byte of utf8.encode(tail)) {
+  for (const byte of utf8Encoder.encode(tail)) {
     if (byte !== DOT) hash = Math.imul(hash ^ byte, PRIME);
     else if (++token > HASHED_TOKENS) break;
   }

@@ -7,6 +7,7 @@ import {
 } from "./channel.ts";
 import { CommandError, Errors } from "./errors.ts";
 import { HASHED_TOKENS, type Part, partitionOf } from "./partition.ts";
+import { utf8Encoder } from "./text.ts";
 
 /**
  * The one place where NATS subjects and stream names are built. The client library checks nothing: a space, CR or LF
@@ -37,8 +38,6 @@ const PARTITIONED = /^([a-z0-9]+)\.%\.([^.]+)\.\d+\.\d+\.(.+)$/s;
 
 const ROOT_PATTERN = /^[a-z][a-z0-9]{0,15}$/;
 
-const utf8 = new TextEncoder();
-
 /**
  * The subject tail of a name: at least one token, none of them empty, nothing NATS could take for anything else, and
  * short enough (1.5 KB at worst) for the 4 KB the server allows one protocol line.
@@ -64,7 +63,8 @@ export function decodeTail(tail: string): string | undefined {
 
 function percent(character: string): string {
   let out = "";
-  for (const byte of utf8.encode(character)) out += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  for (const byte of utf8Encoder.encode(character))
+    out += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
   return out;
 }
 

@@ -1,8 +1,7 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import { MAX_JSON_DEPTH } from "../broker/body.ts";
 import { CommandError, Errors } from "../core/errors.ts";
-import { isDeeper } from "../core/json-text.ts";
+import { isDeeper, MAX_JSON_DEPTH } from "../core/json-text.ts";
 import type { Logger } from "../core/log.ts";
 import type { Operations } from "../gateway/gateway.ts";
 import { errorOf, METHODS } from "./api-methods.ts";

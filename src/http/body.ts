@@ -1,6 +1,5 @@
 import { Buffer } from "node:buffer";
-
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+import { strictUtf8Decoder } from "../core/text.ts";
 
 /** The text of a request's body, or the status that refuses it: as {@link bodyBytes}, and 400 for what is not UTF-8. */
 export async function bodyText(request: Request, maxBytes: number): Promise<string | 400 | 413> {
@@ -11,7 +10,7 @@ export async function bodyText(request: Request, maxBytes: number): Promise<stri
 /** The bytes as text, or 400 when they are not UTF-8. */
 export function textOf(bytes: Uint8Array): string | 400 {
   try {
-    return utf8.decode(bytes);
+    return strictUtf8Decoder.decode(bytes);
   } catch {
     return 400;
   }

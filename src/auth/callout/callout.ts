@@ -2,6 +2,7 @@ import { z } from "zod";
 import { CommandError, ConnectionError, Errors } from "../../core/errors.ts";
 import { rawMember } from "../../core/json-text.ts";
 import type { Logger } from "../../core/log.ts";
+import { utf8Encoder } from "../../core/text.ts";
 import type {
   Callouts,
   ConnectQuestion,
@@ -54,7 +55,7 @@ const DisconnectReply = z.object({
   code: z.number().int().min(3000).max(4999),
   reason: z
     .string()
-    .refine((text) => new TextEncoder().encode(text).length <= MAX_REASON_BYTES, "too long")
+    .refine((text) => utf8Encoder.encode(text).length <= MAX_REASON_BYTES, "too long")
     .default(""),
 });
 

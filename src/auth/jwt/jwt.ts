@@ -1,6 +1,7 @@
 import { base64url, decodeJwt, decodeProtectedHeader, errors, type JWTVerifyOptions, jwtVerify } from "jose";
 import { Closes, CommandError, ConnectionError, Errors } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
+import { utf8Decoder } from "../../core/text.ts";
 import type { Authenticator } from "../auth.ts";
 import { ClaimError, readGrant, readIdentity } from "../claims.ts";
 import { HmacKey } from "./hmac.ts";
@@ -219,7 +220,7 @@ function readHeader(token: string): Header {
 
 /** Whether the header, which is valid JSON, has one name twice: other readers would take the other value. */
 function hasRepeatedMember(token: string): boolean {
-  const text = new TextDecoder().decode(base64url.decode(token.slice(0, token.indexOf("."))));
+  const text = utf8Decoder.decode(base64url.decode(token.slice(0, token.indexOf("."))));
   let members = 0;
   for (const [, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)) if (colon) members++;
   return members !== Object.keys(JSON.parse(text)).length;

@@ -1,4 +1,5 @@
 import { importSPKI } from "jose";
+import { utf8Encoder } from "../../core/text.ts";
 import { HmacKey } from "./hmac.ts";
 import {
   type Algorithm,
@@ -79,7 +80,7 @@ export async function importSecret(secret: string, algorithm: Algorithm): Promis
 }
 
 function secretBytes(secret: string): Uint8Array<ArrayBuffer> {
-  const bytes = new TextEncoder().encode(secret);
+  const bytes = utf8Encoder.encode(secret);
   if (secret.includes("-----BEGIN")) throw new Error("a token secret is no PEM key: set it as publicKey");
   if (bytes.length < MIN_SECRET_BYTES) {
     throw new Error(

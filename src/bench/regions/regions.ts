@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type NatsConnection } from "nats";
+import { utf8Decoder } from "../../core/text.ts";
 import type { Latency } from "../../world/links.ts";
 import { startWorld, type World } from "../../world/world.ts";
 import { BenchError } from "../error.ts";
@@ -161,7 +162,7 @@ class Traffic {
       nats.subscribe("rtl.chat.bench", {
         callback: (_, { data }) => {
           // Joins are told on this subject, too, without a body.
-          if (data.length > 0) this.heard("republished", region, JSON.parse(new TextDecoder().decode(data)));
+          if (data.length > 0) this.heard("republished", region, JSON.parse(utf8Decoder.decode(data)));
         },
       });
       nats.subscribe("bench.plain", {
@@ -303,7 +304,7 @@ async function lagOf(home: Post, post: Post, signal: AbortSignal): Promise<Sprea
 async function level([home]: readonly Post[], post: Post): Promise<void> {
   if (post === home) return;
   const { data } = await home!.nats.request(`$JS.API.STREAM.INFO.${STREAM}`, "", { timeout: PATIENCE_MS });
-  const { state } = JSON.parse(new TextDecoder().decode(data)) as { state: { last_seq: number } };
+  const { state } = JSON.parse(utf8Decoder.decode(data)) as { state: { last_seq: number } };
   await reached(post, state.last_seq);
 }
 

@@ -5,6 +5,7 @@ import type { Namespaces } from "../../core/namespace.ts";
 import type { Body, ClientInfo } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
 import { subjects } from "../../core/subject.ts";
+import { utf8Decoder, utf8Encoder } from "../../core/text.ts";
 import { checkBody, checkOptions, isHeader, oneLine } from "../body.ts";
 import type {
   Attachment,
@@ -209,14 +210,14 @@ export function memoryBroker(options: {
     async request(service, name, body, { headers = {}, timeoutMs }) {
       requireConnected();
       const handlers = bus.services.get(service === "rpc" ? subject.rpc(name) : subject.auth(name));
-      const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+      const bytes = typeof body === "string" ? utf8Encoder.encode(body) : body;
       if (bytes.length > MAX_REQUEST_BYTES) throw new CommandError(Errors.limitExceeded, "request too long");
       if (!Object.entries(headers).every(([key, value]) => isHeader(key, value))) {
         throw new CommandError(Errors.badRequest, "malformed request header");
       }
       const [handler] = handlers ?? [];
       if (!handler) throw new CommandError(Errors.methodNotFound);
-      return await answered(handler, new TextDecoder().decode(bytes), { ...headers }, timeoutMs);
+      return await answered(handler, utf8Decoder.decode(bytes), { ...headers }, timeoutMs);
     },
 
     serve(service, name, handler) {

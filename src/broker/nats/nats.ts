@@ -5,6 +5,7 @@ import type { NamespaceRules } from "../../core/namespace.ts";
 import { NO_POSITION } from "../../core/position.ts";
 import type { Body } from "../../core/publication.ts";
 import { subjects as subjectsOf } from "../../core/subject.ts";
+import { utf8Encoder } from "../../core/text.ts";
 import { BYTES_TYPE, checkBody, checkOptions } from "../body.ts";
 import type { Broker, BrokerStatus, Published, PublishOptions, SignalListener } from "../broker.ts";
 import { type NatsBrokerOptions, type Parts, startParts } from "./assembly.ts";
@@ -216,5 +217,5 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
 
 function sizeOf(body: Body): number {
   if (typeof body !== "string") return body.length;
-  return body.length < 65_536 ? body.length * 3 : new TextEncoder().encode(body).length;
+  return body.length < 65_536 ? body.length * 3 : utf8Encoder.encode(body).length;
 }

@@ -3,6 +3,7 @@ import { keysOf } from "../../auth/jwt/keys.ts";
 import type { Config } from "../../config.ts";
 import { CommandError } from "../../core/errors.ts";
 import { silent } from "../../core/log.ts";
+import { utf8Encoder } from "../../core/text.ts";
 import { tokenIssuers } from "../drivers.ts";
 import type { Finding } from "./report.ts";
 
@@ -53,8 +54,7 @@ async function usableFor(algorithms: readonly Algorithm[], keys: Keys): Promise<
 
 function nameOf({ issuer, secret, publicKey, jwksUrl }: Issuer): { check: string; what: string } {
   const check = issuer === undefined ? "tokens" : `tokens of ${issuer}`;
-  if (secret !== undefined)
-    return { check, what: `a secret of ${new TextEncoder().encode(secret).length} bytes` };
+  if (secret !== undefined) return { check, what: `a secret of ${utf8Encoder.encode(secret).length} bytes` };
   if (publicKey !== undefined) return { check, what: "a public key" };
   return { check, what: `key set from ${bare(jwksUrl ?? "")}` };
 }

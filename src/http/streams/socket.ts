@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { type CloseCode, Closes } from "../../core/errors.ts";
+import { utf8Encoder } from "../../core/text.ts";
 import type { StreamTransport } from "../../protocol/centrifuge/stream-codecs.ts";
 import type { Codec, Frame } from "../../protocol/codec.ts";
 import { type RequestContext, SLOW_READER, type Socket, type SocketHandler } from "../../runtime/runtime.ts";
@@ -17,8 +18,6 @@ const WRITE_BYTES = 65_536;
 /** More than the limit may wait so many ms, and so many times the limit: a burst alone is no slow reader. */
 const PATIENCE_MS = 1_000;
 const BURST = 4;
-
-const encoder = new TextEncoder();
 
 /**
  * A connection whose frames leave as the endless body of an HTTP answer; what its client sends comes in requests of its
@@ -63,7 +62,7 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
     if (transport === "uni_sse") {
       this.#ids = new EventIds();
       // How long an EventSource waits before it comes back: not all at once, after a drain.
-      this.#enqueue(encoder.encode(`retry: ${Math.round(1000 + Math.random() * 3000)}\n\n`));
+      this.#enqueue(utf8Encoder.encode(`retry: ${Math.round(1000 + Math.random() * 3000)}\n\n`));
     }
     streams.begun(transport);
     context.idleTimeout(0);
@@ -146,7 +145,7 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
   #sendId(frame: Frame): boolean {
     try {
       const id = this.#ids?.next(frame as string);
-      if (id !== undefined) this.#enqueue(encoder.encode(`id: ${id}\n`));
+      if (id !== undefined) this.#enqueue(utf8Encoder.encode(`id: ${id}\n`));
       return true;
     } catch {
       this.close(Closes.channelLimit.code, Closes.channelLimit.reason);

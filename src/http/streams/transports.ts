@@ -1,9 +1,8 @@
 import { Stats } from "../../core/stats.ts";
+import { utf8Encoder } from "../../core/text.ts";
 import type { StreamTransport } from "../../protocol/centrifuge/stream-codecs.ts";
 import type { Codec, Frame } from "../../protocol/codec.ts";
 import { type Subscriber, Topics } from "../../runtime/topics.ts";
-
-const encoder = new TextEncoder();
 
 /** What the stream connections of one instance share. */
 export class StreamTransports {
@@ -44,5 +43,5 @@ export class StreamTransports {
 /** A frame as bytes of a stream. */
 function chunkOf(codec: Codec, frame: Frame): Uint8Array {
   const streamed = codec.streamed(frame);
-  return typeof streamed === "string" ? encoder.encode(streamed) : streamed;
+  return typeof streamed === "string" ? utf8Encoder.encode(streamed) : streamed;
 }

@@ -1,3 +1,5 @@
+import { utf8Encoder } from "../../core/text.ts";
+
 /** A Lua script and the name Redis knows it by. */
 export interface Script {
   readonly body: string;
@@ -181,6 +183,6 @@ function script(text: string): Script {
 }
 
 async function sha1(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(text));
+  const digest = await crypto.subtle.digest("SHA-1", utf8Encoder.encode(text));
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

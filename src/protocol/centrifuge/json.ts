@@ -1,18 +1,17 @@
 import { type ClientInfo, type Publication, tagsOf } from "../../core/publication.ts";
+import { strictUtf8Decoder, utf8Encoder } from "../../core/text.ts";
 import type { Codec, ConnectResult, DeltaEncoder, SubscribeResult } from "../codec.ts";
 import { decodeJsonFrame } from "./json-decode.ts";
 
 const quote = JSON.stringify as (value: string) => string;
 
-const utf8 = { encoder: new TextEncoder(), decoder: new TextDecoder("utf-8", { fatal: true }) };
-
 /** Data is a string, of the message's JSON text or of the delta between two such texts. */
 const deltas: DeltaEncoder = {
   publication: (pub) => publicationOf(pub, quote(jsonOf(pub))),
-  base: (pub) => utf8.encoder.encode(jsonOf(pub)),
+  base: (pub) => utf8Encoder.encode(jsonOf(pub)),
   delta(pub, delta) {
     try {
-      return publicationOf(pub, quote(utf8.decoder.decode(delta)), ',"delta":true');
+      return publicationOf(pub, quote(strictUtf8Decoder.decode(delta)), ',"delta":true');
     } catch {
       return undefined; // it cuts a character in two, which no string can hold
     }

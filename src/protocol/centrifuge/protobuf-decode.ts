@@ -1,5 +1,6 @@
 import { Reader } from "protobufjs/minimal.js";
 import { Errors } from "../../core/errors.ts";
+import { strictUtf8Decoder } from "../../core/text.ts";
 import type { DecodeFailure } from "../codec.ts";
 import { type Command, MAX_COMMANDS, PONG, type RecoverRequest } from "../command.ts";
 import { FOSSIL } from "./json-decode.ts";
@@ -122,14 +123,13 @@ class PayloadError extends Error {}
 function json(data: Uint8Array | undefined): string | undefined {
   if (!data || data.length === 0) return undefined;
   try {
-    const value = utf8.decode(data);
+    const value = strictUtf8Decoder.decode(data);
     return JSON.parse(value) === null ? undefined : value.replace(/[\r\n]/g, " ");
   } catch {
     throw new PayloadError();
   }
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
 const NOTHING = new Uint8Array(0);
 const NO_RECOVERY: RecoverRequest = { recover: false, offset: 0, epoch: "" };
 

@@ -1,4 +1,5 @@
 import { Reader } from "protobufjs/minimal.js";
+import { strictUtf8Decoder } from "../../core/text.ts";
 
 /**
  * Reading Protobuf messages by tables of their fields, strictly: a known field of another wire type and a text that is
@@ -29,9 +30,11 @@ export type Message<T extends Table> = {
 /** @throws FieldError, and what Reader throws when a message ends too early or a varint does not */
 export type MessageReader<T> = (bytes: Uint8Array) => T;
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
-export const text: Kind<string> = { wire: 2, absent: "", read: (reader) => utf8.decode(reader.bytes()) };
+export const text: Kind<string> = {
+  wire: 2,
+  absent: "",
+  read: (reader) => strictUtf8Decoder.decode(reader.bytes()),
+};
 export const flag: Kind<boolean> = { wire: 0, absent: false, read: (reader) => reader.bool() };
 export const int32: Kind<number> = { wire: 0, absent: 0, read: (reader) => reader.int32() };
 

@@ -1,5 +1,6 @@
 import { Writer } from "protobufjs/minimal.js";
 import { type ClientInfo, type Publication, tagsOf } from "../../core/publication.ts";
+import { utf8Encoder } from "../../core/text.ts";
 import type { Codec, ConnectResult, DeltaEncoder, Frame, SubscribeResult } from "../codec.ts";
 import { decodeProtobufFrame } from "./protobuf-decode.ts";
 
@@ -41,7 +42,6 @@ type Write = (writer: Writer) => void;
 
 const VARINT = 0;
 const BYTES = 2;
-const utf8 = new TextEncoder();
 
 /** Data is the message's bytes, or the delta between two such. */
 const deltas: DeltaEncoder = {
@@ -207,7 +207,7 @@ function subscribeResult(w: Writer, result: SubscribeResult): void {
 }
 
 function bytesOf({ data }: Publication): Uint8Array {
-  return typeof data === "string" ? utf8.encode(data) : data;
+  return typeof data === "string" ? utf8Encoder.encode(data) : data;
 }
 
 function publication(pub: Publication): Uint8Array {
@@ -290,7 +290,7 @@ function text(w: Writer, field: number, value: string): void {
 /** A JSON text or bytes. */
 function payload(w: Writer, field: number, value: string | Uint8Array | undefined): void {
   if (value === undefined || value.length === 0) return;
-  w.uint32(tag(field, BYTES)).bytes(typeof value === "string" ? utf8.encode(value) : value);
+  w.uint32(tag(field, BYTES)).bytes(typeof value === "string" ? utf8Encoder.encode(value) : value);
 }
 
 function nested(w: Writer, field: number, write: () => void): void {

@@ -1,7 +1,4 @@
-import { isDeeper } from "../../core/json-text.ts";
-
-/** As deep as a message may nest and still travel as itself; no broker takes deeper ones. */
-const MAX_DEPTH = 100;
+import { isDeeper, MAX_JSON_DEPTH } from "../../core/json-text.ts";
 
 /**
  * The body of the message that carries a Pusher event's `data`, a text of any kind. JSON objects, arrays, numbers,
@@ -27,5 +24,5 @@ function isPlain(text: string): boolean {
     return false;
   }
   // The escape of half a surrogate pair would be refused as a body; within a string it is escaped itself.
-  return !/\\u[dD][89a-fA-F]/.test(text) && !isDeeper(text, MAX_DEPTH);
+  return !/\\u[dD][89a-fA-F]/.test(text) && !isDeeper(text, MAX_JSON_DEPTH);
 }

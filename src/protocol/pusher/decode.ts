@@ -1,9 +1,6 @@
-import { isDeeper, rawMember } from "../../core/json-text.ts";
+import { isDeeper, MAX_JSON_DEPTH, rawMember } from "../../core/json-text.ts";
 import type { DecodeFailure } from "../codec.ts";
 import type { PusherMessage } from "../command.ts";
-
-/** Deepest JSON a client may send, as in the rest of the product. */
-const MAX_DEPTH = 100;
 
 const NO_FIELDS: PusherMessage["fields"] = {};
 
@@ -12,7 +9,7 @@ const NO_FIELDS: PusherMessage["fields"] = {};
  * string that holds one.
  */
 export function decodePusherFrame(frame: string): PusherMessage | DecodeFailure {
-  if (isDeeper(frame, MAX_DEPTH)) return malformed("nested too deep");
+  if (isDeeper(frame, MAX_JSON_DEPTH)) return malformed("nested too deep");
   const value = parse(frame);
   if (!isObject(value)) return malformed("not a JSON object");
   const { event, channel, data } = value;

@@ -1,5 +1,6 @@
 import { pusherClose } from "../../core/errors.ts";
 import type { Publication } from "../../core/publication.ts";
+import { strictUtf8Decoder } from "../../core/text.ts";
 import type { Codec } from "../codec.ts";
 import { decodePusherFrame } from "./decode.ts";
 
@@ -72,12 +73,10 @@ function dataMember(body: string): string {
   return /^\s*"/.test(body) ? body : quote(body);
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
 /** Bytes have no JSON form: what is no text is given in base64. */
 function asText(bytes: Uint8Array): string {
   try {
-    return utf8.decode(bytes);
+    return strictUtf8Decoder.decode(bytes);
   } catch {
     return bytes.toBase64();
   }

@@ -1,3 +1,5 @@
+import { utf8Encoder } from "../../../core/text.ts";
+
 /** The client's side of RFC 6455, as little of it as a load generator needs: unfragmented frames, no extensions. */
 
 export const Opcode = { text: 1, close: 8, ping: 9, pong: 10 } as const;
@@ -7,11 +9,9 @@ const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 /** What a server answers to {@link KEY}; the example of the RFC. */
 const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-const utf8 = new TextEncoder();
-
 /** The opening handshake. */
 export function upgradeRequest(host: string, path: string): Uint8Array {
-  return utf8.encode(
+  return utf8Encoder.encode(
     `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
       `Sec-WebSocket-Key: ${KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n`,
   );
@@ -37,7 +37,7 @@ export function readUpgrade(bytes: Buffer): number {
 
 /** A masked frame. The mask is random, as the RFC wants it, so that servers do their full work on it. */
 export function clientFrame(opcode: number, payload: string | Uint8Array): Uint8Array {
-  const body = typeof payload === "string" ? utf8.encode(payload) : payload;
+  const body = typeof payload === "string" ? utf8Encoder.encode(payload) : payload;
   const { length } = body;
   const head = length < 126 ? 2 : length < 65_536 ? 4 : 10;
   const frame = new Uint8Array(head + 4 + length);

@@ -1,11 +1,11 @@
 import { headers, type Msg, type MsgHdrs } from "nats";
 import { rawMember } from "../../../core/json-text.ts";
 import type { ClientInfo, Priority } from "../../../core/publication.ts";
+import { utf8Decoder } from "../../../core/text.ts";
 import { checkBody, oneLine } from "../../body.ts";
 import type { PublishOptions } from "../../broker.ts";
 
 const TAG = "Trunkline-Tag-";
-const decoder = new TextDecoder();
 
 /** A message taken apart, its headers read in one pass. Absent numbers are 0, absent texts undefined. */
 export class Envelope {
@@ -67,7 +67,7 @@ export function openEnvelope(message: Msg): Envelope {
   const envelope = new Envelope(message.data);
   const { _msg, _rdata } = message as Msg & { _msg?: { hdr?: number }; _rdata?: Uint8Array };
   if (typeof _msg?.hdr === "number" && _rdata instanceof Uint8Array) {
-    if (_msg.hdr > 0) scan(envelope, decoder.decode(_rdata.subarray(0, _msg.hdr)));
+    if (_msg.hdr > 0) scan(envelope, utf8Decoder.decode(_rdata.subarray(0, _msg.hdr)));
   } else if (message.headers) {
     envelope.code = message.headers.code;
     for (const [key, values] of message.headers) for (const value of values) put(envelope, key, value);
@@ -87,7 +87,7 @@ export interface StoredMessage {
 /** As {@link openEnvelope}. */
 export function storedEnvelope({ subject, seq, time, hdrs, data }: StoredMessage): Envelope {
   const envelope = new Envelope(bytesOf(data));
-  if (hdrs) scan(envelope, decoder.decode(bytesOf(hdrs)));
+  if (hdrs) scan(envelope, utf8Decoder.decode(bytesOf(hdrs)));
   envelope.seq = seq;
   envelope.subject = subject;
   envelope.stored = time;

@@ -1,6 +1,7 @@
 import { type ConnectionOptions, connect, credsAuthenticator, type NatsConnection } from "nats";
 import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
+import { utf8Encoder } from "../../../core/text.ts";
 import { atLeast } from "../../../core/version.ts";
 import type { BrokerStatus } from "../../broker.ts";
 import { StartError } from "./start-error.ts";
@@ -246,7 +247,7 @@ function connectionOptions(options: LinkOptions): ConnectionOptions {
     ...(token !== undefined && { token }),
     ...(tls && { tls }),
     ...(options.credentials && {
-      authenticator: credsAuthenticator(new TextEncoder().encode(options.credentials)),
+      authenticator: credsAuthenticator(utf8Encoder.encode(options.credentials)),
     }),
     maxReconnectAttempts: -1,
     // Our own loop waits for the first connection: it tells a refused login from an absent server.

@@ -3,6 +3,7 @@ import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Logger } from "../../../core/log.ts";
 import type { Body } from "../../../core/publication.ts";
 import type { Subjects } from "../../../core/subject.ts";
+import { utf8Decoder, utf8Encoder } from "../../../core/text.ts";
 import { isHeader } from "../../body.ts";
 import type { Broker, RequestOptions, ServiceReply, SignalListener } from "../../broker.ts";
 import { openEnvelope } from "../link/headers.ts";
@@ -20,8 +21,6 @@ export interface ControlOptions {
   readonly log: Logger;
   readonly listeners: ReadonlySet<SignalListener>;
 }
-
-const decoder = new TextDecoder();
 
 /** Signals and surveys between instances, requests to services: core NATS, at most once. */
 export class Control {
@@ -61,7 +60,7 @@ export class Control {
   ): Promise<ServiceReply> {
     const { link, requests, subjects } = this.#options;
     const subject = service === "rpc" ? subjects.rpc(name) : subjects.auth(name);
-    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+    const bytes = typeof body === "string" ? utf8Encoder.encode(body) : body;
     const out = headers();
     let size = bytes.length;
     for (const [key, value] of Object.entries(given)) {
@@ -72,7 +71,7 @@ export class Control {
     if (size > link.maxPayload) throw new CommandError(Errors.limitExceeded, "request too long");
     try {
       const { errorCode, error, data } = await requests.ask(subject, bytes, timeoutMs, out);
-      const reply = { data: decoder.decode(data) };
+      const reply = { data: utf8Decoder.decode(data) };
       if (errorCode === undefined) return reply;
       return { ...reply, error: { code: Number.parseInt(errorCode, 10) || 0, message: error ?? "" } };
     } catch (error) {
@@ -90,7 +89,7 @@ export class Control {
       const given: Record<string, string> = {};
       for (const [key, values] of message.headers ?? []) given[key] = values[0] ?? "";
       try {
-        message.respond(await handler(decoder.decode(message.data), given));
+        message.respond(await handler(utf8Decoder.decode(message.data), given));
       } catch (error) {
         if (!(error instanceof CommandError)) log.error("a request handler failed", { name, error });
         const { code, message: text } = error instanceof CommandError ? error.error : Errors.internal;
@@ -123,7 +122,7 @@ export class Control {
     const { subjects, log, listeners } = this.#options;
     const kind = subjects.controlKind(message.subject);
     if (kind === undefined) return;
-    const text = decoder.decode(message.data);
+    const text = utf8Decoder.decode(message.data);
     for (const listener of listeners) {
       try {
         // Each its own copy: a listener may change what it is given.
@@ -153,7 +152,7 @@ class Survey implements Waiter {
     const { code, data } = openEnvelope(message);
     if (code === 0) {
       try {
-        this.#answers.push(JSON.parse(decoder.decode(data)));
+        this.#answers.push(JSON.parse(utf8Decoder.decode(data)));
       } catch {
         // No instance of ours answers so: it counts for nothing.
       }

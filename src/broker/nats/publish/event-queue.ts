@@ -2,6 +2,7 @@ import type { MsgHdrs } from "nats";
 import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
 import type { Subjects } from "../../../core/subject.ts";
+import { utf8Encoder } from "../../../core/text.ts";
 import { Publisher, type PublisherOptions } from "./publisher.ts";
 
 /** Least time between two log lines about dropped events, ms. */
@@ -9,8 +10,6 @@ const LOG_PAUSE_MS = 10_000;
 
 /** How long an event may wait for others: thousands of clients that connect at once must not cost a write each. */
 const GATHER_MS = 5;
-
-const encoder = new TextEncoder();
 
 export interface EventsOptions extends Omit<PublisherOptions, "window"> {
   readonly subjects: Subjects;
@@ -75,6 +74,6 @@ class IdHeader {
 
   encode(): Uint8Array {
     // Ids are made of channel and user names: whatever a header cannot carry is escaped.
-    return encoder.encode(`NATS/1.0\r\nNats-Msg-Id: ${encodeURI(this.#id.toWellFormed())}\r\n\r\n`);
+    return utf8Encoder.encode(`NATS/1.0\r\nNats-Msg-Id: ${encodeURI(this.#id.toWellFormed())}\r\n\r\n`);
   }
 }

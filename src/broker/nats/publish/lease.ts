@@ -1,5 +1,6 @@
 import { headers } from "nats";
 import type { Logger } from "../../../core/log.ts";
+import { utf8Decoder } from "../../../core/text.ts";
 import type { Requests } from "../link/requests.ts";
 import type { Store } from "../streams/store.ts";
 
@@ -19,8 +20,6 @@ export interface LeaseOptions {
 
 /** How long the store may take over a claim, ms. */
 const CLAIM_TIMEOUT_MS = 2_000;
-
-const decoder = new TextDecoder();
 
 /**
  * A lease that one instance of all holds: the newest message of a subject. A claim names the sequence it replaces
@@ -76,7 +75,7 @@ export class Lease {
   async #look(): Promise<void> {
     const { store, subject, holder, ttlMs } = this.#options;
     const last = await store.last(subject, CLAIM_TIMEOUT_MS);
-    const owner = last ? decoder.decode(last.data) : "";
+    const owner = last ? utf8Decoder.decode(last.data) : "";
     const now = performance.now();
     if (last && owner !== "" && owner !== holder) {
       if (last.seq !== this.#seen) {
@@ -110,7 +109,7 @@ export class Lease {
     const out = headers();
     out.set("Nats-Expected-Last-Subject-Sequence", String(expected));
     const answer = await requests.ask(subject, holder, CLAIM_TIMEOUT_MS, out);
-    const ack = JSON.parse(decoder.decode(answer.data)) as { seq?: number };
+    const ack = JSON.parse(utf8Decoder.decode(answer.data)) as { seq?: number };
     return ack.seq ?? 0;
   }
 }

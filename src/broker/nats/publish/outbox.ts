@@ -2,6 +2,7 @@ import { nuid } from "nats";
 import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
 import type { Subjects } from "../../../core/subject.ts";
+import { utf8Decoder } from "../../../core/text.ts";
 import type { Outbox, OutboxItem, OutboxOptions } from "../../outbox.ts";
 import { publishHeaders } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
@@ -33,8 +34,6 @@ const DRAIN_MS = 5_000;
 /** Least time between two log lines about dropped items, and between two looks at a stream that does not answer, ms. */
 const LOG_PAUSE_MS = 10_000;
 const MEND_PAUSE_MS = 1_000;
-
-const decoder = new TextDecoder();
 
 /**
  * The outbox on a stream of its own, a subject for each line. Who leads reads by direct gets and purges what is done;
@@ -112,7 +111,7 @@ export class NatsOutbox implements Outbox {
     const after = this.#done.get(line) ?? 0;
     try {
       await this.#store.read(this.#options.subjects.outbox(line), after + 1, { expected: limit }, (item) => {
-        items.push({ seq: item.seq, text: decoder.decode(item.data) });
+        items.push({ seq: item.seq, text: utf8Decoder.decode(item.data) });
         return items.length < limit;
       });
     } catch (error) {

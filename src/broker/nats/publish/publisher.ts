@@ -1,5 +1,6 @@
 import type { Msg, MsgHdrs } from "nats";
 import { CommandError, Errors } from "../../../core/errors.ts";
+import { utf8Decoder } from "../../../core/text.ts";
 import type { Link } from "../link/link.ts";
 import type { NoAnswer, Requests, Waiter } from "../link/requests.ts";
 
@@ -44,8 +45,6 @@ export interface PublisherOptions {
   /** Nobody stores what is for this stream, or nobody answered. */
   readonly suspect: (stream: string) => void;
 }
-
-const decoder = new TextDecoder();
 
 /**
  * Publishes to streams: a window of messages under way, a bounded queue before it, each sent again with the same id
@@ -267,7 +266,7 @@ class Outgoing implements Waiter {
 function readAck(message: Msg): { seq: number; duplicate?: boolean; errorCode?: number } {
   if (message.data.length === 0) return { seq: -1 };
   try {
-    const ack = JSON.parse(decoder.decode(message.data)) as {
+    const ack = JSON.parse(utf8Decoder.decode(message.data)) as {
       seq?: number;
       duplicate?: boolean;
       error?: { err_code?: number };

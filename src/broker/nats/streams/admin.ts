@@ -1,5 +1,6 @@
 import type { JetStreamAccountStats, StreamConfig, StreamInfo } from "nats";
 import type { Logger } from "../../../core/log.ts";
+import { utf8Decoder } from "../../../core/text.ts";
 import { atLeast } from "../../../core/version.ts";
 import { RequestError, type Requests } from "../link/requests.ts";
 import { StartError } from "../link/start-error.ts";
@@ -153,7 +154,7 @@ export class Streams {
   async api<T>(what: string, body?: unknown): Promise<T> {
     const payload = body === undefined ? "" : JSON.stringify(body);
     const answer = await this.#requests.ask(`$JS.API.${what}`, payload, TIMEOUT_MS);
-    const parsed = JSON.parse(new TextDecoder().decode(answer.data)) as T & {
+    const parsed = JSON.parse(utf8Decoder.decode(answer.data)) as T & {
       error?: { err_code?: number; description: string };
     };
     if (parsed.error) throw new JetStreamError(parsed.error.err_code ?? 0, parsed.error.description);

@@ -1,3 +1,4 @@
+import { utf8Decoder } from "../../../core/text.ts";
 import { type Envelope, type StoredMessage, storedEnvelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import { RequestError, type Requests } from "../link/requests.ts";
@@ -26,7 +27,7 @@ export class LeaderStore extends Store {
 
   protected override async get(query: Record<string, unknown>, timeoutMs: number): Promise<Envelope | null> {
     const { data } = await this.#requests.ask(this.#subject, JSON.stringify(query), timeoutMs);
-    const answer = JSON.parse(new TextDecoder().decode(data)) as {
+    const answer = JSON.parse(utf8Decoder.decode(data)) as {
       message?: StoredMessage;
       error?: { code: number };
     };
