@@ -188,7 +188,7 @@ export interface Attachment {
    * The store kept nothing of the channel: messages after {@link position} may have come and gone before the attach,
    * so that only a complete page of history proves what a position before or after it has missed.
    */
-  readonly blind?: boolean;
+  readonly empty?: boolean;
   /** Idempotent; the sink is not called again. */
   detach(): void;
 }

@@ -48,7 +48,7 @@ export class Stats {
   homesAway = 0;
   /** Messages that the copies here are behind their homes, at most. */
   mirrorLag = 0;
-  tailChecks = 0;
+  headChecks = 0;
   epochChanges = 0;
   bodiesRejected = 0;
   eventsEmitted = 0;

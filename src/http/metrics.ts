@@ -59,7 +59,7 @@ const COUNTERS = {
   resyncs: ["resyncs_total", "Namespaces read again after a lost connection."],
   originReads: ["origin_reads_total", "Reads that only a stream's home region could answer."],
   streamReads: ["stream_reads_total", "Reads of stored messages."],
-  tailChecks: ["tail_checks_total", "Checks whether a quiet channel lost its last message."],
+  headChecks: ["tail_checks_total", "Checks whether a quiet channel lost its last message."],
   epochChanges: ["epoch_changes_total", "Streams found lost or made anew."],
   bodiesRejected: ["bodies_rejected_total", "Messages whose body the namespace does not accept."],
   eventsEmitted: ["events_emitted_total", "Events recorded for services."],

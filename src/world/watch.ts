@@ -48,7 +48,7 @@ export interface LinkSample {
 }
 
 /** How long an instance may take over its metrics, ms. */
-const TIMEOUT_MS = 1_000;
+const METRICS_TIMEOUT_MS = 1_000;
 
 /** Looks at a world each time it is called. */
 export function watcher(world: World): () => Promise<Sample> {
@@ -113,7 +113,7 @@ function rates(): (name: string, value: number) => number {
 
 async function metricsOf(url: string): Promise<string | undefined> {
   try {
-    const response = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const response = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(METRICS_TIMEOUT_MS) });
     return response.ok ? await response.text() : undefined;
   } catch {
     return undefined;

@@ -3,7 +3,7 @@ import type { StreamConfig } from "nats";
 import { eachServer, Link, type NatsAddress, withoutSecrets } from "../../src/broker/nats/link/link.ts";
 import { Requests } from "../../src/broker/nats/link/requests.ts";
 import { StartError } from "../../src/broker/nats/link/start-error.ts";
-import { Streams } from "../../src/broker/nats/streams/admin.ts";
+import { StreamAdmin } from "../../src/broker/nats/streams/admin.ts";
 import { channelStream } from "../../src/broker/nats/streams/config.ts";
 import { type Logger, silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
@@ -41,8 +41,12 @@ describe("what a start would do with a stream is what it does", () => {
     await using server = await natsServer();
     const link = await open({ servers: [server.url] });
     try {
-      const streams = new Streams(new Requests(link), silent);
-      const wanted = channelStream(subjects(), "keep", { ...HISTORY, replicas }, link.messageTtl);
+      const streams = new StreamAdmin(new Requests(link), silent);
+      const wanted = channelStream(
+        subjects(),
+        { name: "keep", history: { ...HISTORY, replicas } },
+        link.messageTtl,
+      );
       const jsm = await link.nc.jetstreamManager();
       if (config) await jsm.streams.add({ ...wanted, ...config });
       const before = config && (await jsm.streams.info(config.name ?? "RT_keep")).config;
@@ -58,7 +62,7 @@ describe("what a start would do with a stream is what it does", () => {
           done = message;
         },
       };
-      const started = await new Streams(new Requests(link), log)
+      const started = await new StreamAdmin(new Requests(link), log)
         .ensure(wanted)
         .catch((error: Error) => error);
       if (started instanceof StartError) {

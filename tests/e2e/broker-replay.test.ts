@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { replay } from "../../src/broker/nats/follow/replay.ts";
 import { Link } from "../../src/broker/nats/link/link.ts";
 import { Requests, type Waiter } from "../../src/broker/nats/link/requests.ts";
-import { Streams } from "../../src/broker/nats/streams/admin.ts";
+import { StreamAdmin } from "../../src/broker/nats/streams/admin.ts";
 import { channelStream } from "../../src/broker/nats/streams/config.ts";
 import { LeaderStore } from "../../src/broker/nats/streams/leader-store.ts";
 import { Store } from "../../src/broker/nats/streams/store.ts";
@@ -32,7 +32,9 @@ test.each([
   const link = await Link.open({ servers: [server.url], ...own, log: silent, stats: new Stats() });
   try {
     const requests = new Counted(link);
-    await new Streams(requests, silent).ensure(channelStream(subjects(), "keep", HISTORY, false));
+    await new StreamAdmin(requests, silent).ensure(
+      channelStream(subjects(), { name: "keep", history: HISTORY }, false),
+    );
     const js = link.nc.jetstream();
     await Promise.all(Array.from({ length: MESSAGES }, (_, n) => js.publish(`rt.keep.c${n % 7}`, `${n}`)));
     requests.count = 0;

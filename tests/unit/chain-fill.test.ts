@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { missingUpTo, startChain, takeLive } from "../../src/broker/nats/follow/chain.ts";
 import { type FillContext, fillChannel, type StoreReads } from "../../src/broker/nats/follow/fill.ts";
-import { Channel } from "../../src/broker/nats/follow/followed-channel.ts";
+import { FollowedChannel } from "../../src/broker/nats/follow/followed-channel.ts";
 import { Envelope } from "../../src/broker/nats/link/headers.ts";
 import { parseChannel } from "../../src/core/channel.ts";
 
@@ -65,7 +65,7 @@ function envelopeOf(seq: number): Envelope {
 }
 
 function follower(stream: FakeStream) {
-  const channel = new Channel(parseChannel("keep:x"), () => "x");
+  const channel = new FollowedChannel(parseChannel("keep:x"), () => "x");
   const got: number[] = [];
   const lost: number[] = [];
   const deliver: FillContext["deliver"] = (_channel, seq) => void got.push(seq);
@@ -81,7 +81,7 @@ function follower(stream: FakeStream) {
   };
   return {
     ...{ channel, got, lost },
-    start: (last: number) => startChain<Envelope, Channel>(channel, last, deliver),
+    start: (last: number) => startChain<Envelope, FollowedChannel>(channel, last, deliver),
     live: ({ seq, prev }: { seq: number; prev: number }) =>
       takeLive(channel, seq, prev, envelopeOf(seq), deliver),
     fill: () => fillChannel(channel, context),

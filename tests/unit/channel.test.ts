@@ -14,7 +14,7 @@ const MEGABYTE = "x".repeat(1024 * 1024);
 const history = { size: 100, ageMs: 60_000, recoverLimit: 10, replicas: 1 };
 
 /** A store of one channel, with its reads counted. */
-function fakeStore(kept: number[], head: number, evicted = 0, blind = false) {
+function fakeStore(kept: number[], head: number, evicted = 0, empty = false) {
   const reads: HistoryQuery[] = [];
   let sink: ChannelSink | undefined;
   const store = {
@@ -28,7 +28,7 @@ function fakeStore(kept: number[], head: number, evicted = 0, blind = false) {
         store.attaches++;
         await Promise.resolve();
         sink = to;
-        return { position: { epoch: "e", offset: head }, blind, detach() {} };
+        return { position: { epoch: "e", offset: head }, empty, detach() {} };
       },
       async history(_name: unknown, query: HistoryQuery): Promise<HistoryPage> {
         reads.push(query);

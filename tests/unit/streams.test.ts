@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Requests } from "../../src/broker/nats/link/requests.ts";
-import { Streams } from "../../src/broker/nats/streams/admin.ts";
+import { StreamAdmin } from "../../src/broker/nats/streams/admin.ts";
 import { channelStream } from "../../src/broker/nats/streams/config.ts";
 import { epochOf } from "../../src/broker/nats/streams/identity.ts";
 import { silent } from "../../src/core/log.ts";
@@ -9,7 +9,7 @@ import { subjects } from "../../src/core/subject.ts";
 const BORN = "2026-11-21T16:15:37.340238897Z";
 const UNBORN = "0001-01-01T00:00:00Z";
 const history = { size: 100, ageMs: 60_000, recoverLimit: 100, replicas: 1 };
-const wanted = channelStream(subjects(), "chat", history, false);
+const wanted = channelStream(subjects(), { name: "chat", history }, false);
 
 /** A server that answers as told, one answer after the other, the last one again and again. */
 function streamsOver(...answers: object[]) {
@@ -19,7 +19,7 @@ function streamsOver(...answers: object[]) {
     const answer = answers[Math.min(asked.length, answers.length) - 1];
     return { data: new TextEncoder().encode(JSON.stringify(answer)) };
   };
-  return { streams: new Streams({ ask } as unknown as Requests, silent), asked };
+  return { streams: new StreamAdmin({ ask } as unknown as Requests, silent), asked };
 }
 
 const info = (created: string) => ({ config: wanted, created, state: { first_seq: 1, last_seq: 7 } });

@@ -9,7 +9,7 @@ export const JWKS_FRESH_MS = 600_000;
 export const JWKS_COOLDOWN_MS = 30_000;
 
 /** How long tokens wait for a fetch, ms. */
-const TIMEOUT_MS = 3_000;
+const KEY_SET_TIMEOUT_MS = 3_000;
 
 /** Largest key set in bytes. */
 const MAX_BYTES = 262_144;
@@ -47,7 +47,7 @@ export function remoteKeys({
   const load = async (): Promise<Outcome> => {
     let stage = "request";
     try {
-      const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+      const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(KEY_SET_TIMEOUT_MS)]);
       const headers = { accept: "application/json, application/jwk-set+json" };
       const response = await fetch(href, { redirect: "error", signal, headers });
       stage = `status ${response.status}`;

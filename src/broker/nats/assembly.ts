@@ -4,23 +4,23 @@ import { partsOf } from "../../core/partition.ts";
 import type { Stats } from "../../core/stats.ts";
 import type { Subjects } from "../../core/subject.ts";
 import type { SignalListener } from "../broker.ts";
-import { EphemeralReader } from "./follow/ephemeral.ts";
+import { EphemeralFollower } from "./follow/ephemeral.ts";
 import type { Intercept } from "./follow/followed-channel.ts";
-import { Reader } from "./follow/follower.ts";
-import { Readers } from "./follow/followers.ts";
+import { StreamFollower } from "./follow/follower.ts";
+import { NamespaceFollowers } from "./follow/followers.ts";
 import { Link, type NatsAddress } from "./link/link.ts";
 import { Pool } from "./link/pool.ts";
 import { Requests } from "./link/requests.ts";
-import { patiently } from "./link/retry.ts";
+import { retryUntilReady } from "./link/retry.ts";
 import { Control } from "./publish/control.ts";
-import { Events } from "./publish/event-queue.ts";
+import { EventQueue } from "./publish/event-queue.ts";
 import { Publisher } from "./publish/publisher.ts";
-import { Streams } from "./streams/admin.ts";
+import { StreamAdmin } from "./streams/admin.ts";
 import { channelStream, eventStream, wantedStreams } from "./streams/config.ts";
 import type { StreamLife } from "./streams/identity.ts";
 import { misrouted } from "./streams/mapping-check.ts";
 import { foreignLayout } from "./streams/partition-check.ts";
-import { remake, StreamRegions } from "./streams/regions.ts";
+import { remake, StreamPlacement } from "./streams/placement.ts";
 
 export interface NatsBrokerOptions extends NatsAddress {
   readonly namespaces: Namespaces;
@@ -54,14 +54,14 @@ export interface NatsBrokerOptions extends NatsAddress {
 export interface Parts {
   readonly link: Link;
   readonly requests: Requests;
-  readonly streams: Streams;
-  readonly regions: StreamRegions;
+  readonly streams: StreamAdmin;
+  readonly regions: StreamPlacement;
   readonly publisher: Publisher;
-  readonly events: Events;
+  readonly events: EventQueue;
   readonly control: Control;
   /** By namespace: those with history, and those without. */
-  readonly readers: ReadonlyMap<string, Readers>;
-  readonly ephemerals: ReadonlyMap<string, EphemeralReader>;
+  readonly readers: ReadonlyMap<string, NamespaceFollowers>;
+  readonly ephemerals: ReadonlyMap<string, EphemeralFollower>;
   /** Lets what was published be stored, then releases everything. */
   close(): Promise<void>;
 }
@@ -86,11 +86,11 @@ export async function startParts(
   });
   try {
     const requests = new Requests(link);
-    const streams = new Streams(requests, log);
-    await patiently(() => streams.checkServer());
+    const streams = new StreamAdmin(requests, log);
+    await retryUntilReady(() => streams.checkServer());
     const kept = [...options.namespaces.values()].filter(({ history }) => history !== null);
     await Promise.all(kept.map((rules) => checkLayout(streams, subjects, rules)));
-    const regions = new StreamRegions({ region, link, requests, streams, subjects, log, stats });
+    const regions = new StreamPlacement({ region, link, requests, streams, subjects, log, stats });
     const lives = await makeStreams(options, subjects, regions, link);
     await Promise.all(kept.map((rules) => checkRoute(link, subjects, rules)));
     const parts = assemble(options, subjects, listeners, link, requests, streams, regions, lives);
@@ -112,7 +112,7 @@ export async function startParts(
 async function makeStreams(
   { namespaces, home }: NatsBrokerOptions,
   subjects: Subjects,
-  regions: StreamRegions,
+  regions: StreamPlacement,
   link: Link,
 ): Promise<Map<string, StreamLife>> {
   const wanted = wantedStreams(subjects, namespaces, link.messageTtl, home);
@@ -122,14 +122,14 @@ async function makeStreams(
 }
 
 /** @throws StartError when the namespace was divided into another number of streams before */
-async function checkLayout(streams: Streams, subjects: Subjects, rules: NamespaceRules): Promise<void> {
-  const problem = await patiently(() => foreignLayout(streams, subjects, rules));
+async function checkLayout(streams: StreamAdmin, subjects: Subjects, rules: NamespaceRules): Promise<void> {
+  const problem = await retryUntilReady(() => foreignLayout(streams, subjects, rules));
   if (problem) throw problem;
 }
 
 /** @throws StartError when services' publishes do not get to the namespace's streams */
 async function checkRoute(link: Link, subjects: Subjects, rules: NamespaceRules): Promise<void> {
-  const problem = await patiently(() => misrouted(link, subjects, rules));
+  const problem = await retryUntilReady(() => misrouted(link, subjects, rules));
   if (problem) throw problem;
 }
 
@@ -139,16 +139,16 @@ function assemble(
   listeners: ReadonlySet<SignalListener>,
   link: Link,
   requests: Requests,
-  streams: Streams,
-  regions: StreamRegions,
+  streams: StreamAdmin,
+  regions: StreamPlacement,
   lives: ReadonlyMap<string, StreamLife>,
 ): Parts {
   const { namespaces, log, stats, instance, region, lingerMs = 10_000, intercept } = options;
-  const readers = new Map<string, Readers>();
-  const ephemerals = new Map<string, EphemeralReader>();
-  const byStream = new Map<string, Reader>();
+  const readers = new Map<string, NamespaceFollowers>();
+  const ephemerals = new Map<string, EphemeralFollower>();
+  const byStream = new Map<string, StreamFollower>();
   const eventsWanted = eventStream(subjects, 1, options.home);
-  const events = new Events({
+  const events = new EventQueue({
     ...{ link, requests, subjects, log, stats },
     queue: options.eventQueue ?? 10_000,
     // Only made when absent: whether it is as it must be was settled at the start.
@@ -175,16 +175,16 @@ function assemble(
     if (!rules.history) {
       const rejected = rejecter("");
       const subject = subjects.message;
-      ephemerals.set(rules.name, new EphemeralReader({ ...common, rejected, listen: subject, subject }));
+      ephemerals.set(rules.name, new EphemeralFollower({ ...common, rejected, listen: subject, subject }));
       continue;
     }
     const { history, partitions } = rules;
     const pool = new Pool(READ_AT_A_TIME);
     const all = partsOf(partitions).map((part) => {
-      const wanted = channelStream(subjects, rules.name, history, link.messageTtl, part, rules.home);
+      const wanted = channelStream(subjects, { ...rules, history }, link.messageTtl, part);
       const life = lives.get(wanted.name)!;
       const copies = regions.open(wanted, life);
-      const reader: Reader = new Reader(
+      const reader: StreamFollower = new StreamFollower(
         {
           ...common,
           pool,
@@ -200,7 +200,7 @@ function assemble(
       byStream.set(wanted.name, reader);
       return reader;
     });
-    readers.set(rules.name, new Readers(all));
+    readers.set(rules.name, new NamespaceFollowers(all));
   }
 
   /** Reports a message that is left out; by the same id on all instances, where it has a sequence. */
@@ -232,16 +232,16 @@ function assemble(
   });
   regions.watch(byStream.values());
   const control = new Control({ link, requests, subjects, instance, log, listeners });
-  const pulse = setInterval(() => {
-    for (const reader of byStream.values()) reader.pulse();
-    regions.pulse();
+  const timer = setInterval(() => {
+    for (const reader of byStream.values()) reader.tick();
+    regions.tick();
     stats.publishBacklog = publisher.backlog;
   }, 1_000);
 
   return {
     ...{ link, requests, streams, regions, publisher, events, control, readers, ephemerals },
     async close() {
-      clearInterval(pulse);
+      clearInterval(timer);
       await Promise.all([publisher.drain(DRAIN_MS), events.drain(DRAIN_MS)]);
       control.close();
       for (const reader of [...byStream.values(), ...ephemerals.values()]) reader.close();

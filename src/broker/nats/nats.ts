@@ -10,8 +10,8 @@ import { BYTES_TYPE, checkBody, checkOptions } from "../body.ts";
 import type { Broker, BrokerStatus, Published, PublishOptions, SignalListener } from "../broker.ts";
 import { type NatsBrokerOptions, type Parts, startParts } from "./assembly.ts";
 import { channelEventHeaders } from "./follow/channel-event.ts";
-import type { Reader } from "./follow/follower.ts";
-import type { Readers } from "./follow/followers.ts";
+import type { StreamFollower } from "./follow/follower.ts";
+import type { NamespaceFollowers } from "./follow/followers.ts";
 import { readHistory } from "./follow/history.ts";
 import { publishHeaders } from "./link/headers.ts";
 import { NatsOutbox } from "./publish/outbox.ts";
@@ -59,13 +59,13 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
   }
 
   /** @throws CommandError unknownChannel, notAvailable, brokerUnavailable */
-  function readersOf(namespace: string): Readers {
+  function readersOf(namespace: string): NamespaceFollowers {
     if (!rulesOf(namespace).history)
       throw new CommandError(Errors.notAvailable, "the namespace keeps no history");
     return open().readers.get(namespace)!;
   }
 
-  function readerOf(channel: ChannelName): Reader {
+  function readerOf(channel: ChannelName): StreamFollower {
     return readersOf(channel.namespace).of(channel);
   }
 
@@ -149,10 +149,10 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
     },
 
     async history(channel, query) {
-      const reader = readerOf(channel);
+      const follower = readerOf(channel);
       stats.streamReads++;
-      const [subject, cleared] = [reader.subjectOf(channel), reader.clearedOf(channel)];
-      return await readHistory({ reader, name: channel, subject, cleared }, query);
+      const [subject, cleared] = [follower.subjectOf(channel), follower.clearedOf(channel)];
+      return await readHistory({ follower, name: channel, subject, cleared }, query);
     },
 
     async clearHistory(channel) {

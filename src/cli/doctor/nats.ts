@@ -1,7 +1,7 @@
 import { eachServer, Link, type NatsAddress } from "../../broker/nats/link/link.ts";
 import { Requests } from "../../broker/nats/link/requests.ts";
 import { StartError } from "../../broker/nats/link/start-error.ts";
-import { Streams } from "../../broker/nats/streams/admin.ts";
+import { StreamAdmin } from "../../broker/nats/streams/admin.ts";
 import type { Config } from "../../config.ts";
 import { createLogger } from "../../core/log.ts";
 import { Stats } from "../../core/stats.ts";
@@ -113,7 +113,7 @@ function checkServer({ where, link, error }: Attempt, others: boolean): Finding 
 async function checkLink(link: Link, config: Config, reports: readonly string[]): Promise<Finding[]> {
   const requests = new Requests(link);
   try {
-    const streams = new Streams(
+    const streams = new StreamAdmin(
       requests,
       createLogger("error", () => {}),
     );

@@ -5,7 +5,7 @@ import { redisLink } from "../drivers.ts";
 import { type Finding, median } from "./report.ts";
 
 /** How long one question may take, ms. */
-const TIMEOUT_MS = 2_000;
+const REDIS_TIMEOUT_MS = 2_000;
 const ROUNDS = 5;
 /** Joins and lists wait for Redis once or twice. */
 const SLOW_MS = 100;
@@ -48,12 +48,12 @@ export async function checkRedis(config: Config): Promise<Finding[]> {
     ? `over REST at ${hostOf(config.upstash.url)}`
     : `at ${hostOf(config.redis.url ?? "")}`;
   try {
-    const [pong] = await link.send([["PING"]], TIMEOUT_MS);
+    const [pong] = await link.send([["PING"]], REDIS_TIMEOUT_MS);
     if (pong instanceof ReplyError) throw new LinkError("refused", pong.code);
     const { probe } = presenceKeys(config.redis.prefix);
     const [script, members, info] = (await link.send(
       [["EVAL", PROBE, 1, probe], ["HRANDFIELD", probe, 1, "WITHVALUES"], ["INFO"]],
-      TIMEOUT_MS,
+      REDIS_TIMEOUT_MS,
     )) as [Reply, Reply, Reply];
     const facts = typeof info === "string" ? factsOf(info) : undefined;
     return [
@@ -102,7 +102,7 @@ function unreachable(where: string, { kind, detail }: LinkError, { upstash, redi
     return { check: "redis", verdict: "failed", what, cause, fix };
   }
   const causes = {
-    timeout: `no answer within ${TIMEOUT_MS} ms (a firewall, or TLS on one side only: redis:// or rediss://?)`,
+    timeout: `no answer within ${REDIS_TIMEOUT_MS} ms (a firewall, or TLS on one side only: redis:// or rediss://?)`,
     refused: `no connection could be made (${detail || "closed"})`,
     broken: `the connection broke (${detail || "closed"}); perhaps it is no Redis, or wants TLS (rediss://)`,
     answer: `what answers there is no Redis (${detail || "malformed"})`,
@@ -114,7 +114,7 @@ async function checkLatency(link: RedisLink): Promise<Finding> {
   const times: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const begin = performance.now();
-    await link.send([["PING"]], TIMEOUT_MS);
+    await link.send([["PING"]], REDIS_TIMEOUT_MS);
     times.push(performance.now() - begin);
   }
   const ms = median(times);

@@ -1,10 +1,10 @@
-import type { Streams } from "../../broker/nats/streams/admin.ts";
+import type { StreamAdmin } from "../../broker/nats/streams/admin.ts";
 import type { WantedStream } from "../../broker/nats/streams/config.ts";
 import type { Subjects } from "../../core/subject.ts";
 import type { Finding } from "./report.ts";
 
 export interface RegionChecks {
-  readonly streams: Pick<Streams, "info">;
+  readonly streams: Pick<StreamAdmin, "info">;
   readonly names: Subjects;
   readonly wanted: readonly WantedStream[];
   /** The region of this instance. */

@@ -2,7 +2,7 @@ import type { JetStreamAccountStats } from "nats";
 import type { Link } from "../../broker/nats/link/link.ts";
 import { RequestError } from "../../broker/nats/link/requests.ts";
 import { StartError } from "../../broker/nats/link/start-error.ts";
-import type { StreamPlan, Streams } from "../../broker/nats/streams/admin.ts";
+import type { StreamAdmin, StreamPlan } from "../../broker/nats/streams/admin.ts";
 import {
   mostReplicas,
   outboxStream,
@@ -22,7 +22,7 @@ import type { Finding } from "./report.ts";
 const FULL = 0.8;
 
 export interface StreamChecks {
-  readonly streams: Streams;
+  readonly streams: StreamAdmin;
   readonly link: Link;
   readonly config: Config;
   /** What the server has reported beside its answers. */

@@ -6,7 +6,7 @@ export interface AheadWaiterOptions {
   /** After the last publication handed to subscribers. */
   readonly position: () => Position;
   /** The store kept nothing when the channel became live, and nothing was published since. */
-  readonly blind: () => boolean;
+  readonly empty: () => boolean;
   /**
    * What the store has after a position, as much as one recovery may bring; up to `until`, which a client says was
    * stored. @throws CommandError brokerUnavailable
@@ -55,10 +55,10 @@ export class AheadWaiter {
   }
 
   async #catchUp(offset: number): Promise<void> {
-    const { position, blind, read, unproven } = this.#options;
+    const { position, empty, read, unproven } = this.#options;
     const { epoch } = position();
     const deadline = performance.now() + CATCH_UP_MS;
-    if (blind()) {
+    if (empty()) {
       const { complete } = await read({ epoch, offset });
       if (position().epoch !== epoch) return;
       if (!complete) {

@@ -35,8 +35,8 @@ export class Channel implements ChannelSink {
   #attachment: Attachment | undefined;
   #attaching: Promise<void> | undefined;
   #position: Position = NO_POSITION;
-  /** See {@link Attachment.blind}. */
-  #blind = false;
+  /** See {@link Attachment.empty}. */
+  #empty = false;
   #ring: Ring | undefined;
   /** One for each codec in use; most channels never have any for notices. */
   #audiences: readonly SubscriberGroup[] = NOBODY;
@@ -85,7 +85,7 @@ export class Channel implements ChannelSink {
 
   /** The store kept nothing when the channel became live, and nothing was published since. */
   get empty(): boolean {
-    return this.#blind;
+    return this.#empty;
   }
 
   *members(): Iterable<Session> {
@@ -207,7 +207,7 @@ export class Channel implements ChannelSink {
     }
     const entry = new RingEntry(publication);
     if (this.#ring) {
-      this.#blind = false;
+      this.#empty = false;
       this.#position = { epoch: this.#position.epoch, offset: publication.offset };
       this.#ring.push(entry);
       // Whatever came and went before: from the first message on that was seen here, all were.
@@ -260,7 +260,7 @@ export class Channel implements ChannelSink {
 
   lost(position: Position): void {
     this.#position = position;
-    this.#blind = false;
+    this.#empty = false;
     this.#ring?.reset(position.offset);
     this.#unreachable = position.offset - 1;
     this.#ahead?.lost();
@@ -287,9 +287,9 @@ export class Channel implements ChannelSink {
       this.#attachment = attachment;
       // Publications that came between the broker's answer and here are in no ring, but counted in its position.
       this.#position = attachment.position;
-      this.#blind = attachment.blind === true;
+      this.#empty = attachment.empty === true;
       // A ring without a floor serves nobody until a read of the store has proven from where on it is complete.
-      const floor = this.#blind ? Number.POSITIVE_INFINITY : attachment.position.offset;
+      const floor = this.#empty ? Number.POSITIVE_INFINITY : attachment.position.offset;
       if (this.rules.history) this.#ring = new Ring(floor);
       this.#state = "live";
     } catch (error) {
@@ -343,7 +343,7 @@ export class Channel implements ChannelSink {
   #aheadOfUs(): AheadWaiter {
     this.#ahead ??= new AheadWaiter({
       position: () => this.#position,
-      blind: () => this.#blind,
+      empty: () => this.#empty,
       read: (since, until) => {
         const limit = this.rules.history?.recoverLimit ?? 0;
         const query = { since, limit, ...(until !== undefined && { until }) };

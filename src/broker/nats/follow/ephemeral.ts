@@ -3,18 +3,18 @@ import { CommandError, Errors } from "../../../core/errors.ts";
 import type { NamespaceRules } from "../../../core/namespace.ts";
 import type { Stats } from "../../../core/stats.ts";
 import type { Attachment, ChannelSink } from "../../broker.ts";
-import { within } from "../link/delay-queue.ts";
 import type { Envelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
+import { withTimeout } from "../link/timeout.ts";
 import { readChannelEvent } from "./channel-event.ts";
-import { type Channel, Roster, type RosterOptions } from "./followed-channel.ts";
+import { type FollowedChannel, FollowedChannels, type FollowedChannelsOptions } from "./followed-channel.ts";
 import { isFlawed, toPublication } from "./publication.ts";
 
 /** Longest time a join may wait for the server, ms: a stock client gives its connection up when a subscribe takes 5 s. */
 const JOIN_TIMEOUT_MS = 4_000;
 
-export interface EphemeralReaderOptions
-  extends Pick<RosterOptions, "lingerMs" | "listen" | "subject" | "log" | "intercept"> {
+export interface EphemeralFollowerOptions
+  extends Pick<FollowedChannelsOptions, "lingerMs" | "listen" | "subject" | "log" | "intercept"> {
   readonly rules: NamespaceRules;
   readonly link: Link;
   readonly rejected: (channel: ChannelName, offset: number, flaw: string) => void;
@@ -22,16 +22,16 @@ export interface EphemeralReaderOptions
 }
 
 /** Follows the channels of a namespace without history: at most once, as NATS delivers them. */
-export class EphemeralReader {
+export class EphemeralFollower {
   readonly rules: NamespaceRules;
-  readonly #options: EphemeralReaderOptions;
-  readonly #roster: Roster;
+  readonly #options: EphemeralFollowerOptions;
+  readonly #roster: FollowedChannels;
 
-  constructor(options: EphemeralReaderOptions) {
+  constructor(options: EphemeralFollowerOptions) {
     const { rules, link, lingerMs, listen, subject, log, intercept } = options;
     this.#options = options;
     this.rules = rules;
-    this.#roster = new Roster({
+    this.#roster = new FollowedChannels({
       nc: link.nc,
       lingerMs,
       listen,
@@ -51,7 +51,7 @@ export class EphemeralReader {
     this.#roster.close();
   }
 
-  #message(channel: Channel, envelope: Envelope): void {
+  #message(channel: FollowedChannel, envelope: Envelope): void {
     this.#options.stats.brokerLive++;
     if (!channel.first) return;
     const event = readChannelEvent(envelope);
@@ -67,14 +67,14 @@ export class EphemeralReader {
   }
 
   /** The server has the subscription when it answers a ping sent after it. */
-  async #join(channel: Channel): Promise<void> {
+  async #join(channel: FollowedChannel): Promise<void> {
     channel.last = 0;
     const { link } = this.#options;
     const deadline = performance.now() + JOIN_TIMEOUT_MS;
     while (performance.now() < deadline && !channel.closed) {
       if (!(await link.ready(deadline - performance.now()))) break;
       try {
-        if (await within(link.nc.flush(), deadline - performance.now())) return;
+        if (await withTimeout(link.nc.flush(), deadline - performance.now())) return;
       } catch {
         // The connection broke meanwhile; the library subscribes again when it is back.
       }

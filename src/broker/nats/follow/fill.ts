@@ -1,10 +1,10 @@
 import type { Envelope } from "../link/headers.ts";
-import type { Copies } from "../streams/copies.ts";
+import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import { missingUpTo, skipGap, takeStored } from "./chain.ts";
-import type { Channel } from "./followed-channel.ts";
+import type { FollowedChannel } from "./followed-channel.ts";
 
 /** The reads of a stream's store. */
-export type StoreReads = Pick<Copies, "next" | "last" | "read">;
+export type StoreReads = Pick<ReplicatedStream, "next" | "last" | "read">;
 
 /** What a fill needs of its reader. */
 export interface FillContext {
@@ -14,17 +14,17 @@ export interface FillContext {
   /** Times the store is asked again when a copy has not got yet what was already republished. */
   readonly retries: number;
   /** Subject on which clearing a channel leaves its mark. */
-  cleared(channel: Channel): string;
+  cleared(channel: FollowedChannel): string;
   /** False once this fill is void: the link was lost, the stream is a new one, the channel was given up. */
   valid(): boolean;
-  deliver(channel: Channel, seq: number, prev: number | undefined, envelope: Envelope): void;
+  deliver(channel: FollowedChannel, seq: number, prev: number | undefined, envelope: Envelope): void;
   /** Messages between the channel's last and `offset` are gone. */
-  truncated(channel: Channel, offset: number): void;
+  truncated(channel: FollowedChannel, offset: number): void;
   /** Counts a message read from the store. */
   filled(): void;
 }
 
-/** See {@link Copies.last}. */
+/** See {@link ReplicatedStream.last}. */
 const ANY = -1;
 /** First pause before a lagging copy is asked again, ms; doubled each time. */
 const PAUSE_MS = 20;
@@ -33,7 +33,7 @@ const PAUSE_MS = 20;
  * Reads from the store what a channel's chain misses, until the chain is whole. What the store no longer keeps is
  * given up, and said so. @throws StoreError
  */
-export async function fillChannel(channel: Channel, context: FillContext): Promise<void> {
+export async function fillChannel(channel: FollowedChannel, context: FillContext): Promise<void> {
   for (let vain = 0; context.valid() && missingUpTo(channel) > 0; ) {
     const { last } = channel;
     await readOn(channel, context);
@@ -45,7 +45,7 @@ export async function fillChannel(channel: Channel, context: FillContext): Promi
 }
 
 /** What is missing is no longer kept: says so, and goes on behind it. */
-function giveUp(channel: Channel, context: FillContext): void {
+function giveUp(channel: FollowedChannel, context: FillContext): void {
   const first = channel.held?.[0];
   if (first) {
     context.truncated(channel, first.seq - 1);
@@ -62,7 +62,7 @@ function giveUp(channel: Channel, context: FillContext): void {
  * was lost in between if the last message itself is still kept (the read starts there to see it), or else if
  * {@link nothingDropped} and the channel holds fewer messages than it may.
  */
-async function readOn(channel: Channel, context: FillContext): Promise<void> {
+async function readOn(channel: FollowedChannel, context: FillContext): Promise<void> {
   const { store, size } = context;
   const start = channel.last;
   const target = missingUpTo(channel);

@@ -11,7 +11,7 @@ import { subscribe } from "../link/subscription.ts";
 import { type Chain, type Held, UNKNOWN } from "./chain.ts";
 
 /** One channel this instance listens to: its subscription, its chain, its sinks. */
-export class Channel implements Chain<Envelope> {
+export class FollowedChannel implements Chain<Envelope> {
   readonly name: ChannelName;
   readonly #subject: (name: ChannelName) => string;
   last = UNKNOWN;
@@ -51,7 +51,7 @@ export class Channel implements Chain<Envelope> {
   }
 }
 
-export interface RosterOptions {
+export interface FollowedChannelsOptions {
   readonly nc: NatsConnection;
   /** How long a channel without sinks is still followed, ms. */
   readonly lingerMs: number;
@@ -59,9 +59,9 @@ export interface RosterOptions {
   /** What a channel's messages are published to. */
   readonly listen: (name: ChannelName) => string;
   readonly subject: (name: ChannelName) => string;
-  readonly message: (channel: Channel, envelope: Envelope) => void;
+  readonly message: (channel: FollowedChannel, envelope: Envelope) => void;
   /** Brings a channel that was just subscribed up to date. When it fails, the channel is given up. */
-  readonly join: (channel: Channel) => Promise<void>;
+  readonly join: (channel: FollowedChannel) => Promise<void>;
   readonly intercept?: Intercept;
 }
 
@@ -74,13 +74,13 @@ export type Intercept = (message: Msg, pass: () => void) => void;
  * The channels of a namespace that have sinks here, or had them a moment ago: one subscription each, shared by all
  * its sinks. One that lost its last sink is followed on for a while, so that whoever comes back finds it warm.
  */
-export class Roster {
-  readonly channels = new Map<string, Channel>();
-  readonly #options: RosterOptions;
-  readonly #lingering: DelayQueue<Channel>;
+export class FollowedChannels {
+  readonly channels = new Map<string, FollowedChannel>();
+  readonly #options: FollowedChannelsOptions;
+  readonly #lingering: DelayQueue<FollowedChannel>;
   #closed = false;
 
-  constructor(options: RosterOptions) {
+  constructor(options: FollowedChannelsOptions) {
     this.#options = options;
     this.#lingering = new DelayQueue(options.lingerMs, (channel) => this.#lingered(channel));
   }
@@ -99,7 +99,7 @@ export class Roster {
   }
 
   /** Called once for each attachment that ends. */
-  detach(channel: Channel, attachment: ChannelAttachment): void {
+  detach(channel: FollowedChannel, attachment: ChannelAttachment): void {
     if (channel.first === attachment) channel.first = attachment.next;
     else {
       for (let at = channel.first; at; at = at.next) {
@@ -126,7 +126,7 @@ export class Roster {
   }
 
   /** Calls every sink of a channel; one that throws harms nobody else. */
-  publication(channel: Channel, publication: Publication): void {
+  publication(channel: FollowedChannel, publication: Publication): void {
     for (let at = channel.first; at; at = at.next) {
       try {
         at.sink?.publication(publication);
@@ -136,7 +136,7 @@ export class Roster {
     }
   }
 
-  event(channel: Channel, event: ChannelEvent): void {
+  event(channel: FollowedChannel, event: ChannelEvent): void {
     for (let at = channel.first; at; at = at.next) {
       try {
         at.sink?.event(event);
@@ -146,7 +146,7 @@ export class Roster {
     }
   }
 
-  lost(channel: Channel, position: Position, why: "epoch" | "truncated"): void {
+  lost(channel: FollowedChannel, position: Position, why: "epoch" | "truncated"): void {
     for (let at = channel.first; at; at = at.next) {
       try {
         at.sink?.lost(position, why);
@@ -156,13 +156,13 @@ export class Roster {
     }
   }
 
-  #threw(channel: Channel, error: unknown): void {
+  #threw(channel: FollowedChannel, error: unknown): void {
     this.#options.log.error("a channel sink threw", { channel: channel.name.id, error });
   }
 
-  #open(name: ChannelName): Channel {
+  #open(name: ChannelName): FollowedChannel {
     const { nc, listen, subject, join } = this.#options;
-    const channel = new Channel(name, subject);
+    const channel = new FollowedChannel(name, subject);
     channel.subscription = subscribe(nc, listen(name), channel, this.#receive);
     this.channels.set(name.name, channel);
     channel.joining = join(channel).then(
@@ -177,7 +177,7 @@ export class Roster {
     return channel;
   }
 
-  readonly #receive = (channel: Channel, error: NatsError | null, msg: Msg): void => {
+  readonly #receive = (channel: FollowedChannel, error: NatsError | null, msg: Msg): void => {
     const { intercept, log } = this.#options;
     if (error) log.error("a subscription was refused", { channel: channel.name.id, error });
     else if (intercept) intercept(msg, () => this.#take(channel, msg));
@@ -185,7 +185,7 @@ export class Roster {
   };
 
   /** Never throws: that would end the library's read loop, and with it the connection. */
-  #take(channel: Channel, msg: Msg): void {
+  #take(channel: FollowedChannel, msg: Msg): void {
     try {
       if (!channel.closed) this.#options.message(channel, openEnvelope(msg));
     } catch (error) {
@@ -193,7 +193,7 @@ export class Roster {
     }
   }
 
-  #lingered(channel: Channel): void {
+  #lingered(channel: FollowedChannel): void {
     channel.lingering = false;
     if (channel.first || channel.closed) return;
     if (performance.now() - channel.idleSince < this.#options.lingerMs * 0.9) {
@@ -202,7 +202,7 @@ export class Roster {
     } else this.#end(channel);
   }
 
-  #end(channel: Channel): void {
+  #end(channel: FollowedChannel): void {
     channel.subscription?.unsubscribe();
     channel.subscription = undefined;
     channel.held = null;
@@ -212,18 +212,18 @@ export class Roster {
 
 /** A class and not a closure: there is one for each channel of an instance. */
 class ChannelAttachment implements Attachment {
-  readonly blind: boolean;
-  readonly #roster: Roster;
-  readonly #channel: Channel;
+  readonly empty: boolean;
+  readonly #roster: FollowedChannels;
+  readonly #channel: FollowedChannel;
   /** None once it has ended. It may end while the channel's sinks are called, and still leads to the others then. */
   sink: ChannelSink | undefined;
   next: ChannelAttachment | undefined = undefined;
 
-  constructor(roster: Roster, channel: Channel, sink: ChannelSink) {
+  constructor(roster: FollowedChannels, channel: FollowedChannel, sink: ChannelSink) {
     this.#roster = roster;
     this.#channel = channel;
     this.sink = sink;
-    this.blind = channel.last === 0;
+    this.empty = channel.last === 0;
   }
 
   get position(): Position {

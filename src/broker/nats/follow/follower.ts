@@ -4,19 +4,20 @@ import type { Logger } from "../../../core/log.ts";
 import type { NamespaceRules } from "../../../core/namespace.ts";
 import type { Stats } from "../../../core/stats.ts";
 import type { Attachment, ChannelSink } from "../../broker.ts";
-import { DelayQueue, within } from "../link/delay-queue.ts";
+import { DelayQueue } from "../link/delay-queue.ts";
 import type { Envelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import type { Pool } from "../link/pool.ts";
 import { RequestError } from "../link/requests.ts";
-import type { Copies } from "../streams/copies.ts";
-import type { Followed } from "../streams/home.ts";
+import { withTimeout } from "../link/timeout.ts";
+import type { RemoteStream } from "../streams/home.ts";
 import type { StreamLife } from "../streams/identity.ts";
+import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import { missingUpTo, startChain, takeLive, UNKNOWN } from "./chain.ts";
 import { readChannelEvent } from "./channel-event.ts";
 import { type FillContext, fillChannel } from "./fill.ts";
-import { type Channel, Roster, type RosterOptions } from "./followed-channel.ts";
-import { Tails } from "./head-audit.ts";
+import { type FollowedChannel, FollowedChannels, type FollowedChannelsOptions } from "./followed-channel.ts";
+import { HeadAudit } from "./head-audit.ts";
 import { Progress } from "./progress.ts";
 import { isFlawed, toPublication } from "./publication.ts";
 import { Resync } from "./resync.ts";
@@ -28,15 +29,16 @@ const JOIN_TIMEOUT_MS = 4_000;
 /** Pause after a failed read, ms. */
 const RETRY_MS = 100;
 /** Heads of channels of a namespace read per second by the audit. */
-const AUDITED_PER_PULSE = 50;
+const AUDITED_PER_TICK = 50;
 /** How often a stream is looked at for no reason, and at most for one, ms. */
 const INSPECT_PERIOD_MS = 10_000;
 const INSPECT_PAUSE_MS = 1_000;
 
-export interface ReaderOptions extends Pick<RosterOptions, "lingerMs" | "listen" | "subject" | "intercept"> {
+export interface StreamFollowerOptions
+  extends Pick<FollowedChannelsOptions, "lingerMs" | "listen" | "subject" | "intercept"> {
   readonly rules: NamespaceRules;
   readonly link: Link;
-  readonly store: Copies;
+  readonly store: ReplicatedStream;
   /** Subject on which clearing a channel leaves its mark. */
   readonly cleared: (name: ChannelName) => string;
   /** Where reads of single channels wait for their turn; shared by the readers of a namespace. */
@@ -50,14 +52,14 @@ export interface ReaderOptions extends Pick<RosterOptions, "lingerMs" | "listen"
 }
 
 /** Follows the channels of a namespace that keeps history: ordered, whole, each message once. */
-export class Reader implements Followed {
-  readonly store: Copies;
-  readonly #options: ReaderOptions;
+export class StreamFollower implements RemoteStream {
+  readonly store: ReplicatedStream;
+  readonly #options: StreamFollowerOptions;
   readonly #progress: Progress;
-  readonly #roster: Roster;
-  readonly #holds = new DelayQueue<Channel>(HOLD_MS, (channel) => this.#repair(channel));
+  readonly #roster: FollowedChannels;
+  readonly #holds = new DelayQueue<FollowedChannel>(HOLD_MS, (channel) => this.#repair(channel));
   readonly #pool: Pool;
-  readonly #tails: Tails;
+  readonly #audit: HeadAudit;
   readonly #resync: Resync;
   /** {@link Progress.followed} when the home was last known to be reachable. */
   #heardUpTo: number;
@@ -66,7 +68,7 @@ export class Reader implements Followed {
   /** The newest message of the home at the last probe. */
   #probedHead = 0;
 
-  constructor(options: ReaderOptions, life: StreamLife) {
+  constructor(options: StreamFollowerOptions, life: StreamLife) {
     const { link, store, lingerMs, listen, subject, intercept, log, stats, inspect, rules } = options;
     this.#options = options;
     this.store = store;
@@ -74,7 +76,7 @@ export class Reader implements Followed {
     const progress = new Progress(link, life, rules.history!.replicas > 1);
     this.#progress = progress;
     this.#heardUpTo = progress.followed;
-    this.#roster = new Roster({
+    this.#roster = new FollowedChannels({
       nc: link.nc,
       lingerMs,
       listen,
@@ -84,12 +86,12 @@ export class Reader implements Followed {
       join: (channel) => this.#join(channel),
       ...(intercept && { intercept }),
     });
-    const behind = (channel: Channel) => this.#hold(channel);
-    this.#tails = new Tails({
+    const behind = (channel: FollowedChannel) => this.#hold(channel);
+    this.#audit = new HeadAudit({
       ...{ store, progress, stats, behind },
       channels: this.#roster.channels,
       pool: this.#pool,
-      auditedPerPulse: Math.ceil(AUDITED_PER_PULSE / rules.partitions),
+      auditedPerTick: Math.ceil(AUDITED_PER_TICK / rules.partitions),
       suspect: () => this.suspect(),
       failed: (error) => this.#unreadable(error),
     });
@@ -156,10 +158,10 @@ export class Reader implements Followed {
   }
 
   /** To be called once a second. */
-  pulse(): void {
+  tick(): void {
     if (this.#progress.closed || !this.#options.link.connected) return;
-    this.#progress.pulse();
-    this.#tails.pulse();
+    this.#progress.tick();
+    this.#audit.tick();
     if (this.#resync.inspectionAgeMs > INSPECT_PERIOD_MS) void this.inspect();
   }
 
@@ -176,14 +178,14 @@ export class Reader implements Followed {
   // ── the way to its home, where that is another region ──────────────────────────────────────────────────────────
 
   async probe(timeoutMs: number): Promise<number> {
-    const { origin, near } = this.store;
+    const { origin, mirror } = this.store;
     const head = await origin.last(">", timeoutMs);
-    const copied = (await near?.last(">", timeoutMs))?.seq ?? 0;
-    const lag = near && head ? Math.max(0, head.seq - copied) : 0;
+    const copied = (await mirror?.last(">", timeoutMs))?.seq ?? 0;
+    const lag = mirror && head ? Math.max(0, head.seq - copied) : 0;
     // After a move of the origin a copy stands still for some 20 s (nats-server 2.12).
     this.store.lags = copied < this.#probedHead;
     this.#probedHead = head?.seq ?? 0;
-    this.store.nearSeq = copied;
+    this.store.mirrorSeq = copied;
     return lag;
   }
 
@@ -206,12 +208,12 @@ export class Reader implements Followed {
     this.#progress.state = "closed";
     this.#progress.turn++;
     this.#holds.clear();
-    this.#tails.close();
+    this.#audit.close();
     this.#resync.close();
     this.#roster.close();
   }
 
-  #message(channel: Channel, envelope: Envelope): void {
+  #message(channel: FollowedChannel, envelope: Envelope): void {
     const { seq, prev } = envelope;
     if (seq === 0) {
       const event = readChannelEvent(envelope);
@@ -230,7 +232,12 @@ export class Reader implements Followed {
     }
   }
 
-  readonly #deliver = (channel: Channel, seq: number, prev: number | undefined, envelope: Envelope): void => {
+  readonly #deliver = (
+    channel: FollowedChannel,
+    seq: number,
+    prev: number | undefined,
+    envelope: Envelope,
+  ): void => {
     if (!channel.first) return;
     const publication = toPublication(envelope, this.#options.rules, prev);
     if (isFlawed(publication)) this.#options.rejected(channel.name, seq, publication.flaw);
@@ -238,13 +245,13 @@ export class Reader implements Followed {
   };
 
   /** Something is missing: gives it a moment to arrive. */
-  #hold(channel: Channel): void {
+  #hold(channel: FollowedChannel): void {
     if (channel.repair !== "none" || channel.last === UNKNOWN) return;
     channel.repair = "waiting";
     this.#holds.push(channel);
   }
 
-  #repair(channel: Channel): void {
+  #repair(channel: FollowedChannel): void {
     channel.repair = "none";
     if (channel.closed) return;
     if (missingUpTo(channel) === 0) this.#options.stats.brokerReorders++;
@@ -252,7 +259,7 @@ export class Reader implements Followed {
     // Else it is the resynchronisation's.
   }
 
-  #fill(channel: Channel): void {
+  #fill(channel: FollowedChannel): void {
     channel.repair = "filling";
     this.#options.stats.gapFills++;
     void this.#pool.run(async () => {
@@ -267,7 +274,7 @@ export class Reader implements Followed {
     });
   }
 
-  #fillContext(channel: Channel): FillContext {
+  #fillContext(channel: FollowedChannel): FillContext {
     const { turn } = this.#progress;
     const history = this.#options.rules.history!;
     return {
@@ -299,7 +306,7 @@ export class Reader implements Followed {
    * The subscription was sent before this request on the same connection: every message stored after the head that
    * comes back reaches us. (Between servers it may not: that is what the check of the tail is for.)
    */
-  async #join(channel: Channel): Promise<void> {
+  async #join(channel: FollowedChannel): Promise<void> {
     const deadline = performance.now() + JOIN_TIMEOUT_MS;
     const left = () => deadline - performance.now();
     for (;;) {
@@ -313,12 +320,12 @@ export class Reader implements Followed {
           channel.floor = head ? 0 : floor;
           startChain(channel, head?.seq ?? 0, this.#deliver);
           if (missingUpTo(channel) > 0) this.#hold(channel);
-          this.#tails.push(channel, floor);
+          this.#audit.push(channel, floor);
           return;
         }
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
-        if (error.why !== "lost") await within(this.inspect(), left());
+        if (error.why !== "lost") await withTimeout(this.inspect(), left());
       }
       if (left() <= 0 || !(await this.#options.link.ready(left())) || this.#progress.closed) {
         throw new CommandError(Errors.brokerUnavailable, `no head of ${this.store.stream}`);

@@ -1,18 +1,18 @@
 import type { ChannelName } from "../../../core/channel.ts";
 import { partitionOf } from "../../../core/partition.ts";
 import { encodeTail } from "../../../core/subject.ts";
-import type { Reader } from "./follower.ts";
+import type { StreamFollower } from "./follower.ts";
 
 /** The readers of one namespace with history: one for each of its streams, in the order of its partitions. */
-export class Readers {
-  readonly all: readonly Reader[];
+export class NamespaceFollowers {
+  readonly all: readonly StreamFollower[];
 
-  constructor(all: readonly Reader[]) {
+  constructor(all: readonly StreamFollower[]) {
     this.all = all;
   }
 
   /** The reader of the stream a channel is in: everything read or followed of the channel is read and followed there. */
-  of({ name }: ChannelName): Reader {
+  of({ name }: ChannelName): StreamFollower {
     const { all } = this;
     return all[all.length === 1 ? 0 : partitionOf(encodeTail(name), all.length)]!;
   }

@@ -1,26 +1,26 @@
 import type { Stats } from "../../../core/stats.ts";
 import { DelayQueue } from "../link/delay-queue.ts";
 import type { Pool } from "../link/pool.ts";
-import type { Copies } from "../streams/copies.ts";
+import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import { UNKNOWN } from "./chain.ts";
-import type { Channel } from "./followed-channel.ts";
+import type { FollowedChannel } from "./followed-channel.ts";
 import type { Progress } from "./progress.ts";
 
 /** A channel's head is read again this long after a join, about three slow round trips, ms. */
-export const TAIL_CHECK_MS = 250;
+export const HEAD_CHECK_MS = 250;
 /** The least time between two reads of one channel's head by the audit, ms. */
 const AUDIT_PERIOD_MS = 10_000;
 
-export interface TailsOptions {
-  readonly store: Pick<Copies, "last" | "head" | "near" | "away">;
+export interface HeadAuditOptions {
+  readonly store: Pick<ReplicatedStream, "last" | "head" | "mirror" | "away">;
   readonly progress: Pick<Progress, "state" | "live" | "turn" | "life" | "saw">;
-  readonly channels: ReadonlyMap<string, Channel>;
+  readonly channels: ReadonlyMap<string, FollowedChannel>;
   readonly pool: Pool;
   /** Heads of channels that one step of the audit reads. */
-  readonly auditedPerPulse: number;
+  readonly auditedPerTick: number;
   readonly stats: Stats;
   /** The channel's `wanted` was raised: it lacks its newest messages, unless they are on their way. */
-  readonly behind: (channel: Channel) => void;
+  readonly behind: (channel: FollowedChannel) => void;
   /** The stream holds less than it did. */
   readonly suspect: () => void;
   readonly failed: (error: unknown) => void;
@@ -28,7 +28,7 @@ export interface TailsOptions {
 
 /** A channel that joined, and the stream's last sequence known to be in every copy before. */
 interface Join {
-  readonly channel: Channel;
+  readonly channel: FollowedChannel;
   readonly floor: number;
 }
 
@@ -36,17 +36,17 @@ interface Join {
  * Finds a channel's newest message when it never arrived, which the chain cannot show until the next one comes: reads
  * heads a little after each join, and of all channels on a slow wheel.
  */
-export class Tails {
-  readonly #options: TailsOptions;
-  readonly #joined = new DelayQueue<Join>(TAIL_CHECK_MS, (join) => this.#dueNow(join));
+export class HeadAudit {
+  readonly #options: HeadAuditOptions;
+  readonly #joined = new DelayQueue<Join>(HEAD_CHECK_MS, (join) => this.#dueNow(join));
   /** Joins whose time has come within this tick. */
   #due: Join[] = [];
-  #wheel: Iterator<Channel> | undefined;
+  #wheel: Iterator<FollowedChannel> | undefined;
   #turnedAt = 0;
   /** The stream's last sequence when the last turn began. */
   #turnedUpTo: number;
 
-  constructor(options: TailsOptions) {
+  constructor(options: HeadAuditOptions) {
     this.#options = options;
     // Every channel joins after this, and reads its head then.
     this.#turnedUpTo = options.progress.life.lastSeq;
@@ -56,13 +56,13 @@ export class Tails {
    * Looks at a channel's head in a moment.
    * @param floor {@link Progress.floor} before the head was read that the channel began with
    */
-  push(channel: Channel, floor: number): void {
+  push(channel: FollowedChannel, floor: number): void {
     this.#joined.push({ channel, floor });
   }
 
   /** One step of the wheel, once a second. It stands still while the stream does. */
-  pulse(): void {
-    const { progress, channels, auditedPerPulse } = this.#options;
+  tick(): void {
+    const { progress, channels, auditedPerTick } = this.#options;
     if (!progress.live) return;
     const now = performance.now();
     if (!this.#wheel) {
@@ -71,7 +71,7 @@ export class Tails {
       this.#turnedAt = now;
       this.#turnedUpTo = progress.life.lastSeq;
     }
-    for (let count = 0; count < auditedPerPulse; count++) {
+    for (let count = 0; count < auditedPerTick; count++) {
       const { value, done } = this.#wheel.next();
       if (done) {
         this.#wheel = undefined;
@@ -101,7 +101,7 @@ export class Tails {
     const { turn } = progress;
     let newest = Number.POSITIVE_INFINITY;
     if (due.length > 1 && progress.live) {
-      stats.tailChecks++;
+      stats.headChecks++;
       try {
         const head = await store.head(">");
         if (turn === progress.turn && head) {
@@ -115,7 +115,7 @@ export class Tails {
     for (const { channel, floor } of due) if (newest > floor) this.#visit(channel, "joined");
   }
 
-  #visit(channel: Channel, why: "joined" | "audited"): void {
+  #visit(channel: FollowedChannel, why: "joined" | "audited"): void {
     const { progress } = this.#options;
     if (channel.closed) return;
     // A channel that joined while others were brought up to date is not one of those.
@@ -124,10 +124,10 @@ export class Tails {
     void this.#options.pool.run(() => this.#check(channel, why));
   }
 
-  async #check(channel: Channel, why: "joined" | "audited"): Promise<void> {
+  async #check(channel: FollowedChannel, why: "joined" | "audited"): Promise<void> {
     const { store, progress, stats, behind, suspect, failed } = this.#options;
     const { turn } = progress;
-    stats.tailChecks++;
+    stats.headChecks++;
     try {
       // Whether something was stored while the subscription was on its way only the stream's home can tell. A copy that
       // is behind has it soon: good enough for the audit, which comes again.
@@ -137,7 +137,7 @@ export class Tails {
       if (head.seq > channel.last) {
         channel.wanted = Math.max(channel.wanted, head.seq);
         behind(channel);
-      } else if (head.seq < channel.last && (why === "joined" || !store.near)) suspect();
+      } else if (head.seq < channel.last && (why === "joined" || !store.mirror)) suspect();
     } catch (error) {
       failed(error);
       // When a home comes back after longer, all its channels are brought up to date.

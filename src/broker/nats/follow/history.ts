@@ -4,12 +4,12 @@ import type { Publication } from "../../../core/publication.ts";
 import type { HistoryPage, HistoryQuery } from "../../broker.ts";
 import type { Envelope } from "../link/headers.ts";
 import { nothingDropped, type StoreReads } from "./fill.ts";
-import type { Reader } from "./follower.ts";
+import type { StreamFollower } from "./follower.ts";
 import { isFlawed, toPublication } from "./publication.ts";
 
 /** What a read needs to know of its channel. */
 export interface HistoryContext {
-  readonly reader: Reader;
+  readonly follower: StreamFollower;
   readonly name: ChannelName;
   readonly subject: string;
   /** Subject on which clearing the channel leaves its mark. */
@@ -27,24 +27,24 @@ export interface HistoryContext {
  * @throws CommandError unrecoverablePosition, brokerUnavailable
  */
 export async function readHistory(context: HistoryContext, query: HistoryQuery): Promise<HistoryPage> {
-  const { reader, name, subject } = context;
+  const { follower, name, subject } = context;
   const { since, limit, reverse, until } = query;
-  if (since && since.offset > reader.high) await reader.inspect(); // of a stream that is gone, or one we lag behind
-  const { epoch } = reader;
+  if (since && since.offset > follower.high) await follower.inspect(); // of a stream that is gone, or one we lag behind
+  const { epoch } = follower;
   if (since?.epoch && since.epoch !== epoch) throw new CommandError(Errors.unrecoverablePosition);
-  if (since && until !== undefined && until <= reader.high && limit > 0) {
+  if (since && until !== undefined && until <= follower.high && limit > 0) {
     const page = await readUntil(context, query, until);
-    if (reader.epoch !== epoch) throw lostMeanwhile();
+    if (follower.epoch !== epoch) throw lostMeanwhile();
     if (page) return { ...page, position: { epoch, offset: until } };
   }
-  const floor = reader.floorOf(name);
+  const floor = follower.floorOf(name);
   // A client may have come from where more was stored already than this region's copy has got.
-  const head = await reader.store.last(
+  const head = await follower.store.last(
     subject,
     undefined,
-    Math.max(since?.offset ?? 0, until ?? 0, reader.seenOf(name)),
+    Math.max(since?.offset ?? 0, until ?? 0, follower.seenOf(name)),
   );
-  if (head) reader.saw(head.seq);
+  if (head) follower.saw(head.seq);
   const position = { epoch, offset: head?.seq ?? floor };
   if (limit === 0) {
     return {
@@ -57,7 +57,7 @@ export async function readHistory(context: HistoryContext, query: HistoryQuery):
   const { publications, complete, more } = reverse
     ? await readBackward(context, head, limit, since?.offset)
     : await readForward(context, head, query);
-  if (reader.epoch !== epoch) throw lostMeanwhile();
+  if (follower.epoch !== epoch) throw lostMeanwhile();
   return { publications, complete, more, position };
 }
 
@@ -88,8 +88,8 @@ async function readForward(
   query: HistoryQuery,
   proof: "linked" | "any" = "any",
 ): Promise<Page & { readonly met: boolean }> {
-  const { reader, subject } = context;
-  const { store, rules } = reader;
+  const { follower, subject } = context;
+  const { store, rules } = follower;
   const { since, sinceMs, limit } = query;
   const start = since?.offset ?? 0;
   const size = rules.history!.size;
@@ -121,7 +121,7 @@ async function readForward(
     });
   }
   const met = (more || reached) && (proven || proof === "any");
-  const complete = met && start <= reader.high && (proven || (await undropped(context, kept, start)));
+  const complete = met && start <= follower.high && (proven || (await undropped(context, kept, start)));
   return { publications, complete, more, met };
 }
 
@@ -131,8 +131,8 @@ async function readBackward(
   limit: number,
   before: number | undefined,
 ): Promise<Page> {
-  const { reader, subject } = context;
-  const { store, rules } = reader;
+  const { follower, subject } = context;
+  const { store, rules } = follower;
   const newest: Publication[] = [];
   const oldest = head && (await store.next(subject, 1));
   let kept = 0;
@@ -167,12 +167,16 @@ async function readBackward(
 }
 
 /** Whether nothing after `start` was dropped, of which `kept` messages are still there. */
-async function undropped({ reader, cleared }: HistoryContext, kept: number, start: number): Promise<boolean> {
-  if (kept >= reader.rules.history!.size) return false;
-  if (await nothingDropped(reader.store, start, cleared)) return true;
+async function undropped(
+  { follower, cleared }: HistoryContext,
+  kept: number,
+  start: number,
+): Promise<boolean> {
+  if (kept >= follower.rules.history!.size) return false;
+  if (await nothingDropped(follower.store, start, cleared)) return true;
   if (kept > 0) return false;
-  await reader.inspect();
-  return reader.end <= start;
+  await follower.inspect();
+  return follower.end <= start;
 }
 
 /** The lowest sequence whose message was stored at or after a Unix time; the head's is. */

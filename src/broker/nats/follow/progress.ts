@@ -61,7 +61,7 @@ export class Progress {
   }
 
   /** Once a second. */
-  pulse(): void {
+  tick(): void {
     this.#floors = [this.#floors[1], this.followed];
   }
 

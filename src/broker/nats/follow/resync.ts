@@ -3,12 +3,12 @@ import type { Stats } from "../../../core/stats.ts";
 import type { Envelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import type { Pool } from "../link/pool.ts";
-import type { Copies } from "../streams/copies.ts";
 import type { StreamLife } from "../streams/identity.ts";
+import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import { missingUpTo, takeStored, UNKNOWN } from "./chain.ts";
 import { type FillContext, fillChannel } from "./fill.ts";
-import type { Channel, Roster } from "./followed-channel.ts";
-import { TAIL_CHECK_MS } from "./head-audit.ts";
+import type { FollowedChannel, FollowedChannels } from "./followed-channel.ts";
+import { HEAD_CHECK_MS } from "./head-audit.ts";
 import type { Progress } from "./progress.ts";
 import { replay } from "./replay.ts";
 
@@ -20,19 +20,19 @@ const RETRY_MS = 50;
 
 export interface ResyncOptions {
   readonly link: Link;
-  readonly store: Copies;
+  readonly store: ReplicatedStream;
   readonly progress: Progress;
-  readonly roster: Roster;
+  readonly roster: FollowedChannels;
   readonly pool: Pool;
   /** Messages the stream keeps per channel. */
   readonly size: number;
   /** Looks at the stream, and makes it anew when it is gone. */
   readonly inspect: () => Promise<StreamLife>;
   /** Subject on which clearing a channel leaves its mark. */
-  readonly cleared: (channel: Channel) => string;
-  readonly fillContext: (channel: Channel) => FillContext;
+  readonly cleared: (channel: FollowedChannel) => string;
+  readonly fillContext: (channel: FollowedChannel) => FillContext;
   /** The channel still lacks something. */
-  readonly behind: (channel: Channel) => void;
+  readonly behind: (channel: FollowedChannel) => void;
   readonly log: Logger;
   readonly stats: Stats;
 }
@@ -123,7 +123,7 @@ export class Resync {
       if (turn !== progress.turn || !progress.live) return;
       progress.rewind(this.#end);
       void this.run();
-    }, TAIL_CHECK_MS);
+    }, HEAD_CHECK_MS);
   }
 
   close(): void {
@@ -179,7 +179,7 @@ export class Resync {
     else await Promise.all(channels.map((channel) => pool.run(() => this.#refresh(channel))));
   }
 
-  async #refresh(channel: Channel): Promise<void> {
+  async #refresh(channel: FollowedChannel): Promise<void> {
     const { store, fillContext } = this.#options;
     const context = fillContext(channel);
     if (!context.valid()) return;
@@ -193,12 +193,12 @@ export class Resync {
    * Collects what each channel has missed, then delivers it where nothing can have been evicted in between; where it
    * can, the channel is left to a read of its own, which says so.
    */
-  async #replay(channels: readonly Channel[], from: number, current: () => boolean): Promise<void> {
+  async #replay(channels: readonly FollowedChannel[], from: number, current: () => boolean): Promise<void> {
     const { link, store, size, fillContext } = this.#options;
     const missed = new Map<string, Envelope[]>();
-    const bySubject = new Map<string, Channel>();
-    const marks = new Map<string, Channel>();
-    const cleared = new Set<Channel>();
+    const bySubject = new Map<string, FollowedChannel>();
+    const marks = new Map<string, FollowedChannel>();
+    const cleared = new Set<FollowedChannel>();
     for (const channel of channels) {
       bySubject.set(channel.subject, channel);
       marks.set(this.#options.cleared(channel), channel);

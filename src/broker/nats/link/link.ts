@@ -5,6 +5,7 @@ import { utf8Encoder } from "../../../core/text.ts";
 import { atLeast } from "../../../core/version.ts";
 import type { BrokerStatus } from "../../broker.ts";
 import { StartError } from "./start-error.ts";
+import { withTimeout } from "./timeout.ts";
 
 /** Where the NATS servers are and how to log in. Nothing of it is ever logged. */
 export interface NatsAddress {
@@ -150,12 +151,10 @@ export class Link {
     if (this.#status.state === "closed") return;
     if (this.connected) {
       // Signals and notices wait for no answer: let them leave first.
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, FLUSH_TIMEOUT_MS);
-      });
-      await Promise.race([this.nc.flush().catch(() => {}), late]);
-      clearTimeout(timer);
+      await withTimeout(
+        this.nc.flush().catch(() => {}),
+        FLUSH_TIMEOUT_MS,
+      );
     }
     this.#set("closed");
     await this.nc.close();

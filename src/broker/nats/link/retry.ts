@@ -5,7 +5,7 @@ const READY_TIMEOUT_MS = 15_000;
 const RETRY_MS = 250;
 
 /** Tries again while JetStream is not ready: a cluster without a leader yet, a server that is still reading its files. */
-export async function patiently<T>(task: () => Promise<T>, timeoutMs = READY_TIMEOUT_MS): Promise<T> {
+export async function retryUntilReady<T>(task: () => Promise<T>, timeoutMs = READY_TIMEOUT_MS): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     try {

@@ -26,13 +26,13 @@ export function subscribe<T>(
   if (typeof protocol?.subscribe !== "function" || typeof protocol.unsubscribe !== "function") {
     return nc.subscribe(subject, { callback: (error, message) => receive(owner, error, message) });
   }
-  const subscription = new Subscription(protocol as Protocol, subject, owner, receive);
+  const subscription = new LeanSubscription(protocol as Protocol, subject, owner, receive);
   protocol.subscribe(subscription);
   return subscription;
 }
 
 /** The fields and methods have the library's names. */
-class Subscription<T> {
+class LeanSubscription<T> {
   sid = 0;
   received = 0;
   max: number | undefined = undefined;

@@ -11,19 +11,19 @@ const LOG_PAUSE_MS = 10_000;
 /** How long an event may wait for others: thousands of clients that connect at once must not cost a write each. */
 const GATHER_MS = 5;
 
-export interface EventsOptions extends Omit<PublisherOptions, "window"> {
+export interface EventQueueOptions extends Omit<PublisherOptions, "window"> {
   readonly subjects: Subjects;
   readonly log: Logger;
   readonly stats: Stats;
 }
 
 /** Records events in the stream of events: sent again until stored, from a bounded queue. */
-export class Events {
-  readonly #options: EventsOptions;
+export class EventQueue {
+  readonly #options: EventQueueOptions;
   readonly #publisher: Publisher;
   #loggedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(options: EventsOptions) {
+  constructor(options: EventQueueOptions) {
     this.#options = options;
     this.#publisher = new Publisher({ ...options, window: 256, gatherMs: GATHER_MS });
   }

@@ -7,17 +7,17 @@ import type { Outbox, OutboxItem, OutboxOptions } from "../../outbox.ts";
 import { publishHeaders } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import { RequestError, type Requests } from "../link/requests.ts";
-import { JetStreamError, type Streams } from "../streams/admin.ts";
+import { JetStreamError, type StreamAdmin } from "../streams/admin.ts";
 import { outboxStream } from "../streams/config.ts";
 import { isAway } from "../streams/mirrors.ts";
 import { Store } from "../streams/store.ts";
-import { Lease } from "./lease.ts";
+import { LeaderLease } from "./leader-lease.ts";
 import { Publisher } from "./publisher.ts";
 
 export interface NatsOutboxOptions extends OutboxOptions {
   readonly link: Link;
   readonly requests: Requests;
-  readonly streams: Streams;
+  readonly streams: StreamAdmin;
   readonly subjects: Subjects;
   readonly instance: string;
   readonly replicas: number;
@@ -44,7 +44,7 @@ export class NatsOutbox implements Outbox {
   readonly #options: NatsOutboxOptions;
   readonly #publisher: Publisher;
   readonly #store: Store;
-  readonly #lease: Lease;
+  readonly #lease: LeaderLease;
   readonly #listeners = new Set<(line: string | undefined) => void>();
   /** Newest item done of each line: a copy of the stream that lags may still have it. */
   readonly #done = new Map<string, number>();
@@ -72,7 +72,7 @@ export class NatsOutbox implements Outbox {
       suspect: () => this.#mend(),
     });
     this.#store = new Store(link, requests, subjects.outboxStream());
-    this.#lease = new Lease({
+    this.#lease = new LeaderLease({
       ...{ requests, store: this.#store, subject: subjects.outboxLease(), holder: options.instance },
       ttlMs: options.leaseTtlMs,
       renewMs: options.leaseRenewMs,

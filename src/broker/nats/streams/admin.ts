@@ -20,7 +20,7 @@ export type StreamPlan =
   | { readonly action: "refuse"; readonly error: StartError };
 
 /** How long the server may take over a request about a stream, ms. */
-const TIMEOUT_MS = 3_000;
+const API_TIMEOUT_MS = 3_000;
 /** Pause before a stream is looked at again that another instance is making, ms. */
 const RETRY_MS = 10;
 /** How often a stream that is being made is looked at. */
@@ -48,7 +48,7 @@ export class JetStreamError extends Error {
  * Creates streams and keeps them as they must be. Any number of instances may do so at once: creating a stream that
  * is there already with the same configuration succeeds. Besides what is said, every method throws RequestError.
  */
-export class Streams {
+export class StreamAdmin {
   readonly #requests: Requests;
   readonly #log: Logger;
 
@@ -153,7 +153,7 @@ export class Streams {
   /** One call of JetStream's API. @throws JetStreamError, RequestError */
   async api<T>(what: string, body?: unknown): Promise<T> {
     const payload = body === undefined ? "" : JSON.stringify(body);
-    const answer = await this.#requests.ask(`$JS.API.${what}`, payload, TIMEOUT_MS);
+    const answer = await this.#requests.ask(`$JS.API.${what}`, payload, API_TIMEOUT_MS);
     const parsed = JSON.parse(utf8Decoder.decode(answer.data)) as T & {
       error?: { err_code?: number; description: string };
     };

@@ -28,17 +28,23 @@ const MAX_DUPLICATE_WINDOW_MS = 120_000;
 const EVENTS_AGE_MS = 24 * 3_600_000;
 const EVENTS_BYTES = 1024 ** 3;
 
+/** What of a namespace with history decides how its streams are made. */
+export interface KeptNamespace {
+  readonly name: string;
+  readonly history: HistoryRules;
+  /** Region its streams live in. Unset: wherever NATS puts them. */
+  readonly home?: string | undefined;
+}
+
 /**
  * A stream of a namespace that keeps history: its only one, or a part of it.
  * @param messageTtl whether the server knows ages of single messages
  */
 export function channelStream(
   subjects: Subjects,
-  namespace: string,
-  history: HistoryRules,
+  { name: namespace, history, home }: KeptNamespace,
   messageTtl: boolean,
   part?: Part,
-  home?: string,
 ): WantedStream {
   return {
     name: subjects.stream(namespace, part),
@@ -77,7 +83,7 @@ export function wantedStreams(
       : [],
   );
   return [
-    ...kept.map((one) => channelStream(subjects, one.name, one.history, messageTtl, one.part, one.home)),
+    ...kept.map((one) => channelStream(subjects, one, messageTtl, one.part)),
     eventStream(subjects, mostReplicas(namespaces), home),
   ];
 }

@@ -2,7 +2,7 @@ import type { Logger } from "../../../core/log.ts";
 import { RequestError } from "../link/requests.ts";
 
 /** A stream of a home in another region, as its instance follows it. */
-export interface Followed {
+export interface RemoteStream {
   /** Asks the origin for its newest message. Resolves with how many messages the copy here is behind. @throws RequestError */
   probe(timeoutMs: number): Promise<number>;
   /** The origin answers: everything followed so far was heard. */
@@ -15,7 +15,7 @@ export interface Followed {
 
 export interface HomeOptions {
   readonly region: string;
-  readonly followed: readonly Followed[];
+  readonly followed: readonly RemoteStream[];
   /** Whether it was away at the start. */
   readonly away: boolean;
   /** Whether our own link to NATS stands: without it nothing can be said. */
@@ -24,8 +24,8 @@ export interface HomeOptions {
 }
 
 /** How often a home is asked whether it is there, and how long it may take, ms. */
-const PERIOD_MS = 2_000;
-const TIMEOUT_MS = 2_000;
+const PROBE_PERIOD_MS = 2_000;
+const PROBE_TIMEOUT_MS = 2_000;
 /** So many answers in a row must be missing: one may be late. */
 const MISSED = 2;
 
@@ -53,9 +53,9 @@ export class Home {
   }
 
   /** To be called once a second. */
-  pulse(): void {
+  tick(): void {
     const now = performance.now();
-    const due = this.#missed > 0 || now - this.#probedAt >= PERIOD_MS;
+    const due = this.#missed > 0 || now - this.#probedAt >= PROBE_PERIOD_MS;
     if (this.#probing || !due || !this.#options.connected()) return;
     this.#probing = true;
     this.#probedAt = now;
@@ -67,7 +67,7 @@ export class Home {
   async #probe(): Promise<void> {
     const { followed, log, region } = this.#options;
     try {
-      const lags = await Promise.all(followed.map((one) => one.probe(TIMEOUT_MS)));
+      const lags = await Promise.all(followed.map((one) => one.probe(PROBE_TIMEOUT_MS)));
       this.lag = Math.max(0, ...lags);
       const back = this.away;
       this.#missed = 0;

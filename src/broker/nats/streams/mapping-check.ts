@@ -2,13 +2,13 @@ import { headers } from "nats";
 import type { NamespaceRules } from "../../../core/namespace.ts";
 import { partitionOf, partsOf } from "../../../core/partition.ts";
 import type { Subjects } from "../../../core/subject.ts";
-import { within } from "../link/delay-queue.ts";
 import type { Link } from "../link/link.ts";
 import { RequestError } from "../link/requests.ts";
 import { StartError } from "../link/start-error.ts";
+import { withTimeout } from "../link/timeout.ts";
 
 /** How long the server may take to bring our own messages back, ms. */
-const TIMEOUT_MS = 3_000;
+const ECHO_TIMEOUT_MS = 3_000;
 /** Names tried for each number of tokens: one of them finds a mapping out that hashes otherwise. */
 const VARIANTS = 3;
 
@@ -47,7 +47,8 @@ export async function misrouted(
     const flushed = nc.flush().catch(() => {
       throw new RequestError("lost", subjects.messages(namespace));
     });
-    if (!(await within(flushed, TIMEOUT_MS))) throw new RequestError("timeout", subjects.messages(namespace));
+    if (!(await withTimeout(flushed, ECHO_TIMEOUT_MS)))
+      throw new RequestError("timeout", subjects.messages(namespace));
   } finally {
     for (const subscription of listening) subscription.unsubscribe();
   }

@@ -1,7 +1,7 @@
 import type { StreamConfig } from "nats";
 import type { Logger } from "../../../core/log.ts";
 import { RequestError } from "../link/requests.ts";
-import { JetStreamError, type Streams } from "./admin.ts";
+import { JetStreamError, type StreamAdmin } from "./admin.ts";
 import { placed, type WantedStream } from "./config.ts";
 import type { StreamLife } from "./identity.ts";
 
@@ -27,11 +27,11 @@ type MirrorConfig = Omit<WantedStream, "subjects" | "duplicate_window" | "republ
  * instance can start from it while the origin is away.
  */
 export class Mirrors {
-  readonly #streams: Streams;
+  readonly #streams: StreamAdmin;
   readonly #region: string;
   readonly #log: Logger;
 
-  constructor(streams: Streams, region: string, log: Logger) {
+  constructor(streams: StreamAdmin, region: string, log: Logger) {
     this.#streams = streams;
     this.#region = region;
     this.#log = log;

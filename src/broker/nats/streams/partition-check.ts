@@ -2,7 +2,7 @@ import type { NamespaceRules } from "../../../core/namespace.ts";
 import { partsOf } from "../../../core/partition.ts";
 import type { Subjects } from "../../../core/subject.ts";
 import { StartError } from "../link/start-error.ts";
-import type { Streams } from "./admin.ts";
+import type { StreamAdmin } from "./admin.ts";
 
 /** Streams named in an error's text. */
 const NAMED = 3;
@@ -13,7 +13,7 @@ const NAMED = 3;
  * in another. @throws RequestError
  */
 export async function foreignLayout(
-  streams: Streams,
+  streams: StreamAdmin,
   subjects: Subjects,
   { name, partitions }: Pick<NamespaceRules, "name" | "partitions">,
 ): Promise<StartError | undefined> {

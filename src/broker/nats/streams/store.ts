@@ -4,7 +4,7 @@ import type { Link } from "../link/link.ts";
 import { type NoAnswer, RequestError, type Requests, type Waiter } from "../link/requests.ts";
 
 /** How long one direct get may take, ms. */
-const TIMEOUT_MS = 2_000;
+const DIRECT_GET_TIMEOUT_MS = 2_000;
 /** Most messages asked for at once. */
 const BATCH = 512;
 /** Without batches: messages read one after the other first, and parts of a range then read at the same time. */
@@ -40,11 +40,11 @@ export class Store {
 
   /** The oldest kept message at or after `from` whose subject matches, or null. `>` matches all. */
   next(subject: string, from: number): Promise<Envelope | null> {
-    return this.get({ seq: Math.max(1, from), next_by_subj: subject }, TIMEOUT_MS);
+    return this.get({ seq: Math.max(1, from), next_by_subj: subject }, DIRECT_GET_TIMEOUT_MS);
   }
 
   /** The newest kept message whose subject matches, or null. */
-  last(subject: string, timeoutMs = TIMEOUT_MS): Promise<Envelope | null> {
+  last(subject: string, timeoutMs = DIRECT_GET_TIMEOUT_MS): Promise<Envelope | null> {
     return this.get({ last_by_subj: subject }, timeoutMs);
   }
 
@@ -144,7 +144,7 @@ export class Store {
 
 /** A direct get of several messages (2.11), ended by status 204. */
 class Batch implements Waiter {
-  expiresAt = performance.now() + TIMEOUT_MS;
+  expiresAt = performance.now() + DIRECT_GET_TIMEOUT_MS;
   readonly done: Promise<"end" | "more" | "stopped">;
   /** Sequence of the newest message that came. */
   last = 0;
@@ -166,7 +166,7 @@ class Batch implements Waiter {
     const envelope = openEnvelope(message);
     if (envelope.seq > 0) {
       this.last = envelope.seq;
-      this.expiresAt = performance.now() + TIMEOUT_MS;
+      this.expiresAt = performance.now() + DIRECT_GET_TIMEOUT_MS;
       if (!this.#each(envelope)) this.#resolve("stopped");
       // A server older than 2.11, in a cluster of several versions, ignores `batch` and answers once.
       else if (envelope.pending < 0) this.#resolve("more");

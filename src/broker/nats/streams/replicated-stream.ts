@@ -8,12 +8,12 @@ import type { ReadHints, Store } from "./store.ts";
  * same sequences and is near, and from the origin what the copy has not got yet. Without a copy all of it is the
  * origin's. @throws RequestError in every method, when neither can say for certain
  */
-export class Copies {
+export class ReplicatedStream {
   readonly origin: Store;
   /** The copy in this region, while it is known to be of this life of the stream. */
-  near: Store | undefined;
+  mirror: Store | undefined;
   /** Sequence that the copy has reached at least. */
-  nearSeq = 0;
+  mirrorSeq = 0;
   /** The origin does not answer: what the copy has must do. */
   away = false;
   /** The copy is seconds behind: it is not asked while the origin answers. */
@@ -35,15 +35,15 @@ export class Copies {
 
   /** {@link Progress.floor} as far as the copy is known to reach: what it has not got, it cannot have shown. */
   floor(of: number): number {
-    if (!this.near) return of;
-    return this.away ? 0 : Math.min(of, this.nearSeq);
+    if (!this.mirror) return of;
+    return this.away ? 0 : Math.min(of, this.mirrorSeq);
   }
 
   /** The oldest kept message at or after `from` whose subject matches, or null. */
   async next(subject: string, from: number): Promise<Envelope | null> {
-    const found = await this.#nearby((copy) => copy.next(subject, from));
+    const found = await this.#fromMirror((copy) => copy.next(subject, from));
     if (found || (found === null && this.away)) return found;
-    return await this.#far().next(subject, from);
+    return await this.#fromOrigin().next(subject, from);
   }
 
   /**
@@ -52,14 +52,14 @@ export class Copies {
    * is taken even for nothing.
    */
   async last(subject: string, timeoutMs?: number, atLeast = 0): Promise<Envelope | null> {
-    const found = await this.#nearby((copy) => copy.last(subject, timeoutMs));
+    const found = await this.#fromMirror((copy) => copy.last(subject, timeoutMs));
     if (found !== undefined && (this.away || (found ? found.seq : -1) >= atLeast)) return found;
-    return await this.#far().last(subject, timeoutMs);
+    return await this.#fromOrigin().last(subject, timeoutMs);
   }
 
   /** The newest kept message whose subject matches, or null; the origin's, while it answers. */
   async head(subject: string): Promise<Envelope | null> {
-    return this.near && this.away ? await this.last(subject) : await this.origin.last(subject);
+    return this.mirror && this.away ? await this.last(subject) : await this.origin.last(subject);
   }
 
   /**
@@ -74,7 +74,7 @@ export class Copies {
   ): Promise<boolean> {
     const { known = 0 } = hints;
     let next = from;
-    const whole = await this.#nearby((copy) =>
+    const whole = await this.#fromMirror((copy) =>
       copy.read(subject, from, hints, (envelope) => {
         next = envelope.seq + 1;
         return each(envelope);
@@ -82,29 +82,29 @@ export class Copies {
     );
     if (whole === false) return false;
     if (whole && (next > known || (await this.reaches(known)))) return true;
-    return await this.#far().read(subject, next, hints, each);
+    return await this.#fromOrigin().read(subject, next, hints, each);
   }
 
   /** The one of the two from which everything up to `seq` can be read. */
   async source(seq: number): Promise<Store> {
-    return this.near && (this.away || (await this.reaches(seq))) ? this.near : this.#far();
+    return this.mirror && (this.away || (await this.reaches(seq))) ? this.mirror : this.#fromOrigin();
   }
 
   /** Whether the copy has got everything up to `seq`. */
   async reaches(seq: number): Promise<boolean> {
-    return ((await this.#nearby((copy) => copy.next(">", seq))) ?? null) !== null;
+    return ((await this.#fromMirror((copy) => copy.next(">", seq))) ?? null) !== null;
   }
 
-  #far(): Store {
-    if (this.near) this.#stats.originReads++;
+  #fromOrigin(): Store {
+    if (this.mirror) this.#stats.originReads++;
     return this.origin;
   }
 
   /** `undefined`: there is no copy that is of use, or it does not answer. */
-  async #nearby<T>(ask: (copy: Store) => Promise<T>): Promise<T | undefined> {
-    if (!this.near || (this.lags && !this.away)) return undefined;
+  async #fromMirror<T>(ask: (copy: Store) => Promise<T>): Promise<T | undefined> {
+    if (!this.mirror || (this.lags && !this.away)) return undefined;
     try {
-      return await ask(this.near);
+      return await ask(this.mirror);
     } catch (error) {
       if (!(error instanceof RequestError) || error.why === "lost") throw error;
       this.#unreadable();

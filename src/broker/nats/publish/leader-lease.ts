@@ -4,7 +4,7 @@ import { utf8Decoder } from "../../../core/text.ts";
 import type { Requests } from "../link/requests.ts";
 import type { Store } from "../streams/store.ts";
 
-export interface LeaseOptions {
+export interface LeaderLeaseOptions {
   readonly requests: Requests;
   /** The stream that holds the claims, and their subject in it. */
   readonly store: Store;
@@ -27,8 +27,8 @@ const CLAIM_TIMEOUT_MS = 2_000;
  * it sent its claim, the others from when they first saw it: the clocks need not agree, and no copy of the stream that
  * lags can make two holders. An empty claim gives the lease back.
  */
-export class Lease {
-  readonly #options: LeaseOptions;
+export class LeaderLease {
+  readonly #options: LeaderLeaseOptions;
   readonly #timer: ReturnType<typeof setInterval>;
   /** Our own claim while it is the newest, else 0. */
   #claim = 0;
@@ -39,7 +39,7 @@ export class Lease {
   #busy = false;
   #closed = false;
 
-  constructor(options: LeaseOptions) {
+  constructor(options: LeaderLeaseOptions) {
     this.#options = options;
     this.#timer = setInterval(() => void this.#tick(), options.renewMs);
     void this.#tick();

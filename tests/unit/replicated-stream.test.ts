@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Envelope } from "../../src/broker/nats/link/headers.ts";
-import { Copies } from "../../src/broker/nats/streams/copies.ts";
+import { ReplicatedStream } from "../../src/broker/nats/streams/replicated-stream.ts";
 import type { Store } from "../../src/broker/nats/streams/store.ts";
 import { Stats } from "../../src/core/stats.ts";
 
@@ -17,8 +17,8 @@ function store(stream: string, messages: number): Store {
 
 test("a copy that is seconds behind is not asked while its origin answers", async () => {
   const stats = new Stats();
-  const copies = new Copies(store("RT_chat", 9), stats);
-  copies.near = store("RT_chat_fra", 5);
+  const copies = new ReplicatedStream(store("RT_chat", 9), stats);
+  copies.mirror = store("RT_chat_fra", 5);
   expect((await copies.last("a"))?.seq).toBe(5);
   expect(stats.originReads).toBe(0);
   copies.lags = true;

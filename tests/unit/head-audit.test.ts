@@ -1,5 +1,5 @@
 import { expect, spyOn, test } from "bun:test";
-import { Tails, type TailsOptions } from "../../src/broker/nats/follow/head-audit.ts";
+import { HeadAudit, type HeadAuditOptions } from "../../src/broker/nats/follow/head-audit.ts";
 import { Stats } from "../../src/core/stats.ts";
 
 test("the audit reads no heads before the stream has moved, and then each channel's once", () => {
@@ -11,16 +11,16 @@ test("the audit reads no heads before the stream has moved, and then each channe
     progress: { live: true, state: "live", life },
     channels: new Map([["a", { closed: false }]]),
     pool: { run: () => visited++ },
-    auditedPerPulse: 10,
+    auditedPerTick: 10,
     stats: new Stats(),
   };
-  const tails = new Tails(options as unknown as TailsOptions);
-  tails.pulse();
+  const audit = new HeadAudit(options as unknown as HeadAuditOptions);
+  audit.tick();
   expect(visited).toBe(0);
   life.lastSeq = 6;
-  tails.pulse();
-  tails.pulse();
+  audit.tick();
+  audit.tick();
   now.mockReturnValue(2e6);
-  tails.pulse();
+  audit.tick();
   expect(visited).toBe(1);
 });

@@ -1,35 +1,39 @@
 import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
 import type { Subjects } from "../../../core/subject.ts";
-import type { Reader } from "../follow/follower.ts";
 import type { Link } from "../link/link.ts";
 import type { Requests } from "../link/requests.ts";
-import { patiently } from "../link/retry.ts";
+import { retryUntilReady } from "../link/retry.ts";
 import { StartError } from "../link/start-error.ts";
-import { JetStreamError, type Streams } from "./admin.ts";
+import { JetStreamError, type StreamAdmin } from "./admin.ts";
 import type { WantedStream } from "./config.ts";
-import { Copies } from "./copies.ts";
-import { Home } from "./home.ts";
+import { Home, type RemoteStream } from "./home.ts";
 import type { StreamLife } from "./identity.ts";
 import { LeaderStore } from "./leader-store.ts";
 import { isAway, Mirrors } from "./mirrors.ts";
+import { ReplicatedStream } from "./replicated-stream.ts";
 import { Store } from "./store.ts";
 
-export interface StreamRegionsOptions {
+export interface StreamPlacementOptions {
   /** The region of this instance. */
   readonly region: string;
   readonly link: Link;
   readonly requests: Requests;
-  readonly streams: Streams;
+  readonly streams: StreamAdmin;
   readonly subjects: Subjects;
   readonly log: Logger;
   readonly stats: Stats;
 }
 
+/** A stream that is followed here, with what it is read from. */
+export interface FollowedStream extends RemoteStream {
+  readonly store: ReplicatedStream;
+}
+
 /** One stream as this instance reads it. */
 interface Placed {
   readonly wanted: WantedStream;
-  readonly copies: Copies;
+  readonly store: ReplicatedStream;
   /** Name of the copy in this region; none where the stream lives here, or nowhere in particular. */
   readonly copy: string | undefined;
   /** The life that the copy is, or is to be, of. */
@@ -46,14 +50,14 @@ const KEEP_PAUSE_MS = 5_000;
 const REMAKE_PAUSE_MS = 500;
 
 /** Where the streams live, as seen from one region: their homes, and the copies kept here of those that live elsewhere. */
-export class StreamRegions {
-  readonly #options: StreamRegionsOptions;
+export class StreamPlacement {
+  readonly #options: StreamPlacementOptions;
   readonly #mirrors: Mirrors;
   readonly #placed: Placed[] = [];
   readonly #startedAway = new Set<string>();
   #homes: Home[] = [];
 
-  constructor(options: StreamRegionsOptions) {
+  constructor(options: StreamPlacementOptions) {
     this.#options = options;
     this.#mirrors = new Mirrors(options.streams, options.region, options.log);
   }
@@ -73,7 +77,7 @@ export class StreamRegions {
     const home = this.#remote(wanted);
     try {
       const patienceMs = home === undefined ? undefined : HOME_PATIENCE_MS;
-      const life = await patiently(() => streams.ensure(wanted), patienceMs);
+      const life = await retryUntilReady(() => streams.ensure(wanted), patienceMs);
       if (copied && home === undefined && wanted.placement) await this.#mirrorless(wanted.name);
       return life;
     } catch (error) {
@@ -89,29 +93,31 @@ export class StreamRegions {
   }
 
   /** The reads of a stream of channels. Where it lives in another region a copy is kept here from now on. */
-  open(wanted: WantedStream, { epoch }: StreamLife): Copies {
+  open(wanted: WantedStream, { epoch }: StreamLife): ReplicatedStream {
     const { link, requests, stats, subjects, region } = this.#options;
     const home = this.#remote(wanted);
     const Origin = home === undefined ? Store : LeaderStore;
-    const copies = new Copies(new Origin(link, requests, wanted.name), stats, () => this.#drop(placed));
+    const store = new ReplicatedStream(new Origin(link, requests, wanted.name), stats, () =>
+      this.#drop(placed),
+    );
     const placed: Placed = {
-      ...{ wanted, copies, epoch },
+      ...{ wanted, store, epoch },
       copy: home === undefined ? undefined : subjects.mirror(wanted.name, region),
       keeping: undefined,
       keptAt: Number.NEGATIVE_INFINITY,
     };
     this.#placed.push(placed);
     if (home !== undefined && this.#startedAway.has(home)) {
-      copies.away = true;
-      copies.near = new Store(link, requests, placed.copy!);
+      store.away = true;
+      store.mirror = new Store(link, requests, placed.copy!);
     } else this.#keep(placed);
-    return copies;
+    return store;
   }
 
   /** Looks at a stream, and makes it anew when it is gone; while its home is away, looks at the copy. */
-  async inspect(copies: Copies, high: () => number): Promise<StreamLife> {
+  async inspect(store: ReplicatedStream, high: () => number): Promise<StreamLife> {
     const { streams } = this.#options;
-    const placed = this.#placed.find((one) => one.copies === copies)!;
+    const placed = this.#placed.find((one) => one.store === store)!;
     let life: StreamLife | null;
     try {
       life = await streams.life(placed.wanted.name);
@@ -131,13 +137,13 @@ export class StreamRegions {
     return life;
   }
 
-  /** From now on watches the homes of what these readers read. */
-  watch(readers: Iterable<Reader>): void {
+  /** Watches the homes of these streams from now on. Call once. */
+  watch(streams: Iterable<FollowedStream>): void {
     const { link, log } = this.#options;
-    const byHome = new Map<string, Reader[]>();
-    for (const reader of readers) {
-      const home = this.#remote(this.#placed.find(({ copies }) => copies === reader.store)!.wanted);
-      if (home !== undefined) byHome.set(home, [...(byHome.get(home) ?? []), reader]);
+    const byHome = new Map<string, FollowedStream[]>();
+    for (const stream of streams) {
+      const home = this.#remote(this.#placed.find(({ store }) => store === stream.store)!.wanted);
+      if (home !== undefined) byHome.set(home, [...(byHome.get(home) ?? []), stream]);
     }
     this.#homes = [...byHome].map(
       ([region, followed]) =>
@@ -150,12 +156,12 @@ export class StreamRegions {
   }
 
   /** To be called once a second. */
-  pulse(): void {
+  tick(): void {
     const { stats, link } = this.#options;
-    for (const home of this.#homes) home.pulse();
+    for (const home of this.#homes) home.tick();
     stats.homesAway = this.#homes.filter(({ away }) => away).length;
     stats.mirrorLag = Math.max(0, ...this.#homes.map(({ lag }) => lag));
-    if (link.connected) for (const placed of this.#placed) if (!placed.copies.near) this.#keep(placed);
+    if (link.connected) for (const placed of this.#placed) if (!placed.store.mirror) this.#keep(placed);
   }
 
   /** The home of a stream, unless that is this region or nowhere in particular. */
@@ -174,20 +180,20 @@ export class StreamRegions {
   }
 
   #drop(placed: Placed): void {
-    placed.copies.near = undefined;
-    placed.copies.nearSeq = 0;
+    placed.store.mirror = undefined;
+    placed.store.mirrorSeq = 0;
   }
 
   /** Makes the copy and reads from it, in its own time: without it everything is asked of the home. */
   #keep(placed: Placed): void {
     const { link, requests, log } = this.#options;
-    const { copy, wanted, epoch, copies } = placed;
+    const { copy, wanted, epoch, store } = placed;
     if (!copy || placed.keeping || performance.now() - placed.keptAt < KEEP_PAUSE_MS) return;
     placed.keptAt = performance.now();
     placed.keeping = this.#mirrors
       .ensure(copy, wanted, epoch)
       .then(() => {
-        if (placed.epoch === epoch) copies.near = new Store(link, requests, copy);
+        if (placed.epoch === epoch) store.mirror = new Store(link, requests, copy);
       })
       .catch((error: unknown) => {
         const remedy = error instanceof JetStreamError ? noCluster(this.#options.region) : undefined;
@@ -216,7 +222,7 @@ function noCluster(region: string): string {
  * Makes a stream anew that was deleted. Not at once: nats-server 2.9 announces and answers "not found" before it has
  * removed the files, and then removes those of the new stream.
  */
-export async function remake(streams: Streams, wanted: WantedStream): Promise<StreamLife> {
+export async function remake(streams: StreamAdmin, wanted: WantedStream): Promise<StreamLife> {
   await new Promise((resolve) => setTimeout(resolve, REMAKE_PAUSE_MS));
   return await streams.ensure(wanted);
 }
