@@ -118,7 +118,7 @@ async function measure(
     const size = byCount ? Math.max(1, Math.floor(KEPT / channels)) : 1_000_000;
     const history = { size, ageMs: byCount ? FOREVER_MS : AGE_MS, recoverLimit: 1, replicas: 1 };
     for (const part of partsOf(partitions)) {
-      await jsm.streams.add(channelStream(subjects, NAMESPACE, history, false, part));
+      await jsm.streams.add(channelStream(subjects, { name: NAMESPACE, history }, false, part));
     }
     const load = new Load(nc, subjectsFor(one));
     const pid = child.process.pid!;
