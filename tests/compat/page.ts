@@ -24,12 +24,10 @@ function summary({ sdks }: Results): string {
       const where = unique(sdk.runs.map(({ runsIn }) => runsIn));
       const how = `${unique(sdk.runs.map(({ speaks }) => speaks))} over ${unique(sdk.runs.map(({ over }) => over))}`;
       const tests = cell(sum(sdk.runs.map(({ tests: its }) => its)));
-      return `- ${name} in ${where}: ${how}; ${counted(featuresOf(sdk).size, "feature")}, ${tests} tests passed`;
+      return `- ${name} in ${where}: ${how}; features: ${featuresOf(sdk).size}, tests passed: ${tests}`;
     })
     .join("\n");
 }
-
-const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 /** README with the list of these results between its two marks. @throws without the marks */
 export function readmeWith(readme: string, results: Results): string {
