@@ -112,9 +112,7 @@ test("the proxies wait for longer than a silent client is left alone, and take a
 
 test("alerts and dashboard speak of metrics that exist", async () => {
   const known = new Set(
-    [...(await text("docs/operations.md")).matchAll(/`([a-z_]+?)(?:\{[a-z_,]+\})?`/g)].map(
-      ([, name]) => name,
-    ),
+    [...(await text("docs/metrics.md")).matchAll(/`([a-z_]+?)(?:\{[a-z_,]+\})?`/g)].map(([, name]) => name),
   );
   const alerts = await text("deploy/monitoring/alerts.yaml");
   const dashboard = await text("deploy/monitoring/grafana.json");

@@ -132,7 +132,7 @@ describe("docs/subjects.md", () => {
   });
 });
 
-test("docs/operations.md lists every metric", async () => {
+test("docs/metrics.md lists every metric", async () => {
   const metrics = createMetrics({
     stats: new Stats(),
     connections: () => 0,
@@ -144,9 +144,8 @@ test("docs/operations.md lists every metric", async () => {
     build: { version: "", runtime: "", region: "", instance: "" },
   });
   const names = [...(await metrics.text()).matchAll(/^# TYPE trunkline_(\S+)/gm)].map(([, name]) => name!);
-  const cells = rows("docs/operations.md", "## Metrics").map((row) => row[0]!);
-  const documented = cells.flatMap((cell) =>
-    [...cell.matchAll(/`(\w+)(?:\{\w+\})?`/g)].map(([, name]) => name!),
+  const documented = [...read("docs/metrics.md").matchAll(/^- ((?:`\w+(?:\{\w+\})?`(?:, )?)+):/gm)].flatMap(
+    ([, list]) => [...list!.matchAll(/`(\w+)/g)].map(([, name]) => name!),
   );
   expect(documented.sort()).toEqual(names.sort());
 });
