@@ -1,6 +1,6 @@
 import process from "node:process";
 import type { Config } from "../config.ts";
-import { detectRuntime } from "../runtime/detect.ts";
+import { detectRuntime } from "./detect-runtime.ts";
 import { UserError } from "./output.ts";
 import { startSettings } from "./settings.ts";
 import type { FromWorker, ToWorker } from "./workers.ts";

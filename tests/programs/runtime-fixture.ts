@@ -1,4 +1,4 @@
-import { detectRuntime } from "../../src/runtime/detect.ts";
+import { detectRuntime } from "../../src/cli/detect-runtime.ts";
 import type { Socket, SocketHandler } from "../../src/runtime/runtime.ts";
 
 /**

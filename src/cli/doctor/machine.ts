@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { atLeast } from "../../core/version.ts";
 import { connectionCap } from "../../gateway/instance/admission.ts";
-import { detectRuntime } from "../../runtime/detect.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { detectRuntime } from "../detect-runtime.ts";
 import type { Finding } from "./report.ts";
 
 /** What is looked at of the machine. */
