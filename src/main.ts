@@ -15,6 +15,22 @@ interface Row {
   readonly run: (options: Record<string, unknown>, args: readonly string[]) => Promise<void>;
 }
 
+/**
+ * Runs a command for development, which the production image does not have.
+ * @throws UserError when a file or an optional package of it is not installed
+ */
+async function development(name: string, run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "ERR_MODULE_NOT_FOUND") throw error;
+    throw new UserError(
+      `\`${name}\` is for development and not part of this installation (the production image, or an install without ` +
+        `optional packages): clone the repository, then \`npm ci\` and \`npx trunkline ${name}\``,
+    );
+  }
+}
+
 const CONFIG_FLAG = ["-c, --config <file>", "configuration file (default: $TRUNKLINE_CONFIG)"] as const;
 
 const commands: readonly Row[] = [
@@ -30,7 +46,10 @@ const commands: readonly Row[] = [
       ["--latency <ms>", "with --regions: round trip of each link in ms, real (the default) or off"],
       ["--json", "with --regions: everything as lines of JSON"],
     ],
-    run: async (options) => (await import("./cli/dev.ts")).dev({ ...options, version: manifest.version }),
+    run: async (options) =>
+      development("dev", async () =>
+        (await import("./cli/dev.ts")).dev({ ...options, version: manifest.version }),
+      ),
   },
   {
     name: "serve",
@@ -74,56 +93,69 @@ const commands: readonly Row[] = [
   {
     name: "bench [scenario]",
     summary:
-      "load an instance with thousands of clients, beside controls: idle, broadcast, rooms, fanin, inbox, churn, storm; " +
-      "or check that one keeps its guarantees: check; or measure between regions, in a world of them: regions",
+      "measure a gateway under thousands of clients, next to other servers: idle, broadcast, rooms, fanin, inbox, churn, " +
+      "storm; or check: does a running system keep its guarantees; or regions: latency between regions",
     flags: [
-      ["-n, --clients <number>", "clients at once (default 1000)"],
+      ["-n, --clients <number>", "concurrent clients (default 1000)"],
       [
         "-t, --target <targets>",
-        "some of trunkline, bun, ws, socketio, centrifugo, centrifuge-go (default bun,trunkline), or ws://host:port",
+        "what to measure: some of trunkline, bun, ws, socketio, centrifugo, centrifuge-go (default bun,trunkline), " +
+          "or a running gateway, ws://host:port",
       ],
-      ["--inbox", "give every client a user of its own, and so an inbox"],
-      ["--rate <number>", "messages, or connects for churn, a second (default: the scenario's)"],
-      ["--seconds <number>", "for how long (default 10)"],
-      ["--room-size <number>", "rooms: members of each (default 10)"],
-      ["--channels <number>", "fanin: channels published to (default 4)"],
-      ["--rounds <number>", "rounds for each target, in turn (default 3)"],
-      ["--instances <number>", "processes of each target (default: as many as the clients need)"],
-      ["--workers <number>", "processes of the load generator (default: as many as the clients need)"],
-      ["--stack", "start a nats-server and a redis-server of its own (always so for several instances)"],
+      ["--inbox", "give every client its own user, and with it an inbox"],
+      [
+        "--rate <number>",
+        "messages per second, or connects per second for churn (default: set by the scenario)",
+      ],
+      ["--seconds <number>", "duration (default 10)"],
+      ["--room-size <number>", "rooms: members per room (default 10)"],
+      ["--channels <number>", "fanin: channels to publish to (default 4)"],
+      ["--rounds <number>", "rounds per target, alternating between targets (default 3)"],
+      ["--instances <number>", "processes per target (default: as many as the clients need)"],
+      ["--workers <number>", "load generator processes (default: as many as the clients need)"],
+      ["--stack", "start a separate nats-server and redis-server (always with several instances)"],
       [
         "--channel <name>",
-        "channel of a ws:// target (default bench; check: what names begin with, chat:check)",
+        "channel on a ws:// target (default bench); check: prefix of the channel names (default chat:check)",
       ],
-      ["--nats <urls>", "check: publish over NATS (default $NATS_URL, else the server API of the targets)"],
-      ["--plot <file>", "write a picture, as SVG"],
+      [
+        "--nats <urls>",
+        "check: publish through these NATS servers (default $NATS_URL, otherwise the targets' server API)",
+      ],
+      ["--plot <file>", "write a chart, as SVG"],
       ["--json", "print every round as JSON"],
       [
         "--plan",
-        "load nothing: work out what a system of a size needs, from what was measured, and what it costs",
+        "measure nothing: calculate what a system of a given size needs and costs, from measured figures",
       ],
-      ["--connections <numbers>", "plan: open at the same time; several sizes with commas (default 1000000)"],
-      ["--messages-per-second <numbers>", "plan: published, for each size (default 1000)"],
-      ["--fanout <number>", "plan: subscribers a message reaches (default 100)"],
-      ["--message-bytes <number>", "plan: of one message (default 100)"],
-      ["--regions <number>", "plan (default 1); regions: how many, or which, as dev --regions (default 3)"],
-      ["--session-minutes <number>", "plan: life of a connection (default 60)"],
+      [
+        "--connections <numbers>",
+        "plan: concurrent connections; separate several sizes with commas (default 1000000)",
+      ],
+      [
+        "--messages-per-second <numbers>",
+        "plan: messages published per second, one number per size (default 1000)",
+      ],
+      ["--fanout <number>", "plan: subscribers per message (default 100)"],
+      ["--message-bytes <number>", "plan: size of a message (default 100)"],
+      [
+        "--regions <number>",
+        "plan: number of regions (default 1); regions: how many, or which, as for dev --regions (default 3)",
+      ],
+      ["--session-minutes <number>", "plan: how long a connection lives (default 60)"],
       ["--replicas <number>", "plan: copies of a stream in its home region (default 3)"],
-      ["--load <part>", "plan: of a processor that may be used (default 0.5)"],
-      ["--spare <part>", "plan: instances beyond what is needed (default 0.25)"],
-      ["--connections-per-worker <number>", "plan: of one process at most (default 19000, as measured)"],
-      ["--machine-month <dollars>", "plan: a machine with 2 CPUs and 4 GB"],
-      ["--egress-gb <dollars>", "plan: a GB sent to clients"],
-      ["--redis-per-100k <dollars>", "plan: 100,000 Redis commands"],
+      ["--load <part>", "plan: highest CPU load, as a fraction (default 0.5)"],
+      ["--spare <part>", "plan: spare instances, as a fraction (default 0.25)"],
+      [
+        "--connections-per-worker <number>",
+        "plan: most connections per process (default 19000, as measured)",
+      ],
+      ["--machine-month <dollars>", "plan: price per month of a machine with 2 CPUs and 4 GB"],
+      ["--egress-gb <dollars>", "plan: price of a GB sent to clients"],
+      ["--redis-per-100k <dollars>", "plan: price of 100,000 Redis commands"],
     ],
     run: async (options, args) =>
-      options.plan
-        ? (await import("./cli/bench/plan.ts")).benchPlan(options)
-        : args[0] === "check"
-          ? (await import("./cli/bench/check.ts")).benchCheck(options)
-          : args[0] === "regions"
-            ? (await import("./cli/bench/regions.ts")).benchRegions(options)
-            : (await import("./cli/bench/bench.ts")).bench(options, args),
+      development("bench", async () => (await import("./cli/bench/command.ts")).benchCommand(options, args)),
   },
 ];
 

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -40,7 +41,8 @@ const POLICY = [
 
 /**
  * Reads the pages of a directory (its `index.html` becomes `/`) and the stock client library
- * (`/assets/centrifuge.js`) into memory. A directory that is not there holds nothing.
+ * (`/assets/centrifuge.js`) into memory. A directory that does not exist holds nothing; a production installation has
+ * no pages, and no client library for them.
  */
 export async function loadAssets(directory: string): Promise<Assets> {
   const assets = new Map<string, Asset>();
@@ -48,9 +50,19 @@ export async function loadAssets(directory: string): Promise<Assets> {
     const type = TYPES[extname(name)];
     if (type) assets.set(name === "index.html" ? "/" : `/${name}`, await load(join(directory, name), type));
   }
-  const library = fileURLToPath(new URL("../dist/centrifuge.js", import.meta.resolve("centrifuge")).href);
-  assets.set("/assets/centrifuge.js", await load(library, TYPES[".js"]!));
+  const library = clientLibrary();
+  if (library) assets.set("/assets/centrifuge.js", await load(library, TYPES[".js"]!));
   return assets;
+}
+
+/** The file of centrifuge-js for browsers; `undefined` where this optional package is not installed. */
+function clientLibrary(): string | undefined {
+  try {
+    const path = fileURLToPath(new URL("../dist/centrifuge.js", import.meta.resolve("centrifuge")).href);
+    return existsSync(path) ? path : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 async function load(path: string, type: string): Promise<Asset> {

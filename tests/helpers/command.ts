@@ -17,14 +17,21 @@ export interface Outcome {
   readonly err: string;
 }
 
+export interface CommandOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly runtime?: RuntimeName;
+  /** The installation to run; default this repository. */
+  readonly root?: string;
+}
+
 /** Runs `trunkline` to its end, with exactly these variables beside PATH and HOME. */
 export async function trunkline(
   args: readonly string[],
-  { env = {}, runtime = "bun" }: { env?: Readonly<Record<string, string>>; runtime?: RuntimeName } = {},
+  { env = {}, runtime = "bun", root = ROOT }: CommandOptions = {},
 ): Promise<Outcome> {
   const { PATH = "", HOME = "" } = process.env;
   const child = Bun.spawn([...RUNTIMES[runtime], "src/main.ts", ...args], {
-    cwd: ROOT,
+    cwd: root,
     env: { PATH, HOME, ...env },
     stdin: "ignore",
     stdout: "pipe",

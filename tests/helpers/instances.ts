@@ -38,18 +38,20 @@ export interface InstanceOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Content of a configuration file. */
   readonly config?: object;
+  /** The installation to run; default this repository. */
+  readonly root?: string;
 }
 
 /** Starts `trunkline serve` (or `dev`) on a free port with the tests' secret and API key, and waits until it listens. */
 export async function startInstance(options: InstanceOptions = {}): Promise<TestInstance> {
-  const { command = "serve", runtime = "bun", env = {}, config } = options;
+  const { command = "serve", runtime = "bun", env = {}, config, root = ROOT } = options;
   const program = `${ROOT}/node_modules/.bin/${runtime}`;
   const file = config && `/tmp/trunkline-${crypto.randomUUID()}.json`;
   if (file) await Bun.write(file, JSON.stringify(config));
   const child: Subprocess<"ignore", "pipe", "pipe"> = Bun.spawn(
-    [program, ...(runtime === "deno" ? ["run", "-A", "--no-prompt"] : []), `${ROOT}/src/main.ts`, command],
+    [program, ...(runtime === "deno" ? ["run", "-A", "--no-prompt"] : []), `${root}/src/main.ts`, command],
     {
-      cwd: ROOT,
+      cwd: root,
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",

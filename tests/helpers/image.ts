@@ -1,0 +1,82 @@
+import { readFileSync } from "node:fs";
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+const ROOT = join(import.meta.dir, "../..");
+
+/** What the production image holds, in a directory of its own; removed when disposed. */
+export interface Image extends AsyncDisposable {
+  readonly root: string;
+  /** The project's own files in it, from the root. */
+  readonly files: readonly string[];
+  /** Packages in it, such as "hono" or "@types/node". */
+  readonly packages: readonly string[];
+}
+
+/**
+ * Does by hand what building deploy/Dockerfile does: copies what its COPY lines name, without what .dockerignore leaves
+ * out, and the packages that its install leaves: of the lock, neither `dev` nor `optional` ones. These are copied from
+ * node_modules, so that no registry is needed.
+ */
+export async function buildImage(): Promise<Image> {
+  const root = await mkdtemp(join(tmpdir(), "trunkline-image-"));
+  const files = imageFiles();
+  const packages = productionPackages();
+  for (const path of [...files, ...packages.map((name) => `node_modules/${name}`)]) {
+    const from = join(ROOT, path);
+    // Packages inside a package's own directory stand in the lock by themselves.
+    const filter = (file: string) => !file.slice(from.length).includes("/node_modules");
+    await cp(from, join(root, path), { recursive: true, filter });
+  }
+  return {
+    root,
+    files,
+    packages,
+    [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
+  };
+}
+
+function imageFiles(): string[] {
+  const copied = [...dockerfile().matchAll(/^COPY (.+) \S+$/gm)].flatMap(([, sources]) =>
+    sources!.split(" "),
+  );
+  const tracked = ["*", "src/**/*"].flatMap((all) => [
+    ...new Bun.Glob(all).scanSync({ cwd: ROOT, dot: true }),
+  ]);
+  const ignored = dockerignore();
+  return tracked
+    .filter((path) => copied.some((source) => path === source || path.startsWith(`${source}/`)))
+    .filter((path) => !ignored(path))
+    .sort();
+}
+
+/** Docker's own rule: the last pattern that matches a path, or a directory above it, decides. */
+function dockerignore(): (path: string) => boolean {
+  const rules = readFileSync(join(ROOT, ".dockerignore"), "utf8")
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .map((line) => ({ glob: new Bun.Glob(line.replace(/^!/, "")), out: !line.startsWith("!") }));
+  return (path) => {
+    const above = [path];
+    for (let at = dirname(path); at !== "."; at = dirname(at)) above.push(at);
+    return rules.findLast(({ glob }) => above.some((one) => glob.match(one)))?.out ?? false;
+  };
+}
+
+/** The packages of the lock that `--production --omit=optional` leaves, as paths below node_modules. */
+function productionPackages(): string[] {
+  if (!/^RUN bun install --production --omit=optional$/m.test(dockerfile())) {
+    throw new Error("deploy/Dockerfile installs packages in another way than this helper does");
+  }
+  const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
+    packages: Record<string, { dev?: boolean; optional?: boolean; devOptional?: boolean }>;
+  };
+  return Object.entries(lock.packages)
+    .filter(([path, { dev, optional, devOptional }]) => path !== "" && !dev && !optional && !devOptional)
+    .map(([path]) => path.slice("node_modules/".length));
+}
+
+function dockerfile(): string {
+  return readFileSync(join(ROOT, "deploy/Dockerfile"), "utf8");
+}
