@@ -16,11 +16,11 @@ test("README and docs/compatibility.md are made of docs/compatibility.json (mend
 });
 
 test("the results are of the clients that are in use now (mend: npm run compat)", () => {
-  const { dependencies, devDependencies } = JSON.parse(read("package.json")) as Record<
-    "dependencies" | "devDependencies",
+  const manifest = JSON.parse(read("package.json")) as Record<
+    "devDependencies" | "optionalDependencies",
     Record<string, string>
   >;
-  const versions = { ...devDependencies, ...dependencies };
+  const versions = { ...manifest.devDependencies, ...manifest.optionalDependencies };
   const names = SDKS.flatMap((sdk) => sdk.package ?? []);
   expect(kept.versions).toEqual(Object.fromEntries(names.map((name) => [name, versions[name]!])));
 });
