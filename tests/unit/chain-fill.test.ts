@@ -4,6 +4,7 @@ import { type FillContext, fillChannel, type StoreReads } from "../../src/broker
 import { FollowedChannel } from "../../src/broker/nats/follow/followed-channel.ts";
 import { Envelope } from "../../src/broker/nats/link/headers.ts";
 import { parseChannel } from "../../src/core/channel.ts";
+import { channelContext } from "../helpers/followed-channel.ts";
 
 /** A stream in memory: what is kept of it, its eviction, and the republished messages it sends. */
 class FakeStream implements StoreReads {
@@ -65,7 +66,7 @@ function envelopeOf(seq: number): Envelope {
 }
 
 function follower(stream: FakeStream) {
-  const channel = new FollowedChannel(parseChannel("keep:x"), () => "x");
+  const channel = new FollowedChannel(parseChannel("keep:x"), channelContext());
   const got: number[] = [];
   const lost: number[] = [];
   const deliver: FillContext["deliver"] = (_channel, seq) => void got.push(seq);

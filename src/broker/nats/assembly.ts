@@ -5,7 +5,7 @@ import type { Stats } from "../../core/stats.ts";
 import type { Subjects } from "../../core/subject.ts";
 import type { SignalListener } from "../broker.ts";
 import { EphemeralFollower } from "./follow/ephemeral.ts";
-import type { Intercept } from "./follow/followed-channel.ts";
+import type { Intercept } from "./follow/followed-channels.ts";
 import { StreamFollower } from "./follow/follower.ts";
 import { NamespaceFollowers } from "./follow/followers.ts";
 import { Link, type NatsAddress } from "./link/link.ts";

@@ -1,45 +1,73 @@
-import type { Msg, NatsConnection, NatsError } from "nats";
+import type { Msg } from "nats";
 import type { ChannelName } from "../../../core/channel.ts";
-import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Logger } from "../../../core/log.ts";
+import type { NamespaceRules } from "../../../core/namespace.ts";
 import type { Position } from "../../../core/position.ts";
-import type { Publication } from "../../../core/publication.ts";
-import type { Attachment, ChannelEvent, ChannelSink } from "../../broker.ts";
-import { DelayQueue } from "../link/delay-queue.ts";
+import type { Stats } from "../../../core/stats.ts";
+import type { Attachment, ChannelSink } from "../../broker.ts";
 import { type Envelope, openEnvelope } from "../link/headers.ts";
-import { subscribe } from "../link/subscription.ts";
-import { type Chain, type Held, UNKNOWN } from "./chain.ts";
+import { type Chain, type Held, takeLive, UNKNOWN } from "./chain.ts";
+import { readChannelEvent } from "./channel-event.ts";
+import type { Progress } from "./progress.ts";
+import { isFlawed, toPublication } from "./publication.ts";
 
-/** One channel this instance listens to: its subscription, its chain, its sinks. */
+/** What the channels of one stream share; without history, what the channels of one namespace share. */
+export interface ChannelContext {
+  readonly rules: NamespaceRules;
+  /** The stream that the messages come from; undefined without history. */
+  readonly stream: ChannelStream | undefined;
+  /** Subject that a channel's messages are stored under; without history, published to. */
+  readonly subject: (name: ChannelName) => string;
+  /** A message of a channel with sinks is not what the namespace accepts. */
+  readonly rejected: (channel: ChannelName, offset: number, flaw: string) => void;
+  /** The last attachment of the channel has ended. */
+  readonly idle: (channel: FollowedChannel) => void;
+  readonly log: Logger;
+  readonly stats: Stats;
+}
+
+/** What the channels of one stream tell about it. */
+export interface ChannelStream {
+  readonly progress: Pick<Progress, "saw">;
+  /** The channel holds a message whose predecessor is missing. */
+  readonly behind: (channel: FollowedChannel) => void;
+  /** Something is odd about the stream: it should be looked at. */
+  readonly suspect: () => void;
+}
+
+/**
+ * One channel this instance listens to: its chain and its sinks. It delivers by itself: a message goes from the
+ * subscription through the chain to the sinks without passing its follower, which only brings up to date what the
+ * chain finds missing.
+ */
 export class FollowedChannel implements Chain<Envelope> {
   readonly name: ChannelName;
-  readonly #subject: (name: ChannelName) => string;
+  readonly #context: ChannelContext;
   last = UNKNOWN;
   held: Held<Envelope>[] | null = null;
   wanted = 0;
-  /** Nothing of the channel up to here is still to come, though its last message may be older, or gone. */
+  /** Everything of the channel up to here has already been delivered, though its last message may be older, or gone. */
   floor = 0;
   epoch = "";
   /** What is being done about something missing. */
   repair: "none" | "waiting" | "filling" = "none";
-  /** First of its attachments, the oldest: most channels have one, for which a chain costs no list. */
-  first: ChannelAttachment | undefined = undefined;
+  /** Linked list of attachments, oldest first (usually one). */
+  #first: ChannelAttachment | undefined = undefined;
   subscription: { unsubscribe(): void } | undefined;
   /** Set while the first attach is under way. */
   joining: Promise<void> | undefined;
-  /** `performance.now()` of the last detach. */
+  /** When the last attachment ended, ms of the monotonic clock. */
   idleSince = 0;
   lingering = false;
 
-  /** @param subject makes {@link subject} */
-  constructor(name: ChannelName, subject: (name: ChannelName) => string) {
+  constructor(name: ChannelName, context: ChannelContext) {
     this.name = name;
-    this.#subject = subject;
+    this.#context = context;
   }
 
-  /** Subject its messages are stored under: made anew each time, which is seldom, and not kept for each channel. */
+  /** Subject its messages are stored under. Not kept: it is seldom needed, and there are many channels. */
   get subject(): string {
-    return this.#subject(this.name);
+    return this.#context.subject(this.name);
   }
 
   get position(): Position {
@@ -49,178 +77,129 @@ export class FollowedChannel implements Chain<Envelope> {
   get closed(): boolean {
     return this.subscription === undefined;
   }
-}
 
-export interface FollowedChannelsOptions {
-  readonly nc: NatsConnection;
-  /** How long a channel without sinks is still followed, ms. */
-  readonly lingerMs: number;
-  readonly log: Logger;
-  /** What a channel's messages are published to. */
-  readonly listen: (name: ChannelName) => string;
-  readonly subject: (name: ChannelName) => string;
-  readonly message: (channel: FollowedChannel, envelope: Envelope) => void;
-  /** Brings a channel that was just subscribed up to date. When it fails, the channel is given up. */
-  readonly join: (channel: FollowedChannel) => Promise<void>;
-  readonly intercept?: Intercept;
-}
-
-/**
- * For tests: sees each live message before the driver, and calls `pass` for it now, later, twice or never.
- */
-export type Intercept = (message: Msg, pass: () => void) => void;
-
-/**
- * The channels of a namespace that have sinks here, or had them a moment ago: one subscription each, shared by all
- * its sinks. One that lost its last sink is followed on for a while, so that whoever comes back finds it warm.
- */
-export class FollowedChannels {
-  readonly channels = new Map<string, FollowedChannel>();
-  readonly #options: FollowedChannelsOptions;
-  readonly #lingering: DelayQueue<FollowedChannel>;
-  #closed = false;
-
-  constructor(options: FollowedChannelsOptions) {
-    this.#options = options;
-    this.#lingering = new DelayQueue(options.lingerMs, (channel) => this.#lingered(channel));
+  /** Whether somebody is attached. */
+  get attached(): boolean {
+    return this.#first !== undefined;
   }
 
-  async attach(name: ChannelName, sink: ChannelSink): Promise<Attachment> {
-    if (this.#closed) throw new CommandError(Errors.brokerUnavailable, "the broker is closed");
-    const channel = this.channels.get(name.name) ?? this.#open(name);
-    if (channel.joining) await channel.joining;
-    if (channel.closed) throw new CommandError(Errors.brokerUnavailable, "the broker is closed");
-    const attachment = new ChannelAttachment(this, channel, sink);
-    let last = channel.first;
+  attach(sink: ChannelSink): Attachment {
+    const attachment = new ChannelAttachment(this, sink);
+    let last = this.#first;
     while (last?.next) last = last.next;
     if (last) last.next = attachment;
-    else channel.first = attachment;
+    else this.#first = attachment;
     return attachment;
   }
 
   /** Called once for each attachment that ends. */
-  detach(channel: FollowedChannel, attachment: ChannelAttachment): void {
-    if (channel.first === attachment) channel.first = attachment.next;
+  detach(attachment: ChannelAttachment): void {
+    if (this.#first === attachment) this.#first = attachment.next;
     else {
-      for (let at = channel.first; at; at = at.next) {
+      for (let at = this.#first; at; at = at.next) {
         if (at.next === attachment) at.next = attachment.next;
       }
     }
-    if (channel.first) return;
-    channel.idleSince = performance.now();
-    if (channel.lingering || channel.closed) return;
-    channel.lingering = true;
-    this.#lingering.push(channel);
+    if (!this.#first) this.#context.idle(this);
   }
 
-  /** Ends every subscription. */
-  close(): void {
-    this.#closed = true;
-    this.#lingering.clear();
-    for (const channel of this.channels.values()) {
-      // Each, for those that are being called right now.
-      for (let at = channel.first; at; at = at.next) at.sink = undefined;
-      channel.first = undefined;
-      this.#end(channel);
+  /** Ends all attachments, also for sinks that are being called right now. */
+  detachAll(): void {
+    for (let at = this.#first; at; at = at.next) at.sink = undefined;
+    this.#first = undefined;
+  }
+
+  /** Takes a message of its subscription. Never throws: that would end the library's read loop and the connection. */
+  take(message: Msg): void {
+    try {
+      if (this.closed) return;
+      const envelope = openEnvelope(message);
+      const { stream, stats } = this.#context;
+      if (!stream) {
+        stats.brokerLive++;
+        if (this.#first) this.#takeEphemeral(envelope);
+      } else if (envelope.seq === 0) {
+        this.#event(envelope);
+      } else {
+        stats.brokerLive++;
+        stream.progress.saw(envelope.seq);
+        const outcome = takeLive(this, envelope.seq, envelope.prev, envelope, FollowedChannel.deliver);
+        if (outcome === "held") stream.behind(this);
+        else if (outcome === "duplicate") {
+          stats.brokerDuplicates++;
+          // Usually a join or a fill read it first. After a stream was made anew all its sequences look old as well.
+          stream.suspect();
+        }
+      }
+    } catch (error) {
+      this.#context.log.error("a message could not be taken", { channel: this.name.id, error });
     }
   }
 
-  /** Calls every sink of a channel; one that throws harms nobody else. */
-  publication(channel: FollowedChannel, publication: Publication): void {
-    for (let at = channel.first; at; at = at.next) {
+  /** Gives the sinks a message that is next in line: what the chain calls. Static, as a function of each would cost memory. */
+  static deliver(channel: FollowedChannel, seq: number, prev: number | undefined, envelope: Envelope): void {
+    if (!channel.#first) return;
+    const { rules, rejected } = channel.#context;
+    const publication = toPublication(envelope, rules, prev);
+    if (isFlawed(publication)) {
+      rejected(channel.name, seq, publication.flaw);
+      return;
+    }
+    for (let at: ChannelAttachment | undefined = channel.#first; at; at = at.next) {
       try {
         at.sink?.publication(publication);
       } catch (error) {
-        this.#threw(channel, error);
+        channel.#threw(error);
       }
     }
   }
 
-  event(channel: FollowedChannel, event: ChannelEvent): void {
-    for (let at = channel.first; at; at = at.next) {
-      try {
-        at.sink?.event(event);
-      } catch (error) {
-        this.#threw(channel, error);
-      }
-    }
-  }
-
-  lost(channel: FollowedChannel, position: Position, why: "epoch" | "truncated"): void {
-    for (let at = channel.first; at; at = at.next) {
+  /** Tells the sinks that continuity is broken, see {@link ChannelSink.lost}. */
+  lost(position: Position, why: "epoch" | "truncated"): void {
+    for (let at = this.#first; at; at = at.next) {
       try {
         at.sink?.lost(position, why);
       } catch (error) {
-        this.#threw(channel, error);
+        this.#threw(error);
       }
     }
   }
 
-  #threw(channel: FollowedChannel, error: unknown): void {
-    this.#options.log.error("a channel sink threw", { channel: channel.name.id, error });
+  #takeEphemeral(envelope: Envelope): void {
+    if (this.#event(envelope)) return;
+    // Another application's stream may republish to this subject: its sequences mean nothing here.
+    envelope.seq = 0;
+    FollowedChannel.deliver(this, 0, undefined, envelope);
   }
 
-  #open(name: ChannelName): FollowedChannel {
-    const { nc, listen, subject, join } = this.#options;
-    const channel = new FollowedChannel(name, subject);
-    channel.subscription = subscribe(nc, listen(name), channel, this.#receive);
-    this.channels.set(name.name, channel);
-    channel.joining = join(channel).then(
-      () => {
-        channel.joining = undefined;
-      },
-      (error: unknown) => {
-        this.#end(channel);
-        throw error;
-      },
-    );
-    return channel;
-  }
-
-  readonly #receive = (channel: FollowedChannel, error: NatsError | null, msg: Msg): void => {
-    const { intercept, log } = this.#options;
-    if (error) log.error("a subscription was refused", { channel: channel.name.id, error });
-    else if (intercept) intercept(msg, () => this.#take(channel, msg));
-    else this.#take(channel, msg);
-  };
-
-  /** Never throws: that would end the library's read loop, and with it the connection. */
-  #take(channel: FollowedChannel, msg: Msg): void {
-    try {
-      if (!channel.closed) this.#options.message(channel, openEnvelope(msg));
-    } catch (error) {
-      this.#options.log.error("a message could not be taken", { channel: channel.name.id, error });
+  /** Gives the sinks the channel event that a message is. Returns false when it is none. */
+  #event(envelope: Envelope): boolean {
+    const event = readChannelEvent(envelope);
+    if (!event) return false;
+    for (let at = this.#first; at; at = at.next) {
+      try {
+        at.sink?.event(event);
+      } catch (error) {
+        this.#threw(error);
+      }
     }
+    return true;
   }
 
-  #lingered(channel: FollowedChannel): void {
-    channel.lingering = false;
-    if (channel.first || channel.closed) return;
-    if (performance.now() - channel.idleSince < this.#options.lingerMs * 0.9) {
-      channel.lingering = true;
-      this.#lingering.push(channel);
-    } else this.#end(channel);
-  }
-
-  #end(channel: FollowedChannel): void {
-    channel.subscription?.unsubscribe();
-    channel.subscription = undefined;
-    channel.held = null;
-    if (this.channels.get(channel.name.name) === channel) this.channels.delete(channel.name.name);
+  #threw(error: unknown): void {
+    this.#context.log.error("a channel sink threw", { channel: this.name.id, error });
   }
 }
 
 /** A class and not a closure: there is one for each channel of an instance. */
 class ChannelAttachment implements Attachment {
   readonly empty: boolean;
-  readonly #roster: FollowedChannels;
   readonly #channel: FollowedChannel;
-  /** None once it has ended. It may end while the channel's sinks are called, and still leads to the others then. */
+  /** Undefined once it has ended. It may end while the channel's sinks are called, and still leads to the others then. */
   sink: ChannelSink | undefined;
   next: ChannelAttachment | undefined = undefined;
 
-  constructor(roster: FollowedChannels, channel: FollowedChannel, sink: ChannelSink) {
-    this.#roster = roster;
+  constructor(channel: FollowedChannel, sink: ChannelSink) {
     this.#channel = channel;
     this.sink = sink;
     this.empty = channel.last === 0;
@@ -233,6 +212,6 @@ class ChannelAttachment implements Attachment {
   detach(): void {
     if (!this.sink) return;
     this.sink = undefined;
-    this.#roster.detach(this.#channel, this);
+    this.#channel.detach(this);
   }
 }

@@ -1,11 +1,8 @@
 import type { ChannelName } from "../../../core/channel.ts";
 import { CommandError, Errors } from "../../../core/errors.ts";
-import type { Logger } from "../../../core/log.ts";
 import type { NamespaceRules } from "../../../core/namespace.ts";
-import type { Stats } from "../../../core/stats.ts";
 import type { Attachment, ChannelSink } from "../../broker.ts";
 import { DelayQueue } from "../link/delay-queue.ts";
-import type { Envelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import type { Pool } from "../link/pool.ts";
 import { RequestError } from "../link/requests.ts";
@@ -13,13 +10,12 @@ import { withTimeout } from "../link/timeout.ts";
 import type { RemoteStream } from "../streams/home.ts";
 import type { StreamLife } from "../streams/identity.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
-import { missingUpTo, startChain, takeLive, UNKNOWN } from "./chain.ts";
-import { readChannelEvent } from "./channel-event.ts";
+import { missingUpTo, startChain, UNKNOWN } from "./chain.ts";
 import { type FillContext, fillChannel } from "./fill.ts";
-import { type FollowedChannel, FollowedChannels, type FollowedChannelsOptions } from "./followed-channel.ts";
+import { FollowedChannel } from "./followed-channel.ts";
+import { FollowedChannels, type FollowedChannelsOptions } from "./followed-channels.ts";
 import { HeadAudit } from "./head-audit.ts";
 import { Progress } from "./progress.ts";
-import { isFlawed, toPublication } from "./publication.ts";
 import { Resync } from "./resync.ts";
 
 /** How long a message whose predecessor is missing is held before the store is asked: reorders heal in less, ms. */
@@ -34,21 +30,15 @@ const AUDITED_PER_TICK = 50;
 const INSPECT_PERIOD_MS = 10_000;
 const INSPECT_PAUSE_MS = 1_000;
 
-export interface StreamFollowerOptions
-  extends Pick<FollowedChannelsOptions, "lingerMs" | "listen" | "subject" | "intercept"> {
-  readonly rules: NamespaceRules;
+export interface StreamFollowerOptions extends Omit<FollowedChannelsOptions, "nc" | "join" | "stream"> {
   readonly link: Link;
   readonly store: ReplicatedStream;
   /** Subject on which clearing a channel leaves its mark. */
   readonly cleared: (name: ChannelName) => string;
-  /** Where reads of single channels wait for their turn; shared by the readers of a namespace. */
+  /** Where reads of single channels wait for their turn; shared by the followers of a namespace. */
   readonly pool: Pool;
   /** Looks at the stream, and makes it anew when it is gone. */
   readonly inspect: () => Promise<StreamLife>;
-  /** A message of a channel with sinks is not what the namespace accepts. */
-  readonly rejected: (channel: ChannelName, offset: number, flaw: string) => void;
-  readonly log: Logger;
-  readonly stats: Stats;
 }
 
 /** Follows the channels of a namespace that keeps history: ordered, whole, each message once. */
@@ -56,7 +46,7 @@ export class StreamFollower implements RemoteStream {
   readonly store: ReplicatedStream;
   readonly #options: StreamFollowerOptions;
   readonly #progress: Progress;
-  readonly #roster: FollowedChannels;
+  readonly #channels: FollowedChannels;
   readonly #holds = new DelayQueue<FollowedChannel>(HOLD_MS, (channel) => this.#repair(channel));
   readonly #pool: Pool;
   readonly #audit: HeadAudit;
@@ -69,35 +59,32 @@ export class StreamFollower implements RemoteStream {
   #probedHead = 0;
 
   constructor(options: StreamFollowerOptions, life: StreamLife) {
-    const { link, store, lingerMs, listen, subject, intercept, log, stats, inspect, rules } = options;
+    const { link, store, log, stats, inspect, rules } = options;
     this.#options = options;
     this.store = store;
     this.#pool = options.pool;
     const progress = new Progress(link, life, rules.history!.replicas > 1);
     this.#progress = progress;
     this.#heardUpTo = progress.followed;
-    this.#roster = new FollowedChannels({
-      nc: link.nc,
-      lingerMs,
-      listen,
-      subject,
-      log,
-      message: (channel, envelope) => this.#message(channel, envelope),
-      join: (channel) => this.#join(channel),
-      ...(intercept && { intercept }),
-    });
     const behind = (channel: FollowedChannel) => this.#hold(channel);
+    const suspect = () => this.suspect();
+    this.#channels = new FollowedChannels({
+      ...options,
+      nc: link.nc,
+      stream: { progress, behind, suspect },
+      join: (channel) => this.#join(channel),
+    });
     this.#audit = new HeadAudit({
       ...{ store, progress, stats, behind },
-      channels: this.#roster.channels,
+      channels: this.#channels.byName,
       pool: this.#pool,
       auditedPerTick: Math.ceil(AUDITED_PER_TICK / rules.partitions),
-      suspect: () => this.suspect(),
+      suspect,
       failed: (error) => this.#unreadable(error),
     });
     this.#resync = new Resync({
       ...{ link, store, progress, stats, log, inspect, behind },
-      roster: this.#roster,
+      channels: this.#channels.byName,
       pool: this.#pool,
       size: rules.history!.size,
       cleared: (channel) => options.cleared(channel.name),
@@ -116,7 +103,7 @@ export class StreamFollower implements RemoteStream {
   }
 
   attach(name: ChannelName, sink: ChannelSink): Promise<Attachment> {
-    return this.#roster.attach(name, sink);
+    return this.#channels.attach(name, sink);
   }
 
   /**
@@ -139,7 +126,7 @@ export class StreamFollower implements RemoteStream {
 
   /** Highest position of a channel that was seen here, 0 when it is not followed. */
   seenOf(name: ChannelName): number {
-    return this.#roster.channels.get(name.name)?.position.offset ?? 0;
+    return this.#channels.byName.get(name.name)?.position.offset ?? 0;
   }
 
   /** Highest sequence of the stream seen. */
@@ -210,39 +197,8 @@ export class StreamFollower implements RemoteStream {
     this.#holds.clear();
     this.#audit.close();
     this.#resync.close();
-    this.#roster.close();
+    this.#channels.close();
   }
-
-  #message(channel: FollowedChannel, envelope: Envelope): void {
-    const { seq, prev } = envelope;
-    if (seq === 0) {
-      const event = readChannelEvent(envelope);
-      if (event) this.#roster.event(channel, event);
-      return;
-    }
-    const { stats } = this.#options;
-    stats.brokerLive++;
-    this.#progress.saw(seq);
-    const outcome = takeLive(channel, seq, prev, envelope, this.#deliver);
-    if (outcome === "held") this.#hold(channel);
-    else if (outcome === "duplicate") {
-      stats.brokerDuplicates++;
-      // Mostly the overlap of a join or a fill. Of a stream made anew, too, all sequences look old at first.
-      this.suspect();
-    }
-  }
-
-  readonly #deliver = (
-    channel: FollowedChannel,
-    seq: number,
-    prev: number | undefined,
-    envelope: Envelope,
-  ): void => {
-    if (!channel.first) return;
-    const publication = toPublication(envelope, this.#options.rules, prev);
-    if (isFlawed(publication)) this.#options.rejected(channel.name, seq, publication.flaw);
-    else this.#roster.publication(channel, publication);
-  };
 
   /** Something is missing: gives it a moment to arrive. */
   #hold(channel: FollowedChannel): void {
@@ -283,8 +239,8 @@ export class StreamFollower implements RemoteStream {
       retries: history.replicas > 1 ? 6 : 1,
       cleared: (one) => this.#options.cleared(one.name),
       valid: () => turn === this.#progress.turn && !channel.closed,
-      deliver: this.#deliver,
-      truncated: (one, offset) => this.#roster.lost(one, { epoch: this.epoch, offset }, "truncated"),
+      deliver: FollowedChannel.deliver,
+      truncated: (one, offset) => one.lost({ epoch: this.epoch, offset }, "truncated"),
       filled: () => {
         this.#options.stats.gapFilledMessages++;
       },
@@ -318,7 +274,7 @@ export class StreamFollower implements RemoteStream {
         if (turn === this.#progress.turn) {
           channel.epoch = this.epoch;
           channel.floor = head ? 0 : floor;
-          startChain(channel, head?.seq ?? 0, this.#deliver);
+          startChain(channel, head?.seq ?? 0, FollowedChannel.deliver);
           if (missingUpTo(channel) > 0) this.#hold(channel);
           this.#audit.push(channel, floor);
           return;

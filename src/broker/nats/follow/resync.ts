@@ -7,7 +7,7 @@ import type { StreamLife } from "../streams/identity.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import { missingUpTo, takeStored, UNKNOWN } from "./chain.ts";
 import { type FillContext, fillChannel } from "./fill.ts";
-import type { FollowedChannel, FollowedChannels } from "./followed-channel.ts";
+import type { FollowedChannel } from "./followed-channel.ts";
 import { HEAD_CHECK_MS } from "./head-audit.ts";
 import type { Progress } from "./progress.ts";
 import { replay } from "./replay.ts";
@@ -22,7 +22,7 @@ export interface ResyncOptions {
   readonly link: Link;
   readonly store: ReplicatedStream;
   readonly progress: Progress;
-  readonly roster: FollowedChannels;
+  readonly channels: ReadonlyMap<string, FollowedChannel>;
   readonly pool: Pool;
   /** Messages the stream keeps per channel. */
   readonly size: number;
@@ -77,7 +77,7 @@ export class Resync {
    * the longer way, channel by channel. Live messages go on meanwhile as far as their chain is whole. Never rejects.
    */
   async run(): Promise<void> {
-    const { link, progress, roster, stats, store, log, behind } = this.#options;
+    const { link, progress, channels, stats, store, log, behind } = this.#options;
     if (progress.state !== "live") return; // the run under way notices the new turn, and begins again
     progress.state = "resyncing";
     clearTimeout(this.#again);
@@ -105,9 +105,9 @@ export class Resync {
     progress.resumed();
     progress.state = "live";
     stats.resyncs++;
-    for (const channel of roster.channels.values()) if (missingUpTo(channel) > 0) behind(channel);
+    for (const channel of channels.values()) if (missingUpTo(channel) > 0) behind(channel);
     const ms = Math.round(performance.now() - began);
-    log.info("resynchronised", { stream: store.stream, channels: roster.channels.size, ms });
+    log.info("resynchronised", { stream: store.stream, channels: channels.size, ms });
   }
 
   /**
@@ -152,24 +152,24 @@ export class Resync {
 
   /** Every position beyond `offset` is void: tells it, and goes on from there. */
   #restart(offset: number, why: "epoch" | "truncated"): void {
-    const { progress, roster } = this.#options;
+    const { progress, channels } = this.#options;
     const { epoch } = progress.life;
     progress.restart(offset);
-    for (const channel of roster.channels.values()) {
+    for (const channel of channels.values()) {
       if (channel.last === UNKNOWN || (why === "truncated" && channel.last <= offset)) continue;
       channel.last = offset;
       channel.floor = offset;
       channel.held = null;
       channel.wanted = 0;
       channel.epoch = epoch;
-      roster.lost(channel, { epoch, offset }, why);
+      channel.lost({ epoch, offset }, why);
     }
     void this.run();
   }
 
   async #catchUp(current: () => boolean): Promise<void> {
-    const { progress, roster, stats, pool } = this.#options;
-    const channels = [...roster.channels.values()].filter((one) => one.last !== UNKNOWN);
+    const { progress, stats, pool } = this.#options;
+    const channels = [...this.#options.channels.values()].filter((one) => one.last !== UNKNOWN);
     if (channels.length === 0) return;
     stats.streamReads++;
     const from = progress.resumeAt;
