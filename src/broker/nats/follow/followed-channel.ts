@@ -27,7 +27,7 @@ export interface ChannelContext {
 }
 
 /** What the channels of one stream tell about it. */
-export interface ChannelStream {
+interface ChannelStream {
   readonly progress: Pick<Progress, "saw">;
   /** The channel holds a message whose predecessor is missing. */
   readonly behind: (channel: FollowedChannel) => void;
