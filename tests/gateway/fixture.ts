@@ -1,0 +1,197 @@
+import type { Authenticator, Callouts, Capability, Identity } from "../../src/auth/auth.ts";
+import { compileCapabilities } from "../../src/auth/capabilities.ts";
+import type { Broker } from "../../src/broker/broker.ts";
+import { memoryBroker, memoryBus } from "../../src/broker/memory/memory.ts";
+import type { Outbox } from "../../src/broker/outbox.ts";
+import { Closes, CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
+import { createLogger } from "../../src/core/log.ts";
+import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";
+import { Stats } from "../../src/core/stats.ts";
+import type { GatewayOptions } from "../../src/gateway/context.ts";
+import { createGateway } from "../../src/gateway/create.ts";
+import type { Handshake } from "../../src/gateway/gateway.ts";
+import { memoryPresence, memoryPresenceHub } from "../../src/presence/memory/memory.ts";
+import type { Presence } from "../../src/presence/presence.ts";
+import { type PusherApp, PusherApps } from "../../src/pusher/apps.ts";
+import {
+  type CentrifugeHandshake,
+  pusherHandshake,
+  SHOP_KEY,
+  TestCentrifuge,
+  TestPusher,
+  TestSocket,
+  Topics,
+} from "./clients.ts";
+import { Gate } from "./gate.ts";
+
+const KEPT = { size: 100, ageMs: 60_000, recoverLimit: 10, replicas: 1 };
+
+/** The namespaces of most tests; a test adds to them or changes them. */
+const NAMESPACES: Readonly<Record<string, Partial<NamespaceRules>>> = {
+  chat: {
+    ...{ history: KEPT, recovery: "stream", presence: true, joinLeave: "connection" },
+    ...{ publish: "subscriber", presenceGraceMs: 1_000 },
+  },
+  live: { subscribe: "anyone", publish: "anyone" },
+  user: { history: KEPT, recovery: "stream" },
+  shop: {
+    history: KEPT,
+    recovery: "stream",
+    presence: true,
+    publish: "authenticated",
+    presenceGraceMs: 1_000,
+  },
+};
+
+const OPTIONS: GatewayOptions = {
+  ...{ anonymous: true, connectCallout: false, insecure: false, expiryGraceMs: 1_000 },
+  ...{ connectDeadlineMs: 5_000, pingIntervalMs: 25_000, pongTimeoutMs: 8_000 },
+  ...{ commandsPerSecond: 0, bytesPerSecond: 0, pendingCommands: 100, channelsPerConnection: 100 },
+  ...{ everyone: [], connectionsPerUser: 0, newestWins: "off", rpcTimeoutMs: 1_000, rpcMaxBytes: 65_536 },
+  ...{ backpressureBytes: 1_048_576, lingerMs: 1_000, ringChannelBytes: 262_144, ringTotalBytes: 1e9 },
+};
+
+const SHOP: PusherApp = {
+  ...{ id: "shop", keys: [SHOP_KEY], namespace: "shop", enabled: true, webhooks: [] },
+  ...{ clientEvents: true, subscriptionCount: false },
+  limits: {
+    ...{ presenceMembers: 3, userInfoBytes: 1_024, eventBytes: 1_024, channelName: 200 },
+    clientEventsPerSecond: 0,
+  },
+};
+
+export interface FixtureOptions {
+  /** With other gateways of it, instances of one deployment. */
+  readonly world?: World;
+  readonly instance?: string;
+  readonly options?: Partial<GatewayOptions>;
+  readonly namespaces?: Readonly<Record<string, Partial<NamespaceRules>>>;
+  readonly app?: Partial<PusherApp>;
+  /** Default: tokens made by {@link token}. */
+  readonly authenticator?: Authenticator;
+  readonly callouts?: Partial<Callouts>;
+  readonly overloaded?: () => boolean;
+}
+
+/** What instances share in place of a NATS and a Redis. */
+export type World = ReturnType<typeof createWorld>;
+
+export function createWorld({ namespaces: changes = {} }: Pick<FixtureOptions, "namespaces"> = {}) {
+  const namespaces = new Map(
+    Object.entries({ ...NAMESPACES, ...changes }).map(([name, rules]) => [
+      name,
+      { ...NAMESPACE_DEFAULTS, ...NAMESPACES[name], ...rules, name },
+    ]),
+  );
+  return { namespaces, bus: memoryBus({ namespaces }), presence: memoryPresenceHub() };
+}
+
+/** A connection or subscription token for the fixture's own authenticator: what it grants, as it stands. */
+export function token(grant: {
+  readonly user: string;
+  readonly channel?: string;
+  readonly caps?: readonly Capability[];
+  readonly [more: string]: unknown;
+}): string {
+  return JSON.stringify(grant);
+}
+
+function readToken(text: string) {
+  if (text === "expired") throw new CommandError(Errors.tokenExpired);
+  if (!text.startsWith("{")) throw new ConnectionError(Closes.invalidToken);
+  return JSON.parse(text) as { user: string; channel?: string; caps?: Capability[] };
+}
+
+const fakeAuthenticator: Authenticator = {
+  async start() {},
+  async close() {},
+  async connection(text): Promise<Identity> {
+    const { caps = [], ...identity } = readToken(text);
+    return { subscriptions: [], ...identity, capabilities: compileCapabilities(caps) };
+  },
+  async subscription(text, channel, user) {
+    const { user: of, channel: to, caps: _, ...grant } = readToken(text);
+    if (of !== user || to !== channel) throw new ConnectionError(Closes.invalidToken);
+    return grant;
+  },
+};
+
+const refusing: Callouts = {
+  connect: () => Promise.reject(new CommandError(Errors.internal)),
+  subscribe: () => Promise.reject(new CommandError(Errors.internal)),
+  publish: () => Promise.reject(new CommandError(Errors.internal)),
+};
+
+export type TestGateway = Awaited<ReturnType<typeof startGateway>>;
+
+/** A gateway in the test's own process; memory drivers, sockets of arrays. Released with `await using`. */
+export async function startGateway(fixture: FixtureOptions = {}) {
+  const { world = createWorld(fixture), instance = "here" } = fixture;
+  const stats = new Stats();
+  const logged: { level: string; message: string }[] = [];
+  const log = createLogger("debug", (line) => logged.push(line));
+  const broker = new Gate<Broker>(memoryBroker({ bus: world.bus, instance, log, stats }));
+  const load = () => ({ connections: 0, capacity: 1_000 });
+  const presence = new Gate<Presence>(
+    memoryPresence({ hub: world.presence, instance, region: "eu", log, stats, load }),
+  );
+  const authenticator = new Gate<Authenticator>(fixture.authenticator ?? fakeAuthenticator);
+  const callouts = new Gate<Callouts>({ ...refusing, ...fixture.callouts });
+  const app: PusherApp = { ...SHOP, ...fixture.app };
+  const topics = new Topics();
+  const released: string[] = [];
+
+  await broker.port.start();
+  await authenticator.port.start();
+  const outbox: Outbox | undefined =
+    app.webhooks.length === 0
+      ? undefined
+      : await broker.port.outbox({ maxAgeMs: 6e5, maxItems: 1_000, leaseTtlMs: 6e4, leaseRenewMs: 2e4 });
+  const gateway = createGateway({
+    ...{ instance, region: "eu", version: "0", namespaces: world.namespaces, stats, log, outbox },
+    ...{ broker: broker.port, presence: presence.port },
+    ...{ authenticator: authenticator.port, callouts: callouts.port },
+    options: { ...OPTIONS, ...fixture.options },
+    apps: new PusherApps([app]),
+    fanout: topics,
+    overloaded: fixture.overloaded ?? (() => false),
+    release: (key) => released.push(key),
+  });
+  await presence.port.start();
+  gateway.start();
+
+  const open = (handshake: Partial<Handshake> & Pick<Handshake, "protocol">) =>
+    new TestSocket(
+      gateway.accept({ ip: "192.0.2.1", admissionKey: "192.0.2.1", ...handshake }) as TestSocket["data"],
+      topics,
+    );
+
+  const running = {
+    ...{ gateway, world, broker, presence, authenticator, callouts, stats, logged, released, topics, outbox },
+
+    /** A client of the Centrifuge protocol that has said nothing yet. */
+    centrifuge: (handshake: CentrifugeHandshake = {}) => {
+      const { protocol = "centrifuge-json" } = handshake;
+      return new TestCentrifuge(open({ ...handshake, protocol }), protocol);
+    },
+
+    /** The same, connected: anonymous, or as a user. */
+    async connect(user = "", claims: object = {}, handshake: CentrifugeHandshake = {}) {
+      const client = running.centrifuge(handshake);
+      const answer = await client.ask({ connect: user === "" ? {} : { token: token({ user, ...claims }) } });
+      return Object.assign(client, { answer, id: answer.client as string });
+    },
+
+    /** A client of the Pusher protocol. */
+    pusher: () => new TestPusher(open({ protocol: "pusher", ...pusherHandshake(app) })),
+
+    async [Symbol.asyncDispose]() {
+      for (const gate of [broker, presence, authenticator, callouts]) gate.openAll();
+      await gateway.close();
+      await outbox?.close();
+      await presence.port.close();
+      await broker.port.close();
+    },
+  };
+  return running;
+}
