@@ -74,7 +74,7 @@ export interface FixtureOptions {
 }
 
 /** What instances share in place of a NATS and a Redis. */
-export type World = ReturnType<typeof createWorld>;
+type World = ReturnType<typeof createWorld>;
 
 export function createWorld({ namespaces: changes = {} }: Pick<FixtureOptions, "namespaces"> = {}) {
   const namespaces = new Map(

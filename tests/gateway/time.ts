@@ -9,7 +9,7 @@ const turns: (() => void)[] = [];
 channel.port1.onmessage = () => turns.shift()?.();
 
 /** Lets everything run that is ready to: one turn of the event loop, with real timers as with fake ones. */
-export function turn(): Promise<void> {
+function turn(): Promise<void> {
   return new Promise((resolve) => {
     turns.push(resolve);
     channel.port2.postMessage(0);
@@ -41,7 +41,7 @@ export async function eventually<T>(
 }
 
 /** Time that stands still until it is told to go on: of `Date`, `performance.now` and all timers. */
-export interface Clock extends Disposable {
+interface Clock extends Disposable {
   /** Lets time pass, and everything happen that is due meanwhile. */
   advance(ms: number): Promise<void>;
 }
