@@ -58,7 +58,12 @@ async function publishAs(
   }
   const { client, user, identity } = session;
   const info = infoFor(client, user, identity.info, session.subs.get(channel)?.info);
-  return await context.broker.publish(name, body, { info, id: id && scopedId(user || client, channel, id) });
+  const published = await context.broker.publish(name, body, {
+    info,
+    id: id && scopedId(user || client, channel, id),
+  });
+  context.log.trace?.("published", { client, channel, offset: published.offset });
+  return published;
 }
 
 /** A client's own idempotency key, apart from those of other users and channels; any text becomes a valid one. */

@@ -215,6 +215,13 @@ export function positionResult(
     return { result: { ...common, position, recovered: false, publications: [] } };
   }
   const recovery = channel.recover(from);
+  context.log.trace?.("recovery", {
+    client: session.client,
+    channel: channel.id,
+    from: from.offset,
+    to: position.offset,
+    outcome: recovery.outcome,
+  });
   if (recovery.outcome !== "recovered") {
     Stats.bump(context.stats.recoveries, "failed");
     return { result: { ...common, position, recovered: false, publications: [] } };

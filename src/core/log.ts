@@ -11,6 +11,11 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
+  /**
+   * One step in the life of one connection, channel or message, at level `debug`. Absent at any other level, so that
+   * `log.trace?.("subscribed", { client, channel })` costs one look when nobody wants to read it.
+   */
+  readonly trace?: ((message: string, fields: LogFields) => void) | undefined;
   /** A logger whose lines carry these fields too. */
   with(fields: LogFields): Logger;
 }
@@ -31,6 +36,7 @@ export function createLogger(
     info: at("info"),
     warn: at("warn"),
     error: at("error"),
+    trace: least === 0 ? at("debug") : undefined,
     with: (fields) => createLogger(level, write, { ...base, ...fields }),
   };
 }

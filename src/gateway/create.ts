@@ -47,6 +47,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       broker,
       fanout: deps.fanout,
       stats,
+      trace: log.trace,
       overloaded: deps.overloaded,
       lost: (channel) => lost(context, channel),
       inboxDelivered: (session) => context.liveness.inboxDelivered(session),
@@ -167,6 +168,7 @@ function sessionHost(context: GatewayContext, release: (admissionKey: string) =>
   const { stats, options, hub, liveness, emulation, tracker, log } = context;
   return {
     opened(session) {
+      log.trace?.("socket opened", { client: session.client, protocol: session.handshake.protocol });
       hub.sessions.set(session.client, session);
       emulation.opened(session);
       liveness.opened(session);
@@ -211,6 +213,7 @@ function sessionHost(context: GatewayContext, release: (admissionKey: string) =>
     },
 
     ended(session, code, reason) {
+      log.trace?.("closed", { client: session.client, user: session.user, code, reason });
       stats.disconnects++;
       if (code === Closes.slow.code) stats.slowConsumers++;
       hub.sessions.delete(session.client);

@@ -28,7 +28,11 @@ export function createOperations(context: GatewayContext): Operations {
   };
 
   return {
-    publish: async (channel, body, request) => await broker.publish(hub.resolve(channel), body, request),
+    async publish(channel, body, request) {
+      const published = await broker.publish(hub.resolve(channel), body, request);
+      context.log.trace?.("published", { channel, offset: published.offset });
+      return published;
+    },
 
     async broadcast(channels, body, request) {
       const results: (Position | Failure)[] = new Array(channels.length);

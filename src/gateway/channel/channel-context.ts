@@ -1,4 +1,5 @@
 import type { Broker } from "../../broker/broker.ts";
+import type { Logger } from "../../core/log.ts";
 import type { Stats } from "../../core/stats.ts";
 import type { Session } from "../session/session.ts";
 import type { Fanout } from "./audience.ts";
@@ -9,6 +10,8 @@ export interface ChannelContext {
   readonly broker: Broker;
   readonly fanout: Fanout;
   readonly stats: Stats;
+  /** See {@link Logger.trace}. */
+  readonly trace?: Logger["trace"];
   /** Most bytes the ring of one channel may hold now. */
   ringBytes(): number;
   /** The ring was filled beyond that; it is to be trimmed when the waiting clients are served. */

@@ -169,6 +169,7 @@ export class Channel implements ChannelSink {
 
   /** Gives the channel up. Idempotent. */
   close(): void {
+    if (this.live) this.#context.trace?.("channel left", { channel: this.id });
     this.#state = "closed";
     this.#attachment?.detach();
     this.#attachment = undefined;
@@ -205,6 +206,11 @@ export class Channel implements ChannelSink {
       stats.lowPriorityDropped++;
       return;
     }
+    this.#context.trace?.("message", {
+      channel: this.id,
+      offset: publication.offset,
+      subscribers: this.size,
+    });
     const entry = new RingEntry(publication);
     if (this.#ring) {
       this.#empty = false;
@@ -259,6 +265,7 @@ export class Channel implements ChannelSink {
   }
 
   lost(position: Position): void {
+    this.#context.trace?.("continuity lost", { channel: this.id, ...position });
     this.#position = position;
     this.#empty = false;
     this.#ring?.reset(position.offset);
@@ -292,6 +299,7 @@ export class Channel implements ChannelSink {
       const floor = this.#empty ? Number.POSITIVE_INFINITY : attachment.position.offset;
       if (this.rules.history) this.#ring = new Ring(floor);
       this.#state = "live";
+      this.#context.trace?.("channel attached", { channel: this.id, ...this.#position });
     } catch (error) {
       if (this.#state === "attaching") this.#state = "idle";
       throw error;
@@ -318,6 +326,7 @@ export class Channel implements ChannelSink {
     this.#fillFrom = Number.POSITIVE_INFINITY;
     const { epoch } = this.#position;
     const floor = ring.floor;
+    this.#context.trace?.("history read", { channel: this.id, after: from, ringFrom: floor });
     if (from < 0) {
       const page = await this.#context.broker.history(this.name, { limit: 1, reverse: true });
       const latest = page.publications[0];

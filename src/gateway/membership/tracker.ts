@@ -90,6 +90,7 @@ export class PresenceTracker {
 
   opened(session: Session): void {
     const record = this.record(session);
+    this.#log.trace?.("connected", { client: session.client, user: session.user });
     this.#events.connected(record);
     this.#presence.connected(record).catch(this.#failed);
   }
@@ -116,6 +117,7 @@ export class PresenceTracker {
 
   /** To be called after the subscriber has its answer. */
   joined(session: Session, sub: Subscription): void {
+    this.#log.trace?.("subscribed", { client: session.client, channel: sub.channel.id, side: sub.side });
     if (!showsPresence(sub)) return;
     const { channel } = sub;
     const info = infoOf(session, sub);
@@ -132,6 +134,7 @@ export class PresenceTracker {
 
   /** @param reason `unsubscribed` tells at once; `gone` leaves time to come back */
   left(session: Session, sub: Subscription, reason: "unsubscribed" | "gone"): void {
+    this.#log.trace?.("unsubscribed", { client: session.client, channel: sub.channel.id, reason });
     if (!showsPresence(sub)) return;
     const { name: channel, rules } = sub.channel;
     const info = infoOf(session, sub);
