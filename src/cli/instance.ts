@@ -1,25 +1,30 @@
 import { fileURLToPath } from "node:url";
 import type { Authenticator, Callouts } from "../auth/auth.ts";
 import type { Broker } from "../broker/broker.ts";
+import type { Outbox } from "../broker/outbox.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { GatewayOptions } from "../gateway/context.ts";
-import { createGateway } from "../gateway/create.ts";
+import { createGateway, type RunningGateway } from "../gateway/create.ts";
 import { Admission, connectionCap } from "../gateway/instance/admission.ts";
 import { IdleCollector } from "../gateway/instance/idle-collector.ts";
 import { Overload } from "../gateway/instance/overload.ts";
 import { Regions } from "../gateway/instance/region-directory.ts";
 import { adminApp } from "../http/admin.ts";
-import { createApp, REGION_HEADER } from "../http/app.ts";
+import { type App, createApp, REGION_HEADER } from "../http/app.ts";
 import { loadAssets } from "../http/assets.ts";
-import { createMetrics } from "../http/metrics.ts";
+import { TransportFanout } from "../http/fanout.ts";
+import type { Health } from "../http/health.ts";
+import { createMetrics, type Metrics } from "../http/metrics.ts";
 import { StreamTransports } from "../http/streams/transports.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { PusherApps } from "../pusher/apps.ts";
 import { Webhooks } from "../pusher/webhook-delivery.ts";
-import type { Runtime } from "../runtime/runtime.ts";
+import type { Runtime, ServeOptions, Server } from "../runtime/runtime.ts";
 import { outboxOptions } from "./outbox.ts";
+import { UserError } from "./output.ts";
+import { StartedParts } from "./started-parts.ts";
 
 /** What an instance is made of; all of it is started and closed by the instance. */
 export interface InstanceParts {
@@ -48,41 +53,45 @@ export interface Instance {
   shutdown(): Promise<void>;
 }
 
-/** Most connections let go in one step of shedding, as a share of all. */
+/** Most connections closed in one step of shedding, as a share of all. */
 const SHED_SHARE = 0.02;
-const SHED_EVERY_MS = 1_000;
-const IDLE_COLLECTOR_TICK_MS = 1_000;
+const SHED_INTERVAL_MS = 1_000;
+const IDLE_COLLECTION_INTERVAL_MS = 1_000;
 
-/** Starts everything, the port last. What fails to start closes what was started before it. */
-export async function startInstance(parts: InstanceParts): Promise<Instance> {
-  const { config, runtime, broker, authenticator, stats, log } = parts;
-  const started: { close(): Promise<void> }[] = [];
-  try {
-    await broker.start();
-    started.unshift(broker);
-    const apps = new PusherApps(config.apps);
-    const kept = outboxOptions(config);
-    const outbox = kept && (await broker.outbox(kept));
-    if (outbox) {
-      started.unshift(outbox);
-      const { maxAgeMs, timeoutMs } = config.webhooks;
-      started.unshift(
-        new Webhooks({ apps, outbox, maxAgeMs, timeoutMs, stats, log: log.with({ at: "webhooks" }) }),
-      );
-    }
-    await authenticator.start();
-    started.unshift(authenticator);
+/**
+ * Starts everything, the port last. A start that fails, or is told to stop, closes what was started before.
+ * @throws UserError that says in one sentence which step failed and why; `stop.reason` when it was aborted
+ */
+export async function startInstance(parts: InstanceParts, stop?: AbortSignal): Promise<Instance> {
+  const instance = new RunningInstance(parts);
+  await instance.start(stop ?? new AbortController().signal);
+  return instance;
+}
 
-    const cap = connectionCap(config.limits.connections, runtime.descriptorLimit());
-    const admission = new Admission({
-      connections: cap,
-      connectionsPerIp: config.limits.connectionsPerIp,
-      ratePerIp:
-        config.limits.connectsPerIpPerSecond > 0
-          ? { perSecond: config.limits.connectsPerIpPerSecond, burst: config.limits.connectsPerIpBurst }
-          : undefined,
-    });
-    const overload = new Overload({
+class RunningInstance implements Instance {
+  url = "";
+  readonly #parts: InstanceParts;
+  readonly #started: StartedParts;
+  readonly #apps: PusherApps;
+  /** Most connections. */
+  readonly #cap: number;
+  readonly #admission: Admission;
+  readonly #overload: Overload;
+  readonly #streams: StreamTransports;
+  readonly #fanout: TransportFanout;
+  readonly #health: Health;
+  #gateway!: RunningGateway;
+  #draining = false;
+  #leaving: Promise<void> | undefined;
+
+  constructor(parts: InstanceParts) {
+    const { config, runtime, broker, stats, log } = parts;
+    this.#parts = parts;
+    this.#started = new StartedParts(log);
+    this.#apps = new PusherApps(config.apps);
+    this.#cap = connectionCap(config.limits.connections, runtime.descriptorLimit());
+    this.#admission = admissionOf(config, this.#cap);
+    this.#overload = new Overload({
       limits: {
         delayMs: config.overload.eventLoopDelayMs,
         residentBytes: config.overload.memoryBytes,
@@ -91,64 +100,119 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       residentBytes: runtime.residentBytes,
       bytesOut: () => stats.bytesOut,
     });
-    const streams = new StreamTransports({ backpressureBytes: config.limits.backpressureBytes, stats });
-    let draining = false;
-    const presence = parts.presence(() => ({
-      connections: gateway.connections,
-      capacity: draining || overload.state === "refusing" ? 0 : cap,
-    }));
-    const gateway = createGateway({
-      instance: config.instanceId,
-      region: config.region,
-      version: parts.version,
-      options: gatewayOptions(config),
-      namespaces: config.namespaces,
-      broker,
-      presence,
-      authenticator,
-      callouts: parts.callouts,
-      apps,
-      outbox,
-      fanout: {
-        publish: (topic, frame) =>
-          streams.topics.size > 0 && streams.topics.has(topic)
-            ? streams.topics.publish(topic, frame)
-            : server.publish(topic, frame),
-      },
-      overloaded: () => overload.state !== "ok",
-      release: (key) => admission.release(key),
-      stats,
-      log: log.with({ at: "gateway" }),
-    });
-    await presence.start();
-    started.unshift(presence);
-
-    const health = {
-      draining: () => draining,
+    this.#streams = new StreamTransports({ backpressureBytes: config.limits.backpressureBytes, stats });
+    this.#fanout = new TransportFanout(this.#streams);
+    this.#health = {
+      draining: () => this.#draining,
       broker: () => broker.status(),
-      overload: () => overload.state,
+      overload: () => this.#overload.state,
       brokerAwayMs: config.health.natsAwayMs,
     };
-    const metrics = createMetrics({
+  }
+
+  /** Once. @throws as {@link startInstance} does */
+  async start(stop: AbortSignal): Promise<void> {
+    try {
+      await this.#startParts(stop);
+    } catch (error) {
+      await this.#started.close();
+      throw error;
+    }
+  }
+
+  shutdown(): Promise<void> {
+    this.#leaving ??= this.#leave();
+    return this.#leaving;
+  }
+
+  /** The order of the start; each part is noted before it is started, so that one that starts halfway is closed, too. */
+  async #startParts(stop: AbortSignal): Promise<void> {
+    const { broker, authenticator, log } = this.#parts;
+    const started = this.#started;
+
+    started.closeFirst("broker", () => broker.close());
+    await step("start the broker", stop, () => broker.start());
+    const outbox = await this.#openOutbox(stop);
+    started.closeFirst("authenticator", () => authenticator.close());
+    await step("start the check of tokens", stop, () => authenticator.start());
+
+    const presence = this.#parts.presence(() => ({
+      connections: this.#gateway.connections,
+      capacity: this.#draining || this.#overload.state === "refusing" ? 0 : this.#cap,
+    }));
+    const gateway = this.#createGateway(presence, outbox);
+    this.#gateway = gateway;
+    started.closeFirst("presence", () => presence.close());
+    await step("start presence", stop, () => presence.start());
+
+    const metrics = this.#createMetrics(presence);
+    const app = await step("read the console's pages", stop, () => this.#createApp(presence, metrics));
+    started.closeFirst("gateway", () => gateway.close());
+    gateway.start();
+    this.#startTimers();
+    this.#listen(app, metrics);
+    log.info(this.#parts.worker ? "worker listening" : "listening", {
+      url: this.url,
+      ...this.#identity(),
+      connections: this.#cap,
+    });
+  }
+
+  /** Opens the outbox and delivers what is in it, when an app has webhooks. */
+  async #openOutbox(stop: AbortSignal): Promise<Outbox | undefined> {
+    const { config, broker, stats, log } = this.#parts;
+    const options = outboxOptions(config);
+    if (!options) return undefined;
+    const outbox = await step("open the outbox of webhooks", stop, () => broker.outbox(options));
+    this.#started.closeFirst("outbox of webhooks", () => outbox.close());
+    const { maxAgeMs, timeoutMs } = config.webhooks;
+    const webhooks = await step("start the webhooks", stop, () => {
+      const at = log.with({ at: "webhooks" });
+      return new Webhooks({ apps: this.#apps, outbox, maxAgeMs, timeoutMs, stats, log: at });
+    });
+    this.#started.closeFirst("webhooks", () => webhooks.close());
+    return outbox;
+  }
+
+  #createGateway(presence: Presence, outbox: Outbox | undefined): RunningGateway {
+    const { config, version, broker, authenticator, callouts, stats, log } = this.#parts;
+    return createGateway({
+      instance: config.instanceId,
+      region: config.region,
+      version,
+      options: gatewayOptions(config),
+      namespaces: config.namespaces,
+      ...{ broker, presence, authenticator, callouts, outbox, stats },
+      apps: this.#apps,
+      fanout: this.#fanout,
+      overloaded: () => this.#overload.state !== "ok",
+      release: (key) => this.#admission.release(key),
+      log: log.with({ at: "gateway" }),
+    });
+  }
+
+  #createMetrics(presence: Presence): Metrics {
+    const { version, runtime, broker, stats } = this.#parts;
+    const { region, instance, runtime: name } = this.#identity();
+    return createMetrics({
       stats,
-      connections: () => gateway.connections,
-      connectionsLimit: cap,
-      overload: () => ({ state: overload.state, delayMs: overload.delayMs }),
+      connections: () => this.#gateway.connections,
+      connectionsLimit: this.#cap,
+      overload: () => this.#overload,
       residentBytes: runtime.residentBytes,
       broker: () => broker.status(),
       presence: () => presence.status(),
-      build: {
-        version: parts.version,
-        runtime: `${runtime.name} ${runtime.version}`,
-        region: config.region,
-        instance: config.instanceId,
-      },
+      build: { version, runtime: name, region, instance },
     });
-    const app = createApp({
-      gateway,
-      apps,
-      admission,
-      health,
+  }
+
+  async #createApp(presence: Presence, metrics: Metrics): Promise<App> {
+    const { config, stats, log } = this.#parts;
+    return createApp({
+      gateway: this.#gateway,
+      apps: this.#apps,
+      admission: this.#admission,
+      health: this.#health,
       metrics,
       regions: new Regions({
         here: config.region,
@@ -156,7 +220,7 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
         presence,
       }),
       assets: await loadAssets(fileURLToPath(new URL("../console", import.meta.url).href)),
-      streams,
+      streams: this.#streams,
       stats,
       log,
       options: {
@@ -168,13 +232,12 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
         ...(config.http.metricsToken && { metricsToken: config.http.metricsToken }),
       },
     });
+  }
 
-    gateway.start();
-    started.unshift(gateway);
-    overload.start();
-    const shedding = setInterval(() => {
-      if (overload.letsGo) gateway.shed(Math.ceil(gateway.connections * SHED_SHARE));
-    }, SHED_EVERY_MS);
+  /** Watches the load, sheds connections under it, and gives unused memory back when there is little to do. */
+  #startTimers(): void {
+    const { runtime, stats, log } = this.#parts;
+    const [gateway, overload] = [this.#gateway, this.#overload];
     const idleCollector = new IdleCollector({
       changes: () => stats.connects + stats.disconnects,
       connections: () => gateway.connections,
@@ -182,65 +245,107 @@ export async function startInstance(parts: InstanceParts): Promise<Instance> {
       publications: () => stats.publicationsOut,
       collect: runtime.collect,
     });
-    const tidying = setInterval(() => idleCollector.tick(), IDLE_COLLECTOR_TICK_MS);
+    const shedding = setInterval(() => {
+      if (overload.letsGo) gateway.shed(Math.ceil(gateway.connections * SHED_SHARE));
+    }, SHED_INTERVAL_MS);
+    const collecting = setInterval(() => idleCollector.tick(), IDLE_COLLECTION_INTERVAL_MS);
     overload.onChange((state) => log.warn("overload", { state, delayMs: Math.round(overload.delayMs) }));
+    overload.start();
+    this.#started.closeFirst("timers", () => {
+      clearInterval(shedding);
+      clearInterval(collecting);
+      overload.stop();
+    });
+  }
 
+  /** Opens the second port, when there is one, and then the port for clients. */
+  #listen(app: App, metrics: Metrics): void {
+    const { config, worker, extra } = this.#parts;
+    if (config.admin.port > 0) {
+      const health = this.#health;
+      const admin = adminApp({ health, metrics, metricsToken: config.http.metricsToken });
+      const second = this.#serve({ ...config.admin, fetch: (request) => admin.fetch(request) });
+      this.#started.closeLast("second port", () => second.close());
+    }
+    const server = this.#serve({
+      host: config.host,
+      port: config.port,
+      reusePort: worker ?? false,
+      upgradeHeaders: { [REGION_HEADER]: config.region },
+      fetch: (request, context) => extra?.(request) ?? app.fetch(request, context),
+    });
+    this.#started.closeLast("port", () => server.close());
+    this.#started.closeFirst("new connections", () => server.stopListening());
+    this.#fanout.serveSockets(server);
+    const { hostname, port } = server;
+    this.url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  }
+
+  #serve({
+    host: hostname,
+    ...options
+  }: Pick<ServeOptions, "port" | "fetch" | "reusePort" | "upgradeHeaders"> & { host: string }): Server {
+    const { config, runtime } = this.#parts;
     const bounds = {
       maxFrameBytes: config.limits.frameBytes,
       backpressureBytes: config.limits.backpressureBytes,
       maxRequestBytes: config.http.maxRequestBytes,
     };
-    if (config.admin.port > 0) {
-      const admin = adminApp({ health, metrics, metricsToken: config.http.metricsToken });
-      const { host: hostname, port } = config.admin;
-      const second = runtime.serve({ hostname, port, ...bounds, fetch: (request) => admin.fetch(request) });
-      started.push(second);
+    try {
+      return runtime.serve({ hostname, ...options, ...bounds });
+    } catch (error) {
+      throw startError(`listen on ${hostname}, port ${options.port}`, error);
     }
-    const server = runtime.serve({
-      hostname: config.host,
-      port: config.port,
-      reusePort: parts.worker ?? false,
-      upgradeHeaders: { [REGION_HEADER]: config.region },
-      ...bounds,
-      fetch: (request, context) => parts.extra?.(request) ?? app.fetch(request, context),
-    });
-    const url = `http://${server.hostname.includes(":") ? `[${server.hostname}]` : server.hostname}:${server.port}`;
-    log.info(parts.worker ? "worker listening" : "listening", {
-      url,
-      instance: config.instanceId,
-      region: config.region,
-      runtime: `${runtime.name} ${runtime.version}`,
-      connections: cap,
-    });
-
-    let leaving: Promise<void> | undefined;
-    const leave = async () => {
-      draining = true;
-      const { ratePerSecond, deadlineMs } = config.drain;
-      log.info("draining", { connections: gateway.connections, ratePerSecond, deadlineMs });
-      const begin = performance.now();
-      await gateway.drain({ ratePerSecond, deadlineMs });
-      clearInterval(shedding);
-      clearInterval(tidying);
-      overload.stop();
-      server.stopListening();
-      for (const one of started) {
-        await one.close().catch((error: unknown) => log.error("closing", { error }));
-      }
-      await server.close();
-      log.info("drained", { ms: Math.round(performance.now() - begin) });
-    };
-    return {
-      url,
-      shutdown: () => {
-        leaving ??= leave();
-        return leaving;
-      },
-    };
-  } catch (error) {
-    for (const one of started) await one.close().catch(() => {});
-    throw error;
   }
+
+  #identity() {
+    const { config, runtime } = this.#parts;
+    const { instanceId: instance, region } = config;
+    return { instance, region, runtime: `${runtime.name} ${runtime.version}` };
+  }
+
+  async #leave(): Promise<void> {
+    const { config, log } = this.#parts;
+    const { ratePerSecond, deadlineMs } = config.drain;
+    this.#draining = true;
+    log.info("draining", { connections: this.#gateway.connections, ratePerSecond, deadlineMs });
+    const begin = performance.now();
+    await this.#gateway.drain({ ratePerSecond, deadlineMs });
+    await this.#started.close();
+    log.info("drained", { ms: Math.round(performance.now() - begin) });
+  }
+}
+
+/** Runs one step of the start, and waits for it until `stop`. @throws UserError; `stop.reason` */
+async function step<T>(what: string, stop: AbortSignal, action: () => T | Promise<T>): Promise<T> {
+  stop.throwIfAborted();
+  const stopped = Promise.withResolvers<never>();
+  const onAbort = () => stopped.reject(stop.reason);
+  stop.addEventListener("abort", onAbort);
+  try {
+    return await Promise.race([action(), stopped.promise]);
+  } catch (error) {
+    throw stop.aborted ? stop.reason : startError(what, error);
+  } finally {
+    stop.removeEventListener("abort", onAbort);
+  }
+}
+
+/** @param what could not be done, as a verb with its object */
+function startError(what: string, error: unknown): Error {
+  if (error instanceof UserError) return error;
+  return new UserError(`cannot ${what}: ${error instanceof Error ? error.message : String(error)}`, {
+    cause: error,
+  });
+}
+
+function admissionOf({ limits }: Config, connections: number): Admission {
+  const { connectionsPerIp, connectsPerIpPerSecond: perSecond, connectsPerIpBurst: burst } = limits;
+  return new Admission({
+    connections,
+    connectionsPerIp,
+    ratePerIp: perSecond > 0 ? { perSecond, burst } : undefined,
+  });
 }
 
 function gatewayOptions(config: Config): GatewayOptions {

@@ -11,6 +11,7 @@ import { connectionCap } from "../gateway/instance/admission.ts";
 import { memoryPresence, memoryPresenceHub } from "../presence/memory/memory.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { redisPresence } from "../presence/redis/redis.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { consoleLogger } from "./console-log.ts";
 import { detectRuntime } from "./detect-runtime.ts";
 import { natsAddress, redisLink, tokenIssuers } from "./drivers.ts";
@@ -23,7 +24,7 @@ const MOST_CONNECTIONS = 1_000_000;
 
 export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "worker"> {
   readonly started?: (instance: Instance) => void;
-  /** Hands over a way to tell the instance to leave, beside signals. */
+  /** Hands over a way to tell the instance to leave, beside signals; before it starts. */
   readonly told?: (leave: () => void) => void;
 }
 
@@ -31,50 +32,72 @@ export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "w
 export async function run(config: Config, options: RunOptions): Promise<void> {
   const runtime = await detectRuntime();
   const log = consoleLogger(config);
+  if (config.insecure) warnOfInsecurity(log);
+  // Told to leave while it starts, an instance closes what it has started and goes.
+  const leave = new AbortController();
+  const removeSignals = abortOnSignals(leave, runtime, log);
+  options.told?.(() => leave.abort());
+  const instance = await startInstance(await buildParts(config, options, runtime, log), leave.signal).catch(
+    (error: unknown) => {
+      removeSignals();
+      if (error !== leave.signal.reason) throw error;
+      log.info("stopped while starting");
+      return runtime.exit(0);
+    },
+  );
+  options.started?.(instance);
+  await aborted(leave.signal);
+  await instance.shutdown();
+  runtime.exit(0);
+}
+
+async function buildParts(
+  config: Config,
+  { version, worker, extra }: RunOptions,
+  runtime: Runtime,
+  log: Logger,
+): Promise<InstanceParts> {
   const stats = new Stats();
-  if (config.insecure) {
-    printError(
-      paint(
-        "red",
-        "INSECURE: clients without any credentials may do everything. For development only.",
-        process.stderr,
-      ),
-    );
-    log.warn("insecure mode: clients without any credentials may do everything");
-  }
   const connections = connectionCap(config.limits.connections, runtime.descriptorLimit());
   const broker = await buildBroker(config, connections, log, stats);
-  const instance = await startInstance({
-    config,
-    version: options.version,
-    worker: options.worker ?? false,
-    runtime,
-    broker,
+  return {
+    ...{ config, version, runtime, broker, log, stats },
+    worker: worker ?? false,
+    ...(extra && { extra }),
     presence: (load) => buildPresence(config, log, stats, load),
     authenticator: jwtAuthenticator({ issuers: tokenIssuers(config), insecure: config.insecure, log }),
     callouts: authCallout({
       request: (name, body) => broker.request("auth", name, body, { timeoutMs: config.rpc.timeoutMs }),
       log: log.with({ at: "callout" }),
     }),
-    ...(options.extra && { extra: options.extra }),
-    log,
-    stats,
-  });
-  options.started?.(instance);
-  await new Promise<void>((resolve) => {
-    options.told?.(() => void instance.shutdown().then(resolve));
-    let signals = 0;
-    const stop = () => {
-      if (++signals > 1) {
-        log.warn("a second signal: leaving at once");
-        runtime.exit(1);
-      }
-      void instance.shutdown().then(resolve);
-    };
-    runtime.onSignal("SIGTERM", stop);
-    runtime.onSignal("SIGINT", stop);
-  });
-  runtime.exit(0);
+  };
+}
+
+function warnOfInsecurity(log: Logger): void {
+  const text = "INSECURE: clients without any credentials may do everything. For development only.";
+  printError(paint("red", text, process.stderr));
+  log.warn("insecure mode: clients without any credentials may do everything");
+}
+
+/** Aborts at the first SIGTERM or SIGINT; at the second the process ends at once, with 1. Returns its own removal. */
+function abortOnSignals(leave: AbortController, runtime: Runtime, log: Logger): () => void {
+  let signals = 0;
+  const received = () => {
+    if (++signals > 1) {
+      log.warn("a second signal: leaving at once");
+      runtime.exit(1);
+    }
+    leave.abort();
+  };
+  const removals = [runtime.onSignal("SIGTERM", received), runtime.onSignal("SIGINT", received)];
+  return () => {
+    for (const remove of removals) remove();
+  };
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 }
 
 /** @param connections that the instance takes */

@@ -22,12 +22,14 @@ export interface CommandOptions {
   readonly runtime?: RuntimeName;
   /** The installation to run; default this repository. */
   readonly root?: string;
+  /** Told the process's id. */
+  readonly started?: (pid: number) => void;
 }
 
 /** Runs `trunkline` to its end, with exactly these variables beside PATH and HOME. */
 export async function trunkline(
   args: readonly string[],
-  { env = {}, runtime = "bun", root = ROOT }: CommandOptions = {},
+  { env = {}, runtime = "bun", root = ROOT, started }: CommandOptions = {},
 ): Promise<Outcome> {
   const { PATH = "", HOME = "" } = process.env;
   const child = Bun.spawn([...RUNTIMES[runtime], "src/main.ts", ...args], {
@@ -37,6 +39,7 @@ export async function trunkline(
     stdout: "pipe",
     stderr: "pipe",
   });
+  started?.(child.pid);
   const [out, err, code] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
