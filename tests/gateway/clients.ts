@@ -2,7 +2,7 @@ import { createHmac } from "node:crypto";
 import type { Handshake } from "../../src/gateway/gateway.ts";
 import type { Frame } from "../../src/protocol/codec.ts";
 import { PusherState } from "../../src/pusher/state.ts";
-import type { Socket, SocketHandler } from "../../src/runtime/runtime.ts";
+import { SLOW_READER, type Socket, type SocketHandler } from "../../src/runtime/runtime.ts";
 import { type Plain, STOCK_CODECS } from "../helpers/stock-codec.ts";
 import { eventually } from "./time.ts";
 
@@ -32,9 +32,7 @@ export class TestSocket implements Socket {
   closed: { readonly code: number; readonly reason: string } | undefined;
   /** What the peer has not read, bytes. */
   buffered = 0;
-  /** Without room the next frame is dropped and the socket closed, as a runtime does. */
-  room = true;
-  writes = 0;
+  #room: "plenty" | "none" | "none, and it is closed at once" = "plenty";
   readonly #topics: Topics;
 
   constructor(handler: SocketHandler, topics: Topics) {
@@ -44,13 +42,18 @@ export class TestSocket implements Socket {
 
   send(frame: Frame): number {
     if (this.closed) return 0;
-    if (!this.room) {
-      queueMicrotask(() => this.end(1006, ""));
+    if (this.#room !== "plenty") {
+      if (this.#room === "none") queueMicrotask(() => this.end(1006, ""));
+      else this.end(1006, SLOW_READER);
       return 0;
     }
     this.frames.push(frame);
-    this.writes++;
     return frame.length;
+  }
+
+  /** From now on there is no room: the next frame is dropped and the socket closed, as Bun or (`at once`) Deno does. */
+  full(when?: "at once"): void {
+    this.#room = when ? "none, and it is closed at once" : "none";
   }
 
   close(code = 1005, reason = ""): void {
@@ -148,9 +151,11 @@ export class TestCentrifuge extends TestClient {
 
   /** Sends commands in one frame. @returns their ids */
   say(...commands: readonly Plain[]): number[] {
-    const numbered = commands.map((command) => ({ id: ++this.#id, ...command }));
+    // What has no answer has no id: a message to the business cluster, and a pong.
+    const ids = commands.map((command) => (EMPTY.has(Object.keys(command)[0] ?? "") ? 0 : ++this.#id));
+    const numbered = commands.map((command, at) => (ids[at] ? { id: ids[at], ...command } : command));
     this.socket.data.message(this.socket, this.#codec.commands(...numbered));
-    return numbered.map(({ id }) => id);
+    return ids;
   }
 
   /** Waits for the reply to a command. */
@@ -184,6 +189,8 @@ export class TestCentrifuge extends TestClient {
     return this.pushes("pub", channel).map(({ data }) => data);
   }
 }
+
+const EMPTY = new Set(["", "send"]);
 
 /** The app of the Pusher tests. */
 export const SHOP_KEY = { key: "shop-key", secret: "shop-secret" } as const;

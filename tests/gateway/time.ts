@@ -52,6 +52,7 @@ const STEP_MS = 50;
 /** To be made before the gateway whose timers it drives. */
 export function stoppedClock(): Clock {
   jest.useFakeTimers();
+  jest.advanceTimersByTime(1); // it begins at 0, which stands for "never" in places
   return {
     async advance(ms) {
       for (let left = ms; left > 0; left -= STEP_MS) {
