@@ -201,7 +201,27 @@ describe("every page", () => {
   });
 
   test("is short", () => {
-    expect(pages.filter(({ text }) => text.split("\n").length > 240).map(({ path }) => path)).toEqual([]);
+    expect(pages.filter(({ text }) => text.split("\n").length > 220).map(({ path }) => path)).toEqual([]);
+  });
+
+  test("has tables that are read without scrolling", () => {
+    const wide = [...pages, { path: "docs/config.md", text: settings }].flatMap(({ path, text }) =>
+      text
+        .split("\n")
+        .flatMap((line, index) =>
+          line.startsWith("|") && line.length > 120 ? [`${path}:${index + 1} has ${line.length}`] : [],
+        ),
+    );
+    expect(wide, "shorten the cells, or write a list").toEqual([]);
+  });
+
+  test("is reached from README or docs/README", () => {
+    const linked = ["README.md", "docs/README.md"].flatMap((path) =>
+      [...read(path).matchAll(/\]\(([^)\s#]+)/g)].map(([, target]) => join(dirname(path), target!)),
+    );
+    const written = readdirSync(join(ROOT, "docs")).filter((name) => name.endsWith(".md"));
+    const lost = written.map((name) => `docs/${name}`).filter((path) => !linked.includes(path));
+    expect(lost).toEqual([]);
   });
 });
 
