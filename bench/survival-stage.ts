@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CheckCounts, Checker } from "../src/bench/check/checker.ts";
-import { Crowd } from "../src/bench/check/crowd.ts";
-import { startLoad } from "../src/bench/check/load.ts";
+import { StockClients } from "../src/bench/check/clients.ts";
 import { apiSender, natsSender, type Sender } from "../src/bench/check/send.ts";
+import { startTraffic } from "../src/bench/check/traffic.ts";
 import { WRONGS } from "../src/bench/check/watch.ts";
 import { tokenMaker } from "../src/bench/tokens.ts";
 import type { Latency } from "../src/world/links.ts";
@@ -93,7 +93,7 @@ export class Stage implements AsyncDisposable {
     await this.#presenceRight(crowd, performance.now(), problems);
     const { channels } = crowd;
     const { ratePerSecond } = this.options;
-    const load = startLoad({ checker, channels, ratePerSecond, senders: this.#senders });
+    const load = startTraffic({ checker, channels, ratePerSecond, senders: this.#senders });
     await inTime(() => load.all(2), "messages flow", problems);
     await sleep(CALM_MS);
     const struckSecond = crowd.second;
@@ -141,19 +141,26 @@ export class Stage implements AsyncDisposable {
   }
 
   /** Clients in channels of their own, at all instances. */
-  async #crowd(checker: Checker): Promise<Crowd> {
+  async #crowd(checker: Checker): Promise<StockClients> {
     const { clients, delaysMs } = this.options;
     const run = randomBytes(4).toString("hex");
     const channels = Array.from({ length: this.options.channels }, (_, n) => `chat:survival.${run}.${n}`);
     const token = tokenMaker({ secret: this.world.secrets.token, users: "own" });
     const endpoints = this.instances.map(({ websocket }) => websocket);
-    const crowd = new Crowd({ endpoints, clients, channels, token, checker, ...(delaysMs && { delaysMs }) });
+    const crowd = new StockClients({
+      endpoints,
+      clients,
+      channels,
+      token,
+      checker,
+      ...(delaysMs && { delaysMs }),
+    });
     await crowd.connect();
     return crowd;
   }
 
   /** Since `at`, until every instance that runs names exactly the clients that are there, ms. */
-  async #presenceRight(crowd: Crowd, at: number, problems: string[]): Promise<number | undefined> {
+  async #presenceRight(crowd: StockClients, at: number, problems: string[]): Promise<number | undefined> {
     let wrong = "";
     const right = async () => {
       for (const channel of crowd.channels) {

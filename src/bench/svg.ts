@@ -1,6 +1,6 @@
 /* The few words of SVG that the plots are made of. */
 
-/** Told apart in grey and by those who see fewer colours (Okabe and Ito, 2008). */
+/** Colours that stay distinct in grey and for colour-blind readers (Okabe and Ito, 2008). */
 export const COLOURS = ["#7f7f7f", "#0072b2", "#e69f00", "#cc79a7", "#009e73", "#d55e00", "#56b4e9"];
 
 /** A whole picture on white, with its title. */

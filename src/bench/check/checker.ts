@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PublicationContext, SubscribedContext, Subscription } from "centrifuge";
-import { type Message, Messages, type Numbered } from "./messages.ts";
+import { type CheckMessage, Messages, type Numbered } from "./messages.ts";
 import { type Accuse, Watch, WRONGS, type Wrong } from "./watch.ts";
 
 export interface PublisherOptions {
@@ -146,18 +146,18 @@ export class Checker {
   }
 
   /** A message is about to be published. */
-  begin(channel: string, body: Numbered): Message {
+  begin(channel: string, body: Numbered): CheckMessage {
     return this.#messagesOf(channel).begin(body);
   }
 
-  acknowledge(message: Message): void {
+  acknowledge(message: CheckMessage): void {
     message.ackedAt = performance.now();
     message.ended = true;
     this.#acked++;
   }
 
   /** Nobody tries it any more: it may be stored or not. */
-  giveUp(message: Message): void {
+  giveUp(message: CheckMessage): void {
     message.ended = true;
     this.#unanswered++;
   }
@@ -207,7 +207,9 @@ export class Checker {
     return this.#watches.find((one) => one.who === who)?.longestPause(at) ?? 0;
   }
 
-  /** What all clients have got after `at`: when the last of them got its first, and the longest that one got nothing. */
+  /**
+   * What all clients have got after `at`: when the last of them got its first, and the longest that one got nothing.
+   */
   silences(at: number, until: number): { readonly firstMs: number | undefined; readonly longestMs: number } {
     const firsts = this.#watches.map((watch) => watch.firstAfter(at));
     return {
@@ -216,7 +218,9 @@ export class Checker {
     };
   }
 
-  /** Waits for whatever is still missing; what stays missing is lost. To be called when nothing is published any more. */
+  /**
+   * Waits for whatever is still missing; what stays missing is lost. To be called when nothing is published any more.
+   */
   async settle(timeoutMs = 10_000): Promise<void> {
     const end = performance.now() + timeoutMs;
     while (this.waiting > 0 && performance.now() < end) await sleep(POLL_MS);

@@ -7,7 +7,7 @@ export interface Numbered {
 }
 
 /** One message, from its first attempt on. Times are `performance.now()`. */
-export interface Message extends Numbered {
+export interface CheckMessage extends Numbered {
   readonly key: string;
   readonly begunAt: number;
   /** When its publish was acknowledged; absent: never, so that it may be stored or not. */
@@ -20,11 +20,17 @@ export interface Message extends Numbered {
 
 /** What was published to one channel, in the order in which it was begun. */
 export class Messages {
-  readonly all: Message[] = [];
+  readonly all: CheckMessage[] = [];
   readonly #indexes = new Map<string, number>();
 
-  begin({ from, n }: Numbered): Message {
-    const message: Message = { from, n, key: keyOf({ from, n }), begunAt: performance.now(), ended: false };
+  begin({ from, n }: Numbered): CheckMessage {
+    const message: CheckMessage = {
+      from,
+      n,
+      key: keyOf({ from, n }),
+      begunAt: performance.now(),
+      ended: false,
+    };
     this.#indexes.set(message.key, this.all.length);
     this.all.push(message);
     return message;

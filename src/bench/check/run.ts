@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BenchError } from "../error.ts";
 import { type CheckCounts, Checker } from "./checker.ts";
-import { Crowd } from "./crowd.ts";
-import { startLoad } from "./load.ts";
+import { StockClients } from "./clients.ts";
 import type { Sender } from "./send.ts";
+import { startTraffic } from "./traffic.ts";
 import { WRONGS } from "./watch.ts";
 
 export interface CheckOptions {
@@ -83,7 +83,7 @@ export async function check(options: CheckOptions): Promise<CheckResult> {
   const channels = Array.from({ length: options.channels }, (_, n) => `${options.prefix}.${run}.${n}`);
   const checker = new Checker();
   const { endpoints, token } = options;
-  using crowd = new Crowd({ endpoints, clients, channels, token, checker });
+  using crowd = new StockClients({ endpoints, clients, channels, token, checker });
   await crowd.connect();
   if (crowd.subscribed < clients) {
     const why = Object.entries(crowd.reasons).map(([reason, count]) => `${count} × ${reason}`);
@@ -92,7 +92,7 @@ export async function check(options: CheckOptions): Promise<CheckResult> {
     );
   }
   const beganAt = performance.now();
-  const load = startLoad({ checker, channels, ratePerSecond, senders: [sender] });
+  const load = startTraffic({ checker, channels, ratePerSecond, senders: [sender] });
   for (let second = 1; second <= seconds && !signal.aborted; second++) {
     await sleep(beganAt + second * 1_000 - performance.now(), undefined, { signal }).catch(() => {});
     onSample?.(sampleOf(second, checker, crowd));
@@ -103,7 +103,7 @@ export async function check(options: CheckOptions): Promise<CheckResult> {
   return resultOf(lasted, beganAt, checker, crowd);
 }
 
-function sampleOf(second: number, checker: Checker, crowd: Crowd): CheckSample {
+function sampleOf(second: number, checker: Checker, crowd: StockClients): CheckSample {
   const { gone, back } = crowd.lastSecond;
   return {
     second,
@@ -116,7 +116,7 @@ function sampleOf(second: number, checker: Checker, crowd: Crowd): CheckSample {
   };
 }
 
-function resultOf(seconds: number, beganAt: number, checker: Checker, crowd: Crowd): CheckResult {
+function resultOf(seconds: number, beganAt: number, checker: Checker, crowd: StockClients): CheckResult {
   const { counts } = checker;
   const stranded = crowd.size - crowd.subscribed;
   const problems = [

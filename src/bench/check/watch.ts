@@ -1,4 +1,4 @@
-import { type Message, type Messages, type Numbered, Seen } from "./messages.ts";
+import { type CheckMessage, type Messages, type Numbered, Seen } from "./messages.ts";
 
 /** What can be wrong with what one client got. */
 export const WRONGS = ["lost", "duplicated", "reordered", "unannounced", "unknown"] as const;
@@ -83,7 +83,7 @@ export class Watch {
   }
 
   /** Acknowledged messages that it must have and has not. */
-  *missing(): Generator<Message> {
+  *missing(): Generator<CheckMessage> {
     const { all } = this.#messages;
     for (let index = this.#settled; index < all.length; index++) {
       const message = all[index]!;
@@ -116,11 +116,11 @@ export class Watch {
   }
 
   /** Had, begun before it had to get everything, or given up without an acknowledgement. */
-  #isSettled({ begunAt, ackedAt, ended }: Message, index: number): boolean {
+  #isSettled({ begunAt, ackedAt, ended }: CheckMessage, index: number): boolean {
     return this.#seen.has(index) || begunAt <= this.#since || (ended && ackedAt === undefined);
   }
 
-  #order(message: Message, offset: number): void {
+  #order(message: CheckMessage, offset: number): void {
     const { who } = this;
     if (offset > 0 && offset <= this.#offset) {
       this.#accuse("reordered", `${who} got offset ${offset} after ${this.#offset}`);

@@ -1,6 +1,7 @@
 /**
- * Wall clock in ms since 1970 with a resolution under a microsecond, the same in every process of one machine: what a
- * publisher stamps and a client reads must be comparable.
+ * Wall clock in ms since 1970 with a resolution under a microsecond, shared by all processes of a machine: a client
+ * compares
+ * its own reading with the publisher's timestamp.
  */
 export function nowMs(): number {
   return performance.timeOrigin + performance.now();

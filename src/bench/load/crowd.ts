@@ -12,7 +12,7 @@ import type { Target, TargetKind } from "./target/target.ts";
 
 export interface CrowdOptions {
   readonly connections: number;
-  /** Every client has a user of its own, and so an inbox. */
+  /** Every client has its own user, and so an inbox. */
   readonly inbox: boolean;
   readonly idleSeconds: number;
   readonly signal: AbortSignal;
@@ -26,41 +26,41 @@ export interface Phase {
   readonly name: PhaseName;
   readonly seconds: number;
   readonly cpu: PartCpu;
-  /** When it was over. */
+  /** When it ended. */
   readonly memory: PartMemory;
-  /** Commands of Redis, and messages NATS took in and gave out. */
+  /** Redis commands, and messages in and out of NATS. */
   readonly redisCommands: number;
   readonly natsMessages: number;
-  /** What the clients have counted. */
+  /** What the clients counted. */
   readonly figures: Readonly<Record<string, number>>;
   readonly reasons: Readonly<Record<string, number>>;
 }
 
 type PhaseName = "start" | "connect" | "idle" | "broadcast" | "storm" | "drain";
 
-/** Room that is left in every process: a drained instance's clients must fit into the others. */
+/** Free places kept in every process: the clients of a drained instance must fit into the others. */
 const FILL = 0.95;
-/** One client in so many is cut off in the storm. */
+/** The storm cuts off one client in this many. */
 const STORM_STEP = 10;
-/** Workers that let their clients connect at the same time: two for each of our processors, as each waits now and then. */
+/** Workers whose clients connect at the same time: two per processor, because each one waits now and then. */
 const AT_ONCE = 4;
-/** Between two looks for clients that were thrown out: an SDK would come back as soon. */
+/** Interval of the check for disconnected clients: an SDK would reconnect about as soon. */
 const REOPEN_MS = 100;
-/** An instance that has not left by then never will. */
+/** Longest drain of an instance. */
 const LEAVE_MS = 120_000;
 
-/** Processes of each kind that so many connections need. */
+/** Processes of each kind that a number of connections needs. */
 export function processesFor(connections: number): { instances: number; workers: number } {
   const instances = Math.ceil(connections / (capacity() * FILL));
-  // One more than must hold them all: one is drained.
+  // One instance more than the connections need, because one is drained.
   const workers = Math.ceil(connections / capacity());
   return { instances: Math.max(instances, workers + 1), workers };
 }
 
 /**
- * As many connections as asked for on this one machine, with everything they need: connects them, lets them idle, sends
- * one message to all, lets some resume at once, and drains one instance. What was done when it is aborted was told by
- * `onPhase`.
+ * Opens a given number of connections on this machine, with all servers they need: connects them, lets them idle, sends
+ * one message to all, makes some resume at once, and drains one instance. `onPhase` reports each phase as it ends, so
+ * an aborted run keeps its results.
  */
 export async function crowd(kind: TargetKind, children: Children, options: CrowdOptions): Promise<void> {
   const { connections, inbox, onProgress } = options;
@@ -72,7 +72,7 @@ export async function crowd(kind: TargetKind, children: Children, options: Crowd
   const fleet = new Fleet(children, workers, { atOnce: AT_ONCE });
   const layout: Layout = { kind: "one", channel: target.channel, clients: connections };
   await fleet.gather({
-    // All addresses of a server stand together, so that it is filled before the next one is.
+    // Addresses are grouped by server, so that one server is filled before the next.
     endpoints: target.endpoints.toSorted((a, b) => a.port - b.port),
     dialect: target.dialect,
     layout,
@@ -85,8 +85,8 @@ export async function crowd(kind: TargetKind, children: Children, options: Crowd
 }
 
 type Figures = Readonly<Record<string, number>>;
-/** What the clients have counted, or figures of one's own with why clients failed. */
-type Outcome = Sum | { readonly figures: Figures; readonly reasons: ReadonlyMap<string, number> };
+/** The clients' counts, or figures computed elsewhere with the reasons of failures. */
+type PhaseResult = Sum | { readonly figures: Figures; readonly reasons: ReadonlyMap<string, number> };
 
 class Run {
   readonly #target: Target;
@@ -121,8 +121,8 @@ class Run {
     await this.phase("drain", () => this.#drain());
   }
 
-  /** Does something, and tells what that took. */
-  async phase(name: PhaseName, work: () => Promise<Outcome>, begunMs = performance.now()): Promise<void> {
+  /** Runs a phase and reports what it took. */
+  async phase(name: PhaseName, work: () => Promise<PhaseResult>, begunMs = performance.now()): Promise<void> {
     const before = await this.#target.usage();
     const cpu = cpuMeter(this.#pids);
     const outcome = await work();
@@ -140,7 +140,7 @@ class Run {
     });
   }
 
-  /** One message to all who are in. */
+  /** Sends one message to all connected clients. */
   async #broadcast(listeners: number): Promise<Sum> {
     return await this.#watching("delivering", "messages", listeners, async () => {
       await this.#publish();
@@ -152,8 +152,8 @@ class Run {
     });
   }
 
-  /** A part of all is cut off, misses a message, and comes back at once. */
-  async #storm(): Promise<Outcome> {
+  /** Cuts off a share of the clients, publishes a message that they miss, and lets them all resume at once. */
+  async #storm(): Promise<PhaseResult> {
     const { connections } = this.#options;
     const away = Math.ceil(connections / STORM_STEP);
     await this.#fleet.drop(STORM_STEP);
@@ -174,8 +174,8 @@ class Run {
     });
   }
 
-  /** One instance is told to leave; its clients come back to the others. */
-  async #drain(): Promise<Outcome> {
+  /** Drains one instance; its clients move to the others. */
+  async #drain(): Promise<PhaseResult> {
     const { signal } = this.#options;
     const pid = this.#target.pids[0]!;
     const { port } = this.#target.endpoints[0]!;
@@ -188,7 +188,7 @@ class Run {
       await this.#fleet.reopen(port);
       sums.push(await this.#fleet.report());
     } while (performance.now() < end && (alive(pid) || all("joined") + all("failed") < all("dropped")));
-    // Whoever was refused tries again, as an SDK would.
+    // Refused clients try again, as an SDK would.
     await this.#fleet.open();
     sums.push(await this.#fleet.report());
     const figures = {
@@ -224,8 +224,8 @@ class Run {
   }
 }
 
-/** What the clients have counted, of which zeros are left out. */
-function told(outcome: Outcome): Pick<Phase, "figures" | "reasons"> {
+/** The clients' counts, without zeros. */
+function told(outcome: PhaseResult): Pick<Phase, "figures" | "reasons"> {
   const reasons = Object.fromEntries(outcome.reasons);
   if ("figures" in outcome) return { figures: outcome.figures, reasons };
   const counted = Object.entries(outcome.counts).filter(([, value]) => value !== 0);

@@ -3,23 +3,24 @@ import type { Child, Children } from "../../process/children.ts";
 import { type Report, type Sum, sum } from "../tally.ts";
 import type { Publishing } from "./client/swarm.ts";
 import { headcount } from "./layout.ts";
-import type { Gathering, Order, Progress, Reply, Request } from "./orders.ts";
+import type { Gathering, Order, Progress, WorkerReply, WorkerRequest } from "./orders.ts";
 import type { Pace } from "./pace.ts";
 
 const WORKER = fileURLToPath(new URL("./worker.ts", import.meta.url).href);
 
-/** Clients on their way in at once, all workers together: well under the listen backlog of any server (512). */
+/** Clients that connect at the same time, over all workers: well below the listen backlog of any server (512). */
 const WINDOW = 256;
 
-type Part = "first" | "count" | "window" | "fill";
+type Share = "first" | "count" | "window" | "fill";
 
 export interface FleetOptions {
   /**
-   * Workers that let their clients connect at the same time; default all. With fewer, servers are filled one after the
-   * other: dozens of processes on a few processors would each take in a client now and then, and warm up for it anew.
+   * Workers whose clients connect at the same time; default all. With fewer, servers are filled one after another.
+   * Otherwise
+   * dozens of processes on a few processors would each accept a client now and then, and run with cold caches.
    */
   readonly atOnce?: number;
-  /** Called every now and then with the sums since the last report. */
+  /** Called from time to time with the sums since the last report. */
   readonly onProgress?: (progress: Progress) => void;
 }
 
@@ -53,8 +54,8 @@ export class Fleet implements AsyncDisposable {
     return total;
   }
 
-  /** Divides the clients of the layout among the workers and signs their tokens; nobody connects yet. */
-  async gather(common: Omit<Gathering, Part>): Promise<void> {
+  /** Divides the clients of the layout among the workers and signs their tokens; no client connects yet. */
+  async gather(common: Omit<Gathering, Share>): Promise<void> {
     const { length } = this.#workers;
     const clients = headcount(common.layout);
     const window = Math.max(1, Math.floor(WINDOW / this.#atOnce));
@@ -78,7 +79,7 @@ export class Fleet implements AsyncDisposable {
     await Promise.all(Array.from({ length: this.#atOnce }, lane));
   }
 
-  /** Connects those who were thrown out, and from now on nobody to a port that is to be avoided. */
+  /** Reconnects the clients a server disconnected; from now on no client connects to `avoidPort`. */
   async reopen(avoidPort?: number): Promise<void> {
     await this.#all({ kind: "reopen", avoidPort });
   }
@@ -88,7 +89,7 @@ export class Fleet implements AsyncDisposable {
     await this.#all({ kind: "drop", step });
   }
 
-  /** Cuts and opens connections again at a fixed rate, one after the other. */
+  /** Cuts and reopens one connection after another, at a fixed rate. */
   async churn({ count, ratePerSecond }: Pace): Promise<void> {
     await this.#each((index) => ({
       kind: "churn",
@@ -106,12 +107,12 @@ export class Fleet implements AsyncDisposable {
     }));
   }
 
-  /** Counts what did not come, when every publisher has published `each` messages. */
+  /** Counts missing messages, given that every publisher has published `each` messages. */
   async settle(each: number): Promise<void> {
     await this.#all({ kind: "settle", each });
   }
 
-  /** What was counted since the last report. */
+  /** Everything counted since the last report. */
   async report(): Promise<Sum> {
     const reports = await this.#all({ kind: "report" });
     for (const worker of this.#workers) worker.progress = NOTHING;
@@ -127,7 +128,7 @@ export class Fleet implements AsyncDisposable {
     await Promise.all(this.#workers.map((worker) => worker.child.stop()));
   }
 
-  /** Part of all clients that one worker has. */
+  /** Share of all clients that one worker has. */
   #share(index: number): number {
     return this.#counts[index]! / this.#counts.reduce((sum, count) => sum + count, 0);
   }
@@ -143,7 +144,7 @@ export class Fleet implements AsyncDisposable {
 
 const NOTHING: Progress = { settled: 0, messages: 0, answered: 0 };
 
-/** The fleet's end of one worker. */
+/** The fleet's side of one worker process. */
 class Worker {
   readonly child: Child;
   progress = NOTHING;
@@ -152,7 +153,7 @@ class Worker {
 
   constructor(child: Child, onProgress: () => void) {
     this.child = child;
-    child.process.on("message", (reply: Reply) => {
+    child.process.on("message", (reply: WorkerReply) => {
       if ("progress" in reply) {
         this.progress = reply.progress;
         onProgress();
@@ -175,7 +176,7 @@ class Worker {
     const id = ++this.#lastId;
     const waiting = Promise.withResolvers<Report | undefined>();
     this.#waiting.set(id, waiting);
-    this.child.process.send({ id, order } satisfies Request);
+    this.child.process.send({ id, order } satisfies WorkerRequest);
     return waiting.promise;
   }
 }

@@ -1,19 +1,22 @@
-/** Who listens and who publishes where: data, because workers need it, and a function of a client's number alone. */
+/**
+ * Which client subscribes and publishes where. Plain data, so that it can be sent to workers; depends on the client's
+ * number alone.
+ */
 export type Layout =
-  /** Everybody listens to one channel; a service publishes. */
+  /** All clients subscribe to one channel; a service publishes. */
   | { readonly kind: "one"; readonly channel: string; readonly clients: number }
   /** Small channels: the members of each publish to each other. */
   | { readonly kind: "rooms"; readonly channel: string; readonly clients: number; readonly size: number }
-  /** `clients` publish to a few channels and hear nothing; behind them come `channels` clients that only listen. */
+  /** `clients` publish to a few channels and receive nothing; `channels` further clients only listen. */
   | { readonly kind: "fanin"; readonly channel: string; readonly clients: number; readonly channels: number }
-  /** Everybody listens to a channel of its own, which its server subscribes it to. */
+  /** Each client has its own channel, to which the server subscribes it. */
   | { readonly kind: "inbox"; readonly prefix: string; readonly clients: number };
 
 /** What one client does. */
 export interface Place {
-  /** The channel it listens to, "" for none. */
+  /** The channel it subscribes to, "" for none. */
   readonly listens: string;
-  /** Its server subscribes it without being asked. */
+  /** The server subscribes it by itself. */
   readonly unasked: boolean;
   /** The channel it publishes to, "" for none. */
   readonly publishes: string;
@@ -38,7 +41,7 @@ export function placeOf(layout: Layout, number: number): Place {
   }
 }
 
-/** Clients the layout has in all. */
+/** All clients of the layout. */
 export function headcount(layout: Layout): number {
   return layout.kind === "fanin" ? layout.clients + layout.channels : layout.clients;
 }
@@ -48,7 +51,7 @@ export function expected(layout: Layout, number: number, each: number): number {
   return publishersHeard(layout, number) * each;
 }
 
-/** As {@link expected}, of all clients together. */
+/** As {@link expected}, for all clients together. */
 export function expectedInAll(layout: Layout, each: number): number {
   let publishers = 0;
   for (let number = 0; number < headcount(layout); number++) publishers += publishersHeard(layout, number);

@@ -6,14 +6,15 @@ export interface Pace {
   readonly ratePerSecond: number;
 }
 
-/** A timer is about this late; what is left is waited for with the processor. */
+/** Timers fire about this late, so the last part of a wait is spent in a busy loop. */
 const TIMER_SLACK_MS = 2;
-/** Waiting with the processor would use it up when actions are closer together. */
+/** When actions are closer together than this, a busy loop would use up the processor. */
 const SPIN_FROM_MS = 10;
 
 /**
- * Acts at a fixed rate. Each action is told when it was *due*, whenever its turn comes: whoever makes the caller wait is
- * charged for it (no coordinated omission).
+ * Acts at a fixed rate. Each action gets the time it was *due*, however late it runs: a server that makes the caller
+ * wait
+ * is charged for that wait (no coordinated omission).
  */
 export async function pace(
   { count, ratePerSecond }: Pace,

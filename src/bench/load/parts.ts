@@ -10,19 +10,21 @@ export type PartPids = Readonly<Record<"gateways" | "generators" | "nats" | "red
 
 type Part = keyof PartPids;
 
-/** Bytes; processes by their own (anonymous) memory, the kernel's by what it says of the whole machine. */
+/** Bytes: anonymous memory of processes, and for the kernel its figures of the whole machine. */
 export interface PartMemory extends Readonly<Record<Part, number>> {
   /** Kernel objects (slab), of which sockets are the most. */
   readonly slab: number;
   /** Buffers of TCP sockets. */
   readonly tcp: number;
-  /** What is no longer available on the machine, since the run began: all of the above, page tables and others' too. */
+  /**
+   * Decrease of the machine's available memory since the run began: all of the above, page tables, and other programs.
+   */
   readonly machine: number;
 }
 
 /** Processor seconds. */
 export interface PartCpu extends Readonly<Record<Part, number>> {
-  /** Of the whole machine: all of the above, interrupts, and whatever else runs. */
+  /** The whole machine: all of the above, interrupts, and other programs. */
   readonly machine: number;
 }
 
@@ -36,7 +38,10 @@ export function partPids(target: Target, fleet: Fleet): PartPids {
   };
 }
 
-/** Begins to measure memory; the function returned says what is used by then. Of the kernel, what was added since. */
+/**
+ * Starts measuring memory; the returned function says what is in use, and for the kernel what was added since the
+ * start.
+ */
 export function memoryMeter(): (pids: PartPids) => PartMemory {
   const before = kernelMemory();
   const availableBefore = memoryAvailableBytes();
@@ -52,8 +57,8 @@ export function memoryMeter(): (pids: PartPids) => PartMemory {
 }
 
 /**
- * Begins to measure processor time; the function returned says what was used since. What a process that has ended used
- * last is not known and left out.
+ * Starts measuring processor time; the returned function says what was used since. The last part of a process that has
+ * ended is unknown and left out.
  */
 export function cpuMeter(pids: PartPids): () => PartCpu {
   const before = new Map(Object.values(pids).flatMap((some) => some.map((pid) => [pid, processorMs(pid)])));

@@ -19,7 +19,7 @@ export interface RunOptions extends LoadOptions {
 }
 
 /** What is going on, for a progress bar. */
-export interface Stage {
+export interface StageProgress {
   readonly target: string;
   readonly round: number;
   readonly name: string;
@@ -49,14 +49,14 @@ export interface Outcome {
   readonly skipped: readonly Skipped[];
 }
 
-/** Descriptors a process keeps for other things than clients: what the gateway itself keeps at this limit of 20,000. */
+/** Descriptors a process needs besides its clients: what the gateway keeps in reserve at this limit of 20,000. */
 const RESERVE = 1_000;
 /** NATS and Redis. */
 export const SERVERS = 2;
 
 /**
- * Puts each target under the same load, in turn, so that what else the machine does hits all of them alike. Every
- * round starts anew: servers, workers, connections.
+ * Puts each target under the same load, in turn, so that other work on the machine affects all of them equally. Every
+ * round starts new servers, workers and connections.
  * @param signal ends all processes; the promise then rejects
  * @throws BenchError when more clients are asked for than the processes may hold, or no target can be had
  */
@@ -64,7 +64,7 @@ export async function run(
   options: RunOptions,
   kinds: readonly TargetKind[],
   signal: AbortSignal,
-  onStage: (stage: Stage) => void,
+  onStage: (stage: StageProgress) => void,
 ): Promise<Outcome> {
   const { here, skipped } = await sort(kinds, signal);
   checkCapacity(connectionsOf(options.scenario, options), workersOf(options), "workers");
@@ -74,7 +74,7 @@ export async function run(
   const rows = here.map((kind) => ({ kind, instances: 0, rounds: [] as Round[] }));
   try {
     for (let round = 1; round <= options.rounds; round++) {
-      // ABBA: a machine that gets slower or faster meanwhile favours nobody.
+      // Order ABBA: a machine that gets slower or faster meanwhile favours no target.
       for (const row of round % 2 === 1 ? rows : rows.toReversed()) {
         const stage = (name: string, done: number, total: number) =>
           onStage({ target: row.kind.name, round, name, done, total });
@@ -116,7 +116,7 @@ export function workersOf(options: RunOptions): number {
   return options.workers ?? Math.ceil(connectionsOf(options.scenario, options) / capacity());
 }
 
-/** Processes a target needs for all clients, where it may have several. */
+/** Processes a target needs for all clients, if it can run as several. */
 export function neededInstances(options: RunOptions): number {
   return options.instances ?? Math.ceil(connectionsOf(options.scenario, options) / capacity());
 }
@@ -153,12 +153,12 @@ async function runOnce(
   return { round: { ...round, figures: clean(round.figures) }, instances: target.pids.length };
 }
 
-/** Without those that were not measured. */
+/** Drops the figures that were not measured. */
 function clean(figures: Figures): Figures {
   return Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== undefined));
 }
 
-/** Clients one process can hold, as their end or as their server. */
+/** Connections one process can hold, as client or as server. */
 export function capacity(limit = descriptorLimit()): number {
   return limit - RESERVE;
 }

@@ -3,7 +3,7 @@ import type { Report } from "../tally.ts";
 import { tokenMaker } from "../tokens.ts";
 import { dialects } from "./client/dialects.ts";
 import { Swarm } from "./client/swarm.ts";
-import type { Order, Reply, Request } from "./orders.ts";
+import type { Order, WorkerReply, WorkerRequest } from "./orders.ts";
 
 /*
  * A process of the load generator: holds a part of the clients and does what its fleet orders over the IPC channel.
@@ -12,7 +12,7 @@ import type { Order, Reply, Request } from "./orders.ts";
 
 const PROGRESS_MS = 100;
 const STALLED_MS = 15_000;
-/** A worker is stopped by ending it. */
+/** A worker is stopped by ending its process. */
 const NEVER = new AbortController().signal;
 
 let swarm: Swarm | undefined;
@@ -53,12 +53,12 @@ async function carryOut(order: Order): Promise<Report | undefined> {
   }
 }
 
-function reply(message: Reply): void {
+function reply(message: WorkerReply): void {
   process.send?.(message);
 }
 
 process.on("disconnect", () => process.exit());
-process.on("message", ({ id, order }: Request) => {
+process.on("message", ({ id, order }: WorkerRequest) => {
   carryOut(order).then(
     (report) => reply({ id, report }),
     (error: Error) => reply({ id, error: error.message }),

@@ -151,7 +151,7 @@ function gatewaysFor(
   // More instances receive more copies of each message, which may take more instances again. The loop ends because
   // a message never has more copies than subscribers.
   for (;;) {
-    coresMessages = (messagesPerSecond * spread(instances, fanout) * figureOf("messageUs")) / US;
+    coresMessages = (messagesPerSecond * instancesReached(instances, fanout) * figureOf("messageUs")) / US;
     const cores = coresIdle + coresSessions + coresDeliveries + coresMessages;
     const needed = Math.ceil((cores * (1 + input.spare)) / input.load);
     if (needed <= instances) break;
@@ -175,7 +175,7 @@ function natsFor(
   { instances, sessionsPerSecond }: Pick<Plan, "instances" | "sessionsPerSecond">,
 ) {
   const { messagesPerSecond, regions, inbox } = input;
-  const copies = messagesPerSecond * spread(instances, input.fanout);
+  const copies = messagesPerSecond * instancesReached(instances, input.fanout);
   const events = sessionsPerSecond * (figureOf("sessionNats") + (inbox ? figureOf("inboxNats") : 0));
   // Each replica in the home region stores a message, and so does every other region once.
   const stores = input.replicas + regions - 1;
@@ -192,7 +192,7 @@ function natsFor(
 const MEMORY_SHARE = 0.7;
 
 /** Instances of `all` on which at least one of `fanout` subscribers sits, when they sit anywhere. */
-function spread(all: number, fanout: number): number {
+function instancesReached(all: number, fanout: number): number {
   return all * (1 - (1 - 1 / all) ** fanout);
 }
 

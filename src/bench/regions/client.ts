@@ -19,7 +19,9 @@ interface Reply {
 const TIMEOUT_MS = 10_000;
 const SUBSCRIBED = 2;
 
-/** One raw client of the Centrifuge protocol in JSON, in one channel. Resolves once it is subscribed. @throws BenchError */
+/**
+ * One raw client of the Centrifuge protocol in JSON, in one channel. Resolves once it is subscribed. @throws BenchError
+ */
 export async function joinRegion({ url, token, channel, onData }: RegionClientOptions): Promise<Disposable> {
   const socket = new WebSocket(url);
   const joined = Promise.withResolvers<void>();

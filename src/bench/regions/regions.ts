@@ -28,7 +28,10 @@ interface PairFigures {
   readonly from: string;
   readonly to: string;
   readonly roundTripMs: number;
-  /** Publish until a raw client of an instance in `to` has it, and the same of plain NATS: core, and republished by the stream. */
+  /**
+   * Publish until a raw client of an instance in `to` has it, and the same of plain NATS: core, and republished by the
+   * stream.
+   */
   readonly delivered: Spread;
   readonly republished: Spread;
   readonly plain: Spread;

@@ -1,9 +1,9 @@
 import process from "node:process";
 import { SingleBar } from "cli-progress";
-import type { Stage } from "../../bench/load/run.ts";
+import type { StageProgress } from "../../bench/load/run.ts";
 
 /** A bar for each stage of a run, on terminals. */
-export function progress(): { show(stage: Stage): void; stop(): void } {
+export function progress(): { show(stage: StageProgress): void; stop(): void } {
   const { show, stop } = bars();
   return {
     show: ({ round, target, name, done, total }) => show(`round ${round}, ${target}: ${name}`, done, total),

@@ -1,37 +1,37 @@
 import type { Socket } from "bun";
 import { Sequence } from "./sequence.ts";
 
-/** What identifies a client to its server, and where it wants to go on. */
+/** What a client sends when it connects: its token, and the position to resume from. */
 export interface Connecting {
   readonly token: string;
-  /** "" before its first subscription: then nothing is recovered. */
+  /** "" before the first subscription, when there is nothing to recover. */
   readonly epoch: string;
   readonly offset: number;
 }
 
 /**
- * One simulated client: a few plain fields, because a worker holds tens of thousands. Everything it does is done by
- * its {@link Swarm}.
+ * One simulated client: a few plain fields, because a worker holds tens of thousands. Its {@link Swarm} does all its
+ * work.
  */
 export class Client {
   /** Its number among all clients of the run. */
   readonly number: number;
-  /** `away`: not connected, for now or for good; `upgrading`: waits for the 101, dialing included. */
+  /** `away`: not connected, temporarily or for good; `upgrading`: from dialing until the 101 arrives. */
   state: "away" | "upgrading" | "joining" | "joined" = "away";
   socket: Socket<Client> | undefined;
-  /** The beginning of a frame whose rest has not come yet. */
+  /** The beginning of an incomplete frame. */
   rest: Buffer | undefined;
   /** When it was dialed, or was due to be. */
   dialedMs = 0;
-  /** Messages due before this are no live ones. */
+  /** Messages due before this time are history, not live. */
   joinedMs = 0;
   epoch = "";
   offset = 0;
-  /** Different messages received, whoever published them. */
+  /** Distinct messages received, from all publishers. */
   received = 0;
-  /** What it has heard of the run's own publisher. */
+  /** Numbers received from the run's own publisher. */
   readonly service = new Sequence();
-  /** What it has heard of other clients, by their number. */
+  /** Numbers received from other clients, by client number. */
   peers: Map<number, Sequence> | undefined;
 
   constructor(number: number) {

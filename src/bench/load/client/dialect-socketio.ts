@@ -16,7 +16,7 @@ export const socketio: Dialect = {
   },
 };
 
-/** What the control server calls its only event. */
+/** Name of the control server's only event. */
 const EVENT = "message";
 
 function interpret(type: string, id: number, rest: string): Incoming[] {

@@ -5,48 +5,48 @@ import type { Connecting } from "./client.ts";
 export interface Body {
   /** Number of the message, from 1, for each publisher and channel. */
   readonly n: number;
-  /** When it was due to be published, {@link nowMs}. */
+  /** When it was due, by {@link nowMs}. */
   readonly dueMs: number;
-  /** Number of the client that published it; none: the run's own publisher. */
+  /** Number of the publishing client; absent for the run's own publisher. */
   readonly from?: number;
-  /** While warming up: its latency does not count. */
+  /** Sent during warm-up: its latency is not counted. */
   readonly warm?: true;
 }
 
-/** One numbered message of a publisher, as a client has received it. */
+/** A numbered message, as received by a client. */
 export interface Message extends Body {
   readonly kind: "message";
-  /** Where the channel stands with it; 0 when the server gives no positions. */
+  /** The channel's offset; 0 for servers without positions. */
   readonly offset: number;
 }
 
 /** Where a subscription begins. */
 export interface Joining {
   readonly epoch: string;
-  /** Where the channel stood; replayed messages come after it. */
+  /** Offset of the channel; replayed messages come after it. */
   readonly offset: number;
   /** `undefined` when no recovery was asked for. */
   readonly recovered: boolean | undefined;
   readonly replayed: readonly Message[];
 }
 
-/** What a server has said. */
+/** What a frame from the server says. */
 export type Incoming =
   | Message
   | { readonly kind: "ping" }
-  /** It knows who the client is; `subs` is what it has subscribed it to by itself. */
+  /** The server accepted the client; `subs` are its server-side subscriptions. */
   | { readonly kind: "connected"; readonly subs: ReadonlyMap<string, Joining> }
   | ({ readonly kind: "joined" } & Joining)
-  /** A publish is done. */
+  /** A publish has succeeded. */
   | { readonly kind: "done"; readonly id: number }
-  /** A command is refused; `id` is 0 where it cannot be told which. */
+  /** A command was refused; `id` is 0 if the server does not say which. */
   | { readonly kind: "refused"; readonly id: number; readonly reason: string };
 
-/** How a target is spoken to: what identifies a client, and what its texts mean. */
+/** The protocol of a target: how a client connects, and what frames mean. */
 export interface Dialect {
   /** Path and query of the upgrade. */
   path(place: Place): string;
-  /** First text of a client; `undefined` when the upgrade alone makes it a subscriber. */
+  /** First frame of a client; `undefined` if the upgrade alone subscribes it. */
   hello(client: Connecting, place: Place): string | undefined;
   /** @param id from {@link FIRST_ID}; comes back with the answer */
   publish(id: number, channel: string, body: Body): string;
@@ -55,7 +55,7 @@ export interface Dialect {
   read(text: string): Incoming[];
 }
 
-/** Ids below are those of a client's first commands. */
+/** Lower ids belong to a client's first commands. */
 export const FIRST_ID = 3;
 
 export const NOWHERE: Joining = { epoch: "", offset: 0, recovered: undefined, replayed: [] };
@@ -77,7 +77,7 @@ export const centrifuge: Dialect = {
   read,
 };
 
-/** The controls: servers that subscribe whoever upgrades, and send pushes of the same shape and size. */
+/** The controls: servers that subscribe every client on upgrade, and send pushes of the same shape and size. */
 export const bare: Dialect = {
   path: ({ listens }) => (listens === "" ? PATH : `${PATH}?channel=${encodeURIComponent(listens)}`),
   hello: () => undefined,
@@ -86,7 +86,7 @@ export const bare: Dialect = {
   read,
 };
 
-/** `undefined` for what others publish (an inbox has messages of its own). */
+/** `undefined` for messages of other publishers (an inbox receives some). */
 export function toMessage(data: unknown, offset = 0): Message | undefined {
   if (typeof data !== "object" || data === null) return undefined;
   const { n, dueMs, from, warm } = data as Partial<Body>;
@@ -99,7 +99,7 @@ function publish(id: number, channel: string, data: Body): string {
 }
 
 /** The parts of a reply that matter here; names are the protocol's. */
-interface Reply {
+interface CentrifugeReply {
   readonly id?: number;
   readonly error?: { readonly code: number; readonly message: string };
   readonly connect?: { readonly subs?: Readonly<Record<string, Subscribed>> };
@@ -125,12 +125,12 @@ function read(text: string): Incoming[] {
   const incoming: Incoming[] = [];
   for (const line of text.split("\n")) {
     if (line === "{}") incoming.push({ kind: "ping" });
-    else if (line !== "") interpret(JSON.parse(line) as Reply, incoming);
+    else if (line !== "") interpret(JSON.parse(line) as CentrifugeReply, incoming);
   }
   return incoming;
 }
 
-function interpret(reply: Reply, incoming: Incoming[]): void {
+function interpret(reply: CentrifugeReply, incoming: Incoming[]): void {
   const { id = 0, error } = reply;
   if (error) {
     incoming.push({ kind: "refused", id, reason: `error ${error.code}: ${error.message}` });

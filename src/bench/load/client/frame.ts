@@ -1,12 +1,12 @@
 import { utf8Encoder } from "../../../core/text.ts";
 
-/** The client's side of RFC 6455, as little of it as a load generator needs: unfragmented frames, no extensions. */
+/** The client's side of RFC 6455, reduced to what a load generator needs: unfragmented frames, no extensions. */
 
 export const Opcode = { text: 1, close: 8, ping: 9, pong: 10 } as const;
 
-/** Any fixed 16 bytes do: the key only proves that the other side speaks WebSocket (RFC 6455, section 1.3). */
+/** Any 16 bytes will do: the key only proves that the server speaks WebSocket (RFC 6455, section 1.3). */
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
-/** What a server answers to {@link KEY}; the example of the RFC. */
+/** A server's answer to {@link KEY}; both are the RFC's example. */
 const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /** The opening handshake. */
@@ -35,7 +35,7 @@ export function readUpgrade(bytes: Buffer): number {
   return end + 4;
 }
 
-/** A masked frame. The mask is random, as the RFC wants it, so that servers do their full work on it. */
+/** A masked frame. The mask is random, as the RFC requires, so that servers do the full work of unmasking. */
 export function clientFrame(opcode: number, payload: string | Uint8Array): Uint8Array {
   const body = typeof payload === "string" ? utf8Encoder.encode(payload) : payload;
   const { length } = body;

@@ -4,10 +4,10 @@ import type { Client } from "./client.ts";
 import { type Body, FIRST_ID, type Message } from "./dialect.ts";
 import { Sequence } from "./sequence.ts";
 
-/** Keeps the accounts of one worker: what its clients have received and published, and what that makes in the tally. */
+/** Accounts of one worker: what its clients have received and published, counted in the tally. */
 export class Ledger {
   readonly #tally: Tally;
-  /** Publishes that are not answered yet, by id. */
+  /** Unanswered publishes, by id. */
   readonly #unanswered = new Map<number, Body>();
   #nextId = FIRST_ID;
 
@@ -27,7 +27,8 @@ export class Ledger {
     if (taken === "late") counts.disorder++;
     client.received++;
     if (dueMs < client.joinedMs) counts.replayed++;
-    // Of many publishers' messages none is the last client's: only the run's own have a number that is theirs alone.
+    // With many publishers no message can be matched to its last receiver: only the run's own publisher has unique
+    // numbers.
     const timed = warm !== true && dueMs >= client.joinedMs;
     this.#tally.received(from === undefined ? n : 0, dueMs, receivedMs, timed);
   }
@@ -52,7 +53,7 @@ export class Ledger {
     return true;
   }
 
-  /** Counts what never came: messages, when every publisher has published `each`, and answers. */
+  /** Counts what is missing: answers, and messages, given that every publisher has published `each`. */
   settle(clients: readonly Client[], layout: Layout, each: number): void {
     const { counts } = this.#tally;
     for (const { number, received } of clients) {

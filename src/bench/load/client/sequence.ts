@@ -1,15 +1,15 @@
-/** What taking a number in has shown, see {@link Sequence.take}. */
+/** Result of {@link Sequence.take}. */
 export type Taken = "next" | "late" | "duplicate";
 
-/** Numbers jumped over that are remembered, at most: beyond them late and duplicate cannot be told apart. */
+/** Most skipped numbers to remember; beyond that, late and duplicate messages cannot be distinguished. */
 const REMEMBERED = 1_000;
 
-/** The numbers 1, 2, 3, … of one publisher as one subscriber gets them. */
+/** The numbers 1, 2, 3, … of one publisher, as one subscriber receives them. */
 export class Sequence {
   #newest = 0;
   #jumped: Set<number> | undefined;
 
-  /** `late`: a newer one came before it; `duplicate`: it was here already. Anything else is `next`, gaps included. */
+  /** `late`: a newer number came first; `duplicate`: received before; `next`: anything else, including after a gap. */
   take(n: number): Taken {
     if (n > this.#newest) {
       for (let missing = this.#newest + 1; missing < n; missing++) {

@@ -16,14 +16,14 @@ import {
 } from "./frame.ts";
 import { Ledger } from "./ledger.ts";
 
-/** Where one can connect to; several addresses of one server have local ports of their own each. */
+/** An endpoint to connect to; each address of a server has its own local ports. */
 export interface Endpoint {
   readonly hostname: string;
   readonly port: number;
 }
 
 export interface SwarmOptions {
-  /** Dialed in turn by the clients' numbers, or with `fill` each by as many of them that follow each other. */
+  /** Clients take these in turn; with `fill`, each endpoint gets a block of consecutive clients. */
   readonly endpoints: readonly Endpoint[];
   readonly fill?: boolean;
   readonly dialect: Dialect;
@@ -31,13 +31,14 @@ export interface SwarmOptions {
   /** Number of the first client. */
   readonly first: number;
   readonly count: number;
-  /** Of a client, by its number. */
+  /** Makes the token of client `number`. */
   readonly token: (number: number) => string;
-  /** Clients on their way in at once. */
+  /** Clients that connect at the same time. */
   readonly window: number;
   /**
-   * With nobody getting in for so long, whoever is still on the way has failed: at its descriptor limit a server may
-   * hang instead of refusing.
+   * When no client has connected for this long, all clients still connecting count as failed: a server at its
+   * descriptor
+   * limit may hang instead of refusing.
    */
   readonly stalledMs: number;
 }
@@ -63,26 +64,26 @@ export class Swarm implements FrameSink {
   /** The opening handshake, of the path it was made for: nearly all clients have the same. */
   #upgrade: Uint8Array = new Uint8Array();
   #upgradePath = "";
-  /** The epoch heard last. */
+  /** The last epoch received. */
   #epoch = "";
   #avoidPort: number | undefined;
-  /** Not dialed yet, from here on. */
+  /** Clients from this index on have not been dialed yet. */
   #next = 0;
-  /** Dialed and neither in nor failed. */
+  /** Clients that were dialed and have neither connected nor failed. */
   #pending = 0;
-  /** How many have got in or failed so far. */
+  /** Clients that have connected or failed so far. */
   #settledCount = 0;
   #opened: (() => void) | undefined;
   readonly #thrownOut: Client[] = [];
-  /** Whose bytes are being read. */
+  /** The client whose bytes are being read. */
   #reading: Client | undefined;
-  /** What the frames being read have said so far. */
+  /** Contents of the frames read so far. */
   #incoming: Incoming[] = [];
-  /** No frame being read was anything but text. */
+  /** Whether all frames read so far were text. */
   #onlyTexts = true;
   /**
-   * The last bytes that were nothing but whole frames for everybody, and what they said. A fan-out sends the same
-   * bytes to each client: they are read once.
+   * The last bytes that held only whole broadcast frames, and their contents. A fan-out sends the same bytes to every
+   * client, so they are parsed once.
    */
   #lastChunk: Buffer = Buffer.alloc(0);
   #lastIncoming: readonly Incoming[] = [];
@@ -103,14 +104,14 @@ export class Swarm implements FrameSink {
     };
   }
 
-  /** Connects every client that is away. Resolves when each is in or has failed; the tally says which. */
+  /** Connects every client that is not connected. Resolves when each has connected or failed; the tally counts both. */
   async open(): Promise<void> {
     this.#next = 0;
     await this.#settling(() => this.#dialMore());
   }
 
   /**
-   * Connects those a server has thrown out, as their SDKs would do; they go on where they were.
+   * Reconnects the clients a server disconnected, as an SDK would; they resume from their positions.
    * @param avoidPort of an instance that leaves: no client dials it from now on, as a balancer would see to
    */
   async reopen(avoidPort = this.#avoidPort): Promise<void> {
@@ -126,7 +127,7 @@ export class Swarm implements FrameSink {
     for (const client of this.clients) if (client.number % step === 0) this.#hangUp(client);
   }
 
-  /** Cuts one connection after the other, at a fixed rate, and opens it again at once. */
+  /** Cuts one connection after another, at a fixed rate, and reopens each at once. */
   async churn(rate: Pace, signal: AbortSignal): Promise<void> {
     await this.#settling(async () => {
       await pace(rate, signal, (i, dueMs) => {
@@ -139,7 +140,7 @@ export class Swarm implements FrameSink {
     });
   }
 
-  /** Lets every client that has a channel to publish to do so in turn, at a fixed rate. */
+  /** Makes every client that has a channel to publish to publish in turn, at a fixed rate. */
   async publish({ ratePerSecond, first, each, warm }: Publishing, signal: AbortSignal): Promise<void> {
     const { layout, dialect } = this.#options;
     const publishers = this.clients.filter(({ number }) => placeOf(layout, number).publishes !== "");
@@ -158,12 +159,12 @@ export class Swarm implements FrameSink {
     });
   }
 
-  /** Counts what did not come, when every publisher has published `each` messages. */
+  /** Counts missing messages, given that every publisher has published `each` messages. */
   settle(each: number): void {
     this.#ledger.settle(this.clients, this.#options.layout, each);
   }
 
-  /** Runs `start` and waits until nobody is on the way in; gives up on those who get nowhere. */
+  /** Runs `start` and waits until no client is connecting any more; gives up on clients that make no progress. */
   async #settling(start: () => Promise<void> | void): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     let before = -1;
@@ -207,7 +208,7 @@ export class Swarm implements FrameSink {
     const { length } = endpoints;
     const own = endpoints[fill ? Math.floor((number * length) / headcount(layout)) : number % length]!;
     if (own.port !== this.#avoidPort) return own;
-    // Those of one endpoint have numbers that follow each other, or that are `length` apart.
+    // Clients of one endpoint have consecutive numbers, or numbers `length` apart.
     const others = endpoints.filter(({ port }) => port !== this.#avoidPort);
     return others[(fill ? number : Math.floor(number / length)) % others.length] ?? own;
   }
@@ -227,7 +228,7 @@ export class Swarm implements FrameSink {
 
   #connected(socket: Socket<Client>): void {
     const client = socket.data;
-    // It was given up on meanwhile.
+    // This client was given up meanwhile.
     if (client.state !== "upgrading" || client.socket) socket.terminate();
     else {
       const { endpoints, dialect, layout } = this.#options;
@@ -272,7 +273,7 @@ export class Swarm implements FrameSink {
     this.#onlyTexts = true;
     const used = at + readFrames(at === 0 ? bytes : bytes.subarray(at), this);
     if (client.socket === undefined) return;
-    // A view would keep the whole of a long chunk.
+    // A copy, because a view would keep the whole chunk in memory.
     if (used < bytes.length) client.rest = Buffer.from(bytes.subarray(used));
     else if (common && this.#onlyTexts) {
       this.#lastChunk = bytes;
@@ -335,7 +336,10 @@ export class Swarm implements FrameSink {
     }
   }
 
-  /** The server knows it. Unless it has asked for a subscription, which is answered apart, it is in with that. */
+  /**
+   * The server has accepted the client. Without a subscription of its own, which has a separate answer, it is now
+   * connected.
+   */
   #identified(client: Client, subs: ReadonlyMap<string, Joining>): void {
     const { listens, unasked } = placeOf(this.#options.layout, client.number);
     if (listens !== "" && !unasked) return;
@@ -348,7 +352,7 @@ export class Swarm implements FrameSink {
     const now = nowMs();
     client.state = "joined";
     client.joinedMs = now;
-    // One text for all: a million equal ones would be kept otherwise.
+    // Share one string: otherwise each client would keep an equal copy.
     if (epoch !== this.#epoch) this.#epoch = epoch;
     client.epoch = this.#epoch;
     client.offset = offset;
@@ -360,7 +364,7 @@ export class Swarm implements FrameSink {
 
   #write(client: Client, frame: Uint8Array): void {
     const { socket } = client;
-    // So little is written that a full socket buffer means a server which does not read.
+    // Clients write so little that a full socket buffer means the server is not reading.
     if (socket && socket.write(frame) < frame.length) this.#leave(client, "write would block");
   }
 
@@ -377,7 +381,7 @@ export class Swarm implements FrameSink {
     socket?.terminate();
   }
 
-  /** The connection is over; does nothing when the swarm itself ended it. */
+  /** Called when a connection has ended; does nothing if the swarm ended it itself. */
   #closed(client: Client, reason: string): void {
     const { state } = client;
     if (state === "away") return;

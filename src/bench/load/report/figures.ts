@@ -2,11 +2,11 @@
 interface Figure {
   readonly label: string;
   readonly unit: "" | "/s" | "ms" | "µs" | "bytes" | "cores" | "each";
-  /** Of several rounds the worst counts, not the median: one loss is one too many. */
+  /** The worst round counts instead of the median: one loss is one too many. */
   readonly worst?: true;
-  /** Whether the ratio to the control says something. */
+  /** Whether a ratio to the control makes sense. */
   readonly ratio?: true;
-  /** Whether it has a place in a plot, and its short name there. */
+  /** Its short name in a plot; `undefined` for figures that are not plotted. */
   readonly plot?: string;
 }
 
@@ -102,10 +102,10 @@ export const figures = {
 
 export type FigureName = keyof typeof figures;
 
-/** What one round has measured; `undefined` where this machine or target cannot tell. */
+/** The figures of one round; `undefined` where this machine or target does not provide them. */
 export type Figures = Partial<Record<FigureName, number | undefined>>;
 
-/** How it is written for people. */
+/** Formats a figure for people. */
 export function show(name: FigureName, value: number | undefined): string {
   if (value === undefined) return "-";
   const { unit } = figures[name];

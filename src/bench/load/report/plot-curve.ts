@@ -2,7 +2,7 @@ import { scaleLog } from "d3-scale";
 import { line } from "d3-shape";
 import { COLOURS, n, picture, text } from "../../svg.ts";
 
-/** How a cost goes with a size. */
+/** How a cost changes with a size. */
 export interface Curve {
   readonly title: string;
   /** What grows, and what is measured, with its unit. */
@@ -13,7 +13,7 @@ export interface Curve {
 
 interface Series {
   readonly name: string;
-  /** A line that was not measured: a budget, say. */
+  /** A reference line, such as a budget. */
   readonly dashed?: boolean;
   /** Values must be above zero. */
   readonly points: readonly (readonly [x: number, y: number])[];
@@ -24,13 +24,16 @@ const INSET = { left: 84, right: 176, top: 52, bottom: 52 };
 /** Height of a line of text. */
 const LINE = 13;
 
-/** A curve as a picture, both ways logarithmic: flat is flat, and what grows with the size rises by one decade in one. */
+/**
+ * A curve as a picture with two logarithmic axes: a constant cost is flat, a proportional one rises by a decade per
+ * decade.
+ */
 export function curveSvg({ title, x: across, y: up, series }: Curve): string {
   const all = series.flatMap(({ points }) => points);
   const [x0, x1] = [INSET.left, SIZE.width - INSET.right];
   const [y0, y1] = [INSET.top, SIZE.height - INSET.bottom];
   const x = scaleLog(extent(all.map(([value]) => value)), [x0, x1]);
-  // At least two decades: half a decade of noise is not to look like a slope.
+  // At least two decades, so that half a decade of noise does not look like a slope.
   const y = scaleLog(decades(extent(all.map(([, value]) => value)), 2), [y1, y0]);
   const path = line<readonly [number, number]>(
     ([value]) => x(value),
@@ -73,7 +76,7 @@ function extent(values: readonly number[]): [number, number] {
   return [Math.min(...values), Math.max(...values)];
 }
 
-/** Widened to whole decades, at least so many. */
+/** Widens a range to whole decades, and to at least `least` of them. */
 function decades([least, most]: readonly [number, number], atLeast: number): [number, number] {
   const low = Math.floor(Math.log10(least));
   const high = Math.max(Math.ceil(Math.log10(most)), low + 1);
@@ -81,7 +84,7 @@ function decades([least, most]: readonly [number, number], atLeast: number): [nu
   return [10 ** (low - Math.floor(missing / 2)), 10 ** (high + Math.ceil(missing / 2))];
 }
 
-/** A number as short as it can be said: 20k, 0.001. */
+/** A number in short form: 20k, 0.001. */
 function short(value: number): string {
   if (value >= 1e6) return `${value / 1e6}M`;
   if (value >= 1e4) return `${value / 1e3}k`;

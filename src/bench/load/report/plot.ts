@@ -9,7 +9,7 @@ import { medianCurve, type Summary, summarize } from "./summary.ts";
 const PANEL = { width: 420, height: 210 };
 const HEAD = 36;
 const COLUMNS = 2;
-/** Of a panel, around what is drawn. */
+/** Margins of a panel. */
 const INSET = { left: 112, right: 96, top: 34, bottom: 26 };
 
 /** Height of a line of text. */
@@ -22,8 +22,9 @@ interface Series {
 }
 
 /**
- * A run as a picture: a panel for each figure that is worth one, with a bar for each target (whiskers are the least and
- * the most of the rounds), and one for how long messages took. Plain SVG, on white.
+ * A run as a picture: a panel for each figure marked for plots, with a bar for each target (whiskers show the lowest
+ * and
+ * highest round), and a panel of message latencies. Plain SVG, on white.
  */
 export function toSvg(title: string, rows: readonly Row[]): string {
   const series = rows.map((row, index) => ({ target: row.target, colour: COLOURS[index % COLOURS.length]! }));
@@ -99,7 +100,7 @@ function latencies(all: readonly (Series & { readonly curve: readonly Point[] })
     .filter(({ curve }) => curve.length > 0)
     .map((one) => ({ ...one, end: y(one.curve.at(-1)![1]) }))
     .sort((a, b) => a.end - b.end);
-  // A name stands where its line ends, but never on another name.
+  // Each name stands at the end of its line, moved so that names do not overlap.
   let above = Number.NEGATIVE_INFINITY;
   const names = lines.map(({ target, colour, end }) => {
     above = Math.max(end, above + LINE);

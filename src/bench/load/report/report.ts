@@ -5,7 +5,7 @@ import type { ScenarioName } from "../scenario/scenario.ts";
 import { type FigureName, figures, show } from "./figures.ts";
 import { baseline, ratio, type Summaries, spread, summarize } from "./summary.ts";
 
-/** Share of a processor from which a worker, which has one thread, may be what limits the figures. */
+/** Share of a processor above which a single-threaded worker may limit the figures. */
 const BUSY = 0.8;
 
 /** A run in one line: what, how many, how much. */
@@ -25,7 +25,7 @@ export function describe(options: RunOptions): string {
   return `${scenario}: ${people}${loads[scenario]}`;
 }
 
-/** A run as data: what was asked for, where it ran, every round, and what they come to. */
+/** A run as data: its options, its machine, every round, and the summary. */
 export function toJson(options: RunOptions, { rows, skipped }: Outcome): object {
   return {
     at: new Date().toISOString(),
@@ -46,8 +46,8 @@ export function toJson(options: RunOptions, { rows, skipped }: Outcome): object 
 }
 
 /**
- * A run as a table: a line for each figure, a column for each target: the value, how far the rounds lie apart, and what
- * it is in terms of the control.
+ * A run as a table, with a line for each figure and a column for each target: the value, the spread of the rounds, and
+ * the ratio to the control.
  */
 export function toTable(rows: readonly Row[]): string[][] {
   const control = baseline(rows);
@@ -62,7 +62,7 @@ export function toTable(rows: readonly Row[]): string[][] {
   return table;
 }
 
-/** One figure of one target, beside a control where there is one. */
+/** One figure of one target, with its ratio to the control if there is one. */
 export function cell(name: FigureName, of: Summaries, base: Summaries | undefined): string {
   const summary = of[name];
   if (!summary) return "-";
@@ -77,7 +77,7 @@ export function cell(name: FigureName, of: Summaries, base: Summaries | undefine
     .join(" ");
 }
 
-/** What the figures do not say by themselves. */
+/** Remarks that readers need in addition to the figures. */
 export function notes(options: RunOptions, { rows, skipped }: Outcome): string[] {
   const { cpu, cores, memoryBytes, system, runtime } = machine();
   const control = baseline(rows);
@@ -112,7 +112,7 @@ function* remarks(options: RunOptions, { target, rounds }: Row): Generator<strin
   for (const [reason, times] of reasons) yield `${target}: ${times} × ${reason}${hint(options, reason)}`;
 }
 
-/** The one refusal that the options of a run explain. */
+/** The one refusal that is explained by a run's options. */
 function hint({ inbox }: RunOptions, reason: string): string {
   if (inbox || !reason.startsWith(`closed ${Closes.permissionDenied.code}`)) return "";
   return " (these clients have no user; add --inbox, or set TRUNKLINE_ANONYMOUS=true at the target)";

@@ -12,7 +12,7 @@ export interface Summary {
 
 export type Summaries = Partial<Record<FigureName, Summary>>;
 
-/** The control row in whose terms the others are told. */
+/** The row that the others are compared with. */
 const CONTROL = "plain Bun";
 
 /** Every figure that was measured in some round. */
@@ -28,17 +28,17 @@ export function summarize(rounds: readonly Figures[]): Summaries {
   return result;
 }
 
-/** Half of how far the rounds lie apart, relative to their median; `undefined` for a single value or none to speak of. */
+/** Half the range of the rounds, relative to their median; `undefined` for a single round or a negligible range. */
 export function spread({ value, least, most }: Summary): number | undefined {
   return least === most || value === 0 ? undefined : (most - least) / 2 / Math.abs(value);
 }
 
-/** What `value` is in terms of the control; `undefined` where that says nothing. */
+/** Ratio of `value` to the control's; `undefined` where a ratio makes no sense. */
 export function ratio(name: FigureName, value: Summary | undefined, control: Summary | undefined) {
   return "ratio" in figures[name] && value && control?.value ? value.value / control.value : undefined;
 }
 
-/** The row others are compared with: the control, else the first. */
+/** The row that others are compared with: the control, or else the first one. */
 export function baseline(rows: readonly Row[]): Row | undefined {
   return rows.length < 2 ? undefined : (rows.find(({ target }) => target === CONTROL) ?? rows[0]);
 }

@@ -29,7 +29,7 @@ export async function idle(stand: Stand): Promise<Round> {
   const spent = await meter(stand);
   await sleep(options.seconds * 1000, undefined, { signal });
   const { cpuMs, redis, nats } = await spent();
-  // At the end: what a runtime frees in an idle while is not what idle connections cost.
+  // Measured last: memory that the runtime frees while idle is not a cost of idle connections.
   const full = await memory(stand);
   const after = await fleet.report();
   const clientSeconds = clients * options.seconds;
@@ -51,12 +51,12 @@ export async function idle(stand: Stand): Promise<Round> {
   };
 }
 
-/** Messages a second while churning: enough to see whether any is missed, too few to be a load. */
+/** Messages a second during churn: enough to notice a missed one, too few to be a load. */
 const CHURN_MESSAGES = 2;
 /** Long enough for the last one to arrive. */
 const LAST_MESSAGE_MS = 500;
 
-/** Everybody is in; one after the other is cut off and comes back, at a fixed rate, while messages go on. */
+/** All clients are connected; one after another is cut off and reconnects, at a fixed rate, while messages continue. */
 export async function churn(stand: Stand): Promise<Round> {
   const { target, fleet, layout, options, signal } = stand;
   const joined = await join(stand);

@@ -17,7 +17,7 @@ import {
   type Stand,
 } from "./stand.ts";
 
-/** One channel, everybody in it, one publisher. */
+/** One channel with all clients and one publisher. */
 export async function broadcast(stand: Stand): Promise<Round> {
   const { target, layout, options, signal } = stand;
   const joined = await join(stand);
@@ -51,7 +51,7 @@ export async function broadcast(stand: Stand): Promise<Round> {
   };
 }
 
-/** Clients publish, to each other in small channels or to a few channels that somebody listens to. */
+/** Clients publish, either to each other in small channels or to a few channels with separate listeners. */
 export async function clientsPublish(stand: Stand): Promise<Round> {
   const { fleet, layout, options } = stand;
   const joined = await join(stand);

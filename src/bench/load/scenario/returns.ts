@@ -20,10 +20,14 @@ import {
   type Stand,
 } from "./stand.ts";
 
-/** Longer than the grace after which a gateway counts somebody as away: what that costs is not the messages' cost. */
+/**
+ * Longer than the delay after which a gateway reports a client as gone, so that this work is not counted for messages.
+ */
 const AWAY_MS = 4_000;
 
-/** Each user has an inbox, services write to one at a time; every other user is away, and finds it all on return. */
+/**
+ * Each user has an inbox and services write to one at a time; every second user is away, and gets everything on return.
+ */
 export async function inbox(stand: Stand): Promise<Round> {
   const { target, fleet, layout, options, signal } = stand;
   const joined = await join(stand);
@@ -71,7 +75,7 @@ export async function inbox(stand: Stand): Promise<Round> {
 const STORM_MESSAGES = 10;
 const STORM_RATE = 100;
 
-/** Everybody is cut off, misses some messages, and comes back at once. */
+/** All clients are cut off, miss some messages, and reconnect at once. */
 export async function storm(stand: Stand): Promise<Round> {
   const { target, fleet, layout, options, signal } = stand;
   const joined = await join(stand);

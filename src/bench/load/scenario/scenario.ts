@@ -8,14 +8,14 @@ import type { LoadOptions, Round, Stand } from "./stand.ts";
 /** One thing to be measured. */
 interface Scenario {
   readonly summary: string;
-  /** Without `--rate`: messages (or connects) a second, of all together. */
+  /** Default of `--rate`: messages (or connects) a second in total. */
   readonly ratePerSecond: number;
-  /** Without `--seconds`. */
+  /** Default of `--seconds`. */
   readonly seconds: number;
   layout(target: Pick<Target, "channel" | "inbox">, options: LoadOptions): Layout;
   /** Clients publish themselves. */
   readonly clientsPublish: boolean;
-  /** Every client has a user of its own, asked for or not. */
+  /** Every client has its own user, whether or not `--inbox` was given. */
   readonly users: boolean;
   run(stand: Stand): Promise<Round>;
 }
@@ -83,7 +83,7 @@ export type ScenarioName = keyof typeof scenarios;
 
 export const scenarioNames = Object.keys(scenarios) as ScenarioName[];
 
-/** Connections a scenario holds, those of its listeners included. */
+/** Connections of a scenario, including those of its listeners. */
 export function connectionsOf(name: ScenarioName, options: LoadOptions): number {
   return headcount(scenarios[name].layout({ channel: "", inbox: "" }, options));
 }

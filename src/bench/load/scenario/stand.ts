@@ -10,9 +10,9 @@ import type { Target, Usage } from "../target/target.ts";
 
 export interface LoadOptions {
   readonly clients: number;
-  /** Every client has a user of its own, and so an inbox. */
+  /** Every client has its own user, and so an inbox. */
   readonly inbox: boolean;
-  /** Messages (or connects) a second, and for how long. */
+  /** Messages (or connects) a second, and the duration. */
   readonly ratePerSecond: number;
   readonly seconds: number;
   /** `rooms`: members of each. */
@@ -21,21 +21,21 @@ export interface LoadOptions {
   readonly channels: number;
 }
 
-/** One target with its clients gathered and away. */
+/** A started target and its clients, which are prepared but not connected. */
 export interface Stand {
   readonly target: Target;
   readonly fleet: Fleet;
   readonly layout: Layout;
   readonly options: LoadOptions;
   readonly signal: AbortSignal;
-  /** Says what is going on; `total` is what {@link Fleet.progress} goes up to. */
+  /** Reports the current step; `total` is the final value of {@link Fleet.progress}. */
   stage(name: string, counts: keyof Progress, total: number): void;
 }
 
 /** A point of a distribution: `percent` of all took no longer than `ms`. */
 export type Point = readonly [percent: number, ms: number];
 
-/** The outcome of a round: its figures, and why clients failed. */
+/** The outcome of a round: its figures, and the reasons why clients failed. */
 export interface Round {
   readonly figures: Figures;
   readonly reasons: ReadonlyMap<string, number>;
@@ -43,13 +43,13 @@ export interface Round {
   readonly latency?: readonly Point[];
 }
 
-/** Memory is steady when it has not fallen for so long; and it is taken as it is after {@link SETTLE_MS}. */
+/** Memory counts as steady when it has not fallen for this long; after {@link SETTLE_MS} it is taken as it is. */
 const STEADY_MS = 2_000;
 const SETTLE_MS = 15_000;
-/** Whatever has not arrived after so long a silence is lost. */
+/** A message that has not arrived after this much silence is lost. */
 const SILENCE_MS = 3_000;
 
-/** Brings everybody in. */
+/** Connects all clients. */
 export async function join(stand: Stand): Promise<{ sum: Sum; figures: Figures }> {
   const { fleet, options, stage } = stand;
   stage("connecting", "settled", options.clients);
@@ -74,7 +74,7 @@ export async function join(stand: Stand): Promise<{ sum: Sum; figures: Figures }
   };
 }
 
-/** What something has cost: processor time of the target and of what it stands on, and what it has asked of that. */
+/** What a step cost: processor time of the target and of its NATS and Redis, and the requests to these. */
 export interface Spent {
   readonly cpuMs: number | undefined;
   readonly stackCpuMs: number | undefined;
@@ -83,7 +83,7 @@ export interface Spent {
   readonly streamReads: number | undefined;
 }
 
-/** Begins to measure; the function returned says what was spent since. */
+/** Starts measuring; the returned function says what was spent since. */
 export async function meter({ target }: Pick<Stand, "target">): Promise<() => Promise<Spent>> {
   const cpuMs = () => total(target.pids, processorMs);
   const before = await target.usage();
@@ -113,7 +113,7 @@ export function latencies({ latency, lastClient }: Sum): Figures {
   };
 }
 
-/** What messages and their deliveries have cost. */
+/** Costs of messages and deliveries. */
 export function costs(
   { cpuMs, stackCpuMs, redis, nats }: Spent,
   deliveries: number,
@@ -133,7 +133,7 @@ export function curve(times: Times): Point[] {
   return times.count === 0 ? [] : PERCENTS.map((percent) => [percent, times.percentileMs(percent)!] as const);
 }
 
-/** Waits until progress has reached `goal`, or nothing has come for a while. */
+/** Waits until progress has reached `goal`, or has stopped for a while. */
 export async function arrived(
   { fleet, signal }: Pick<Stand, "fleet" | "signal">,
   counts: keyof Progress,
@@ -150,8 +150,8 @@ export async function arrived(
 }
 
 /**
- * The end of a round, once everything should have arrived: whoever was thrown out comes back, as any SDK would, and
- * what has not arrived then is lost.
+ * Ends a round, once everything should have arrived: disconnected clients reconnect, as an SDK would, and what has not
+ * arrived by then is lost.
  * @param goal messages that should have arrived since the last report
  * @param each messages every publisher has published
  * @returns what was counted up to the end, and what was counted since
@@ -172,7 +172,7 @@ export async function finish(
   return { sum, rest: [back, await fleet.report()] };
 }
 
-/** What went wrong in all of it. */
+/** Everything that went wrong in these reports. */
 export function faults(...sums: readonly Sum[]): Figures {
   const all = addUp(...sums);
   return {
@@ -184,7 +184,7 @@ export function faults(...sums: readonly Sum[]): Figures {
   };
 }
 
-/** A count of several reports together. */
+/** Adds up a count over several reports. */
 export function addUp(...sums: readonly Sum[]): (name: keyof Counts) => number {
   return (name) => sums.reduce((total, { counts }) => total + counts[name], 0);
 }
@@ -198,8 +198,8 @@ export interface Memory {
 }
 
 /**
- * Memory of a target and of the kernel, once garbage is collected and pages are given back: when the target's has not
- * reached a new low for a while. `undefined` for one that was not started here.
+ * Memory of a target and of the kernel, once garbage is collected and pages are returned: when the target's memory has
+ * not reached a new low for a while. `undefined` for a target that was not started here.
  */
 export async function memory({ target, signal }: Pick<Stand, "target" | "signal">): Promise<Memory> {
   const startMs = performance.now();
@@ -233,12 +233,12 @@ export function perSecond(count: number, durationMs: number): number | undefined
   return durationMs === 0 ? undefined : (count / durationMs) * 1000;
 }
 
-/** Processors the generator has used, on average. */
+/** Average number of processors that the load generator used. */
 export function load(sum: Sum, durationMs: number): number | undefined {
   return durationMs === 0 ? undefined : sum.cpuMs / durationMs;
 }
 
-/** Why clients failed, and publishes were refused, in all of it. */
+/** Reasons of failed clients and refused publishes, over all reports. */
 export function merge(...sums: readonly Sum[]): Map<string, number> {
   const all = new Map<string, number>();
   for (const { reasons } of sums) {

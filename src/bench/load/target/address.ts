@@ -2,17 +2,20 @@ import { accepts, LOOPBACK } from "../../../process/ports.ts";
 import type { Endpoint } from "../client/swarm.ts";
 
 /**
- * Connections to one address. Linux gives out every other of its 28,232 local ports first, and searches long for the
- * rest: 15,000 connections to one address open at a third of the rate of two times 7,500.
+ * Connections to one address. Linux first hands out every other one of its 28,232 local ports, then searches long for
+ * the rest: 15,000 connections to one address open at a third of the rate of 7,500 to each of two.
  */
 const PORTS = 10_000;
 
-/** Where a server started here must listen: on all addresses where its clients need the ports of several. */
+/**
+ * Address on which a server started here listens: all addresses when its clients need more local ports than one address
+ * has.
+ */
 export function listenOn(clients: number): string {
   return clients > PORTS ? "0.0.0.0" : LOOPBACK;
 }
 
-/** Where to connect to: as many loopback addresses of each server as its part of the clients needs. */
+/** Endpoints for clients: enough loopback addresses of each server for its share of the clients. */
 export function endpointsOf(ports: readonly number[], clients: number): Endpoint[] {
   const each = Math.ceil(clients / ports.length);
   if (clients <= PORTS) return ports.map((port) => ({ hostname: LOOPBACK, port }));
@@ -20,7 +23,7 @@ export function endpointsOf(ports: readonly number[], clients: number): Endpoint
   return hosts.flatMap((hostname) => ports.map((port) => ({ hostname, port })));
 }
 
-/** Several addresses of a server somewhere, where it is on this machine and listens on all of them. */
+/** Several addresses of a given server, if it runs on this machine and listens on all of them; otherwise its own. */
 export async function reachable({ hostname, port }: Endpoint, clients: number): Promise<Endpoint[]> {
   if (clients > PORTS && isLoopback(hostname)) {
     const several = endpointsOf([port], clients);

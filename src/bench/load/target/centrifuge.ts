@@ -19,14 +19,15 @@ const CENTRIFUGO = "v6.9.1";
 const LIBRARY = "v0.38.0";
 
 const LIBRARY_SOURCE = fileURLToPath(import.meta.resolve("../../../../bench/centrifuge-go"));
-/** Compiling Centrifugo takes minutes, once. */
+/** The first run compiles Centrifugo, which takes minutes. */
 const BUILD_MS = 600_000;
 
 const HISTORY = { history_size: 1000, history_ttl: "600s", force_recovery: true };
 
 /**
- * Centrifugo: `CENTRIFUGO_BIN`, else the one on PATH, else one that Go installs into a cache of ours. One process keeps
- * its history in memory; several share a Redis of their own.
+ * Centrifugo: from `CENTRIFUGO_BIN`, else from PATH, else built by Go into a cache directory of the load tool. One
+ * process
+ * keeps history in memory; several share their own Redis.
  */
 export const centrifugo: TargetKind = {
   name: "Centrifugo",
@@ -55,7 +56,7 @@ export const centrifugo: TargetKind = {
     ),
 };
 
-/** The Go library Centrifugo is made of, as a server of a hundred lines. */
+/** The Go library behind Centrifugo, in a server of a hundred lines. */
 export const centrifugeGo: TargetKind = {
   name: "centrifuge (Go)",
   via: "HTTP",
@@ -166,7 +167,7 @@ async function startServers(
   };
 }
 
-/** Any answer will do: it speaks HTTP. */
+/** Any answer will do: it shows that the server speaks HTTP. */
 async function answers(port: number): Promise<boolean> {
   try {
     await fetch(`http://${LOOPBACK}:${port}/`, { signal: AbortSignal.timeout(1_000) });
@@ -181,7 +182,7 @@ function centrifugoPath(): string | undefined {
   return process.env.CENTRIFUGO_BIN || (Bun.which("centrifugo") ?? (existsSync(own) ? own : undefined));
 }
 
-/** Where a program that was built here lies. */
+/** Path of a program that was built here. */
 function cached(name: string): string {
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
   return join(cache, "trunkline-bench", CENTRIFUGO, name);

@@ -12,7 +12,7 @@ interface Control {
   /** File in `bench/`. */
   readonly file: string;
   readonly dialect: "bare" | "socketio";
-  /** Program it runs in; without it, the runtime of this process. */
+  /** Program that runs it; default: the runtime of this process. */
   readonly command?: string;
   /** Package it needs. */
   readonly needs?: string;
@@ -30,7 +30,7 @@ export const plainWs = control({
   needs: "ws",
 });
 
-/** What many use instead of a gateway, under Node. */
+/** What many projects use instead of a gateway, under Node. */
 export const socketIo = control({
   name: "Socket.IO",
   file: "control-socketio.mjs",
@@ -39,7 +39,7 @@ export const socketIo = control({
   needs: "socket.io",
 });
 
-/** A server that authenticates nobody and keeps nothing: as little as its library can do for channels. */
+/** A server without authentication or history: the least its library can do for channels. */
 function control({ name, file, dialect, command, needs }: Control): TargetKind {
   const script = fileURLToPath(new URL(`../../../../bench/${file}`, import.meta.url).href);
   return {

@@ -11,15 +11,16 @@ export interface Publisher extends AsyncDisposable {
   /** @throws Error when the target refuses */
   publish(channel: string, body: Body): Promise<void>;
   /**
-   * Listens to a channel behind the gateway's back and times what it hears there until disposed: what the target
-   * stands on takes so long by itself. `undefined` where there is nothing behind.
+   * Listens to a channel on the target's own backend, bypassing the gateway, and times its messages until disposed:
+   * this
+   * is the backend's share of the latency. `undefined` for a target without a backend.
    */
   listen?(channel: string): Disposable & { readonly times: Times };
 }
 
 const TIMEOUT_MS = 5_000;
 
-/** Over HTTP: a `POST` to each of `urls` (processes that know nothing of each other) with what `wrap` makes of it. */
+/** Over HTTP: a `POST` of what `wrap` returns to each of `urls` (processes that do not share messages). */
 export function httpPublisher(
   urls: readonly string[],
   wrap: (channel: string, body: Body) => { readonly query?: string; readonly body: unknown },
@@ -42,7 +43,7 @@ async function post(url: string, body: unknown, headers: Readonly<Record<string,
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const text = await response.text();
-  // Server APIs of this kind answer with 200 and an error inside.
+  // These server APIs report an error inside an answer with status 200.
   if (!response.ok || text.includes('"error"')) {
     throw new Error(`publishing was refused: HTTP ${response.status} ${text.slice(0, 200)}`);
   }
@@ -52,7 +53,7 @@ export interface NatsOptions {
   readonly servers: readonly string[];
   /** First token of the subjects. */
   readonly root: string;
-  /** Delete every stream of this root at the end: they belong to this run alone. */
+  /** Delete every stream of this root at the end: they were created for this run. */
   readonly ownsStreams: boolean;
 }
 
@@ -89,20 +90,20 @@ async function deleteStreams(connection: NatsConnection, prefix: string): Promis
 }
 
 export interface Schedule extends Pace {
-  /** In turn: each gets numbers of its own. */
+  /** Published to in turn; each has its own numbering. */
   readonly channels: readonly string[];
   /** Number of the first message of each channel. */
   readonly first: number;
-  /** Latency does not count. */
+  /** The latency of these messages is not counted. */
   readonly warm?: boolean;
 }
 
-/** Messages under way at once, to different channels; those of one channel never overtake each other. */
+/** Messages in flight at once, to different channels; messages of one channel never overtake each other. */
 const UNDER_WAY = 64;
 
 /**
  * Publishes at a fixed rate. Each message carries the time it was *due*: a target that makes the publisher wait is
- * charged for it.
+ * charged for that wait.
  */
 export async function publishAll(
   publisher: Publisher,

@@ -8,7 +8,7 @@ import { program } from "../../../process/programs.ts";
 import { processorMs, userBytes } from "../../machine.ts";
 import type { Usage } from "./target.ts";
 
-/** A nats-server with JetStream on files and a redis-server, of this run alone. */
+/** A nats-server with JetStream on files and a redis-server, started for this run only. */
 export interface Stack extends AsyncDisposable {
   readonly natsUrl: string;
   readonly redisUrl: string;
@@ -18,7 +18,7 @@ export interface Stack extends AsyncDisposable {
 }
 
 const TIMEOUT_MS = 5_000;
-/** What else one can do where a server is missing. */
+/** Advice for a missing server program. */
 const INSTEAD = ", or NATS_URL and REDIS_URL to servers that run";
 
 /** Starts both servers. @throws ChildError with what to type when a program is missing */
@@ -43,7 +43,7 @@ export async function startStack(children: Children): Promise<Stack> {
   await started(nats, "nats-server", () => accepts({ hostname: LOOPBACK, port: monitorPort }));
   await started(redis, "redis-server", () => accepts({ hostname: LOOPBACK, port: redisPort }));
   const client = new Redis({ port: redisPort, host: LOOPBACK, enableReadyCheck: false });
-  // A command that fails says so itself.
+  // A failing command reports its error itself.
   client.on("error", () => {});
   const servers = [nats, redis].map((child) => child.process.pid!);
   return {
@@ -71,7 +71,7 @@ export async function startStack(children: Children): Promise<Stack> {
   };
 }
 
-/** Commands a Redis has carried out, but for those that ask it for this very figure. */
+/** Commands that Redis has processed, without those that ask for this figure. */
 export function commandsIn(commandstats: string): number {
   let calls = 0;
   for (const [, name, count] of commandstats.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)) {
@@ -80,7 +80,7 @@ export function commandsIn(commandstats: string): number {
   return calls;
 }
 
-/** The sum of what is known of each process; `undefined` when it is not known of one. */
+/** Sum over all processes; `undefined` if the value of any process is unknown. */
 export function total(
   pids: readonly number[],
   figure: (pid: number) => number | undefined,

@@ -7,22 +7,22 @@ import type { Publisher } from "./publish.ts";
 export interface Target extends AsyncDisposable {
   readonly endpoints: readonly Endpoint[];
   readonly dialect: DialectName;
-  /** The channel of a run; where there are several, their names begin with it. */
+  /** The channel of a run, or the prefix of all its channels. */
   readonly channel: string;
-  /** What stands before a client's number in the name of the channel of its user. */
+  /** Prefix of a user's inbox channel; the client's number follows. */
   readonly inbox: string;
-  /** Secret of the clients' tokens; "" when it wants none. */
+  /** Secret that signs the clients' tokens; "" for a target without tokens. */
   readonly secret: string;
-  /** Its processes, when they were started here. */
+  /** Its process ids, if they were started here. */
   readonly pids: readonly number[];
   readonly publisher: Publisher;
-  /** Process ids of what it stands on, where that was started here. */
+  /** Process ids of its NATS and Redis, if they were started here. */
   readonly servers?: { readonly nats: number; readonly redis: number } | undefined;
-  /** What it has used so far of what it stands on. */
+  /** What it has used of NATS and Redis so far. */
   usage(): Promise<Usage>;
 }
 
-/** Figures of NATS and Redis since their start; `undefined` where they cannot be had. */
+/** Figures of NATS and Redis since their start; `undefined` where they are not available. */
 export interface Usage {
   readonly redisCommands?: number | undefined;
   /** Messages NATS has taken in and given out. */
@@ -34,24 +34,27 @@ export interface Usage {
   readonly cpuMs?: number | undefined;
 }
 
-/** Something that can be put under load, once for each round. */
+/** A kind of server to put under load; a new one is started for each round. */
 export interface TargetKind {
   readonly name: string;
-  /** How it is published to. */
+  /** The way messages are published to it. */
   readonly via: "NATS" | "HTTP";
-  /** Its processes pass messages on to each other; those that do not must be one where clients publish. */
+  /**
+   * Whether its processes pass messages to each other; if not, it runs as one process in scenarios in which clients
+   * publish.
+   */
   readonly connected: boolean;
-  /** Its version, for a report; "" where nobody can tell. */
+  /** Its version, for the report; "" if unknown. */
   readonly version: string;
-  /** Why it cannot be had on this machine; `undefined` when it can. */
+  /** Why it is not available on this machine; `undefined` if it is. */
   unavailable?(signal: AbortSignal): Promise<string | undefined>;
   start(children: Children, how: Starting): Promise<Target>;
 }
 
 export interface Starting {
-  /** Processes to start, for a target that is started here. */
+  /** Processes to start, if the target is started here. */
   readonly instances: number;
-  /** Clients that will come. */
+  /** Clients that will connect. */
   readonly clients: number;
 }
 

@@ -1,7 +1,7 @@
 import { centrifugeGo, centrifugo } from "./centrifuge.ts";
 import { plainBun, plainWs, socketIo } from "./control.ts";
 
-/** Targets that need no settings, by their names on the command line; `trunkline` is the other one. */
+/** Targets that need no settings, by their command-line names. `trunkline` itself is not among them. */
 export const peers = {
   bun: plainBun,
   ws: plainWs,

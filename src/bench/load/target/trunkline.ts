@@ -13,19 +13,19 @@ import type { Environment, Target, TargetKind, Usage } from "./target.ts";
 
 const MAIN = fileURLToPath(new URL("../../../main.ts", import.meta.url).href);
 
-/** Root of subjects and prefix of keys of instances started here, apart from those of any other system. */
+/** Root of subjects and prefix of keys for instances started here, which no other system uses. */
 const OWN_ROOT = "trunkbench";
 const OWN_CHANNEL = "bench:load";
-/** The inbox of client 7 is that of the user its token names, see tokens.ts. */
+/** A client's inbox belongs to the user in its token, see tokens.ts. */
 const INBOX = "user:bench-";
 const TIMEOUT_MS = 20_000;
 
 const OWN_SETTINGS = {
   nats: { root: OWN_ROOT },
   redis: { prefix: `${OWN_ROOT}:` },
-  // Clients without a user are measured too: what an inbox costs shows apart.
+  // Clients without a user are measured too, so that the cost of an inbox can be seen separately.
   auth: { anonymous: true },
-  // The whole load comes from one address.
+  // All clients come from one address.
   limits: { connectionsPerIp: 0, connectsPerIpPerSecond: 0 },
   namespaces: {
     bench: {
@@ -37,23 +37,23 @@ const OWN_SETTINGS = {
   },
 };
 
-/** What its instances stand on. */
+/** What its instances use: started for the round, or named by the environment. */
 export type On = "stack" | "environment";
 
-/** What a run may change. */
+/** What a run can change. */
 export interface OwnOptions {
-  /** Settings beside those all runs have, as a configuration file holds them. */
+  /** Settings in addition to those of every run, as in a configuration file. */
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Instances that start at the same time; default all. */
   readonly atOnce?: number;
-  /** An instance is ready. */
+  /** Called when an instance is ready. */
   readonly onReady?: () => void;
 }
 
 /**
- * This very product, new instances for each round, with settings of their own instead of those of `env`, so that figures
- * are comparable. `stack`: on servers started for the round; `environment`: with JetStream and Redis where `env` names
- * them, embedded otherwise.
+ * Trunkline itself: new instances for each round, with fixed settings instead of those in `env`, so that figures are
+ * comparable. `stack`: on servers started for the round; `environment`: on the NATS and Redis that `env` names, and
+ * embedded without them.
  */
 export function trunkline(env: Environment, on: On, options: OwnOptions = {}): TargetKind {
   return {
@@ -137,7 +137,7 @@ export interface RemoteOptions {
   readonly apiKey: string;
 }
 
-/** A trunkline that runs already. */
+/** A gateway that is already running. */
 export function remote({ url, channel, secret, apiKey }: RemoteOptions, env: Environment): TargetKind {
   const http = `http://${url.host}`;
   return {
@@ -170,7 +170,7 @@ function apiPublisher(http: string, apiKey: string): Publisher {
   });
 }
 
-/** What the instances themselves say. */
+/** What the instances' own metrics say. */
 async function metrics(urls: readonly string[]): Promise<Usage> {
   try {
     const pages = await Promise.all(urls.map(readMetrics));

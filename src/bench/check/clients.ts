@@ -3,7 +3,7 @@ import { Centrifuge, State, SubscriptionState } from "centrifuge";
 import { failover } from "../../console/nearest.js";
 import type { Checker } from "./checker.ts";
 
-export interface CrowdOptions {
+export interface StockClientsOptions {
   /** WebSocket addresses. Clients begin at each in turn, and go on to the next when one cannot be reached. */
   readonly endpoints: readonly string[];
   readonly clients: number;
@@ -47,7 +47,7 @@ const CALM_MS = 2_000;
 const POLL_MS = 10;
 
 /** Stock clients with one watched subscription each. */
-export class Crowd implements Disposable {
+export class StockClients implements Disposable {
   readonly channels: readonly string[];
   readonly #members: readonly Member[];
   readonly #disturbances: OpenDisturbance[] = [];
@@ -62,7 +62,7 @@ export class Crowd implements Disposable {
   lastError = "";
   #ending = false;
 
-  constructor(options: CrowdOptions) {
+  constructor(options: StockClientsOptions) {
     const { clients, channels } = options;
     this.channels = channels;
     this.#members = Array.from({ length: clients }, (_, number) => this.#member(options, number));
@@ -136,7 +136,7 @@ export class Crowd implements Disposable {
     for (const { centrifuge } of this.#members) centrifuge.disconnect();
   }
 
-  #member({ endpoints, channels, token, checker, delaysMs }: CrowdOptions, number: number): Member {
+  #member({ endpoints, channels, token, checker, delaysMs }: StockClientsOptions, number: number): Member {
     const start = number % endpoints.length;
     const rotated = [...endpoints.slice(start), ...endpoints.slice(0, start)];
     const centrifuge = new Centrifuge(rotated[0]!, {

@@ -1,7 +1,7 @@
 import type { Checker } from "./checker.ts";
 import type { Sender } from "./send.ts";
 
-export interface LoadOptions {
+export interface TrafficOptions {
   readonly checker: Checker;
   /** Published to in turn. */
   readonly channels: readonly string[];
@@ -17,7 +17,7 @@ const EACH_PER_SECOND = 4;
 const RETRY_MS = 100;
 
 /** Publishes at about a rate until stopped; what fails is sent again with its id. */
-export function startLoad({ checker, channels, ratePerSecond, senders, name = "p" }: LoadOptions) {
+export function startTraffic({ checker, channels, ratePerSecond, senders, name = "p" }: TrafficOptions) {
   const least = Math.max(channels.length, senders.length, Math.ceil(ratePerSecond / EACH_PER_SECOND));
   const publishers = Array.from({ length: least }, (_, n) => {
     const channel = channels[n % channels.length]!;
