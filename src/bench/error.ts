@@ -1,4 +1,4 @@
-/** The run cannot begin, or cannot go on, for a reason a person can do something about. */
+/** The run cannot start or continue, for a reason that the user can fix. */
 export class BenchError extends Error {
   override readonly name = "BenchError";
 }

@@ -12,7 +12,7 @@ export function userBytes(pid: number): number | undefined {
   return kilobytes(`/proc/${pid}/status`, "RssAnon");
 }
 
-/** All resident memory of a process: as {@link userBytes}, and what it has touched of its program's file. */
+/** All resident memory of a process: {@link userBytes}, and the pages it has touched of its program file. */
 export function residentBytes(pid: number): number | undefined {
   return kilobytes(`/proc/${pid}/status`, "VmRSS");
 }
@@ -31,7 +31,7 @@ export function kernelBytes(): number | undefined {
   return Number.isNaN(slabBytes + tcpBytes) ? undefined : slabBytes + tcpBytes;
 }
 
-/** As {@link kernelBytes}, apart; `NaN` where there is no Linux. */
+/** The parts of {@link kernelBytes}; `NaN` outside Linux. */
 export function kernelMemory(): { readonly slabBytes: number; readonly tcpBytes: number } {
   const pages = /^TCP:.* mem (\d+)/m.exec(read("/proc/net/sockstat") ?? "")?.[1];
   const page = kilobytes("/proc/self/smaps", "KernelPageSize");
@@ -42,16 +42,17 @@ export function kernelMemory(): { readonly slabBytes: number; readonly tcpBytes:
 }
 
 /**
- * What the kernel keeps of /proc for others. A program that looks through everybody's open files (monitors of ports do)
- * leaves an inode for each socket there is, which is given back when memory is needed and is no cost of connections. 0
- * where it cannot be read: it takes root.
+ * Memory of the kernel's /proc inodes. A program that reads the open files of all processes (port monitors do) leaves
+ * an
+ * inode for each socket, which is freed when memory is needed and is not a cost of connections. 0 without root, which
+ * reading it requires.
  */
 function procInodeBytes(): number {
   const [, all, size] = /^proc_inode_cache\s+\d+\s+(\d+)\s+(\d+)/m.exec(read("/proc/slabinfo") ?? "") ?? [];
   return all === undefined ? 0 : Number(all) * Number(size);
 }
 
-/** What programs could still have without swapping; `NaN` where there is no Linux. */
+/** Memory still available to programs without swapping; `NaN` outside Linux. */
 export function memoryAvailableBytes(): number {
   return kilobytes("/proc/meminfo", "MemAvailable") ?? Number.NaN;
 }
@@ -62,7 +63,7 @@ export function descriptorLimit(): number {
   return limit === undefined ? Number.POSITIVE_INFINITY : Number(limit);
 }
 
-/** What figures depend on. */
+/** The machine, for reports. */
 export function machine() {
   return {
     cpu: cpus()[0]?.model ?? "unknown",

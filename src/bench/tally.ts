@@ -1,7 +1,7 @@
 import process from "node:process";
 import * as hdr from "hdr-histogram-js";
 
-/** Longest time a histogram can tell apart, µs; longer ones count as this. */
+/** Longest time that a histogram resolves, µs; longer times count as this. */
 const LONGEST_US = 300e6;
 
 /** Times in µs, three significant digits. */
@@ -22,7 +22,7 @@ export class Times {
     return this.#histogram.totalCount;
   }
 
-  /** Time within which `percent` of all happened, ms; `undefined` when nothing did. */
+  /** Percentile of the times, ms; `undefined` without any. */
   percentileMs(percent: number): number | undefined {
     return this.count === 0 ? undefined : this.#histogram.getValueAtPercentile(percent) / 1000;
   }
@@ -32,7 +32,7 @@ export class Times {
     this.#histogram.add(hdr.decodeFromCompressedBase64(encoded) as hdr.Histogram);
   }
 
-  /** "" when there is none: packing an empty histogram takes as long as a full one. */
+  /** "" if empty: packing an empty histogram takes as long as a full one. */
   encode(): string {
     if (this.count === 0) return "";
     return hdr.encodeIntoCompressedBase64(this.#histogram);
@@ -49,10 +49,10 @@ function newHistogram(): hdr.Histogram {
   });
 }
 
-/** What one worker has counted since the last {@link Tally.take}, as it travels between processes. */
+/** A worker's counts since the last {@link Tally.take}, in the form that is sent between processes. */
 export interface Report {
   readonly counts: Counts;
-  /** Why clients did not get in, or were thrown out, with how often. */
+  /** Reasons why clients could not connect or were disconnected, with counts. */
   readonly reasons: Readonly<Record<string, number>>;
   /** Encoded {@link Times}: from dialing to joined, from due to received, and from due to the answer. */
   readonly joining: string;
@@ -60,13 +60,13 @@ export interface Report {
   readonly acks: string;
   /** For each message, by its number: the longest time to any client of this worker, ms. */
   readonly slowestMs: readonly (readonly [n: number, ms: number])[];
-  /** First dial and last join, {@link nowMs}; 0 when there was none. */
+  /** Times of the first dial and the last join, by {@link nowMs}; 0 if none. */
   readonly firstDialMs: number;
   readonly lastJoinMs: number;
-  /** First and last message received, {@link nowMs}; 0 when there was none. */
+  /** Times of the first and last message received, by {@link nowMs}; 0 if none. */
   readonly firstMessageMs: number;
   readonly lastMessageMs: number;
-  /** When the first publish was due, and the last answer came; 0 when there was none. */
+  /** When the first publish was due, and when the last answer came; 0 if none. */
   readonly firstPublishMs: number;
   readonly lastAckMs: number;
   /** Processor time of the worker, ms. */
@@ -78,23 +78,23 @@ export type Counts = ReturnType<typeof zeros>;
 function zeros() {
   return {
     joined: 0,
-    /** Did not get in. */
+    /** Clients that could not connect. */
     failed: 0,
-    /** Thrown out after they were in. */
+    /** Clients disconnected after they had connected. */
     dropped: 0,
     messages: 0,
     duplicates: 0,
     /** Came after a newer one of the same publisher. */
     disorder: 0,
     lost: 0,
-    /** Publishes that were accepted, that were refused, and that nobody answered. */
+    /** Publishes that were accepted, refused, and never answered. */
     published: 0,
     refused: 0,
     unanswered: 0,
     pings: 0,
     recovered: 0,
     unrecovered: 0,
-    /** Messages due before their client was in. */
+    /** Messages due before their client was connected. */
     replayed: 0,
   };
 }
@@ -121,7 +121,7 @@ export class Tally {
     this.#joining.record(tookMs);
   }
 
-  /** A client's way in, or its stay, has ended, or a publish of it was refused. */
+  /** Counts a failed connect, a lost connection, or a refused publish. */
   ended(kind: "failed" | "dropped" | "refused", reason: string): void {
     this.counts[kind]++;
     this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
@@ -134,8 +134,8 @@ export class Tally {
   }
 
   /**
-   * @param n number of the message among all of the run; 0 when it has none that is its own
-   * @param timed whether its latency counts (it does not while warming up)
+   * @param n number of the message within the run; 0 if it is not unique
+   * @param timed whether its latency is counted (not during warm-up)
    */
   received(n: number, dueMs: number, nowMs: number, timed: boolean): void {
     this.counts.messages++;
@@ -147,7 +147,7 @@ export class Tally {
     if (n > 0 && tookMs > (this.#slowestMs.get(n) ?? 0)) this.#slowestMs.set(n, tookMs);
   }
 
-  /** Reports, and starts anew. */
+  /** Reports, and resets all counts. */
   take(): Report {
     const report: Report = {
       counts: this.counts,
@@ -184,7 +184,7 @@ export interface Sum {
   readonly joining: Times;
   readonly latency: Times;
   readonly acks: Times;
-  /** For each message the time until its last client had it. */
+  /** For each message, the time until the last client had it. */
   readonly lastClient: Times;
   /** From the first dial to the last join, ms. */
   readonly joiningMs: number;
@@ -238,7 +238,7 @@ export function sum(reports: readonly Report[]): Sum {
   };
 }
 
-/** From the earliest start to the latest end; zeros are workers that had nothing. */
+/** From the earliest start to the latest end; zeros are workers without any. */
 function span(starts: readonly number[], ends: readonly number[]): number {
   const began = starts.filter((ms) => ms > 0);
   return began.length === 0 ? 0 : Math.max(0, Math.max(...ends) - Math.min(...began));

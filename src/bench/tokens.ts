@@ -1,21 +1,22 @@
 import { createHmac } from "node:crypto";
 
 export interface TokenOptions {
-  /** Secret of HS256; "" where the target wants no tokens. */
+  /** HS256 secret; "" for a target without tokens. */
   readonly secret: string;
-  /** Name of the user of client `number`; "" is a client without a user, and without an inbox. */
+  /** User of client `number`; "" for a client without a user, and so without an inbox. */
   readonly users: "own" | "none";
 }
 
-/** How long tokens are good: longer than any run. */
+/** Life of a token: longer than any run. */
 const LIFETIME_SECONDS = 12 * 3_600;
 
 const HEADER = base64url({ alg: "HS256", typ: "JWT" });
 
 /**
- * Signs a connection token for a client, by its number: all are different, because a server must not get by with
- * checking one of them. Made when they are needed: a million of them would fill a good part of the generator's memory,
- * and signing in one step takes a tenth of what promises take.
+ * Signs a connection token for a client, by its number. All tokens differ, so that a server cannot verify one and reuse
+ * the
+ * result. They are made on demand, because a million of them would fill much of the generator's memory; signing
+ * synchronously takes a tenth of the time of promises.
  */
 export function tokenMaker({ secret, users }: TokenOptions): (number: number) => string {
   if (secret === "") return () => "";

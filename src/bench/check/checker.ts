@@ -5,55 +5,55 @@ import { type Accuse, Watch, WRONGS, type Wrong } from "./watch.ts";
 
 export interface PublisherOptions {
   readonly channel: string;
-  /** Name of the publisher; numbers count for each. */
+  /** Name of the publisher; each publisher has its own numbering. */
   readonly from: string;
-  /** From one message to the next, ms; longer where an acknowledgement takes longer. */
+  /** Interval between messages, ms; longer if an acknowledgement takes longer. */
   readonly everyMs: number;
   /** Publishes one message; `id` is the same for every attempt at the same message. */
   readonly send: (body: Numbered, id: string) => Promise<unknown>;
-  /** Whether a message that failed is tried again (with its id), ms between attempts. Default: it is given up. */
+  /** Delay before a failed message is sent again with the same id, ms. Default: it is given up. */
   readonly retryMs?: number;
 }
 
-/** A publisher under way. */
+/** A running publisher. */
 export interface RunningPublisher {
   /** Messages acknowledged. */
   readonly acked: number;
-  /** The last failed publishes, in order, with what they failed with. */
+  /** The most recent failed publishes in order, with their errors. */
   readonly failures: readonly unknown[];
-  /** Waits until so many more are acknowledged. */
+  /** Waits until `count` more messages are acknowledged. */
   more(count: number, timeoutMs?: number): Promise<void>;
-  /** Ends it after the message under way. */
+  /** Stops after the message in flight. */
   stop(): Promise<void>;
 }
 
-/** How far everything is. */
+/** Counts of the whole check so far. */
 export interface CheckCounts extends Readonly<Record<Wrong, number>> {
   /** Publishes acknowledged. */
   readonly acked: number;
   /** Attempts to publish that failed. */
   readonly failed: number;
-  /** Messages that were never acknowledged, though tried: stored or not. */
+  /** Messages that were sent and never acknowledged; they may have been stored. */
   readonly unanswered: number;
   readonly deliveries: number;
   readonly recoveries: number;
-  /** Told of. */
+  /** Discontinuities that clients were told of. */
   readonly discontinuities: number;
-  /** Longest time that a client got nothing between two deliveries, ms. */
+  /** Longest time between two deliveries to one client, ms. */
   readonly longestSilenceMs: number;
 }
 
-/** Violations of which the words are kept. */
+/** Most violations whose descriptions are kept. */
 const KEPT = 20;
-/** Failures of one publisher that are kept. */
+/** Most failures kept per publisher. */
 const KEPT_FAILURES = 10_000;
 const POLL_MS = 10;
 
 /**
- * Judges continuity: records when each publish was acknowledged and what every client gets, across whatever is done to
- * the servers meanwhile. The law: to each client, per channel, no acknowledged message is lost, none comes twice, all
- * come in one order that is the same for everybody, and where that cannot be kept the client is told
- * (`recovered: false`).
+ * Judges continuity: records when each publish was acknowledged and what every client receives, whatever happens to the
+ * servers meanwhile. The rule: per client and channel, no acknowledged message is lost, none arrives twice, the order
+ * is
+ * the same for all clients, and where this cannot be kept the client is told (`recovered: false`).
  */
 export class Checker {
   readonly #channels = new Map<string, Messages>();
@@ -81,7 +81,7 @@ export class Checker {
     );
   }
 
-  /** Follows a client that reports by itself. */
+  /** Follows a client that reports its deliveries itself. */
   follow(who: string, channel: string): Watch {
     const accuse: Accuse = (wrong, text) => this.#accuse(wrong, text);
     const watch = new Watch(who, channel, this.#messagesOf(channel), accuse);
@@ -89,12 +89,12 @@ export class Checker {
     return watch;
   }
 
-  /** Follows these no more: what they lack from now on is no loss. */
+  /** Stops following these clients: what they miss from now on is not a loss. */
   forget(who: readonly string[]): void {
     this.#watches = this.#watches.filter((watch) => !who.includes(watch.who));
   }
 
-  /** Publishes numbered messages, one after the other, until stopped. */
+  /** Publishes numbered messages one after another until stopped. */
   publish({ channel, from, everyMs, send, retryMs }: PublisherOptions): RunningPublisher {
     const failures: unknown[] = [];
     let acked = 0;
@@ -156,7 +156,7 @@ export class Checker {
     this.#acked++;
   }
 
-  /** Nobody tries it any more: it may be stored or not. */
+  /** The publisher has given this message up; it may or may not be stored. */
   giveUp(message: CheckMessage): void {
     message.ended = true;
     this.#unanswered++;
@@ -167,7 +167,7 @@ export class Checker {
     return this.#watches.reduce((sum, { delivered }) => sum + delivered, 0);
   }
 
-  /** Recoveries of all clients, and discontinuities they were told of. */
+  /** Recoveries of all clients, and the discontinuities that they were told of. */
   get totals(): { recoveries: number; discontinuities: number } {
     return {
       recoveries: this.#watches.reduce((sum, watch) => sum + watch.recoveries, 0),
@@ -192,12 +192,12 @@ export class Checker {
     return this.#words;
   }
 
-  /** Clients that lack something acknowledged now: on its way, or lost. */
+  /** Clients that currently miss an acknowledged message, which is in transit or lost. */
   get waiting(): number {
     return this.#watches.filter((watch) => !watch.missing().next().done).length;
   }
 
-  /** When `who` first got something after `at`, ms later; `undefined`: not yet. */
+  /** Time from `at` until `who` received its next message, ms; `undefined`: not yet. */
   firstAfter(who: string, at: number): number | undefined {
     return this.#watches.find((one) => one.who === who)?.firstAfter(at);
   }
@@ -208,7 +208,9 @@ export class Checker {
   }
 
   /**
-   * What all clients have got after `at`: when the last of them got its first, and the longest that one got nothing.
+   * Deliveries to all clients since `at`: the time until the last client received its first message, and the longest
+   * silence
+   * of any client.
    */
   silences(at: number, until: number): { readonly firstMs: number | undefined; readonly longestMs: number } {
     const firsts = this.#watches.map((watch) => watch.firstAfter(at));
@@ -219,7 +221,7 @@ export class Checker {
   }
 
   /**
-   * Waits for whatever is still missing; what stays missing is lost. To be called when nothing is published any more.
+   * Waits for missing messages; what stays missing is lost. Call this after the last publish.
    */
   async settle(timeoutMs = 10_000): Promise<void> {
     const end = performance.now() + timeoutMs;

@@ -4,10 +4,10 @@ import { failover } from "../../console/nearest.js";
 import type { Checker } from "./checker.ts";
 
 export interface StockClientsOptions {
-  /** WebSocket addresses. Clients begin at each in turn, and go on to the next when one cannot be reached. */
+  /** WebSocket addresses. Clients start at each in turn, and move to the next when one cannot be reached. */
   readonly endpoints: readonly string[];
   readonly clients: number;
-  /** Clients are dealt out to them in turn. */
+  /** Clients are assigned to channels in turn. */
   readonly channels: readonly string[];
   /** Token of client number n; "" for none. */
   readonly token: (number: number) => string;
@@ -16,13 +16,13 @@ export interface StockClientsOptions {
   readonly delaysMs?: readonly [least: number, most: number];
 }
 
-/** Something broke connections: those that went within {@link CALM_MS} of each other belong together. */
+/** A group of broken connections: those that broke within {@link CALM_MS} of each other. */
 export interface Disturbance {
   /** `performance.now()` of its first broken connection. */
   readonly at: number;
   /** Clients that lost their connection. */
   readonly clients: number;
-  /** From losing its connection to its next delivery, ms, ascending, of those that have had one. */
+  /** Times from losing the connection to the next delivery, ms, ascending; without clients that have had none yet. */
   readonly backMs: readonly number[];
 }
 
@@ -35,14 +35,14 @@ interface OpenDisturbance extends Disturbance {
 interface Member {
   readonly centrifuge: Centrifuge;
   readonly channel: string;
-  /** When it lost its connection, until something is delivered again. */
+  /** Its lost connection, until the next delivery. */
   hit?: { readonly at: number; readonly of: OpenDisturbance } | undefined;
   away: boolean;
-  /** Of its connection. */
+  /** Id of its connection. */
   id: string;
 }
 
-/** Without a broken connection for so long, the next one is another disturbance. */
+/** After this long without a broken connection, the next one starts a new disturbance. */
 const CALM_MS = 2_000;
 const POLL_MS = 10;
 
@@ -52,13 +52,13 @@ export class StockClients implements Disposable {
   readonly #members: readonly Member[];
   readonly #disturbances: OpenDisturbance[] = [];
   readonly #beganAt = performance.now();
-  /** By seconds since the beginning. */
+  /** Index: seconds since the start. */
   readonly #gone: number[] = [];
   readonly #back: number[] = [];
   readonly #codes = new Map<string, number>();
-  /** Connections made again. */
+  /** Connections remade so far. */
   reconnects = 0;
-  /** The last that an SDK has said went wrong; "" for nothing. */
+  /** The last error an SDK reported; "" for none. */
   lastError = "";
   #ending = false;
 
@@ -68,7 +68,7 @@ export class StockClients implements Disposable {
     this.#members = Array.from({ length: clients }, (_, number) => this.#member(options, number));
   }
 
-  /** Connects all, so many a second. */
+  /** Connects all clients, `perSecond` a second. */
   async connect(perSecond = 500, timeoutMs = 30_000): Promise<void> {
     for (const [number, { centrifuge }] of this.#members.entries()) {
       centrifuge.connect();
@@ -87,7 +87,7 @@ export class StockClients implements Disposable {
     return this.#members.filter(({ centrifuge }) => centrifuge.state === State.Connected).length;
   }
 
-  /** Clients whose subscription stands now. */
+  /** Clients that are subscribed now. */
   get subscribed(): number {
     return this.#members.filter(
       ({ centrifuge, channel }) =>
@@ -96,7 +96,7 @@ export class StockClients implements Disposable {
     ).length;
   }
 
-  /** What servers call the connections of a channel's clients, in order. */
+  /** Connection ids of a channel's clients, sorted. */
   membersOf(channel: string): string[] {
     return this.#members
       .filter((member) => member.channel === channel)
@@ -108,25 +108,25 @@ export class StockClients implements Disposable {
     return this.#disturbances;
   }
 
-  /** Connections lost, and made again, in each second since the beginning. */
+  /** Connections lost and remade in each second since the start. */
   get rhythm(): { readonly gone: readonly number[]; readonly back: readonly number[] } {
     const length = Math.max(this.#gone.length, this.#back.length);
     const whole = (counts: readonly number[]) => Array.from({ length }, (_, second) => counts[second] ?? 0);
     return { gone: whole(this.#gone), back: whole(this.#back) };
   }
 
-  /** Whole seconds since the beginning: where in {@link rhythm} it is now. */
+  /** Full seconds since the start: the current index in {@link rhythm}. */
   get second(): number {
     return Math.floor((performance.now() - this.#beganAt) / 1_000);
   }
 
-  /** Connections lost, and made again, in the last whole second. */
+  /** Connections lost and remade in the last full second. */
   get lastSecond(): { readonly gone: number; readonly back: number } {
     const second = this.second - 1;
     return { gone: this.#gone[second] ?? 0, back: this.#back[second] ?? 0 };
   }
 
-  /** Why connections were lost, such as "3001 drain", and how often. */
+  /** Reasons of lost connections, such as "3001 drain", with their counts. */
   get reasons(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#codes);
   }

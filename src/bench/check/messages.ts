@@ -2,7 +2,7 @@
 export interface Numbered {
   /** Name of its publisher. */
   readonly from: string;
-  /** Rises with each message of that publisher. */
+  /** Increases with each message of that publisher. */
   readonly n: number;
 }
 
@@ -10,15 +10,15 @@ export interface Numbered {
 export interface CheckMessage extends Numbered {
   readonly key: string;
   readonly begunAt: number;
-  /** When its publish was acknowledged; absent: never, so that it may be stored or not. */
+  /** When its publish was acknowledged; absent if never, in which case it may or may not be stored. */
   ackedAt?: number;
-  /** Nobody tries it any more. */
+  /** The publisher has given it up. */
   ended: boolean;
-  /** Where whoever got it first saw it, such as "epoch/17". */
+  /** Position at which the first client received it, such as "epoch/17". */
   place?: string;
 }
 
-/** What was published to one channel, in the order in which it was begun. */
+/** Messages published to one channel, in the order in which their publishes began. */
 export class Messages {
   readonly all: CheckMessage[] = [];
   readonly #indexes = new Map<string, number>();
@@ -36,13 +36,13 @@ export class Messages {
     return message;
   }
 
-  /** Its place in {@link all}; `undefined` for one that nobody published. */
+  /** Its index in {@link all}; `undefined` for a message that was never published. */
   indexOf(body: Numbered): number | undefined {
     return this.#indexes.get(keyOf(body));
   }
 }
 
-/** Which of them somebody has: a bit for each. */
+/** Set of received messages: one bit for each. */
 export class Seen {
   #bits = new Uint8Array(64);
 

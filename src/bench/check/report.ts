@@ -1,6 +1,6 @@
 import type { CheckResult, CheckSample } from "./run.ts";
 
-/** One line that says how it stands. */
+/** The state of a check in one line. */
 export function sampleLine({ second, clients, connected, waiting, counts, gone, back }: CheckSample): string {
   const wrong = counts.lost + counts.duplicated + counts.reordered + counts.unannounced + counts.unknown;
   return [
@@ -15,7 +15,7 @@ export function sampleLine({ second, clients, connected, waiting, counts, gone, 
   ].join(", ");
 }
 
-/** The final table: what, and how much. */
+/** The final table: labels and values. */
 export function resultRows(result: CheckResult): [what: string, figure: string][] {
   const { counts, seconds, clients, reconnects, stranded, gonePerSecond, backPerSecond } = result;
   const number = (value: number) => value.toLocaleString("en");
@@ -48,7 +48,7 @@ export function resultRows(result: CheckResult): [what: string, figure: string][
   ];
 }
 
-/** Milliseconds for people; a dash for nothing. */
+/** Milliseconds for people; a dash if there is no value. */
 export function ms(value: number | undefined): string {
   if (value === undefined) return "–";
   return value < 10_000 ? `${Math.round(value)} ms` : `${(value / 1_000).toFixed(1)} s`;

@@ -13,33 +13,33 @@ export interface CheckOptions {
   readonly clients: number;
   readonly ratePerSecond: number;
   readonly seconds: number;
-  /** How many channels, and what their names begin with, such as `chat:check`. */
+  /** Number of channels, and the prefix of their names, such as `chat:check`. */
   readonly channels: number;
   readonly prefix: string;
   readonly sender: Sender;
   readonly token: (number: number) => string;
-  /** Ends it early; what has been seen is judged. */
+  /** Ends the check early; the result covers what was seen until then. */
   readonly signal: AbortSignal;
   /** Each second. */
   readonly onSample?: (sample: CheckSample) => void;
 }
 
-/** How it stands. */
+/** State of a check, once a second. */
 export interface CheckSample {
   readonly second: number;
   readonly clients: number;
   readonly connected: number;
-  /** Clients that lack something acknowledged: on its way, or lost. */
+  /** Clients that miss an acknowledged message, which is in transit or lost. */
   readonly waiting: number;
   readonly counts: CheckCounts;
-  /** Connections lost, and made again, in the last whole second. */
+  /** Connections lost and remade in the last full second. */
   readonly gone: number;
   readonly back: number;
 }
 
 export interface CheckResult {
   readonly verdict: "good" | "bad";
-  /** Why it is bad; the first few. */
+  /** The first few reasons of a bad verdict. */
   readonly problems: readonly string[];
   readonly seconds: number;
   readonly clients: number;
@@ -48,28 +48,28 @@ export interface CheckResult {
   /** Clients without a subscription at the end. */
   readonly stranded: number;
   readonly disturbances: readonly DisturbanceFigures[];
-  /** Connections lost and made again in each second. */
+  /** Connections lost and remade in each second. */
   readonly gonePerSecond: readonly number[];
   readonly backPerSecond: readonly number[];
   readonly reasons: Readonly<Record<string, number>>;
 }
 
-/** Connections broke; times until the next delivery to those who lost theirs. */
+/** A moment when connections broke, with the times until the affected clients got their next message. */
 interface DisturbanceFigures {
   readonly second: number;
   readonly clients: number;
-  /** Clients that have heard nothing since. */
+  /** Clients that have received nothing since. */
   readonly silent: number;
   readonly p50Ms: number | undefined;
   readonly maxMs: number | undefined;
 }
 
-/** Messages of a run at most, and of all clients together: what is remembered of them stays under 300 MB. */
+/** Most messages of a run, and most deliveries to all clients: their records stay below 300 MB. */
 const MOST_MESSAGES = 1_000_000;
 const MOST_SEEN = 2_000_000_000;
 const SETTLE_MS = 20_000;
 
-/** Publishes to stock clients until the time is over, and judges what came of it. @throws BenchError */
+/** Publishes to stock clients for the given time, and judges what they received. @throws BenchError */
 export async function check(options: CheckOptions): Promise<CheckResult> {
   const { clients, ratePerSecond, seconds, sender, signal, onSample } = options;
   const messages = ratePerSecond * seconds;
@@ -78,7 +78,7 @@ export async function check(options: CheckOptions): Promise<CheckResult> {
       "so many messages for so many clients cannot be remembered: fewer seconds, or a lower rate",
     );
   }
-  // Nobody else's messages come in channels of this run's own.
+  // The channels belong to this run alone, so no foreign messages arrive in them.
   const run = randomBytes(4).toString("hex");
   const channels = Array.from({ length: options.channels }, (_, n) => `${options.prefix}.${run}.${n}`);
   const checker = new Checker();

@@ -3,15 +3,18 @@ import { parseChannel } from "../../core/channel.ts";
 import { subjects } from "../../core/subject.ts";
 import type { Numbered } from "./messages.ts";
 
-/** Publishes a message; done when it is stored. A message that is sent again has the same id. */
+/** Publishes a message; resolves when it is stored. A message that is sent again keeps its id. */
 export interface Sender extends AsyncDisposable {
-  /** @throws Error when nobody has said that it is stored */
+  /** @throws Error if no server confirmed that it is stored */
   send(channel: string, body: Numbered, id: string): Promise<void>;
 }
 
 const TIMEOUT_MS = 5_000;
 
-/** Over the server API, of the next instance when one does not answer. @param urls http(s)://host:port */
+/**
+ * Publishes through the server API, and moves to the next instance when one does not answer. @param urls
+ * http(s)://host:port
+ */
 export function apiSender(urls: readonly string[], apiKey: string): Sender {
   let at = 0;
   return {
@@ -37,7 +40,7 @@ export function apiSender(urls: readonly string[], apiKey: string): Sender {
   };
 }
 
-/** Over plain NATS, as any service would. @param servers the first that answers is used */
+/** Publishes over plain NATS, as any service would. @param servers the first one that answers is used */
 export async function natsSender(servers: readonly string[], root: string): Promise<Sender> {
   const names = subjects(root);
   const connection = await connect({
@@ -51,7 +54,7 @@ export async function natsSender(servers: readonly string[], root: string): Prom
     async send(channel, body, id) {
       const subject = names.message(parseChannel(channel));
       const ack = await js.publish(subject, JSON.stringify(body), { msgID: id, timeout: TIMEOUT_MS });
-      // Before 2.11 a server may refuse as a duplicate what it never stored.
+      // Before 2.11 a server may refuse a message as a duplicate although it never stored it.
       if (ack.duplicate && ack.seq === 0) throw new Error("a duplicate of what was never stored");
     },
     [Symbol.asyncDispose]: () => connection.close(),

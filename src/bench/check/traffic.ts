@@ -3,20 +3,20 @@ import type { Sender } from "./send.ts";
 
 export interface TrafficOptions {
   readonly checker: Checker;
-  /** Published to in turn. */
+  /** Channels to publish to, in turn. */
   readonly channels: readonly string[];
   readonly ratePerSecond: number;
-  /** Used in turn, each by publishers of its own. */
+  /** Ways to publish, used in turn; each has its own publishers. */
   readonly senders: readonly Sender[];
-  /** What the publishers' names begin with; no two loads on the same channels have the same. */
+  /** Prefix of the publishers' names; must differ between two loads on the same channels. */
   readonly name?: string;
 }
 
-/** Messages one publisher sends a second: it waits for each acknowledgement, which may cross an ocean. */
+/** Messages a second from one publisher: it waits for each acknowledgement, which may cross an ocean. */
 const EACH_PER_SECOND = 4;
 const RETRY_MS = 100;
 
-/** Publishes at about a rate until stopped; what fails is sent again with its id. */
+/** Publishes at about the given rate until stopped; failed messages are sent again with the same id. */
 export function startTraffic({ checker, channels, ratePerSecond, senders, name = "p" }: TrafficOptions) {
   const least = Math.max(channels.length, senders.length, Math.ceil(ratePerSecond / EACH_PER_SECOND));
   const publishers = Array.from({ length: least }, (_, n) => {
@@ -35,9 +35,9 @@ export function startTraffic({ checker, channels, ratePerSecond, senders, name =
     get acked(): number {
       return publishers.reduce((sum, { acked }) => sum + acked, 0);
     },
-    /** Whether every publisher has had so many acknowledged. */
+    /** Whether every publisher has had `count` messages acknowledged. */
     all: (count: number) => publishers.every(({ acked }) => acked >= count),
-    /** Ends all after their messages under way. */
+    /** Stops all publishers after their messages in flight. */
     async stop(): Promise<void> {
       await Promise.all(publishers.map((publisher) => publisher.stop()));
     },

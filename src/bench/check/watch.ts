@@ -1,23 +1,23 @@
 import { type CheckMessage, type Messages, type Numbered, Seen } from "./messages.ts";
 
-/** What can be wrong with what one client got. */
+/** Ways in which one client's deliveries can be wrong. */
 export const WRONGS = ["lost", "duplicated", "reordered", "unannounced", "unknown"] as const;
 export type Wrong = (typeof WRONGS)[number];
 
-/** Told of each wrong with words for a person. */
+/** Called for each violation with a description for people. */
 export type Accuse = (wrong: Wrong, text: string) => void;
 
-/** What an answer to a subscribe says of continuity, as stock SDKs hand it over. */
+/** What a subscribe answer says about continuity, in the form stock SDKs pass on. */
 export interface Joined {
   readonly wasRecovering: boolean;
   readonly recovered: boolean;
   readonly epoch: string;
 }
 
-/** Times of deliveries one watch remembers at most; the older half is dropped then. */
+/** Most delivery times that one watch keeps; beyond that the older half is dropped. */
 const TIMES = 10_000;
 
-/** What one client gets of one channel, judged as it comes. */
+/** Judges what one client receives in one channel, message by message. */
 export class Watch {
   readonly who: string;
   readonly channel: string;
@@ -25,17 +25,17 @@ export class Watch {
   readonly #accuse: Accuse;
   readonly #seen = new Seen();
   readonly #newest = new Map<string, number>();
-  /** Below it everything is settled: had, or not to be had. */
+  /** Every message below this index is settled: received, or not expected. */
   #settled = 0;
   #epoch = "";
   #offset = 0;
   #times: number[] = [];
-  /** Since when it must get everything; moved by each discontinuity it was told of. */
+  /** Start of the time in which it must receive everything; moved by each discontinuity that it was told of. */
   #since = Number.POSITIVE_INFINITY;
   delivered = 0;
   /** Longest time between two deliveries so far, ms. */
   longestMs = 0;
-  /** Told that continuity is broken: what was acknowledged before may be missing. */
+  /** The client was told that continuity is broken: earlier acknowledged messages may be missing. */
   discontinuities = 0;
   recoveries = 0;
 
@@ -46,12 +46,12 @@ export class Watch {
     this.#accuse = accuse;
   }
 
-  /** It is subscribed, for the first time or again. */
+  /** The client has subscribed, for the first time or again. */
   joined({ wasRecovering, recovered, epoch }: Joined): void {
     const first = this.#since === Number.POSITIVE_INFINITY;
     if (wasRecovering && recovered) {
       this.recoveries++;
-      // Whatever the new life of the stream holds, it cannot be the rest of the old one.
+      // A recreated stream cannot contain the rest of the old one, so nothing can have been recovered.
       if (!first && epoch !== this.#epoch) {
         this.#accuse("unannounced", `${this.who} was told "recovered" in another epoch`);
       }
@@ -82,7 +82,7 @@ export class Watch {
     this.#order(message, offset);
   }
 
-  /** Acknowledged messages that it must have and has not. */
+  /** Acknowledged messages that the client should have and does not. */
   *missing(): Generator<CheckMessage> {
     const { all } = this.#messages;
     for (let index = this.#settled; index < all.length; index++) {
@@ -93,7 +93,7 @@ export class Watch {
     }
   }
 
-  /** Gives up what is missing: that is lost. */
+  /** Counts missing messages as lost. */
   writeOff(): void {
     const missing = [...this.missing()];
     for (const message of missing) {
@@ -102,20 +102,20 @@ export class Watch {
     }
   }
 
-  /** When something first came after `at`, ms later; `undefined`: not yet. */
+  /** Time from `at` until the next message arrived, ms; `undefined`: not yet. */
   firstAfter(at: number): number | undefined {
     const found = this.#times.find((time) => time > at);
     return found && found - at;
   }
 
-  /** Longest time without a delivery since `at`, ms, the time until now included where `until` says so. */
+  /** Longest time without a delivery since `at`, ms; includes the time until now if `until` says so. */
   longestPause(at: number, until?: number): number {
     const since = this.#times.filter((time) => time >= at && time <= (until ?? time));
     if (until !== undefined) since.push(until);
     return Math.max(0, ...since.map((time, index) => time - (since[index - 1] ?? at)));
   }
 
-  /** Had, begun before it had to get everything, or given up without an acknowledgement. */
+  /** Received, begun before the client had to receive everything, or given up without an acknowledgement. */
   #isSettled({ begunAt, ackedAt, ended }: CheckMessage, index: number): boolean {
     return this.#seen.has(index) || begunAt <= this.#since || (ended && ackedAt === undefined);
   }
@@ -126,11 +126,11 @@ export class Watch {
       this.#accuse("reordered", `${who} got offset ${offset} after ${this.#offset}`);
     }
     this.#offset = offset;
-    // A publisher begins a message when the one before is acknowledged or given up.
+    // A publisher begins a message only after the previous one is acknowledged or given up.
     const newest = this.#newest.get(message.from) ?? -1;
     if (message.n < newest) this.#accuse("reordered", `${who} got ${message.key} after #${newest}`);
     this.#newest.set(message.from, Math.max(newest, message.n));
-    // One message has one place, whoever gets it: so the order is the same for all.
+    // A message has the same position for every client, so the order is the same for all.
     const place = `${this.#epoch}/${offset}`;
     message.place ??= place;
     if (message.place !== place) {

@@ -1,6 +1,6 @@
 import figures from "./figures.json" with { type: "json" };
 
-/** What the product costs, as measured. Each with where it comes from: `npm run bench:capacity` writes them anew. */
+/** Measured costs of the product, each with its source. `npm run bench:capacity` rewrites them. */
 export const FIGURES: Readonly<Record<FigureKey, MeasuredFigure>> = figures;
 
 export type FigureKey = keyof typeof figures;
@@ -9,7 +9,7 @@ export interface MeasuredFigure {
   /** Bytes, µs of processor time, or a number, as `what` says. */
   readonly value: number;
   readonly what: string;
-  /** Part of `bench/` and revision. */
+  /** Source: the file in `bench/`, and the revision. */
   readonly source: string;
 }
 

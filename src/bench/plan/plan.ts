@@ -1,27 +1,27 @@
 import { figureOf } from "./figures.ts";
 import { PRICES } from "./prices.ts";
 
-/** What a system is to do, and what is assumed of it. Numbers a second unless their names say otherwise. */
+/** What a system must do, and assumptions about it. Rates are per second unless their names say otherwise. */
 export interface PlanInput {
-  /** Open at the same time, everywhere together. */
+  /** Concurrent connections, in all regions together. */
   readonly connections: number;
-  /** Published by services and clients together. */
+  /** Messages published by services and clients together. */
   readonly messagesPerSecond: number;
-  /** Subscribers a message reaches, on average. */
+  /** Average number of subscribers of a message. */
   readonly fanout: number;
   readonly messageBytes: number;
   readonly regions: number;
-  /** Every connection has a user of its own, and so an inbox. */
+  /** Every connection has its own user, and so an inbox. */
   readonly inbox: boolean;
-  /** How long a connection lives before it comes again. */
+  /** How long a connection lives before it reconnects. */
   readonly sessionMinutes: number;
   /** Copies of each stream in its home region. */
   readonly replicas: number;
-  /** Part of a processor that may be used on average. */
+  /** Fraction of a processor that may be used on average. */
   readonly load: number;
-  /** Instances beyond what is needed, as a part of it: for those that drain, die or lie in a lost region. */
+  /** Spare instances as a fraction of those needed: for instances that drain, fail, or are in a lost region. */
   readonly spare: number;
-  /** Most connections one process is given. */
+  /** Most connections of one process. */
   readonly connectionsPerWorker: number;
   /** Prices, US dollars, see {@link PRICES}. */
   readonly machineMonth: number;
@@ -29,7 +29,7 @@ export interface PlanInput {
   readonly redisPer100k: number;
 }
 
-/** What is measured stands in figures.ts; this is what is only assumed, and a flag away from being something else. */
+/** Assumptions, each of which a flag can change. Measured figures are in figures.ts. */
 export const ASSUMED: PlanInput = {
   connections: 1_000_000,
   messagesPerSecond: 1_000,
@@ -41,18 +41,18 @@ export const ASSUMED: PlanInput = {
   replicas: 3,
   load: 0.5,
   spare: 0.25,
-  // The most that was measured: descriptors ended there, not memory or processors.
+  // The most that was measured. The limit was descriptors, not memory or processors.
   connectionsPerWorker: 19_000,
   machineMonth: PRICES.machineMonth.value,
   egressGb: PRICES.egressGb.value,
   redisPer100k: PRICES.redisPer100k.value,
 };
 
-/** What that takes, everywhere together. */
+/** What the system needs, in all regions together. */
 export interface Plan {
   readonly instances: number;
   readonly machines: number;
-  /** Of gateways: of processors in use, the parts of it, and memory with the kernel's, bytes. */
+  /** Gateways: processors in use, their breakdown, and memory including the kernel's, bytes. */
   readonly cores: number;
   readonly coresIdle: number;
   readonly coresSessions: number;
@@ -61,18 +61,18 @@ export interface Plan {
   readonly gatewayBytes: number;
   readonly deliveriesPerSecond: number;
   readonly egressBytesPerSecond: number;
-  /** Connections that come, and go, each second. */
+  /** Connections opened, and closed, each second. */
   readonly sessionsPerSecond: number;
-  /** Messages nats-servers take in and give out to gateways, and processors and servers for that. */
+  /** Messages that nats-servers receive and send to gateways, and the processors and servers for them. */
   readonly natsMessagesPerSecond: number;
   readonly natsCores: number;
   readonly natsServers: number;
-  /** Subjects gateways listen on, at most: one for each inbox, and those of channels with subscribers. */
+  /** Most subjects that gateways listen on for inboxes. */
   readonly inboxSubjects: number;
   readonly redisIdlePerSecond: number;
   readonly redisPerSecond: number;
   readonly redisCores: number;
-  /** Of NATS and Redis together, for connections. */
+  /** Memory of NATS and Redis for connections, bytes. */
   readonly stackBytes: number;
   readonly dollars: {
     readonly gateways: number;
@@ -81,15 +81,15 @@ export interface Plan {
     readonly egress: number;
     readonly total: number;
   };
-  /** How Redis is had. */
+  /** The kind of Redis. */
   readonly redis: string;
-  /** Where the plan leaves what was measured, or what one part can do. */
+  /** Warnings: where the plan goes beyond what was measured, or beyond what one component can do. */
   readonly limits: readonly string[];
 }
 
 const US = 1e6;
 const MONTH_SECONDS = 730 * 3_600;
-/** What a small frame costs on the wire beside the message: push, frame, TLS record, TCP and IP. */
+/** Overhead of a small frame on the wire: push, frame, TLS record, TCP and IP. */
 const WIRE_BYTES = 150;
 const { upstash } = PRICES;
 
@@ -191,7 +191,7 @@ function natsFor(
 /** Part of a machine's memory that gateways may fill. */
 const MEMORY_SHARE = 0.7;
 
-/** Instances of `all` on which at least one of `fanout` subscribers sits, when they sit anywhere. */
+/** How many of `all` instances have at least one of `fanout` subscribers, if these are spread at random. */
 function instancesReached(all: number, fanout: number): number {
   return all * (1 - (1 - 1 / all) ** fanout);
 }

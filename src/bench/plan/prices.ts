@@ -1,8 +1,7 @@
 const GB = 1e9;
 
 /**
- * List prices in US dollars, with where and as of when they were read. They change: check them, and give your own as
- * flags.
+ * List prices in US dollars, with source and date. They change: check them, and pass your own as flags.
  */
 export const PRICES = {
   /** A machine of Fly.io for gateways, NATS and Redis: performance-2x. */
@@ -23,7 +22,7 @@ export const PRICES = {
     what: "Upstash Redis, pay as you go, 100,000 commands",
     source: "upstash.com/pricing/redis, list price as of 2026-11-09",
   },
-  /** Fixed plans, and what every plan with a list price ends at. */
+  /** Fixed plans, and the limit of every plan with a list price. */
   upstash: {
     commandsPerSecond: 10_000,
     fixed: [

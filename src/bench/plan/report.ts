@@ -7,7 +7,7 @@ const some = (value: number) => (value >= 100 ? whole(value) : String(Number(val
 const bytes = (value: number) => `${some(value / 1e9)} GB`;
 const dollars = (value: number) => `$${Math.round(value).toLocaleString("en")}`;
 
-/** What a plan shows, in order: label, and how its value is written. */
+/** Lines of a plan, in order: label, and the format of the value. */
 const ROWS: readonly (readonly [label: string, text: (plan: Plan, input: PlanInput) => string])[] = [
   ["deliveries a second", ({ deliveriesPerSecond }) => whole(deliveriesPerSecond)],
   ["connections that come and go, a second", ({ sessionsPerSecond }) => whole(sessionsPerSecond)],
@@ -48,7 +48,7 @@ export function planTable(inputs: readonly PlanInput[]): string[][] {
   ];
 }
 
-/** What a plan was made of: assumptions, measured figures and prices, each with where it comes from. */
+/** Inputs of a plan: assumptions, measured figures and prices, each with its source. */
 export function planNotes(input: PlanInput): string[] {
   const assumed = Object.entries(input).map(([name, value]) => `${name} ${value.toLocaleString("en")}`);
   return [
@@ -64,8 +64,9 @@ export function planNotes(input: PlanInput): string[] {
 }
 
 /**
- * A plan's flags, as commander hands them over, as its inputs: one for each of `connections`, with the messages of the
- * same place, or the only ones. @throws TypeError with what is wrong
+ * Turns flags, as commander hands them over, into inputs: one for each of `connections`, with the message rate at the
+ * same
+ * place in the list, or the only one given. @throws TypeError that says what is wrong
  */
 export function planInputs(flags: Readonly<Record<string, unknown>>): PlanInput[] {
   const listOf = (name: "connections" | "messagesPerSecond") =>

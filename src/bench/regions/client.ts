@@ -5,7 +5,7 @@ export interface RegionClientOptions {
   readonly url: string;
   readonly token: string;
   readonly channel: string;
-  /** Hears the data of each publication. */
+  /** Receives the data of each publication. */
   readonly onData: (data: unknown) => void;
 }
 
@@ -15,7 +15,7 @@ interface Reply {
   readonly push?: { readonly pub?: { readonly data: unknown } };
 }
 
-/** How long a client may take to be in, ms. */
+/** Longest time a client may take to subscribe, ms. */
 const TIMEOUT_MS = 10_000;
 const SUBSCRIBED = 2;
 

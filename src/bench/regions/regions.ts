@@ -9,7 +9,7 @@ import { tokenMaker } from "../tokens.ts";
 import { joinRegion } from "./client.ts";
 
 export interface RegionsOptions {
-  /** How many, or which. */
+  /** Number of regions, or their codes. */
   readonly regions: number | readonly string[];
   readonly latency: Latency;
   /** Messages of each kind from each region. */
@@ -17,42 +17,43 @@ export interface RegionsOptions {
   readonly ratePerSecond: number;
 }
 
-/** Half and all but one in a hundred of some times, ms. */
+/** Median and 99th percentile, ms. */
 export interface Spread {
   readonly p50: number;
   readonly p99: number;
 }
 
-/** From a publisher's region to a subscriber's. */
+/** Times from a publisher's region to a subscriber's. */
 interface PairFigures {
   readonly from: string;
   readonly to: string;
   readonly roundTripMs: number;
   /**
-   * Publish until a raw client of an instance in `to` has it, and the same of plain NATS: core, and republished by the
-   * stream.
+   * Time from publishing until a raw client of an instance in `to` has the message. `plain` and `republished`: the same
+   * for
+   * subscribers of plain NATS, core and republished by the stream.
    */
   readonly delivered: Spread;
   readonly republished: Spread;
   readonly plain: Spread;
 }
 
-/** Of one publisher's region. */
+/** Times in one publisher's region. */
 interface PublisherFigures {
   readonly from: string;
   readonly home: boolean;
-  /** Server API of the region's instance until it answers, and JetStream's own acknowledgement. */
+  /** Answer time of the region's instance (server API), and of JetStream's own acknowledgement. */
   readonly ack: Spread;
   readonly plainAck: Spread;
 }
 
-/** What a message of 1 kB from the home costs a link, and how late the copy at its end has it. */
+/** Traffic that a message of 1 kB from the home causes on a link, and the delay of the copy at its end. */
 interface LinkFigures {
   readonly from: string;
   readonly to: string;
-  /** Bytes for each message, by listeners in `to`. */
+  /** Bytes per message, by number of listeners in `to`. */
   readonly bytes: Readonly<Record<number, number>>;
-  /** From the publish until the copy has it, ms. */
+  /** Time from the publish until the copy has the message, ms. */
   readonly mirrorLag: Spread;
 }
 
@@ -62,7 +63,7 @@ export interface RegionsOutcome {
   readonly publishers: readonly PublisherFigures[];
   readonly pairs: readonly PairFigures[];
   readonly links: readonly LinkFigures[];
-  /** Messages that did not arrive somewhere: must be 0. */
+  /** Messages that did not arrive everywhere; must be 0. */
   readonly lost: number;
 }
 
@@ -76,7 +77,7 @@ const LISTENERS = [0, 1, 50] as const;
 const LAG_SAMPLES = 30;
 const PATIENCE_MS = 10_000;
 
-/** One region, and how this process hears and speaks there. */
+/** One region, and this process's connections to it. */
 interface Post {
   readonly region: string;
   readonly url: string;
@@ -85,8 +86,9 @@ interface Post {
 }
 
 /**
- * Starts a world and measures in it, for each pair of regions, how long publishing and arriving take, beside plain NATS
- * on the same servers; what messages cost the links; and how far copies are behind. All in this process, by one clock.
+ * Starts a world and measures in it: publish and delivery times for each pair of regions, next to plain NATS on the
+ * same
+ * servers; traffic on the links; and the delay of copies. All in this process, by one clock.
  * @throws BenchError, WorldError, ChildError
  */
 export async function measureRegions(
@@ -142,7 +144,7 @@ export async function measureRegions(
 
 type Kind = "delivered" | "republished" | "plain";
 
-/** Messages from one region to all, and when they were where. */
+/** Publishes from one region to all, and records when each message arrived where. */
 class Traffic {
   readonly #posts: readonly Post[];
   readonly #options: RegionsOptions;
@@ -151,7 +153,7 @@ class Traffic {
   readonly #arrivals = new Map<string, Times>();
   readonly #acks = new Map<string, { readonly own: Times; readonly plain: Times }>();
   #publisher = "";
-  /** What is listened to now: everything stored arrives at clients and at plain subscribers. */
+  /** The kind that is being measured; stored messages arrive at clients and at plain subscribers alike. */
   #timed: Kind = "delivered";
   #sentAt: number[] = [];
   #heard = 0;
@@ -164,7 +166,7 @@ class Traffic {
     for (const { nats, region } of posts) {
       nats.subscribe("rtl.chat.bench", {
         callback: (_, { data }) => {
-          // Joins are told on this subject, too, without a body.
+          // Joins arrive on this subject too, without a body.
           if (data.length > 0) this.heard("republished", region, JSON.parse(utf8Decoder.decode(data)));
         },
       });
@@ -181,7 +183,7 @@ class Traffic {
     times(this.#arrivals, `${kind} ${this.#publisher} ${region}`).record(performance.now() - sentAt);
   }
 
-  /** Publishes from a region: through its instance, then by plain JetStream, then without any stream. */
+  /** Publishes from a region: through its instance, then to plain JetStream, then without a stream. */
   async from({ region, url, nats }: Post, apiKey: string): Promise<void> {
     this.#publisher = region;
     const acks = { own: new Times(), plain: new Times() };
@@ -226,7 +228,7 @@ class Traffic {
     };
   }
 
-  /** Publishes at a fixed rate, and waits until every region has heard all. */
+  /** Publishes at a fixed rate, and waits until every region has received everything. */
   async #paced(kind: Kind, send: (n: number) => Promise<Times | undefined>): Promise<void> {
     const { messages, ratePerSecond } = this.#options;
     this.#timed = kind;
@@ -252,7 +254,9 @@ class Traffic {
   }
 }
 
-/** Bytes that one message of 1 kB at the home puts on the link to each other region, with so many listeners there. */
+/**
+ * Bytes that one message of 1 kB at the home causes on the link to each other region, with `listeners` clients there.
+ */
 async function bytesPerMessage(
   world: World,
   posts: readonly Post[],
@@ -289,7 +293,7 @@ async function bytesPerMessage(
   return new Map(far.map(({ region }, index) => [region, (after[index]! - before[index]!) / BODIES]));
 }
 
-/** How long after a publish at the home a region's copy has the message. */
+/** Delay between a publish at the home and its arrival in a region's copy. */
 async function lagOf(home: Post, post: Post, signal: AbortSignal): Promise<Spread> {
   const lag = new Times();
   const js = home.nats.jetstream();
@@ -303,7 +307,7 @@ async function lagOf(home: Post, post: Post, signal: AbortSignal): Promise<Sprea
   return spread(lag);
 }
 
-/** Waits until a region's copy has all that is stored at the home, which has no copy of its own. */
+/** Waits until a region's copy has everything stored at the home, which has no copy itself. */
 async function level([home]: readonly Post[], post: Post): Promise<void> {
   if (post === home) return;
   const { data } = await home!.nats.request(`$JS.API.STREAM.INFO.${STREAM}`, "", { timeout: PATIENCE_MS });
@@ -318,7 +322,7 @@ async function reached({ nats, region }: Post, seq: number): Promise<void> {
   }
 }
 
-/** Sequence of the newest message in a copy; 0 when it has none, or is not there yet. */
+/** Sequence of the newest message in a copy; 0 for an empty copy or none yet. */
 async function newest(nats: NatsConnection, stream: string): Promise<number> {
   try {
     const { headers } = await nats.request(`$JS.API.DIRECT.GET.${stream}`, '{"last_by_subj":">"}');

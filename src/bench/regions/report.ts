@@ -3,10 +3,10 @@ import { machine } from "../machine.ts";
 import { COLOURS, n, picture, text } from "../svg.ts";
 import type { RegionsOptions, RegionsOutcome, Spread } from "./regions.ts";
 
-/** A table of a report: its first row is its head. */
+/** A table of a report; the first row is its header. */
 export type Table = readonly (readonly string[])[];
 
-/** The three tables: publishing, arriving, and what links and copies do. */
+/** The three tables: publishing, delivery, and links with copies. */
 export function regionTables({ home, publishers, pairs, links }: RegionsOutcome): Table[] {
   const listeners = Object.keys(links[0]?.bytes ?? {});
   return [
@@ -47,7 +47,7 @@ export function regionTables({ home, publishers, pairs, links }: RegionsOutcome)
   ];
 }
 
-/** What the tables do not say by themselves. */
+/** Remarks that readers need in addition to the tables. */
 export function regionNotes({ messages, ratePerSecond }: RegionsOptions, outcome: RegionsOutcome): string[] {
   const { cpu, cores, system, runtime } = machine();
   return [
@@ -58,7 +58,7 @@ export function regionNotes({ messages, ratePerSecond }: RegionsOptions, outcome
   ];
 }
 
-/** The outcome as data, with what it depends on. */
+/** The outcome as data, with the machine it was measured on. */
 export function regionsJson(options: RegionsOptions, outcome: RegionsOutcome): object {
   return {
     at: new Date().toISOString(),
@@ -74,7 +74,7 @@ const LEFT = 110;
 const WIDTH = 640;
 const TOP = 60;
 
-/** Median times to arrive, for each pair beside plain NATS. */
+/** Median delivery times for each pair, next to plain NATS. */
 export function regionsSvg({ pairs }: RegionsOutcome): string {
   const kinds = [
     ["plain", "NATS: not stored"],

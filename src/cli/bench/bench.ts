@@ -33,7 +33,7 @@ export interface BenchFlags {
   readonly plot?: string;
 }
 
-/** `trunkline bench <scenario>`: loads a target and a control in turn, and prints what both can do. */
+/** `trunkline bench <scenario>`: loads a target and a control in turn, and prints the figures of both. */
 export async function bench(flags: BenchFlags, args: readonly string[]): Promise<void> {
   const options = readOptions(flags, args[0]);
   const kinds = targets(flags, options);
@@ -91,7 +91,7 @@ function targets(flags: BenchFlags, options: RunOptions): TargetKind[] {
           "them, or the address of a trunkline, ws://host:port",
       );
     }
-    // Instances that share nothing would be no system.
+    // Several instances need a shared NATS and Redis.
     const several = neededInstances(options) > 1 && !process.env.NATS_URL;
     return trunkline(process.env, flags.stack || several ? "stack" : "environment");
   });
@@ -108,7 +108,7 @@ function elsewhere(url: URL, channel: string): TargetKind[] {
     throw new UserError("set NATS_URL or TRUNKLINE_API_KEYS to the target's, to publish with");
   }
   const there = remote({ url, channel, secret, apiKey }, process.env);
-  // A control on this machine says nothing about a target on another.
+  // A control on this machine cannot be compared with a target on another.
   return isLoopback(url.hostname) ? [peers.bun, there] : [there];
 }
 

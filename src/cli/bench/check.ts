@@ -23,11 +23,11 @@ export interface CheckFlags {
 
 const PATH = "/connection/websocket";
 const ROOT = "rt";
-/** Without a terminal: a line so often. */
+/** Interval of progress lines without a terminal. */
 const SECONDS_PER_LINE = 5;
 const PREFIX = "chat:check";
 
-/** `trunkline bench check`: whether a running system keeps its word to stock clients while things are done to it. */
+/** `trunkline bench check`: checks whether a running system keeps its guarantees to stock clients during operations. */
 export async function benchCheck(flags: CheckFlags): Promise<void> {
   const endpoints = endpointsOf(flags.target);
   const secret = process.env.TRUNKLINE_TOKEN_SECRET ?? "";

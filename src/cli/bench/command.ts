@@ -1,5 +1,5 @@
 /**
- * `trunkline bench`: runs the part of the load tool that was asked for. Each part is loaded alone.
+ * `trunkline bench`: runs the requested part of the load tool, and loads only that part.
  * @param options flags as commander hands them over
  * @param args the scenario, or `check`, or `regions`
  */

@@ -4,7 +4,7 @@ import { PRICES } from "../../bench/plan/prices.ts";
 import { planInputs, planNotes, planTable } from "../../bench/plan/report.ts";
 import { columns, paint, print, UserError } from "../output.ts";
 
-/** `trunkline bench --plan`: what systems of some sizes need and cost. */
+/** `trunkline bench --plan`: what systems of given sizes need and cost. */
 export function benchPlan(flags: Readonly<Record<string, unknown>>): void {
   try {
     const inputs = planInputs(flags);

@@ -2,7 +2,7 @@ import process from "node:process";
 import { SingleBar } from "cli-progress";
 import type { StageProgress } from "../../bench/load/run.ts";
 
-/** A bar for each stage of a run, on terminals. */
+/** Shows a progress bar for each stage of a run, on terminals. */
 export function progress(): { show(stage: StageProgress): void; stop(): void } {
   const { show, stop } = bars();
   return {
@@ -11,7 +11,7 @@ export function progress(): { show(stage: StageProgress): void; stop(): void } {
   };
 }
 
-/** One bar after the other, on terminals: a new one begins when `what` is another. */
+/** Shows one progress bar after another, on terminals: a new one starts when `what` changes. */
 export function bars(): { show(what: string, done: number, total: number): void; stop(): void } {
   if (!process.stderr.isTTY) return { show() {}, stop() {} };
   const bar = new SingleBar({

@@ -21,7 +21,7 @@ export interface BenchRegionsFlags {
 const RATE = 100;
 const SECONDS = 2;
 
-/** `trunkline bench regions`: starts a world, and measures from each region to each other one beside plain NATS. */
+/** `trunkline bench regions`: starts a world, and measures between all pairs of regions, next to plain NATS. */
 export async function benchRegions(flags: BenchRegionsFlags): Promise<void> {
   const { regions = "3" } = flags;
   const ratePerSecond = parseInteger("--rate", flags.rate ?? `${RATE}`, 10_000);

@@ -57,7 +57,7 @@ export interface NatsOptions {
   readonly ownsStreams: boolean;
 }
 
-/** Over plain NATS, as any service would: fire and forget. */
+/** Publishes over plain NATS, as any service would: fire and forget. */
 export async function natsPublisher(options: NatsOptions): Promise<Publisher> {
   const names = subjects(options.root);
   const connection = await connect({ servers: [...options.servers] });
