@@ -43,9 +43,8 @@ export function kernelMemory(): { readonly slabBytes: number; readonly tcpBytes:
 
 /**
  * Memory of the kernel's /proc inodes. A program that reads the open files of all processes (port monitors do) leaves
- * an
- * inode for each socket, which is freed when memory is needed and is not a cost of connections. 0 without root, which
- * reading it requires.
+ * an inode for each socket, which is freed when memory is needed and is not a cost of connections. 0 without root,
+ * which reading it requires.
  */
 function procInodeBytes(): number {
   const [, all, size] = /^proc_inode_cache\s+\d+\s+(\d+)\s+(\d+)/m.exec(read("/proc/slabinfo") ?? "") ?? [];

@@ -14,8 +14,7 @@ const HEADER = base64url({ alg: "HS256", typ: "JWT" });
 
 /**
  * Signs a connection token for a client, by its number. All tokens differ, so that a server cannot verify one and reuse
- * the
- * result. They are made on demand, because a million of them would fill much of the generator's memory; signing
+ * the result. They are made on demand, because a million of them would fill much of the generator's memory; signing
  * synchronously takes a tenth of the time of promises.
  */
 export function tokenMaker({ secret, users }: TokenOptions): (number: number) => string {

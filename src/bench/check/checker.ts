@@ -52,8 +52,7 @@ const POLL_MS = 10;
 /**
  * Judges continuity: records when each publish was acknowledged and what every client receives, whatever happens to the
  * servers meanwhile. The rule: per client and channel, no acknowledged message is lost, none arrives twice, the order
- * is
- * the same for all clients, and where this cannot be kept the client is told (`recovered: false`).
+ * is the same for all clients, and where this cannot be kept the client is told (`recovered: false`).
  */
 export class Checker {
   readonly #channels = new Map<string, Messages>();
@@ -209,8 +208,7 @@ export class Checker {
 
   /**
    * Deliveries to all clients since `at`: the time until the last client received its first message, and the longest
-   * silence
-   * of any client.
+   * silence of any client.
    */
   silences(at: number, until: number): { readonly firstMs: number | undefined; readonly longestMs: number } {
     const firsts = this.#watches.map((watch) => watch.firstAfter(at));

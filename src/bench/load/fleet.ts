@@ -16,8 +16,8 @@ type Share = "first" | "count" | "window" | "fill";
 export interface FleetOptions {
   /**
    * Workers whose clients connect at the same time; default all. With fewer, servers are filled one after another.
-   * Otherwise
-   * dozens of processes on a few processors would each accept a client now and then, and run with cold caches.
+   * Otherwise dozens of processes on a few processors would each accept a client now and then, and run with cold
+   * caches.
    */
   readonly atOnce?: number;
   /** Called from time to time with the sums since the last report. */

@@ -13,8 +13,7 @@ const SPIN_FROM_MS = 10;
 
 /**
  * Acts at a fixed rate. Each action gets the time it was *due*, however late it runs: a server that makes the caller
- * wait
- * is charged for that wait (no coordinated omission).
+ * wait is charged for that wait (no coordinated omission).
  */
 export async function pace(
   { count, ratePerSecond }: Pace,

@@ -65,8 +65,7 @@ export function planNotes(input: PlanInput): string[] {
 
 /**
  * Turns flags, as commander hands them over, into inputs: one for each of `connections`, with the message rate at the
- * same
- * place in the list, or the only one given. @throws TypeError that says what is wrong
+ * same place in the list, or the only one given. @throws TypeError that says what is wrong
  */
 export function planInputs(flags: Readonly<Record<string, unknown>>): PlanInput[] {
   const listOf = (name: "connections" | "messagesPerSecond") =>

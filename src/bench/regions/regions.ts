@@ -30,8 +30,7 @@ interface PairFigures {
   readonly roundTripMs: number;
   /**
    * Time from publishing until a raw client of an instance in `to` has the message. `plain` and `republished`: the same
-   * for
-   * subscribers of plain NATS, core and republished by the stream.
+   * for subscribers of plain NATS, core and republished by the stream.
    */
   readonly delivered: Spread;
   readonly republished: Spread;
@@ -87,8 +86,7 @@ interface Post {
 
 /**
  * Starts a world and measures in it: publish and delivery times for each pair of regions, next to plain NATS on the
- * same
- * servers; traffic on the links; and the delay of copies. All in this process, by one clock.
+ * same servers; traffic on the links; and the delay of copies. All in this process, by one clock.
  * @throws BenchError, WorldError, ChildError
  */
 export async function measureRegions(

@@ -37,8 +37,7 @@ export interface SwarmOptions {
   readonly window: number;
   /**
    * When no client has connected for this long, all clients still connecting count as failed: a server at its
-   * descriptor
-   * limit may hang instead of refusing.
+   * descriptor limit may hang instead of refusing.
    */
   readonly stalledMs: number;
 }

@@ -23,8 +23,7 @@ interface Series {
 
 /**
  * A run as a picture: a panel for each figure marked for plots, with a bar for each target (whiskers show the lowest
- * and
- * highest round), and a panel of message latencies. Plain SVG, on white.
+ * and highest round), and a panel of message latencies. Plain SVG, on white.
  */
 export function toSvg(title: string, rows: readonly Row[]): string {
   const series = rows.map((row, index) => ({ target: row.target, colour: COLOURS[index % COLOURS.length]! }));

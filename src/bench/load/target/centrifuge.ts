@@ -26,8 +26,7 @@ const HISTORY = { history_size: 1000, history_ttl: "600s", force_recovery: true 
 
 /**
  * Centrifugo: from `CENTRIFUGO_BIN`, else from PATH, else built by Go into a cache directory of the load tool. One
- * process
- * keeps history in memory; several share their own Redis.
+ * process keeps history in memory; several share their own Redis.
  */
 export const centrifugo: TargetKind = {
   name: "Centrifugo",

@@ -12,8 +12,7 @@ export interface Publisher extends AsyncDisposable {
   publish(channel: string, body: Body): Promise<void>;
   /**
    * Listens to a channel on the target's own backend, bypassing the gateway, and times its messages until disposed:
-   * this
-   * is the backend's share of the latency. `undefined` for a target without a backend.
+   * this is the backend's share of the latency. `undefined` for a target without a backend.
    */
   listen?(channel: string): Disposable & { readonly times: Times };
 }
