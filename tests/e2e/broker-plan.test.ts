@@ -1,6 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import type { StreamConfig } from "nats";
-import { eachServer, Link, type NatsAddress, withoutSecrets } from "../../src/broker/nats/link/link.ts";
+import {
+  eachServer,
+  type Link,
+  type NatsAddress,
+  openLink,
+  withoutSecrets,
+} from "../../src/broker/nats/link/link.ts";
 import { Requests } from "../../src/broker/nats/link/requests.ts";
 import { StartError } from "../../src/broker/nats/link/start-error.ts";
 import { StreamAdmin } from "../../src/broker/nats/streams/admin.ts";
@@ -12,7 +18,7 @@ import { natsServer } from "../helpers/servers.ts";
 
 async function open(address: NatsAddress): Promise<Link> {
   const own = { name: "test", pingIntervalMs: 5_000, connectTimeoutMs: 2_000 };
-  return await Link.open({ ...address, ...own, log: silent, stats: new Stats() });
+  return await openLink({ ...address, ...own, log: silent, stats: new Stats() });
 }
 
 const HISTORY = { size: 10, ageMs: 60_000, recoverLimit: 10, replicas: 1 };

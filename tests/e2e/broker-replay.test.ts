@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { replay } from "../../src/broker/nats/follow/replay.ts";
-import { Link } from "../../src/broker/nats/link/link.ts";
+import { openLink } from "../../src/broker/nats/link/link.ts";
 import { Requests, type Waiter } from "../../src/broker/nats/link/requests.ts";
 import { StreamAdmin } from "../../src/broker/nats/streams/admin.ts";
 import { channelStream } from "../../src/broker/nats/streams/config.ts";
@@ -29,7 +29,7 @@ test.each([
 ])("a replay reads %s whole, and not one message at a time", async (_, Kind) => {
   await using server = await natsServer();
   const own = { name: "test", pingIntervalMs: 5_000, connectTimeoutMs: 2_000 };
-  const link = await Link.open({ servers: [server.url], ...own, log: silent, stats: new Stats() });
+  const link = await openLink({ servers: [server.url], ...own, log: silent, stats: new Stats() });
   try {
     const requests = new Counted(link);
     await new StreamAdmin(requests, silent).ensure(

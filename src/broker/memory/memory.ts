@@ -6,17 +6,24 @@ import type { Body, ClientInfo } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
 import { subjects } from "../../core/subject.ts";
 import { utf8Decoder, utf8Encoder } from "../../core/text.ts";
-import { checkBody, checkOptions, isHeader, oneLine } from "../body.ts";
+import { checkBody, checkOptions, type Flaw, isHeader, oneLine } from "../body.ts";
 import type {
   Attachment,
   Broker,
   BrokerStatus,
+  ChannelEvent,
+  ChannelSink,
+  HistoryPage,
+  HistoryQuery,
+  Published,
   PublishOptions,
+  RequestOptions,
   ServiceReply,
   SignalListener,
 } from "../broker.ts";
+import type { Outbox, OutboxOptions } from "../outbox.ts";
 import { type BusMember, type Handler, type MemoryAttachment, MemoryBus } from "./bus.ts";
-import { MemoryOutbox } from "./outbox.ts";
+import { memoryOutbox } from "./outbox.ts";
 
 /** Longest request body in bytes: what nats-server carries by default. */
 const MAX_REQUEST_BYTES = 1024 * 1024;
@@ -29,68 +36,217 @@ export function memoryBus(options: { namespaces: Namespaces; now?: () => number 
   return new MemoryBus(options.namespaces, options.now ?? Date.now);
 }
 
+interface MemoryBrokerOptions {
+  readonly bus: MemoryBus;
+  readonly instance: string;
+  readonly log: Logger;
+  readonly stats: Stats;
+}
+
 /**
- * The embedded broker: everything in this process, nothing survives it. It keeps the whole law of the port and is the
- * reference for the others; the namespaces' `replicas` mean nothing here.
+ * The embedded broker: everything is in this process and is gone with it. It keeps the whole law of the port and is the
+ * reference for the other drivers; the namespaces' `replicas` mean nothing here.
  */
-export function memoryBroker(options: {
-  bus: MemoryBus;
-  instance: string;
-  log: Logger;
-  stats: Stats;
-}): Broker {
-  const { bus, instance, stats } = options;
-  const log = options.log.with({ at: "broker" });
-  const subject = subjects();
-  const attachments = new Set<MemoryAttachment>();
-  const signalListeners = new Set<SignalListener>();
-  const statusListeners = new Set<(status: BrokerStatus) => void>();
-  const removals = new Set<() => void>();
-  let status: BrokerStatus = { state: "connecting", sinceMs: bus.now() };
+export function memoryBroker(options: MemoryBrokerOptions): Broker {
+  return new MemoryBroker(options);
+}
 
-  const member: BusMember = {
-    instance,
-    signalled: (kind, body) => {
-      const answers: unknown[] = [];
-      for (const listener of signalListeners) {
-        guarded("signal listener", () => {
-          const answer = listener(kind, body);
-          if (answer !== undefined) answers.push(copy(answer));
-        });
-      }
-      return answers;
-    },
-    rejected(channel, flaw) {
-      stats.bodiesRejected++;
-      log.debug("message left out", { channel, reason: flaw });
-    },
-    failed: (error) => log.error("sink failed", { error }),
-  };
+class MemoryBroker implements Broker {
+  readonly driver = "memory";
+  readonly #bus: MemoryBus;
+  readonly #log: Logger;
+  readonly #stats: Stats;
+  readonly #member: Member;
+  readonly #subjects = subjects();
+  readonly #attachments = new Set<MemoryAttachment>();
+  readonly #statusListeners = new Set<(status: BrokerStatus) => void>();
+  /** Ends each of the services that are served here. */
+  readonly #removals = new Set<() => void>();
+  #status: BrokerStatus;
 
-  function guarded(what: string, call: () => void): void {
+  constructor({ bus, instance, log, stats }: MemoryBrokerOptions) {
+    this.#bus = bus;
+    this.#log = log.with({ at: "broker" });
+    this.#stats = stats;
+    this.#member = new Member(instance, this.#log, stats);
+    this.#status = { state: "connecting", sinceMs: bus.now() };
+  }
+
+  async start(): Promise<void> {
+    this.#bus.members.add(this.#member);
+    this.#enter("connected");
+    this.#log.info("memory broker: nothing is kept across a restart");
+  }
+
+  async close(): Promise<void> {
+    if (this.#status.state === "closed") return;
+    this.#bus.members.delete(this.#member);
+    for (const attachment of this.#attachments) this.#bus.detach(attachment);
+    this.#attachments.clear();
+    for (const remove of [...this.#removals]) remove();
+    this.#member.listeners.clear();
+    this.#enter("closed");
+    this.#statusListeners.clear();
+  }
+
+  status(): BrokerStatus {
+    return this.#status;
+  }
+
+  onStatus(listener: (status: BrokerStatus) => void): () => void {
+    this.#statusListeners.add(listener);
+    return () => this.#statusListeners.delete(listener);
+  }
+
+  async publish(channel: ChannelName, body: Body, options: PublishOptions = {}): Promise<Published> {
+    const stats = this.#stats;
     try {
-      call();
+      const published = this.#publish(channel, body, options);
+      stats.publishes++;
+      if (published.duplicate) stats.publishDuplicates++;
+      return published;
     } catch (error) {
-      log.error(`${what} failed`, { error });
+      stats.publishErrors++;
+      throw error;
     }
   }
 
-  function enter(state: BrokerStatus["state"]): void {
-    status = { state, sinceMs: bus.now() };
-    for (const listener of statusListeners) guarded("status listener", () => listener(status));
+  sendEvent(channel: ChannelName, event: ChannelEvent): void {
+    if (!this.#connected) return;
+    this.#bus.sendEvent(channel, event.kind === "count" ? event : { ...event, info: infoOf(event.info) });
   }
 
-  function requireConnected(): void {
-    if (status.state !== "connected")
-      throw new CommandError(Errors.brokerUnavailable, `it is ${status.state}`);
+  async attach(channel: ChannelName, sink: ChannelSink): Promise<Attachment> {
+    this.#requireConnected();
+    const attachment = this.#bus.attach(channel, sink, this.#member);
+    this.#attachments.add(attachment);
+    const detach = () => {
+      this.#attachments.delete(attachment);
+      this.#bus.detach(attachment);
+    };
+    return {
+      get position() {
+        return attachment.position;
+      },
+      detach,
+    };
   }
 
-  function store(channel: ChannelName, body: Body, publish: PublishOptions) {
-    const rules = bus.rulesOf(channel.namespace);
-    requireConnected();
-    checkOptions(publish);
-    const { id, info, tags, event, priority, except } = publish;
-    return bus.publish(channel, id, {
+  async history(channel: ChannelName, query: HistoryQuery): Promise<HistoryPage> {
+    this.#requireConnected();
+    this.#stats.streamReads++;
+    return this.#bus.logOf(channel.namespace).read(channel.name, query);
+  }
+
+  async clearHistory(channel: ChannelName): Promise<void> {
+    this.#requireConnected();
+    this.#bus.logOf(channel.namespace).clear(channel.name);
+  }
+
+  async storedChannels(namespace: string, limit: number): Promise<string[]> {
+    this.#requireConnected();
+    const names = this.#bus.logOf(namespace).names(limit);
+    return names.map((name) => channelId(namespace, name));
+  }
+
+  signal(kind: string, body: unknown, to?: { instance: string }): void {
+    this.#subjects.control(kind, to?.instance); // throws for a malformed kind
+    if (!this.#connected) return;
+    const sent = copyOf(body);
+    this.#bus.later(() => {
+      for (const member of this.#membersAt(to)) member.signalled(kind, copyOf(sent));
+    });
+  }
+
+  async survey(
+    kind: string,
+    body: unknown,
+    { to, expect = Number.POSITIVE_INFINITY }: Parameters<Broker["survey"]>[2],
+  ): Promise<unknown[]> {
+    this.#subjects.control(kind, to?.instance);
+    if (!this.#connected) return [];
+    const sent = copyOf(body);
+    // All members answer within one task: there is nothing to wait for after it.
+    return await new Promise((resolve) => {
+      this.#bus.later(() => {
+        const answers = this.#membersAt(to).flatMap((member) => member.signalled(kind, copyOf(sent)));
+        resolve(answers.slice(0, expect));
+      });
+    });
+  }
+
+  onSignal(listener: SignalListener): () => void {
+    this.#member.listeners.add(listener);
+    return () => this.#member.listeners.delete(listener);
+  }
+
+  async request(
+    service: "rpc" | "auth",
+    name: string,
+    body: Body,
+    { headers = {}, timeoutMs }: RequestOptions,
+  ): Promise<ServiceReply> {
+    this.#requireConnected();
+    const handlers = this.#bus.services.get(this.#serviceSubject(service, name));
+    const bytes = typeof body === "string" ? utf8Encoder.encode(body) : body;
+    if (bytes.length > MAX_REQUEST_BYTES) throw new CommandError(Errors.limitExceeded, "request too long");
+    if (!Object.entries(headers).every(([key, value]) => isHeader(key, value))) {
+      throw new CommandError(Errors.badRequest, "malformed request header");
+    }
+    const [handler] = handlers ?? [];
+    if (!handler) throw new CommandError(Errors.methodNotFound);
+    return await answered(handler, utf8Decoder.decode(bytes), { ...headers }, timeoutMs);
+  }
+
+  serve(service: "rpc" | "auth", name: string, handler: Handler): () => void {
+    const { services } = this.#bus;
+    const subject = this.#serviceSubject(service, name);
+    const handlers = services.get(subject) ?? new Set();
+    services.set(subject, handlers.add(handler));
+    const remove = () => {
+      this.#removals.delete(remove);
+      handlers.delete(handler);
+      if (handlers.size === 0 && services.get(subject) === handlers) services.delete(subject);
+    };
+    this.#removals.add(remove);
+    return remove;
+  }
+
+  emit(kind: string, event: Readonly<Record<string, unknown>>, id?: string): void {
+    guarded(this.#log, "event", () => {
+      this.#bus.record(kind, copyOf(event) as typeof event, id);
+      this.#stats.eventsEmitted++;
+    });
+  }
+
+  async outbox(options: OutboxOptions): Promise<Outbox> {
+    return memoryOutbox(this.#bus.outbox, options, this.#stats);
+  }
+
+  get #connected(): boolean {
+    return this.#status.state === "connected";
+  }
+
+  /** @throws CommandError brokerUnavailable */
+  #requireConnected(): void {
+    if (this.#connected) return;
+    throw new CommandError(Errors.brokerUnavailable, `it is ${this.#status.state}`);
+  }
+
+  #enter(state: BrokerStatus["state"]): void {
+    const status = { state, sinceMs: this.#bus.now() };
+    this.#status = status;
+    for (const listener of this.#statusListeners) {
+      guarded(this.#log, "status listener", () => listener(status));
+    }
+  }
+
+  #publish(channel: ChannelName, body: Body, options: PublishOptions): Published {
+    const rules = this.#bus.rulesOf(channel.namespace);
+    this.#requireConnected();
+    checkOptions(options);
+    const { id, info, tags, event, priority, except } = options;
+    return this.#bus.publish(channel, id, {
       data: checkBody(body, rules),
       ...(info && { info: infoOf(info) }),
       ...(tags && { tags: { ...tags } }),
@@ -100,152 +256,61 @@ export function memoryBroker(options: {
     });
   }
 
-  return {
-    driver: "memory",
+  /** All members, or the one of an instance. */
+  #membersAt(to: { instance: string } | undefined): BusMember[] {
+    return [...this.#bus.members].filter((one) => !to || one.instance === to.instance);
+  }
 
-    async start() {
-      bus.members.add(member);
-      enter("connected");
-      log.info("memory broker: nothing is kept across a restart");
-    },
-
-    async close() {
-      if (status.state === "closed") return;
-      bus.members.delete(member);
-      for (const attachment of attachments) bus.detach(attachment);
-      attachments.clear();
-      for (const remove of [...removals]) remove();
-      signalListeners.clear();
-      enter("closed");
-      statusListeners.clear();
-    },
-
-    status: () => status,
-
-    onStatus(listener) {
-      statusListeners.add(listener);
-      return () => statusListeners.delete(listener);
-    },
-
-    async publish(channel, body, publish = {}) {
-      try {
-        const published = store(channel, body, publish);
-        stats.publishes++;
-        if (published.duplicate) stats.publishDuplicates++;
-        return published;
-      } catch (error) {
-        stats.publishErrors++;
-        throw error;
-      }
-    },
-
-    sendEvent(channel, event) {
-      if (status.state !== "connected") return;
-      bus.sendEvent(channel, event.kind === "count" ? event : { ...event, info: infoOf(event.info) });
-    },
-
-    async attach(channel, sink): Promise<Attachment> {
-      requireConnected();
-      const attachment = bus.attach(channel, sink, member);
-      attachments.add(attachment);
-      return {
-        get position() {
-          return attachment.position;
-        },
-        detach() {
-          attachments.delete(attachment);
-          bus.detach(attachment);
-        },
-      };
-    },
-
-    async history(channel, query) {
-      requireConnected();
-      stats.streamReads++;
-      return bus.logOf(channel.namespace).read(channel.name, query);
-    },
-
-    async clearHistory(channel) {
-      requireConnected();
-      bus.logOf(channel.namespace).clear(channel.name);
-    },
-
-    async storedChannels(namespace, limit) {
-      requireConnected();
-      return bus
-        .logOf(namespace)
-        .names(limit)
-        .map((name) => channelId(namespace, name));
-    },
-
-    signal(kind, body, to) {
-      subject.control(kind, to?.instance);
-      if (status.state !== "connected") return;
-      const sent = copy(body);
-      bus.later(() => {
-        for (const one of bus.members) {
-          if (!to || one.instance === to.instance) one.signalled(kind, copy(sent));
-        }
-      });
-    },
-
-    survey(kind, body, { to, expect = Number.POSITIVE_INFINITY }) {
-      subject.control(kind, to?.instance);
-      if (status.state !== "connected") return Promise.resolve([]);
-      const sent = copy(body);
-      // Everybody who could answer does so in one go: there is nothing to wait for after that.
-      return new Promise((resolve) => {
-        bus.later(() => {
-          const asked = [...bus.members].filter((one) => !to || one.instance === to.instance);
-          resolve(asked.flatMap((one) => one.signalled(kind, copy(sent))).slice(0, expect));
-        });
-      });
-    },
-
-    onSignal(listener) {
-      signalListeners.add(listener);
-      return () => signalListeners.delete(listener);
-    },
-
-    async request(service, name, body, { headers = {}, timeoutMs }) {
-      requireConnected();
-      const handlers = bus.services.get(service === "rpc" ? subject.rpc(name) : subject.auth(name));
-      const bytes = typeof body === "string" ? utf8Encoder.encode(body) : body;
-      if (bytes.length > MAX_REQUEST_BYTES) throw new CommandError(Errors.limitExceeded, "request too long");
-      if (!Object.entries(headers).every(([key, value]) => isHeader(key, value))) {
-        throw new CommandError(Errors.badRequest, "malformed request header");
-      }
-      const [handler] = handlers ?? [];
-      if (!handler) throw new CommandError(Errors.methodNotFound);
-      return await answered(handler, utf8Decoder.decode(bytes), { ...headers }, timeoutMs);
-    },
-
-    serve(service, name, handler) {
-      const at = service === "rpc" ? subject.rpc(name) : subject.auth(name);
-      const handlers = bus.services.get(at) ?? new Set();
-      bus.services.set(at, handlers.add(handler));
-      const remove = () => {
-        removals.delete(remove);
-        handlers.delete(handler);
-        if (handlers.size === 0 && bus.services.get(at) === handlers) bus.services.delete(at);
-      };
-      removals.add(remove);
-      return remove;
-    },
-
-    emit(kind, event, id) {
-      guarded("event", () => {
-        bus.record(kind, copy(event) as typeof event, id);
-        stats.eventsEmitted++;
-      });
-    },
-
-    outbox: async (options) => new MemoryOutbox(bus.outbox, options, stats),
-  } satisfies Broker;
+  #serviceSubject(service: "rpc" | "auth", name: string): string {
+    return service === "rpc" ? this.#subjects.rpc(name) : this.#subjects.auth(name);
+  }
 }
 
-/** What is left of a value that travelled as JSON. */
-function copy(value: unknown): unknown {
+/** A memory broker as the bus sees it. */
+class Member implements BusMember {
+  readonly instance: string;
+  readonly listeners = new Set<SignalListener>();
+  readonly #log: Logger;
+  readonly #stats: Stats;
+
+  constructor(instance: string, log: Logger, stats: Stats) {
+    this.instance = instance;
+    this.#log = log;
+    this.#stats = stats;
+  }
+
+  signalled(kind: string, body: unknown): unknown[] {
+    const answers: unknown[] = [];
+    for (const listener of this.listeners) {
+      guarded(this.#log, "signal listener", () => {
+        const answer = listener(kind, body);
+        if (answer !== undefined) answers.push(copyOf(answer));
+      });
+    }
+    return answers;
+  }
+
+  rejected(channel: string, flaw: Flaw): void {
+    this.#stats.bodiesRejected++;
+    this.#log.debug("message left out", { channel, reason: flaw });
+  }
+
+  failed(error: unknown): void {
+    this.#log.error("a channel sink threw", { error });
+  }
+}
+
+/** Calls a listener, and logs what it throws. */
+function guarded(log: Logger, what: string, call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    log.error(`${what} failed`, { error });
+  }
+}
+
+/** A value as it arrives after travelling as JSON. */
+function copyOf(value: unknown): unknown {
   return value === undefined ? null : JSON.parse(JSON.stringify(value));
 }
 

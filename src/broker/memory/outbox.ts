@@ -8,8 +8,12 @@ export class OutboxLines {
   seq = 0;
 }
 
-/** The outbox in memory: the first that was opened leads. Nothing survives the process. */
-export class MemoryOutbox implements Outbox {
+/** Makes an outbox in memory: of those that share lines the first that was opened leads. Nothing survives the process. */
+export function memoryOutbox(shared: OutboxLines, options: OutboxOptions, stats: Stats): Outbox {
+  return new MemoryOutbox(shared, options, stats);
+}
+
+class MemoryOutbox implements Outbox {
   readonly #shared: OutboxLines;
   readonly #options: OutboxOptions;
   readonly #stats: Stats;

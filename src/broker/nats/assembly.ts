@@ -1,5 +1,5 @@
 import type { Logger } from "../../core/log.ts";
-import type { NamespaceRules, Namespaces } from "../../core/namespace.ts";
+import type { HistoryRules, NamespaceRules, Namespaces } from "../../core/namespace.ts";
 import { partsOf } from "../../core/partition.ts";
 import type { Stats } from "../../core/stats.ts";
 import type { Subjects } from "../../core/subject.ts";
@@ -8,7 +8,7 @@ import { EphemeralFollower } from "./follow/ephemeral.ts";
 import type { Intercept } from "./follow/followed-channels.ts";
 import { StreamFollower } from "./follow/follower.ts";
 import { NamespaceFollowers } from "./follow/followers.ts";
-import { Link, type NatsAddress } from "./link/link.ts";
+import { type Link, type NatsAddress, openLink } from "./link/link.ts";
 import { Pool } from "./link/pool.ts";
 import { Requests } from "./link/requests.ts";
 import { retryUntilReady } from "./link/retry.ts";
@@ -28,11 +28,11 @@ export interface NatsBrokerOptions extends NatsAddress {
   readonly region: string;
   readonly log: Logger;
   readonly stats: Stats;
-  /** Region that the events of all live in. Unset: wherever their stream is made. */
+  /** Region that the stream of events lives in. Unset: wherever NATS puts it. */
   readonly home?: string | undefined;
   /** First token of the subjects. Default `rt`. */
   readonly root?: string;
-  /** How long a channel is followed on after its last sink has gone, ms. Default 10,000. */
+  /** How long a channel is still followed after its last sink has gone, ms. Default 10,000. */
   readonly lingerMs?: number;
   /** Most publishes sent and not yet acknowledged. Default 1,000. */
   readonly publishWindow?: number;
@@ -42,7 +42,7 @@ export interface NatsBrokerOptions extends NatsAddress {
   readonly publishTimeoutMs?: number;
   /** Most events that wait to be stored. Default 10,000. */
   readonly eventQueue?: number;
-  /** A silent link is given up after three of these, ms. Default 5,000. */
+  /** Time between two pings of the link, which is given up after three without an answer, ms. Default 5,000. */
   readonly pingIntervalMs?: number;
   /** How long `start` tries to connect, ms. Default 10,000. */
   readonly connectTimeoutMs?: number;
@@ -55,45 +55,63 @@ export interface Parts {
   readonly link: Link;
   readonly requests: Requests;
   readonly streams: StreamAdmin;
-  readonly regions: StreamPlacement;
+  readonly placement: StreamPlacement;
   readonly publisher: Publisher;
   readonly events: EventQueue;
   readonly control: Control;
   /** By namespace: those with history, and those without. */
-  readonly readers: ReadonlyMap<string, NamespaceFollowers>;
+  readonly followers: ReadonlyMap<string, NamespaceFollowers>;
   readonly ephemerals: ReadonlyMap<string, EphemeralFollower>;
   /** Lets what was published be stored, then releases everything. */
   close(): Promise<void>;
 }
 
+interface StartOptions extends NatsBrokerOptions {
+  readonly subjects: Subjects;
+  readonly listeners: ReadonlySet<SignalListener>;
+}
+
+/** The options, and the parts that all others stand on. */
+interface Foundation extends StartOptions {
+  readonly link: Link;
+  readonly requests: Requests;
+  readonly streams: StreamAdmin;
+  readonly placement: StreamPlacement;
+}
+
+/** The rules of a namespace with history. */
+type KeptRules = NamespaceRules & { readonly history: HistoryRules };
+
+/** Reports that a message is left out. @param stream the follower it came through; undefined without history */
+type ReportRejected = (
+  channel: { readonly id: string },
+  offset: number,
+  flaw: string,
+  stream?: StreamFollower,
+) => void;
+
 /** Time `close` gives what was published to be stored, ms. */
 const DRAIN_MS = 5_000;
+/** Time between two ticks of the followers, ms. */
+const TICK_MS = 1_000;
+/** Least time between two looks at the stream of events, ms. */
+const EVENTS_LOOK_PAUSE_MS = 1_000;
 /** Channels of a namespace read from its streams at a time. */
 const READ_AT_A_TIME = 64;
 
 /** Connects, makes the streams, listens. @throws Error that says how to mend it; nothing stays open then */
-export async function startParts(
-  options: NatsBrokerOptions,
-  subjects: Subjects,
-  listeners: ReadonlySet<SignalListener>,
-): Promise<Parts> {
+export async function startParts(options: StartOptions): Promise<Parts> {
   const { log, stats, region, instance } = options;
-  const link = await Link.open({
+  const link = await openLink({
     ...options,
     name: `trunkline ${region} ${instance}`,
     pingIntervalMs: options.pingIntervalMs ?? 5_000,
     connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
   });
   try {
-    const requests = new Requests(link);
-    const streams = new StreamAdmin(requests, log);
-    await retryUntilReady(() => streams.checkServer());
-    const kept = [...options.namespaces.values()].filter(({ history }) => history !== null);
-    await Promise.all(kept.map((rules) => checkLayout(streams, subjects, rules)));
-    const regions = new StreamPlacement({ region, link, requests, streams, subjects, log, stats });
-    const lives = await makeStreams(options, subjects, regions, link);
-    await Promise.all(kept.map((rules) => checkRoute(link, subjects, rules)));
-    const parts = assemble(options, subjects, listeners, link, requests, streams, regions, lives);
+    const foundation = lay(options, link);
+    const lives = await prepareStreams(foundation);
+    const parts = assemble(foundation, lives);
     const { server } = link.status;
     log.info("NATS broker", {
       server: server?.version,
@@ -109,142 +127,85 @@ export async function startParts(
   }
 }
 
-async function makeStreams(
-  { namespaces, home }: NatsBrokerOptions,
-  subjects: Subjects,
-  regions: StreamPlacement,
-  link: Link,
-): Promise<Map<string, StreamLife>> {
+function lay(options: StartOptions, link: Link): Foundation {
+  const { log, stats, region, subjects } = options;
+  const requests = new Requests(link);
+  const streams = new StreamAdmin(requests, log);
+  const placement = new StreamPlacement({ region, link, requests, streams, subjects, log, stats });
+  return { ...options, link, requests, streams, placement };
+}
+
+// ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Makes all streams, between two checks that they can do their work. Resolves with the lives of those that answer. */
+async function prepareStreams(foundation: Foundation): Promise<Map<string, StreamLife>> {
+  const { namespaces, streams } = foundation;
+  const kept = [...namespaces.values()].filter(({ history }) => history !== null);
+  await retryUntilReady(() => streams.checkServer());
+  await Promise.all(kept.map((rules) => checkPartitions(foundation, rules)));
+  const lives = await makeStreams(foundation);
+  await Promise.all(kept.map((rules) => checkMapping(foundation, rules)));
+  return lives;
+}
+
+async function makeStreams(foundation: Foundation): Promise<Map<string, StreamLife>> {
+  const { namespaces, home, subjects, placement, link } = foundation;
   const wanted = wantedStreams(subjects, namespaces, link.messageTtl, home);
   const events = subjects.eventStream();
-  const lives = await Promise.all(wanted.map((one) => regions.start(one, one.name !== events)));
+  const lives = await Promise.all(wanted.map((one) => placement.start(one, one.name !== events)));
   return new Map(wanted.flatMap(({ name }, index) => (lives[index] ? [[name, lives[index]]] : [])));
 }
 
 /** @throws StartError when the namespace was divided into another number of streams before */
-async function checkLayout(streams: StreamAdmin, subjects: Subjects, rules: NamespaceRules): Promise<void> {
+async function checkPartitions({ streams, subjects }: Foundation, rules: NamespaceRules): Promise<void> {
   const problem = await retryUntilReady(() => foreignLayout(streams, subjects, rules));
   if (problem) throw problem;
 }
 
 /** @throws StartError when services' publishes do not get to the namespace's streams */
-async function checkRoute(link: Link, subjects: Subjects, rules: NamespaceRules): Promise<void> {
+async function checkMapping({ link, subjects }: Foundation, rules: NamespaceRules): Promise<void> {
   const problem = await retryUntilReady(() => misrouted(link, subjects, rules));
   if (problem) throw problem;
 }
 
-function assemble(
-  options: NatsBrokerOptions,
-  subjects: Subjects,
-  listeners: ReadonlySet<SignalListener>,
-  link: Link,
-  requests: Requests,
-  streams: StreamAdmin,
-  regions: StreamPlacement,
-  lives: ReadonlyMap<string, StreamLife>,
-): Parts {
-  const { namespaces, log, stats, instance, region, lingerMs = 10_000, intercept } = options;
-  const readers = new Map<string, NamespaceFollowers>();
+// ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>): Parts {
+  const { namespaces, link, requests, streams, placement, stats } = foundation;
+  const followers = new Map<string, NamespaceFollowers>();
   const ephemerals = new Map<string, EphemeralFollower>();
   const byStream = new Map<string, StreamFollower>();
-  const eventsWanted = eventStream(subjects, 1, options.home);
-  const events = new EventQueue({
-    ...{ link, requests, subjects, log, stats },
-    queue: options.eventQueue ?? 10_000,
-    // Only made when absent: whether it is as it must be was settled at the start.
-    suspect: throttled(async () => {
-      if (!(await streams.life(eventsWanted.name))) await remake(streams, eventsWanted);
-    }, log),
-  });
+  const events = eventQueue(foundation);
   const publisher = new Publisher({
     ...{ link, requests },
-    window: options.publishWindow ?? 1_000,
-    queue: options.publishQueue ?? 10_000,
+    window: foundation.publishWindow ?? 1_000,
+    queue: foundation.publishQueue ?? 10_000,
     suspect: (stream) => byStream.get(stream)?.suspect(),
   });
-
+  const report = rejectionReporter(foundation, events);
   for (const rules of namespaces.values()) {
-    const common = {
-      rules,
-      link,
-      log,
-      stats,
-      lingerMs,
-      ...(intercept && { intercept }),
-    };
-    if (!rules.history) {
-      const rejected = rejecter("");
-      const subject = subjects.message;
-      ephemerals.set(rules.name, new EphemeralFollower({ ...common, rejected, listen: subject, subject }));
-      continue;
-    }
-    const { history, partitions } = rules;
-    const pool = new Pool(READ_AT_A_TIME);
-    const all = partsOf(partitions).map((part) => {
-      const wanted = channelStream(subjects, { ...rules, history }, link.messageTtl, part);
-      const life = lives.get(wanted.name)!;
-      const copies = regions.open(wanted, life);
-      const reader: StreamFollower = new StreamFollower(
-        {
-          ...common,
-          pool,
-          store: copies,
-          listen: subjects.live,
-          subject: (name) => subjects.stored(name, partitions),
-          cleared: (name) => subjects.cleared(name, partitions),
-          rejected: rejecter(wanted.name),
-          inspect: () => regions.inspect(copies, () => reader.high),
-        },
-        life,
-      );
-      byStream.set(wanted.name, reader);
-      return reader;
-    });
-    readers.set(rules.name, new NamespaceFollowers(all));
+    if (hasHistory(rules)) {
+      const own = followNamespace(foundation, rules, lives, report);
+      followers.set(rules.name, own);
+      for (const follower of own.all) byStream.set(follower.store.stream, follower);
+    } else ephemerals.set(rules.name, followEphemeral(foundation, rules, report));
   }
-
-  /** Reports a message that is left out; by the same id on all instances, where it has a sequence. */
-  function rejecter(stream: string) {
-    return (channel: { id: string }, offset: number, flaw: string) => {
-      stats.bodiesRejected++;
-      log.debug("message left out", { channel: channel.id, reason: flaw });
-      const id = stream ? `rejected:${stream}:${byStream.get(stream)!.epoch}:${offset}` : undefined;
-      const event = {
-        type: "rejected",
-        timeMs: Date.now(),
-        instance,
-        region,
-        channel: channel.id,
-        reason: flaw,
-      };
-      events.emit("rejected", offset > 0 ? { ...event, offset } : event, id);
-    };
-  }
-
-  // A stream that is deleted or made anew is announced; where that is not allowed to be heard, audits find it.
-  link.nc.subscribe("$JS.EVENT.ADVISORY.STREAM.*.*", {
-    callback: (error, message) => {
-      const [, , , , action, stream] = error ? [] : message.subject.split(".");
-      const reader = byStream.get(stream ?? "");
-      // Twice: an inspection under way may have been answered before this happened.
-      if (reader && action !== "UPDATED") void reader.inspect().then(() => reader.inspect());
-    },
-  });
-  regions.watch(byStream.values());
-  const control = new Control({ link, requests, subjects, instance, log, listeners });
+  watchStreams(link, byStream);
+  placement.watch(byStream.values());
+  const control = new Control(foundation);
   const timer = setInterval(() => {
-    for (const reader of byStream.values()) reader.tick();
-    regions.tick();
+    for (const follower of byStream.values()) follower.tick();
+    placement.tick();
     stats.publishBacklog = publisher.backlog;
-  }, 1_000);
+  }, TICK_MS);
 
   return {
-    ...{ link, requests, streams, regions, publisher, events, control, readers, ephemerals },
+    ...{ link, requests, streams, placement, publisher, events, control, followers, ephemerals },
     async close() {
       clearInterval(timer);
       await Promise.all([publisher.drain(DRAIN_MS), events.drain(DRAIN_MS)]);
       control.close();
-      for (const reader of [...byStream.values(), ...ephemerals.values()]) reader.close();
+      for (const follower of [...byStream.values(), ...ephemerals.values()]) follower.close();
       publisher.close();
       events.close();
       await link.close();
@@ -253,13 +214,98 @@ function assemble(
   };
 }
 
-/** Runs a task at most once a second, and logs its failure. */
-function throttled(task: () => Promise<void>, log: Logger): () => void {
-  let last = Number.NEGATIVE_INFINITY;
-  return () => {
-    const now = performance.now();
-    if (now - last < 1_000) return;
-    last = now;
-    task().catch((error: unknown) => log.warn("the stream of events cannot be made", { error }));
+function hasHistory(rules: NamespaceRules): rules is KeptRules {
+  return rules.history !== null;
+}
+
+/** What all followers are given. */
+function followerOptions({ link, log, stats, lingerMs = 10_000, intercept }: Foundation) {
+  return { link, log, stats, lingerMs, ...(intercept && { intercept }) };
+}
+
+/** Followers of a namespace's streams. */
+function followNamespace(
+  foundation: Foundation,
+  rules: KeptRules,
+  lives: ReadonlyMap<string, StreamLife>,
+  report: ReportRejected,
+): NamespaceFollowers {
+  const { subjects, link, placement } = foundation;
+  const { partitions } = rules;
+  const common = { ...followerOptions(foundation), rules, pool: new Pool(READ_AT_A_TIME) };
+  const all = partsOf(partitions).map((part) => {
+    const wanted = channelStream(subjects, rules, link.messageTtl, part);
+    const life = lives.get(wanted.name)!;
+    const store = placement.open(wanted, life);
+    const options = {
+      ...common,
+      store,
+      listen: subjects.live,
+      subject: (name: Parameters<Subjects["stored"]>[0]) => subjects.stored(name, partitions),
+      cleared: (name: Parameters<Subjects["cleared"]>[0]) => subjects.cleared(name, partitions),
+      rejected: (...[channel, offset, flaw]: Parameters<ReportRejected>) =>
+        report(channel, offset, flaw, follower),
+      inspect: () => placement.inspect(store, () => follower.high),
+    };
+    const follower: StreamFollower = new StreamFollower(options, life);
+    return follower;
+  });
+  return new NamespaceFollowers(all);
+}
+
+function followEphemeral(
+  foundation: Foundation,
+  rules: NamespaceRules,
+  report: ReportRejected,
+): EphemeralFollower {
+  const subject = foundation.subjects.message;
+  const rejected = (...[channel, offset, flaw]: Parameters<ReportRejected>) => report(channel, offset, flaw);
+  return new EphemeralFollower({
+    ...followerOptions(foundation),
+    ...{ rules, rejected, subject, listen: subject },
+  });
+}
+
+/** Counts, logs and records messages that are left out; all instances use the same id for one that has a sequence. */
+function rejectionReporter(foundation: Foundation, events: EventQueue): ReportRejected {
+  const { stats, log, instance, region } = foundation;
+  return (channel, offset, reason, follower) => {
+    stats.bodiesRejected++;
+    log.debug("message left out", { channel: channel.id, reason });
+    const id = follower && `rejected:${follower.store.stream}:${follower.epoch}:${offset}`;
+    const event = { type: "rejected", timeMs: Date.now(), instance, region, channel: channel.id, reason };
+    events.emit("rejected", offset > 0 ? { ...event, offset } : event, id);
   };
+}
+
+function eventQueue(foundation: Foundation): EventQueue {
+  const { streams, subjects, link, requests, log, stats, home } = foundation;
+  const wanted = eventStream(subjects, 1, home);
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  // The stream is only made when it is absent: whether its settings are right was checked at the start.
+  const makeWhenGone = async () => {
+    if (!(await streams.life(wanted.name))) await remake(streams, wanted);
+  };
+  return new EventQueue({
+    ...{ link, requests, subjects, log, stats },
+    queue: foundation.eventQueue ?? 10_000,
+    suspect() {
+      const now = performance.now();
+      if (now - lookedAt < EVENTS_LOOK_PAUSE_MS) return;
+      lookedAt = now;
+      makeWhenGone().catch((error: unknown) => log.warn("the stream of events cannot be made", { error }));
+    },
+  });
+}
+
+/** Inspects streams that are deleted or made anew. Where the advisories may not be heard, audits find it. */
+function watchStreams({ nc }: Link, byStream: ReadonlyMap<string, StreamFollower>): void {
+  nc.subscribe("$JS.EVENT.ADVISORY.STREAM.*.*", {
+    callback: (error, message) => {
+      const [, , , , action, stream] = error ? [] : message.subject.split(".");
+      const follower = byStream.get(stream ?? "");
+      // Twice: an inspection under way may have been answered before this happened.
+      if (follower && action !== "UPDATED") void follower.inspect().then(() => follower.inspect());
+    },
+  });
 }

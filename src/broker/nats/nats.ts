@@ -1,80 +1,225 @@
 import { nuid } from "nats";
 import type { ChannelName } from "../../core/channel.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
+import type { Logger } from "../../core/log.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
 import { NO_POSITION } from "../../core/position.ts";
 import type { Body } from "../../core/publication.ts";
-import { subjects as subjectsOf } from "../../core/subject.ts";
+import { type Subjects, subjects as subjectsOf } from "../../core/subject.ts";
 import { utf8Encoder } from "../../core/text.ts";
 import { BYTES_TYPE, checkBody, checkOptions } from "../body.ts";
-import type { Broker, BrokerStatus, Published, PublishOptions, SignalListener } from "../broker.ts";
+import type {
+  Attachment,
+  Broker,
+  BrokerStatus,
+  ChannelEvent,
+  ChannelSink,
+  HistoryPage,
+  HistoryQuery,
+  Published,
+  PublishOptions,
+  RequestOptions,
+  ServiceReply,
+  SignalListener,
+} from "../broker.ts";
+import type { Outbox, OutboxOptions } from "../outbox.ts";
 import { type NatsBrokerOptions, type Parts, startParts } from "./assembly.ts";
 import { channelEventHeaders } from "./follow/channel-event.ts";
 import type { StreamFollower } from "./follow/follower.ts";
 import type { NamespaceFollowers } from "./follow/followers.ts";
 import { readHistory } from "./follow/history.ts";
 import { publishHeaders } from "./link/headers.ts";
-import { NatsOutbox } from "./publish/outbox.ts";
+import { natsOutbox } from "./publish/outbox.ts";
 import { mostReplicas } from "./streams/config.ts";
 
 export type { NatsBrokerOptions } from "./assembly.ts";
 
+/** Time a publish may take when neither its caller nor the options say, ms. */
 const PUBLISH_TIMEOUT_MS = 4_000;
+/** Time the mark of a cleared channel may take to be stored, ms. */
 const CLEAR_TIMEOUT_MS = 5_000;
+/** Bodies shorter than this are measured by an upper bound, three bytes a character, and not counted. */
+const COUNTED_LENGTH = 65_536;
 
 /**
- * The broker on NATS JetStream: streams that republish keep what namespaces with history are sent, core NATS carries
- * the rest. Needs nats-server 2.9 with JetStream; what newer servers could do better is in `status().server.missing`.
+ * The broker on NATS JetStream: streams that republish store what is sent to namespaces with history, core NATS carries
+ * the rest. Needs nats-server 2.9 with JetStream; `status().server.missing` lists what newer servers could do better.
  */
 export function natsBroker(options: NatsBrokerOptions): Broker {
-  const { namespaces, stats } = options;
-  const log = options.log.with({ at: "broker" });
-  const subjects = subjectsOf(options.root);
-  const signalListeners = new Set<SignalListener>();
-  const statusListeners = new Set<(status: BrokerStatus) => void>();
-  let status: BrokerStatus = { state: "connecting", sinceMs: Date.now() };
-  let parts: Parts | undefined;
-  let closing: Promise<void> | undefined;
+  return new NatsBroker(options);
+}
 
-  function enter(next: BrokerStatus): void {
-    status = next;
-    for (const listener of statusListeners) {
+class NatsBroker implements Broker {
+  readonly driver = "nats";
+  readonly #options: NatsBrokerOptions;
+  readonly #subjects: Subjects;
+  readonly #log: Logger;
+  readonly #signalListeners = new Set<SignalListener>();
+  readonly #statusListeners = new Set<(status: BrokerStatus) => void>();
+  #status: BrokerStatus = { state: "connecting", sinceMs: Date.now() };
+  #parts: Parts | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: NatsBrokerOptions) {
+    this.#options = options;
+    this.#subjects = subjectsOf(options.root);
+    this.#log = options.log.with({ at: "broker" });
+  }
+
+  async start(): Promise<void> {
+    const parts = await startParts({
+      ...this.#options,
+      log: this.#log,
+      subjects: this.#subjects,
+      listeners: this.#signalListeners,
+    });
+    this.#parts = parts;
+    parts.link.onStatus((status) => this.#enter(status));
+    this.#enter(parts.link.status);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  status(): BrokerStatus {
+    return this.#status;
+  }
+
+  onStatus(listener: (status: BrokerStatus) => void): () => void {
+    this.#statusListeners.add(listener);
+    return () => this.#statusListeners.delete(listener);
+  }
+
+  async publish(channel: ChannelName, body: Body, options: PublishOptions = {}): Promise<Published> {
+    const { stats } = this.#options;
+    try {
+      const published = await this.#publish(channel, body, options);
+      stats.publishes++;
+      if (published.duplicate) stats.publishDuplicates++;
+      return published;
+    } catch (error) {
+      stats.publishErrors++;
+      throw error;
+    }
+  }
+
+  sendEvent(channel: ChannelName, event: ChannelEvent): void {
+    const link = this.#parts?.link;
+    if (!link?.connected) return;
+    // Where there is a stream, services publish to `rt.` only: a channel event on `rtl.` cannot be theirs.
+    const { history } = this.#rulesOf(channel.namespace);
+    const subject = history ? this.#subjects.live(channel) : this.#subjects.message(channel);
+    const body = event.kind === "event" ? event.data : "";
+    link.nc.publish(subject, body, { headers: channelEventHeaders(event) });
+  }
+
+  async attach(channel: ChannelName, sink: ChannelSink): Promise<Attachment> {
+    const { name, history } = this.#rulesOf(channel.namespace);
+    const { followers, ephemerals } = this.#open();
+    const follower = history ? followers.get(name)!.of(channel) : ephemerals.get(name)!;
+    return await follower.attach(channel, sink);
+  }
+
+  async history(channel: ChannelName, query: HistoryQuery): Promise<HistoryPage> {
+    const follower = this.#followerOf(channel);
+    this.#options.stats.streamReads++;
+    const [subject, cleared] = [follower.subjectOf(channel), follower.clearedOf(channel)];
+    return await readHistory({ follower, name: channel, subject, cleared }, query);
+  }
+
+  async clearHistory(channel: ChannelName): Promise<void> {
+    const follower = this.#followerOf(channel);
+    const { stream } = follower.store;
+    const { publisher, streams, placement } = this.#open();
+    const mark = { subject: follower.clearedOf(channel), stream };
+    const { seq } = await publisher.publish(mark, "", publishHeaders(nuid.next(), {}), CLEAR_TIMEOUT_MS);
+    await streams.purge(stream, follower.subjectOf(channel), seq);
+    await placement.purge(stream, follower.subjectOf(channel), seq);
+  }
+
+  async storedChannels(namespace: string, limit: number): Promise<string[]> {
+    const ids: string[] = [];
+    for (const { store } of this.#followersOf(namespace).all) {
+      for (const subject of await this.#open().streams.subjectsOf(store.stream, ">")) {
+        if (ids.length >= limit) return ids;
+        const channel = this.#subjects.channel(subject);
+        if (channel) ids.push(channel.id);
+      }
+    }
+    return ids;
+  }
+
+  signal(kind: string, body: unknown, to?: { instance: string }): void {
+    if (this.#parts) this.#parts.control.signal(kind, body, to);
+    // Throws for a malformed kind, whether or not anybody could be told.
+    else this.#subjects.control(kind, to?.instance);
+  }
+
+  async survey(kind: string, body: unknown, options: Parameters<Broker["survey"]>[2]): Promise<unknown[]> {
+    return this.#parts ? await this.#parts.control.survey(kind, body, options) : [];
+  }
+
+  onSignal(listener: SignalListener): () => void {
+    this.#signalListeners.add(listener);
+    return () => this.#signalListeners.delete(listener);
+  }
+
+  async request(
+    service: "rpc" | "auth",
+    name: string,
+    body: Body,
+    options: RequestOptions,
+  ): Promise<ServiceReply> {
+    return await this.#open().control.request(service, name, body, options);
+  }
+
+  serve(service: "rpc" | "auth", name: string, handler: Parameters<Broker["serve"]>[2]): () => void {
+    return this.#open().control.serve(service, name, handler);
+  }
+
+  emit(kind: string, event: Readonly<Record<string, unknown>>, id?: string): void {
+    if (this.#parts && !this.#closing) this.#parts.events.emit(kind, event, id);
+    else this.#options.stats.eventsDropped++;
+  }
+
+  async outbox(options: OutboxOptions): Promise<Outbox> {
+    const { link, requests, streams } = this.#open();
+    const { instance, home, namespaces, stats } = this.#options;
+    return await natsOutbox({
+      ...options,
+      ...{ link, requests, streams, instance, home, stats },
+      subjects: this.#subjects,
+      replicas: mostReplicas(namespaces),
+      log: this.#log,
+    });
+  }
+
+  async #close(): Promise<void> {
+    await this.#parts?.close();
+    this.#signalListeners.clear();
+    if (this.#status.state !== "closed") this.#enter({ state: "closed", sinceMs: Date.now() });
+    this.#statusListeners.clear();
+  }
+
+  #enter(status: BrokerStatus): void {
+    this.#status = status;
+    for (const listener of this.#statusListeners) {
       try {
-        listener(next);
+        listener(status);
       } catch (error) {
-        log.error("a status listener threw", { error });
+        this.#log.error("a status listener threw", { error });
       }
     }
   }
 
-  function rulesOf(namespace: string): NamespaceRules {
-    const rules = namespaces.get(namespace);
-    if (!rules) throw new CommandError(Errors.unknownChannel, "no such namespace");
-    return rules;
-  }
-
-  function open(): Parts {
-    if (!parts || closing) throw new CommandError(Errors.brokerUnavailable, `it is ${status.state}`);
-    return parts;
-  }
-
-  /** @throws CommandError unknownChannel, notAvailable, brokerUnavailable */
-  function readersOf(namespace: string): NamespaceFollowers {
-    if (!rulesOf(namespace).history)
-      throw new CommandError(Errors.notAvailable, "the namespace keeps no history");
-    return open().readers.get(namespace)!;
-  }
-
-  function readerOf(channel: ChannelName): StreamFollower {
-    return readersOf(channel.namespace).of(channel);
-  }
-
-  async function publish(channel: ChannelName, body: Body, publish: PublishOptions): Promise<Published> {
-    const rules = rulesOf(channel.namespace);
-    const { link, publisher } = open();
-    checkOptions(publish);
+  async #publish(channel: ChannelName, body: Body, options: PublishOptions): Promise<Published> {
+    const rules = this.#rulesOf(channel.namespace);
+    const { link, publisher } = this.#open();
+    checkOptions(options);
     const checked = checkBody(body, rules);
-    const headers = publishHeaders(publish.id ?? (rules.history ? nuid.next() : undefined), publish);
+    const headers = publishHeaders(options.id ?? (rules.history ? nuid.next() : undefined), options);
     if (typeof checked !== "string") headers.set("Content-Type", BYTES_TYPE);
     if (sizeOf(checked) > link.maxBody) {
       throw new CommandError(Errors.limitExceeded, "longer than the NATS server takes");
@@ -82,140 +227,46 @@ export function natsBroker(options: NatsBrokerOptions): Broker {
     if (!rules.history) {
       // The library would keep it until the server is back, or lose it.
       if (!link.connected) throw new CommandError(Errors.brokerUnavailable, "no connection to NATS");
-      link.nc.publish(subjects.message(channel), checked, { headers });
+      link.nc.publish(this.#subjects.message(channel), checked, { headers });
       return { ...NO_POSITION, duplicate: false };
     }
-    const reader = readerOf(channel);
-    const to = { subject: reader.subjectOf(channel), stream: reader.store.stream };
-    const timeoutMs = publish.timeoutMs ?? options.publishTimeoutMs ?? PUBLISH_TIMEOUT_MS;
+    const follower = this.#followerOf(channel);
+    const to = { subject: follower.subjectOf(channel), stream: follower.store.stream };
+    const timeoutMs = options.timeoutMs ?? this.#options.publishTimeoutMs ?? PUBLISH_TIMEOUT_MS;
     const ack = await publisher.publish(to, checked, headers, timeoutMs);
-    if (ack.regressed) await reader.inspect();
-    reader.saw(ack.seq);
-    return { epoch: reader.epoch, offset: ack.seq, duplicate: ack.duplicate };
+    if (ack.regressed) await follower.inspect();
+    follower.saw(ack.seq);
+    return { epoch: follower.epoch, offset: ack.seq, duplicate: ack.duplicate };
   }
 
-  return {
-    driver: "nats",
+  /** @throws CommandError unknownChannel */
+  #rulesOf(namespace: string): NamespaceRules {
+    const rules = this.#options.namespaces.get(namespace);
+    if (!rules) throw new CommandError(Errors.unknownChannel, "no such namespace");
+    return rules;
+  }
 
-    async start() {
-      const started = await startParts({ ...options, log }, subjects, signalListeners);
-      parts = started;
-      started.link.onStatus(enter);
-      enter(started.link.status);
-    },
+  /** @throws CommandError brokerUnavailable */
+  #open(): Parts {
+    if (this.#parts && !this.#closing) return this.#parts;
+    throw new CommandError(Errors.brokerUnavailable, `it is ${this.#status.state}`);
+  }
 
-    close() {
-      closing ??= (async () => {
-        await parts?.close();
-        signalListeners.clear();
-        if (status.state !== "closed") enter({ state: "closed", sinceMs: Date.now() });
-        statusListeners.clear();
-      })();
-      return closing;
-    },
+  /** @throws CommandError unknownChannel, notAvailable, brokerUnavailable */
+  #followersOf(namespace: string): NamespaceFollowers {
+    if (!this.#rulesOf(namespace).history) {
+      throw new CommandError(Errors.notAvailable, "the namespace keeps no history");
+    }
+    return this.#open().followers.get(namespace)!;
+  }
 
-    status: () => status,
-
-    onStatus(listener) {
-      statusListeners.add(listener);
-      return () => statusListeners.delete(listener);
-    },
-
-    async publish(channel, body, own = {}) {
-      try {
-        const published = await publish(channel, body, own);
-        stats.publishes++;
-        if (published.duplicate) stats.publishDuplicates++;
-        return published;
-      } catch (error) {
-        stats.publishErrors++;
-        throw error;
-      }
-    },
-
-    sendEvent(channel, event) {
-      if (!parts?.link.connected) return;
-      // Where there is a stream, services publish to `rt.` only: a channel event cannot be theirs on `rtl.`.
-      const subject = rulesOf(channel.namespace).history ? subjects.live(channel) : subjects.message(channel);
-      const body = event.kind === "event" ? event.data : "";
-      parts.link.nc.publish(subject, body, { headers: channelEventHeaders(event) });
-    },
-
-    async attach(channel, sink) {
-      const rules = rulesOf(channel.namespace);
-      const { readers, ephemerals } = open();
-      const reader = rules.history ? readers.get(rules.name)!.of(channel) : ephemerals.get(rules.name)!;
-      return await reader.attach(channel, sink);
-    },
-
-    async history(channel, query) {
-      const follower = readerOf(channel);
-      stats.streamReads++;
-      const [subject, cleared] = [follower.subjectOf(channel), follower.clearedOf(channel)];
-      return await readHistory({ follower, name: channel, subject, cleared }, query);
-    },
-
-    async clearHistory(channel) {
-      const reader = readerOf(channel);
-      const { stream } = reader.store;
-      const { publisher, streams, regions } = open();
-      const mark = { subject: reader.clearedOf(channel), stream };
-      const { seq } = await publisher.publish(mark, "", publishHeaders(nuid.next(), {}), CLEAR_TIMEOUT_MS);
-      await streams.purge(stream, reader.subjectOf(channel), seq);
-      await regions.purge(stream, reader.subjectOf(channel), seq);
-    },
-
-    async storedChannels(namespace, limit) {
-      const ids: string[] = [];
-      for (const { store } of readersOf(namespace).all) {
-        for (const subject of await open().streams.subjectsOf(store.stream, ">")) {
-          if (ids.length >= limit) return ids;
-          const channel = subjects.channel(subject);
-          if (channel) ids.push(channel.id);
-        }
-      }
-      return ids;
-    },
-
-    signal(kind, body, to) {
-      // Malformed kinds are refused whether or not somebody could be told.
-      if (parts) parts.control.signal(kind, body, to);
-      else subjects.control(kind, to?.instance);
-    },
-
-    async survey(kind, body, own) {
-      return parts ? await parts.control.survey(kind, body, own) : [];
-    },
-
-    onSignal(listener) {
-      signalListeners.add(listener);
-      return () => signalListeners.delete(listener);
-    },
-
-    async request(service, name, body, own) {
-      return await open().control.request(service, name, body, own);
-    },
-
-    serve: (service, name, handler) => open().control.serve(service, name, handler),
-
-    emit(kind, event, id) {
-      if (parts && !closing) parts.events.emit(kind, event, id);
-      else stats.eventsDropped++;
-    },
-
-    async outbox(own) {
-      const { link, requests, streams } = open();
-      const { instance, home } = options;
-      const replicas = mostReplicas(namespaces);
-      return await NatsOutbox.open({
-        ...own,
-        ...{ link, requests, streams, subjects, instance, replicas, home, log, stats },
-      });
-    },
-  } satisfies Broker;
+  #followerOf(channel: ChannelName): StreamFollower {
+    return this.#followersOf(channel.namespace).of(channel);
+  }
 }
 
+/** Bytes that a body has at most; exact for long ones. */
 function sizeOf(body: Body): number {
   if (typeof body !== "string") return body.length;
-  return body.length < 65_536 ? body.length * 3 : utf8Encoder.encode(body).length;
+  return body.length < COUNTED_LENGTH ? body.length * 3 : utf8Encoder.encode(body).length;
 }

@@ -1,4 +1,4 @@
-import { eachServer, Link, type NatsAddress } from "../../broker/nats/link/link.ts";
+import { eachServer, type Link, type NatsAddress, openLink } from "../../broker/nats/link/link.ts";
 import { Requests } from "../../broker/nats/link/requests.ts";
 import { StartError } from "../../broker/nats/link/start-error.ts";
 import { StreamAdmin } from "../../broker/nats/streams/admin.ts";
@@ -83,7 +83,7 @@ async function attempt(server: NatsAddress, reports: string[]): Promise<Attempt>
     reports.push([error ?? message, operation, subject].filter((part) => part !== undefined).join(" "));
   });
   try {
-    const link = await Link.open({
+    const link = await openLink({
       ...server,
       ...{ name: "trunkline doctor", pingIntervalMs: 5_000, connectTimeoutMs: CONNECT_TIMEOUT_MS },
       ...{ log, stats: new Stats() },

@@ -43,6 +43,30 @@ const FEATURES = [
   { version: "2.11", name: "per-message TTL (2.11)" },
 ] as const;
 
+/** Connects; tries again until `connectTimeoutMs` unless the login is refused. @throws StartError */
+export async function openLink(options: LinkOptions): Promise<Link> {
+  const deadline = Date.now() + options.connectTimeoutMs;
+  for (;;) {
+    try {
+      return new Link(await connect(connectionOptions(options)), options);
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string };
+      const refused = code === "AUTHORIZATION_VIOLATION" || code === "AUTHENTICATION_EXPIRED";
+      if (refused || Date.now() > deadline) {
+        const problem = `no connection to NATS at ${options.servers.map(withoutSecrets).join(", ")}: ${message}`;
+        throw refused
+          ? new StartError("login", problem, "Check user, password, token or credentials.")
+          : new StartError(
+              "unreachable",
+              problem,
+              "Check the address (NATS_URL) and that nats-server runs there.",
+            );
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
 /**
  * The connection to NATS, kept for ever. `generation` counts how often it was lost: whatever was begun under another
  * generation is void.
@@ -60,7 +84,7 @@ export class Link {
   readonly #up = new Set<() => void>();
   readonly #changed = new Set<(status: BrokerStatus) => void>();
 
-  private constructor(nc: NatsConnection, options: LinkOptions) {
+  constructor(nc: NatsConnection, options: LinkOptions) {
     this.nc = nc;
     this.#options = options;
     this.#status = { state: "connected", sinceMs: Date.now(), server: this.#server() };
@@ -71,30 +95,6 @@ export class Link {
       if (this.connected) this.#lost();
       this.#set("closed");
     });
-  }
-
-  /** Connects; tries again until `connectTimeoutMs` unless the login is refused. @throws StartError */
-  static async open(options: LinkOptions): Promise<Link> {
-    const deadline = Date.now() + options.connectTimeoutMs;
-    for (;;) {
-      try {
-        return new Link(await connect(connectionOptions(options)), options);
-      } catch (error) {
-        const { code, message } = error as { code?: string; message: string };
-        const refused = code === "AUTHORIZATION_VIOLATION" || code === "AUTHENTICATION_EXPIRED";
-        if (refused || Date.now() > deadline) {
-          const problem = `no connection to NATS at ${options.servers.map(withoutSecrets).join(", ")}: ${message}`;
-          throw refused
-            ? new StartError("login", problem, "Check user, password, token or credentials.")
-            : new StartError(
-                "unreachable",
-                problem,
-                "Check the address (NATS_URL) and that nats-server runs there.",
-              );
-        }
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-    }
   }
 
   get connected(): boolean {

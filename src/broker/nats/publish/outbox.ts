@@ -14,7 +14,7 @@ import { Store } from "../streams/store.ts";
 import { LeaderLease } from "./leader-lease.ts";
 import { Publisher } from "./publisher.ts";
 
-export interface NatsOutboxOptions extends OutboxOptions {
+interface NatsOutboxOptions extends OutboxOptions {
   readonly link: Link;
   readonly requests: Requests;
   readonly streams: StreamAdmin;
@@ -35,12 +35,25 @@ const DRAIN_MS = 5_000;
 const LOG_PAUSE_MS = 10_000;
 const MEND_PAUSE_MS = 1_000;
 
+/** Makes the outbox's stream, and opens it. @throws StartError, RequestError */
+export async function natsOutbox(options: NatsOutboxOptions): Promise<Outbox> {
+  const { streams, subjects, home, log } = options;
+  try {
+    await streams.ensure(outboxStream(subjects, options));
+  } catch (error) {
+    // The stream's home is another region, which is away now: items wait in the queue until it is back.
+    if (home === undefined || !isAway(error)) throw error;
+    log.warn("the home region of webhooks does not answer", { region: home });
+  }
+  return new NatsOutbox(options);
+}
+
 /**
- * The outbox on a stream of its own, a subject for each line. Who leads reads by direct gets and purges what is done;
- * no consumer is needed (nats-server 2.9 scans whole blocks for every message of a filtered one), and what is done
- * costs no room.
+ * The outbox on a stream of its own, a subject for each line. The leading instance reads by direct gets and purges what
+ * is done. It needs no consumer (nats-server 2.9 scans whole blocks for every message of a filtered one), and items that
+ * are done take no space.
  */
-export class NatsOutbox implements Outbox {
+class NatsOutbox implements Outbox {
   readonly #options: NatsOutboxOptions;
   readonly #publisher: Publisher;
   readonly #store: Store;
@@ -52,19 +65,7 @@ export class NatsOutbox implements Outbox {
   #mendedAt = Number.NEGATIVE_INFINITY;
   #closing: Promise<void> | undefined;
 
-  /** Makes the stream. @throws StartError, RequestError */
-  static async open(options: NatsOutboxOptions): Promise<NatsOutbox> {
-    try {
-      await options.streams.ensure(outboxStream(options.subjects, options));
-    } catch (error) {
-      // Its home is another region, which is away now: what is put fails until it is back.
-      if (options.home === undefined || !isAway(error)) throw error;
-      options.log.warn("the home region of webhooks does not answer", { region: options.home });
-    }
-    return new NatsOutbox(options);
-  }
-
-  private constructor(options: NatsOutboxOptions) {
+  constructor(options: NatsOutboxOptions) {
     const { link, requests, subjects } = options;
     this.#options = options;
     this.#publisher = new Publisher({
@@ -78,7 +79,7 @@ export class NatsOutbox implements Outbox {
       renewMs: options.leaseRenewMs,
       log: options.log,
       acquired: () => {
-        options.log.info("this instance works the outbox off");
+        options.log.info("this instance now delivers webhooks");
         this.#wake(undefined);
       },
     });
@@ -157,7 +158,7 @@ export class NatsOutbox implements Outbox {
     const now = performance.now();
     if (now - this.#loggedAt < LOG_PAUSE_MS) return;
     this.#loggedAt = now;
-    log.error("items of the outbox are dropped", { dropped: stats.outboxDropped, error });
+    log.error("outbox items are dropped", { dropped: stats.outboxDropped, error });
   }
 
   /** The stream may be gone: it is made anew, empty. */
