@@ -28,7 +28,7 @@ import type { Outbox, OutboxOptions } from "./outbox.ts";
  * 7. Nothing here retries without bound or queues without bound. While the network is away, `publish` waits in a
  *    bounded queue until its deadline and then rejects with `Errors.brokerUnavailable`.
  */
-export interface Broker {
+export interface Broker extends ChannelLog, Signals, Services, EventRecorder {
   readonly driver: "memory" | "nats";
 
   /** Connects, creates or checks the streams. Fails with a message that says how to mend it. Call once. */
@@ -42,6 +42,12 @@ export interface Broker {
   /** Called when {@link status} changes. Returns its own removal. */
   onStatus(listener: (status: BrokerStatus) => void): () => void;
 
+  /** Opens the outbox; once, after `start`. @throws Error that says how to mend it */
+  outbox(options: OutboxOptions): Promise<Outbox>;
+}
+
+/** Messages of channels: publishing them, following them, and reading what the store keeps. */
+export interface ChannelLog {
   /**
    * Publishes to one channel. @throws CommandError unknownChannel (namespace not configured), badRequest (body not
    * acceptable), limitExceeded (too long), brokerUnavailable
@@ -74,7 +80,10 @@ export interface Broker {
    * notAvailable in a namespace without history, brokerUnavailable
    */
   storedChannels(namespace: string, limit: number): Promise<string[]>;
+}
 
+/** What instances say to each other. */
+export interface Signals {
   /** Sends a control signal to every instance (this one too), or to one. At most once. */
   signal(kind: string, body: unknown, to?: { instance: string }): void;
 
@@ -90,7 +99,10 @@ export interface Broker {
 
   /** Receives signals; what it returns (not `undefined`) answers a survey. Returns its own removal. */
   onSignal(listener: SignalListener): () => void;
+}
 
+/** Requests to other services, and to those that are built in. */
+interface Services {
   /**
    * Asks a service: `rtrpc.<name>` or `rtauth.<name>`. @throws CommandError methodNotFound (nobody listens), timeout,
    * brokerUnavailable, limitExceeded
@@ -103,16 +115,16 @@ export interface Broker {
     name: string,
     handler: (body: string, headers: Readonly<Record<string, string>>) => Promise<string> | string,
   ): () => void;
+}
 
+/** Events for the business cluster. */
+export interface EventRecorder {
   /**
    * Records an event for the business cluster (`rtevt.<kind>`, durable, at least once). Never blocks or throws: kept
    * in a bounded queue until stored; what overflows is counted and logged.
    * @param id makes it idempotent across instances and retries
    */
   emit(kind: string, event: Readonly<Record<string, unknown>>, id?: string): void;
-
-  /** Opens the outbox; once, after `start`. @throws Error that says how to mend it */
-  outbox(options: OutboxOptions): Promise<Outbox>;
 }
 
 export interface BrokerStatus {

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import type { Broker, ChannelSink, HistoryPage, HistoryQuery } from "../../src/broker/broker.ts";
+import type { ChannelSink, HistoryPage, HistoryQuery } from "../../src/broker/broker.ts";
 import { parseChannel } from "../../src/core/channel.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";
 import { Stats } from "../../src/core/stats.ts";
 import { Channel } from "../../src/gateway/channel/channel.ts";
+import type { ChannelContext } from "../../src/gateway/channel/channel-context.ts";
 import type { Session } from "../../src/gateway/session/session.ts";
 import { firstChunk } from "../../src/gateway/subscribe/catch-up.ts";
 import { centrifugeJson } from "../../src/protocol/centrifuge/json.ts";
@@ -43,7 +44,7 @@ function fakeStore(kept: number[], head: number, evicted = 0, empty = false) {
           more: page.length < after.length,
         };
       },
-    } as unknown as Broker,
+    } satisfies ChannelContext["broker"],
   };
   return store;
 }

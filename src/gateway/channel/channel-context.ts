@@ -1,4 +1,4 @@
-import type { Broker } from "../../broker/broker.ts";
+import type { ChannelLog } from "../../broker/broker.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Stats } from "../../core/stats.ts";
 import type { Session } from "../session/session.ts";
@@ -7,7 +7,7 @@ import type { Channel } from "./channel.ts";
 
 /** What a channel needs of its instance. */
 export interface ChannelContext {
-  readonly broker: Broker;
+  readonly broker: Pick<ChannelLog, "attach" | "history">;
   readonly fanout: Fanout;
   readonly stats: Stats;
   /** See {@link Logger.trace}. */

@@ -1,4 +1,4 @@
-import type { Broker } from "../../broker/broker.ts";
+import type { EventRecorder } from "../../broker/broker.ts";
 import type { ConnectionRecord } from "../../presence/presence.ts";
 import type { WebhookEvents } from "../../pusher/webhook-events.ts";
 
@@ -13,12 +13,12 @@ interface Source {
  * the kind adds. At least once; the message id makes repetitions recognisable.
  */
 export class EventPublisher {
-  readonly #broker: Broker;
+  readonly #broker: EventRecorder;
   readonly #own: Source;
   readonly #webhooks: WebhookEvents;
 
   /** @param webhooks told of what apps' servers may want to know */
-  constructor(broker: Broker, own: Source, webhooks: WebhookEvents) {
+  constructor(broker: EventRecorder, own: Source, webhooks: WebhookEvents) {
     this.#broker = broker;
     this.#webhooks = webhooks;
     this.#own = { instance: own.instance, region: own.region };

@@ -1,4 +1,4 @@
-import type { Broker } from "../../broker/broker.ts";
+import type { Signals } from "../../broker/broker.ts";
 import { INSTANCE_PATTERN } from "../../core/subject.ts";
 import type { Emulated } from "../../protocol/centrifuge/emulation.ts";
 import type { Frame } from "../../protocol/codec.ts";
@@ -18,12 +18,12 @@ const MAX_FORWARDS = 1_024;
  */
 export class Emulation {
   readonly #instance: string;
-  readonly #broker: Broker;
+  readonly #broker: Signals;
   /** Connections of this instance by their secret names. */
   readonly #sessions = new Map<string, Session>();
   #forwards = 0;
 
-  constructor({ instance, broker }: { instance: string; broker: Broker }) {
+  constructor({ instance, broker }: { instance: string; broker: Signals }) {
     this.#instance = instance;
     this.#broker = broker;
   }

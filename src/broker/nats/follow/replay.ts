@@ -3,108 +3,140 @@ import { type Envelope, openEnvelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import type { Store } from "../streams/store.ts";
 
+/** Takes one message; returns whether to go on. */
+type Each = (subject: string, seq: number, envelope: Envelope) => boolean;
+
 /** A replay in which nothing came for this long is broken, ms. */
 const STALL_MS = 3_000;
+/** How often that is checked, ms. */
+const WATCH_MS = 50;
+/** How long the server may take to make the consumer, ms. */
+const CREATE_TIMEOUT_MS = 2_000;
+/** After this long without us the server removes the consumer, nanoseconds; also the time between two heartbeats. */
+const INACTIVE_NS = 5_000_000_000;
 
 /**
  * Gives every message of a stream from `from` on to `each`, unfiltered, until what was stored when it began is read.
  * Rejects when the link is lost meanwhile, when `each` returns false, or when nothing comes.
  */
-export async function replay(
-  link: Link,
-  store: Store,
-  from: number,
-  each: (subject: string, seq: number, envelope: Envelope) => boolean,
-): Promise<void> {
+export async function replay(link: Link, store: Store, from: number, each: Each): Promise<void> {
   // One message at a time takes minutes across an ocean: from there, too, a consumer is the shorter way.
-  if (!store.batches) return await consume(link, store.stream, from, each);
+  if (!store.batches) return await new ReplayConsumer(link, store.stream, each).run(from);
   const whole = await store.read(">", from, { expected: Number.POSITIVE_INFINITY }, (envelope) =>
     each(envelope.subject ?? "", envelope.seq, envelope),
   );
   if (!whole) throw new Error("replay abandoned");
 }
 
+/** The server's answer to the request that makes a consumer. */
+interface ConsumerCreated {
+  readonly error?: { readonly description: string };
+  readonly num_pending: number;
+  readonly delivered: { readonly consumer_seq: number };
+}
+
 /**
- * By an ephemeral push consumer, for servers without batches. Never with a filter: nats-server 2.9 then scans the
- * block for every message it delivers. Flow-controlled, so that it cannot drown the connection.
+ * A replay by an ephemeral push consumer, for servers without batches. It has no filter: nats-server 2.9 would scan the
+ * block for every message it delivers. Flow control keeps it from drowning the connection.
  */
-async function consume(
-  link: Link,
-  stream: string,
-  from: number,
-  each: (subject: string, seq: number, envelope: Envelope) => boolean,
-): Promise<void> {
-  const { nc, generation } = link;
-  const inbox = createInbox();
-  const name = nuid.next();
-  let wanted = -1;
-  let got = 0;
-  let seen = performance.now();
-  let end!: (error?: Error) => void;
-  const ended = new Promise<void>((resolve, reject) => {
-    end = (error) => (error ? reject(error) : resolve());
-  });
-  ended.catch(() => {}); // it may fail before it is awaited
-  const take = (message: Msg) => {
-    seen = performance.now();
-    const envelope = openEnvelope(message);
-    if (!message.reply?.startsWith("$JS.ACK.")) {
-      if (message.reply) message.respond(); // flow control; else a heartbeat
-      return;
-    }
-    // $JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<times>.<stream seq>.<consumer seq>.<time>.<pending>[.<token>]
-    const tokens = message.reply.split(".");
-    const at = tokens.length === 9 ? 5 : 7;
-    got++;
-    if (Number(tokens[at + 1]) !== got) end(new Error("replay has a hole"));
-    else if (!each(message.subject, Number(tokens[at]), envelope)) end(new Error("replay abandoned"));
-    else if (wanted >= 0 && got >= wanted) end();
-  };
-  const subscription = nc.subscribe(inbox, {
-    callback: (error, message) => {
-      try {
-        if (error) throw error;
-        take(message);
-      } catch (failure) {
-        end(failure as Error);
+class ReplayConsumer {
+  readonly #link: Link;
+  readonly #stream: string;
+  readonly #each: Each;
+  readonly #name = nuid.next();
+  /** Messages that were stored when it began; -1 until the server has said so. */
+  #wanted = -1;
+  #got = 0;
+  #heardAt = performance.now();
+  readonly #ended: Promise<void>;
+  #resolve!: () => void;
+  #reject!: (error: Error) => void;
+
+  constructor(link: Link, stream: string, each: Each) {
+    this.#link = link;
+    this.#stream = stream;
+    this.#each = each;
+    this.#ended = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.#ended.catch(() => {}); // it may fail before it is awaited
+  }
+
+  async run(from: number): Promise<void> {
+    const { nc, generation } = this.#link;
+    const inbox = createInbox();
+    const subscription = nc.subscribe(inbox, {
+      callback: (error, message) => {
+        try {
+          if (error) throw error;
+          this.#take(message);
+        } catch (failure) {
+          this.#reject(failure as Error);
+        }
+      },
+    });
+    const watch = setInterval(() => {
+      const stalled = performance.now() - this.#heardAt > STALL_MS;
+      if (this.#link.generation !== generation || stalled) this.#reject(new Error("replay broken"));
+    }, WATCH_MS);
+    try {
+      this.#wanted = await this.#create(inbox, from);
+      if (this.#got < this.#wanted) await this.#ended;
+    } finally {
+      clearInterval(watch);
+      subscription.unsubscribe();
+      // Without this the server would remove it after the inactive threshold.
+      if (this.#link.generation === generation) {
+        nc.publish(`$JS.API.CONSUMER.DELETE.${this.#stream}.${this.#name}`);
       }
-    },
-  });
-  const watch = setInterval(() => {
-    if (link.generation !== generation || performance.now() - seen > STALL_MS)
-      end(new Error("replay broken"));
-  }, 50);
-  try {
+    }
+  }
+
+  /** Makes the consumer. Resolves with how many messages it will deliver. */
+  async #create(inbox: string, from: number): Promise<number> {
     const request = {
-      stream_name: stream,
+      stream_name: this.#stream,
       config: {
-        name,
+        name: this.#name,
         ack_policy: "none",
         deliver_policy: "by_start_sequence",
         opt_start_seq: Math.max(1, from),
         deliver_subject: inbox,
         flow_control: true,
-        idle_heartbeat: 5_000_000_000,
-        inactive_threshold: 5_000_000_000,
+        idle_heartbeat: INACTIVE_NS,
+        inactive_threshold: INACTIVE_NS,
         mem_storage: true,
         num_replicas: 1,
       },
     };
-    const answer = await nc.request(`$JS.API.CONSUMER.CREATE.${stream}.${name}`, JSON.stringify(request), {
-      timeout: 2_000,
+    const subject = `$JS.API.CONSUMER.CREATE.${this.#stream}.${this.#name}`;
+    const answer = await this.#link.nc.request(subject, JSON.stringify(request), {
+      timeout: CREATE_TIMEOUT_MS,
     });
-    const made = answer.json<{
-      error?: { description: string };
-      num_pending: number;
-      delivered: { consumer_seq: number };
-    }>();
-    if (made.error) throw new Error(made.error.description);
-    wanted = made.num_pending + made.delivered.consumer_seq;
-    if (got < wanted) await ended;
-  } finally {
-    clearInterval(watch);
-    subscription.unsubscribe();
-    // It would vanish by itself after the inactive threshold.
-    if (link.generation === generation) nc.publish(`$JS.API.CONSUMER.DELETE.${stream}.${name}`);
+    const { error, num_pending, delivered } = answer.json<ConsumerCreated>();
+    if (error) throw new Error(error.description);
+    return num_pending + delivered.consumer_seq;
   }
+
+  #take(message: Msg): void {
+    this.#heardAt = performance.now();
+    if (!message.reply?.startsWith("$JS.ACK.")) {
+      if (message.reply) message.respond(); // flow control; without a reply subject it is a heartbeat
+      return;
+    }
+    const { streamSeq, consumerSeq } = sequencesOf(message.reply);
+    this.#got++;
+    if (consumerSeq !== this.#got) this.#reject(new Error("replay has a hole"));
+    else if (!this.#each(message.subject, streamSeq, openEnvelope(message))) {
+      this.#reject(new Error("replay abandoned"));
+    } else if (this.#wanted >= 0 && this.#got >= this.#wanted) this.#resolve();
+  }
+}
+
+/** Reads `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<times>.<stream seq>.<consumer seq>.<time>.<pending>[.<token>]`. */
+function sequencesOf(reply: string): { readonly streamSeq: number; readonly consumerSeq: number } {
+  const tokens = reply.split(".");
+  const at = tokens.length === 9 ? 5 : 7;
+  return { streamSeq: Number(tokens[at]), consumerSeq: Number(tokens[at + 1]) };
 }
