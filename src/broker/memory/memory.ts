@@ -292,7 +292,7 @@ class Member implements BusMember {
 
   rejected(channel: string, flaw: Flaw): void {
     this.#stats.bodiesRejected++;
-    this.#log.debug("message left out", { channel, reason: flaw });
+    this.#log.debug("message rejected", { channel, reason: flaw });
   }
 
   failed(error: unknown): void {

@@ -271,7 +271,7 @@ function rejectionReporter(foundation: Foundation, events: EventQueue): ReportRe
   const { stats, log, instance, region } = foundation;
   return (channel, offset, reason, follower) => {
     stats.bodiesRejected++;
-    log.debug("message left out", { channel: channel.id, reason });
+    log.debug("message rejected", { channel: channel.id, reason });
     const id = follower && `rejected:${follower.store.stream}:${follower.epoch}:${offset}`;
     const event = { type: "rejected", timeMs: Date.now(), instance, region, channel: channel.id, reason };
     events.emit("rejected", offset > 0 ? { ...event, offset } : event, id);
@@ -293,7 +293,7 @@ function eventQueue(foundation: Foundation): EventQueue {
       const now = performance.now();
       if (now - lookedAt < EVENTS_LOOK_PAUSE_MS) return;
       lookedAt = now;
-      makeWhenGone().catch((error: unknown) => log.warn("the stream of events cannot be made", { error }));
+      makeWhenGone().catch((error: unknown) => log.warn("the event stream cannot be created", { error }));
     },
   });
 }

@@ -142,7 +142,7 @@ export class Resync {
     progress.life = life;
     if (life.epoch !== asked.epoch) {
       stats.epochChanges++;
-      log.error("stream was lost and begins anew", { stream: store.stream, epoch: life.epoch });
+      log.error("stream was lost; a new one replaces it", { stream: store.stream, epoch: life.epoch });
       this.#restart(0, "epoch");
     } else if (life.lastSeq < seen) {
       log.error("stream has lost its newest messages", { stream: store.stream, seen, ...life });

@@ -184,7 +184,7 @@ export class Link {
     if (this.#status.state === "connected") return;
     this.#options.stats.brokerReconnects++;
     this.#set("connected");
-    this.#options.log.info("connected to NATS again", { version: this.#status.server?.version });
+    this.#options.log.info("reconnected to NATS", { version: this.#status.server?.version });
     for (const listener of this.#up) listener();
   }
 

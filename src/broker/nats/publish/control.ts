@@ -32,7 +32,7 @@ export class Control {
     for (const subject of options.subjects.controls(options.instance)) {
       options.link.nc.subscribe(subject, {
         callback: (error, message) => {
-          if (error) options.log.error("signals cannot be heard", { subject, error });
+          if (error) options.log.error("the subscription for signals was refused", { subject, error });
           else this.#signalled(message);
         },
       });
@@ -102,7 +102,7 @@ export class Control {
     const subscription = link.nc.subscribe(subject, {
       queue: QUEUE,
       callback: (error, message) => {
-        if (error) log.error("requests cannot be served", { subject, error });
+        if (error) log.error("the subscription for requests was refused", { subject, error });
         else void answer(message);
       },
     });

@@ -66,7 +66,7 @@ export class LeaderLease {
       if (this.held) await this.#renew(this.#claim);
       else await this.#look();
     } catch (error) {
-      this.#options.log.debug("the lease could not be looked at", { error });
+      this.#options.log.debug("the lease could not be read", { error });
     } finally {
       this.#busy = false;
     }

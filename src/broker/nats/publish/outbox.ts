@@ -174,6 +174,6 @@ class NatsOutbox implements Outbox {
         this.#done.clear();
         await streams.ensure(outboxStream(subjects, this.#options));
       })
-      .catch((error: unknown) => log.warn("the stream of the outbox cannot be made", { error }));
+      .catch((error: unknown) => log.warn("the outbox stream cannot be created", { error }));
   }
 }

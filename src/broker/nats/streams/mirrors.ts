@@ -52,7 +52,7 @@ export class Mirrors {
       return;
     }
     if (found) {
-      this.#log.warn("copy is of a stream that is no more, and made anew", { stream: name });
+      this.#log.warn("copy belongs to a stream that no longer exists; creating it again", { stream: name });
       await this.#streams.api(`STREAM.DELETE.${name}`);
       await new Promise((resolve) => setTimeout(resolve, REMAKE_PAUSE_MS));
     }

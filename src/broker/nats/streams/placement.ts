@@ -86,7 +86,7 @@ export class StreamPlacement {
       const copy = copied ? this.#options.subjects.mirror(wanted.name, this.#options.region) : undefined;
       const life = copy ? await this.#mirrors.life(copy) : undefined;
       if (copied && !life) throw silentStream(wanted.name, error as Error);
-      log.warn("home region does not answer; going on without it", { stream: wanted.name, region: home });
+      log.warn("home region does not answer; starting without it", { stream: wanted.name, region: home });
       this.#startedAway.add(home);
       return life ?? undefined;
     }
@@ -175,7 +175,7 @@ export class StreamPlacement {
     const { subjects, region, log } = this.#options;
     const copy = subjects.mirror(stream, region);
     await this.#mirrors.remove(copy, stream).catch((error: unknown) => {
-      log.warn("a copy that is left over cannot be removed", { stream: copy, error });
+      log.warn("a leftover copy cannot be removed", { stream: copy, error });
     });
   }
 
@@ -197,7 +197,7 @@ export class StreamPlacement {
       })
       .catch((error: unknown) => {
         const remedy = error instanceof JetStreamError ? noCluster(this.#options.region) : undefined;
-        log.warn("copy cannot be made", { stream: copy, error, ...(remedy && { remedy }) });
+        log.warn("copy cannot be created", { stream: copy, error, ...(remedy && { remedy }) });
       })
       .finally(() => {
         placed.keeping = undefined;
