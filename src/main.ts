@@ -37,14 +37,17 @@ const commands: readonly Row[] = [
   {
     name: "dev",
     summary:
-      "run one instance on this machine: everything embedded, anonymous clients may do everything, demo page",
+      "run one instance for development, with a demo page: broker and presence embedded, all rights for anonymous clients",
     flags: [
       CONFIG_FLAG,
       ["-p, --port <port>", "port to listen on (default 8080)"],
-      ["--regions <regions>", "a world of several regions instead: how many, or such as iad,fra,sin"],
-      ["--instances <number>", "with --regions: instances of each (default 1)"],
+      [
+        "--regions <regions>",
+        "start a world of several regions instead: how many, or which, such as iad,fra,sin",
+      ],
+      ["--instances <number>", "with --regions: instances per region (default 1)"],
       ["--latency <ms>", "with --regions: round trip of each link in ms, real (the default) or off"],
-      ["--json", "with --regions: everything as lines of JSON"],
+      ["--json", "with --regions: print everything as lines of JSON"],
     ],
     run: async (options) =>
       development("dev", async () =>
@@ -56,14 +59,14 @@ const commands: readonly Row[] = [
     summary: "run one instance for production, or several workers on one port (secure by default)",
     flags: [
       CONFIG_FLAG,
-      ["-w, --workers <number>", "processes that share the port, each an instance of its own (default 1)"],
-      ["--worker <n>", "be number n of several workers that something else starts, such as systemd"],
+      ["-w, --workers <number>", "processes that share the port; each one is an instance (default 1)"],
+      ["--worker <n>", "run only worker number n; another program, such as systemd, starts the others"],
     ],
     run: async (options) => (await import("./cli/start.ts")).serve({ ...options, version: manifest.version }),
   },
   {
     name: TOKEN_USAGE,
-    summary: "make a token, or show what one says",
+    summary: "make a token, or show what a token says",
     flags: TOKEN_FLAGS,
     run: async (options, args) => (await import("./cli/token/token.ts")).token(options, args),
   },
@@ -72,8 +75,8 @@ const commands: readonly Row[] = [
     summary: "print the settings in effect and where each came from, without secrets",
     flags: [
       CONFIG_FLAG,
-      ["--dev", "as `trunkline dev` would see them"],
-      ["--json", "as JSON (also when the output is no terminal)"],
+      ["--dev", "show the settings that `trunkline dev` would use"],
+      ["--json", "print JSON (the default if the output is not a terminal)"],
       ["--schema", "print the JSON Schema of the configuration file instead"],
       ["--docs", "print the documentation of all settings instead"],
       ["--nats", "print the account, mappings and rights for nats-server's configuration instead"],
@@ -82,8 +85,9 @@ const commands: readonly Row[] = [
   },
   {
     name: "doctor",
-    summary: "check that this machine and these settings can run an instance, and say what to type where not",
-    flags: [CONFIG_FLAG, ["--json", "as JSON"]],
+    summary:
+      "check that this machine and these settings can run an instance; for each failed check, print the command to type",
+    flags: [CONFIG_FLAG, ["--json", "print JSON"]],
     run: async (options) =>
       (await import("./cli/doctor/doctor.ts")).doctor({
         ...options,

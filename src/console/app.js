@@ -51,7 +51,8 @@ function enter({ user, token, refresh, name, place }) {
 /** The lines a service's developer types, as far as the instance tells: only in development it gives its API key. */
 function showLines(name, user, { nats, apiKey = "…" }) {
   text("nats-line", `nats pub rt.chat.room.${name} '{"text":"hi"}'`);
-  if (nats === false) text("nats-help", "Any service, any language, over NATS (once NATS_URL is set)");
+  if (nats === false)
+    text("nats-help", "From any service, in any language, over NATS (once NATS_URL is set)");
   const curl = (channel, words) =>
     `curl ${location.origin}/api/publish \\\n  -H 'X-API-Key: ${apiKey}' \\\n  -d '{"channel":"${channel}","data":{"text":"${words}"}}'`;
   text("curl-line", curl(`chat:room.${name}`, "hi"));
@@ -98,7 +99,7 @@ const told = {
     const took = ms ? ` ${(ms / 1000).toFixed(1)} s after the link broke` : "";
     const what = recovered
       ? `recovered: true, ${missed} missed ${missed === 1 ? "message" : "messages"} delivered`
-      : "recovered: false, the history between is gone; the room is shown anew";
+      : "recovered: false, the messages between are gone; the room was loaded again";
     receipt(`${what}${took}`, recovered ? "good" : "bad");
     if (recovered) messages.add({ kind: "note", text: what, tone: "good" });
     else messages.clear();
@@ -109,7 +110,9 @@ const told = {
     receipt("The network is back; connecting …", "");
   },
   presence(self, ask) {
-    people.load(self, ask).catch(({ message }) => told.note(`who is here is unknown: ${message}`, "bad"));
+    people
+      .load(self, ask)
+      .catch(({ message }) => told.note(`the list of people could not be read: ${message}`, "bad"));
   },
   presenceChange: (kind, info) => people.apply(kind, info),
   inbox({ channel, data, offset }) {
@@ -199,7 +202,7 @@ function breakLink(event) {
   state("cut", "link broken");
   messages.add({ kind: "note", text: "link broken", tone: "bad" });
   const tick = () =>
-    receipt(`The link is broken and comes back in ${left} s. What is said meanwhile is not lost.`, "bad");
+    receipt(`The link is broken and comes back in ${left} s. Messages meanwhile are not lost.`, "bad");
   tick();
   clearInterval(countdown);
   countdown = setInterval(() => {

@@ -39,7 +39,8 @@ export function joinForm({ join }) {
       const pasted = $("token-field").hidden ? "" : $("token").value.trim();
       if (pasted) {
         user = userOf(pasted);
-        if (user === undefined) return problem("That is no token: it has three parts with dots between.");
+        if (user === undefined)
+          return problem("This is not a token. A token has three parts with dots between them.");
         enter({ user, token: pasted, name, place: {} });
         return;
       }

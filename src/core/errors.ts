@@ -37,7 +37,7 @@ export const Errors = {
   concurrentPagination: { code: 113, message: "concurrent pagination", temporary: true },
   /** The broker is unreachable and the publish was not stored: the client may try again. */
   brokerUnavailable: { code: 100, message: "broker unavailable", temporary: true },
-  /** Nobody answered an RPC in time. */
+  /** No service answered an RPC in time. */
   timeout: { code: 100, message: "timed out", temporary: true },
 } as const satisfies Record<string, ErrorCode>;
 
@@ -115,7 +115,7 @@ const PUSHER_CLOSES = new Map<number, CloseCode>([
 
 /**
  * How a connection of the Pusher protocol is closed for a reason of {@link Closes}, or for one that a service gave.
- * Whoever would come back comes back after a second: its clients have no jitter of their own, and a drain paces them.
+ * A client that reconnects does so after a second: these clients have no jitter of their own, and a drain paces them.
  */
 export function pusherClose(close: CloseCode): CloseCode {
   const { code, reason } = close;

@@ -124,7 +124,7 @@ export async function started<T>(
     if (gone || Date.now() > end) {
       await child.stop();
       throw new ChildError(
-        `${what} ${gone ? "ended" : "did not become ready"}:\n${child.output() || "(it said nothing)"}`,
+        `${what} ${gone ? "ended" : "did not become ready in time"}:\n${child.output() || "(it printed nothing)"}`,
       );
     }
     await sleep(20);

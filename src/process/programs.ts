@@ -27,7 +27,7 @@ export function program(name: ProgramName, instead = ""): string {
   const path = programOf(name);
   if (path) return path;
   throw new ChildError(
-    `${name} is needed and not on PATH. Type: sudo apt-get install ${name}  (or set ${PROGRAMS[name]} to its path${instead})`,
+    `${name} is needed, but it is not on PATH. Type: sudo apt-get install ${name}  (or set ${PROGRAMS[name]} to its path${instead})`,
   );
 }
 

@@ -19,7 +19,7 @@ export async function formed(nats: readonly Nats[]): Promise<void> {
     const gone = nats.find(({ alive }) => !alive);
     if (gone) throw new WorldError(`a NATS server has ended:\n${gone.output()}`);
     if (performance.now() > end)
-      throw new WorldError("the NATS servers of the regions have elected no leader");
+      throw new WorldError("the NATS servers of the regions did not elect a leader in time");
     await sleep(20);
   }
 }

@@ -42,11 +42,12 @@ export function citiesOf(regions: number | readonly string[]): City[] {
   const codes = typeof regions === "number" ? CODES.slice(0, regions) : regions;
   const count = typeof regions === "number" ? regions : new Set(regions).size;
   if (!Number.isInteger(count) || count < 2 || count > MOST_REGIONS || count !== codes.length) {
-    throw new WorldError(`a world has 2 to ${MOST_REGIONS} regions, each once`);
+    throw new WorldError(`a world needs 2 to ${MOST_REGIONS} different regions`);
   }
   return codes.map((code) => {
     const city = cityOf(code);
-    if (!city) throw new WorldError(`no region ${JSON.stringify(code)}; there are ${CODES.join(", ")}`);
+    if (!city)
+      throw new WorldError(`there is no region ${JSON.stringify(code)}; choose from ${CODES.join(", ")}`);
     return city;
   });
 }

@@ -74,7 +74,7 @@ export async function startServer(options: ServerOptions): Promise<ManagedServer
   };
 
   function signal(name: NodeJS.Signals): void {
-    if (!alive()) throw new ChildError(`${options.name} does not run`);
+    if (!alive()) throw new ChildError(`${options.name} is not running`);
     child!.process.kill(name);
   }
 }

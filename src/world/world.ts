@@ -56,7 +56,7 @@ type Tell = (what: WorldEvent["what"], name: string) => (alive: boolean) => void
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const { regions: wanted = 3, instances: count = 1, latency = "off", onEvent } = options;
   const cities = citiesOf(wanted);
-  if (!Number.isInteger(count) || count < 1) throw new WorldError("a region has at least one instance");
+  if (!Number.isInteger(count) || count < 1) throw new WorldError("a region needs at least one instance");
   let ending = false;
   const tell: Tell = (what, name) => (alive) => {
     if (!ending) onEvent?.({ what, name, state: alive ? "up" : "down" });

@@ -8,16 +8,16 @@ export const TOKEN_USAGE = "token [read] [token]";
 
 /** Flags of the command and what they mean, as commander writes them. */
 export const TOKEN_FLAGS = [
-  ["--user <id>", 'whose it is ("" for an anonymous client)'],
+  ["--user <id>", 'the user of the token ("" for an anonymous client)'],
   ["--channel <name>", "make a subscription token for this channel instead of a connection token"],
-  ["--ttl <time>", "how long it is good: 90s, 30m, 1h, 7d or never (default: 1h)"],
-  ["--info <json>", "what other clients see of the user"],
+  ["--ttl <time>", "how long the token is valid: 90s, 30m, 1h, 7d or never (default: 1h)"],
+  ["--info <json>", "information about the user that other clients see"],
   ["--device <name>", "the device's name"],
   ["--caps <json>", 'capabilities: [{"channels":["game:*"],"match":"wildcard","allow":["sub","pub"]}]'],
   ["--claims <json>", 'any further claims: {"iss":"…","aud":"…","channels":["news"]}'],
-  ["--secret-env <name>", `variable that holds the secret (default: ${SECRET_VARIABLE})`],
-  ["--key <file>", "sign with this private key (PEM, PKCS #8), or read with this public one (PEM)"],
-  ["--alg <name>", "signature algorithm (default: HS256, or what fits the key)"],
+  ["--secret-env <name>", `environment variable that holds the secret (default: ${SECRET_VARIABLE})`],
+  ["--key <file>", "sign with this private key (PEM, PKCS #8), or check with this public key (PEM)"],
+  ["--alg <name>", "signature algorithm (default: HS256, or one that fits the key)"],
   ["--json", "print JSON"],
 ] as const;
 

@@ -167,7 +167,7 @@ function tell(text) {
 $("talk").addEventListener("click", () => {
   talking = !talking;
   $("talk").setAttribute("aria-pressed", String(talking));
-  $("talk").textContent = talking ? "Pause the talk" : "Let them talk";
+  $("talk").textContent = talking ? "Pause the talk" : "Resume the talk";
 });
 
 window.addEventListener("DOMContentLoaded", () => {
