@@ -59,7 +59,9 @@ describe("on NATS and Redis", () => {
 
   const leader = () =>
     until(() =>
-      instances.find(({ lines }) => lines.some(({ message }) => String(message).includes("outbox off"))),
+      instances.find(({ lines }) =>
+        lines.some(({ message }) => String(message).includes("now delivers webhooks")),
+      ),
     );
 
   /** Comes and goes on each instance in turn, so that events rise everywhere. */
