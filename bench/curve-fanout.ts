@@ -78,7 +78,7 @@ async function channelWith(
       inboxDelivered() {},
       slowConsumer() {},
       lost() {},
-      sessionOf: () => undefined,
+      subscriberOf: () => undefined,
       overloaded: () => false,
     },
   );

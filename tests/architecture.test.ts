@@ -9,12 +9,10 @@ const ROOT = join(import.meta.dir, "..");
 
 /** How many violations of a rule still stand. Only ever made smaller; at nothing a line is struck. */
 const STANDING: Readonly<Record<string, number>> = {
-  "a family of clients is known to itself, to http, which serves its addresses, and to cli": 30,
-  "no circle of files, import type and import() included": 4,
-  "the gateway knows no family's word": 15,
-  "no function is longer than 60 lines": 20,
-  "no function takes more than 5 parameters": 5,
-  "every switch says what it does with anything else": 13,
+  "no circle of files, import type and import() included": 3,
+  "no function is longer than 60 lines": 16,
+  "no function takes more than 5 parameters": 2,
+  "every switch says what it does with anything else": 10,
 };
 
 const today = readTree(ROOT);

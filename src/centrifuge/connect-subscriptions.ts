@@ -1,9 +1,9 @@
 import type { ServerSubscription } from "../auth/auth.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { GatewayContext } from "../gateway/context.ts";
-import type { Session } from "../gateway/session/session.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
-import type { ConnectCommand } from "../protocol/command.ts";
+import type { ConnectCommand } from "../protocol/centrifuge/command.ts";
+import type { CentrifugeSession } from "./session.ts";
 import { authorize } from "./subscribe.ts";
 
 /** A subscription that begins with the connection. */
@@ -19,7 +19,7 @@ export interface WantedSubscription extends ServerSubscription {
  */
 export async function addClientSubscriptions(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   command: ConnectCommand,
   wanted: Map<string, WantedSubscription>,
 ): Promise<void> {

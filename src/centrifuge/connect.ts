@@ -4,14 +4,17 @@ import { Closes, ConnectionError } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import type { GatewayContext } from "../gateway/context.ts";
-import type { Session } from "../gateway/session/session.ts";
+import { becomeOpen } from "../gateway/session/open.ts";
+import { admit, countRing, subscriptionFor } from "../gateway/subscribe/attach.ts";
 import { chunkBytes } from "../gateway/subscribe/catch-up.ts";
 import type { ConnectionRecord } from "../presence/presence.ts";
-import type { Frame, SubscribeResult } from "../protocol/codec.ts";
-import type { ConnectCommand, RecoverRequest } from "../protocol/command.ts";
+import type { ConnectCommand, RecoverRequest } from "../protocol/centrifuge/command.ts";
+import type { SubscribeResult } from "../protocol/centrifuge/replies.ts";
+import type { Frame } from "../protocol/codec.ts";
 import { addClientSubscriptions, type WantedSubscription } from "./connect-subscriptions.ts";
 import { loadInbox, type PreparedInbox } from "./inbox.ts";
-import { admit, countRing, positionResult, secondsLeft, subscriptionFor } from "./subscribe.ts";
+import { positionResult, secondsLeft } from "./position.ts";
+import type { CentrifugeSession } from "./session.ts";
 
 type Admitted = Identity & { readonly data?: string };
 
@@ -29,17 +32,17 @@ interface PreparedSub {
  */
 export async function connect(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   command: ConnectCommand,
 ): Promise<void> {
-  session.sinceMs = Date.now();
+  session.attemptConnect();
   session.queueCommands();
   const prepared: PreparedSub[] = [];
   try {
     const identity = await identify(context, session, command);
     if (!session.live) return;
-    session.identity = identity;
-    session.expiresAt = identity.expiresAt ?? 0;
+    session.identify(identity);
+    session.expireAt(identity.expiresAt ?? 0);
     await limitConnections(context, session);
     const wantedSubs = wantedSubscriptions(context, identity);
     if (session.codec.unidirectional) await addClientSubscriptions(context, session, command, wantedSubs);
@@ -60,7 +63,7 @@ export async function connect(
 
 async function identify(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   command: ConnectCommand,
 ): Promise<Admitted> {
   const { options, callouts, authenticator } = context;
@@ -86,7 +89,7 @@ async function identify(
 }
 
 /** Counts the user's connections everywhere, and lets the newest win where that is the rule. */
-async function limitConnections(context: GatewayContext, session: Session): Promise<void> {
+async function limitConnections(context: GatewayContext, session: CentrifugeSession): Promise<void> {
   const { connectionsPerUser, newestWins } = context.options;
   if (session.user === "" || (connectionsPerUser === 0 && newestWins === "off")) return;
   const others = await context.presence.connectionsOf(session.user);
@@ -106,7 +109,7 @@ async function limitConnections(context: GatewayContext, session: Session): Prom
 }
 
 /** Of connections that came at once, none on record yet, no more get in than may: here, in the step that opens them. */
-function refuseSurplus(context: GatewayContext, { user }: Session): void {
+function refuseSurplus(context: GatewayContext, { user }: CentrifugeSession): void {
   const { connectionsPerUser, newestWins } = context.options;
   if (user === "" || connectionsPerUser === 0 || newestWins !== "off") return;
   if (context.hub.sessionsOf(user).length >= connectionsPerUser) {
@@ -152,7 +155,7 @@ function wantedSubscriptions(context: GatewayContext, identity: Identity): Map<s
 
 async function prepare(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   command: ConnectCommand,
   wanted: WantedSubscription,
 ): Promise<PreparedSub> {
@@ -178,7 +181,7 @@ async function prepare(
 /** The synchronous end: from here on the session is open. */
 function open(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   command: ConnectCommand,
   identity: Admitted,
   prepared: readonly PreparedSub[],
@@ -188,7 +191,6 @@ function open(
   const late = new Map<Channel, Position>();
   for (const { wanted, channel, inbox, from } of prepared) {
     const sub = subscriptionFor(channel, "server", wanted);
-    if (wanted.expiresAt !== undefined) session.subsExpire = true;
     session.subs.add(sub);
     const news = inbox?.result(channel, session.codec, chunkBytes(context));
     if (news) waiting.push(...news.pushes);
@@ -196,11 +198,7 @@ function open(
     if (behind) late.set(channel, behind);
     subs.set(channel.id, wanted.data === undefined ? result : { ...result, data: wanted.data });
   }
-  session.state = "open";
-  session.identified = true;
-  context.hub.addUser(session);
-  context.stats.connects++;
-  context.tracker.opened(session);
+  becomeOpen(context, session);
   session.send(
     session.codec.connect(command.id, {
       client: session.client,

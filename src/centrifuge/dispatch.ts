@@ -1,27 +1,31 @@
-import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
+import { type CloseCode, Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
 import { isDeeper, MAX_JSON_DEPTH } from "../core/json-text.ts";
 import { Stats } from "../core/stats.ts";
+import { unreachable } from "../core/unreachable.ts";
 import type { GatewayContext } from "../gateway/context.ts";
-import type { Session } from "../gateway/session/session.ts";
-import { queuePerChannel } from "../gateway/session/subscribe-queue.ts";
-import type { Command } from "../protocol/command.ts";
-import { pusherMessage } from "../pusher/dispatch.ts";
+import { countFailure } from "../gateway/session/failure.ts";
+import type { CentrifugeCommand } from "../protocol/centrifuge/command.ts";
 import { connect } from "./connect.ts";
 import { publish, rpc } from "./publish.ts";
 import { history, presence, presenceStats } from "./queries.ts";
 import { refresh, subRefresh } from "./refresh.ts";
+import type { CentrifugeSession } from "./session.ts";
 import { subscribe, unsubscribe } from "./subscribe.ts";
 
 /**
  * Carries out one command of a session. What concerns a channel whose subscribe is under way waits for it; everything
  * else goes ahead, so that a slow attach holds up nothing but its own channel.
  */
-export function execute(context: GatewayContext, session: Session, command: Command): void {
+export function execute(
+  context: GatewayContext,
+  session: CentrifugeSession,
+  command: CentrifugeCommand,
+): void {
   try {
     if (command.method !== "connect" && session.state === "connecting") {
       throw new ConnectionError(Closes.badRequest, "a command before connect");
     }
-    if (!takeCommand(context, session)) {
+    if (!session.takeCommand()) {
       overLimit(context, session, command);
       return;
     }
@@ -29,23 +33,25 @@ export function execute(context: GatewayContext, session: Session, command: Comm
       Stats.bump(context.stats.rejected, "pending_commands");
       throw new CommandError(Errors.tooManyRequests);
     }
-    const busy = "channel" in command ? session.pending?.get(command.channel) : undefined;
+    const busy = "channel" in command ? session.subscribing(command.channel) : undefined;
     const work = busy
       ? busy.then(() => carryOut(context, session, command))
       : carryOut(context, session, command);
     if (!work) return;
-    session.unanswered++;
+    session.countUnanswered(1);
     void work
       .catch((error: unknown) => failed(context, session, command, error))
-      .then(() => {
-        session.unanswered--;
-      });
+      .then(() => session.countUnanswered(-1));
   } catch (error) {
     failed(context, session, command, error);
   }
 }
 
-function carryOut(context: GatewayContext, session: Session, command: Command): Promise<void> | undefined {
+function carryOut(
+  context: GatewayContext,
+  session: CentrifugeSession,
+  command: CentrifugeCommand,
+): Promise<void> | undefined {
   if (!session.live) return undefined;
   refuseDeep(command);
   switch (command.method) {
@@ -53,7 +59,7 @@ function carryOut(context: GatewayContext, session: Session, command: Command): 
       if (session.connectAttempted) throw new ConnectionError(Closes.badRequest, "a second connect");
       return connect(context, session, command);
     case "subscribe":
-      return queuePerChannel(session, command.channel, subscribe(context, session, command));
+      return session.queuePerChannel(command.channel, subscribe(context, session, command));
     case "unsubscribe":
       unsubscribe(context, session, command.channel);
       session.send(session.codec.empty(command.id, "unsubscribe"));
@@ -76,53 +82,56 @@ function carryOut(context: GatewayContext, session: Session, command: Command): 
     case "subRefresh":
       return subRefresh(context, session, command);
     case "pong":
-      if (!context.liveness.pong(session))
-        throw new ConnectionError(Closes.badRequest, "a pong without a ping");
+      if (!session.ponged()) throw new ConnectionError(Closes.badRequest, "a pong without a ping");
       return undefined;
-    case "pusher":
-      return pusherMessage(context, session, command);
     case "refused":
       throw new CommandError(command.error);
+    default:
+      return unreachable(command);
   }
 }
 
 /**
  * What a client sends along may go to a service, whose parser may recurse. (A publish is looked at where it is stored.)
  */
-function refuseDeep(command: Command): void {
-  if (
-    command.method === "publish" ||
-    command.method === "pusher" ||
-    !("data" in command) ||
-    command.data === undefined
-  )
-    return;
+function refuseDeep(command: CentrifugeCommand): void {
+  if (command.method === "publish" || !("data" in command) || command.data === undefined) return;
   if (isDeeper(command.data, MAX_JSON_DEPTH)) throw new CommandError(Errors.badRequest, "nested too deep");
 }
 
-function failed(context: GatewayContext, session: Session, command: Command, error: unknown): void {
-  context.stats.commandErrors++;
-  const unforeseen = session.fail(command.id, error);
-  if (unforeseen) context.log.error("a command failed", { method: command.method, error: unforeseen });
-  else if (error instanceof Error) {
-    context.log.debug("a command was refused", { method: command.method, client: session.client, error });
+function failed(
+  context: GatewayContext,
+  session: CentrifugeSession,
+  command: CentrifugeCommand,
+  error: unknown,
+): void {
+  countFailure(context, session, command, error);
+  answerFailure(session, command.id, error);
+}
+
+/** Answers a failed command: with its error, by closing the connection, or (anything unforeseen) with `internal`. */
+function answerFailure(session: CentrifugeSession, id: number, error: unknown): void {
+  if (error instanceof ConnectionError) session.close(error.close);
+  else if (session.codec.unidirectional) session.close(closeFor(error));
+  else if (id > 0) {
+    session.send(session.codec.error(id, error instanceof CommandError ? error.error : Errors.internal));
   }
 }
 
-/** Draws on the connection's command bucket, which every frame refills. */
-function takeCommand(context: GatewayContext, session: Session): boolean {
-  if (context.options.commandsPerSecond === 0) return true;
-  session.commandsLeft -= 1;
-  return session.commandsLeft >= 0;
+/** How a connection is closed whose connect failed and that takes no answers. */
+function closeFor(error: unknown): CloseCode {
+  if (!(error instanceof CommandError) || error.error.temporary) return Closes.internal;
+  if (error.error === Errors.tokenExpired) return Closes.invalidToken;
+  return error.error === Errors.permissionDenied ? Closes.permissionDenied : Closes.badRequest;
 }
 
 /**
  * Too many commands: those that can be answered are refused; who goes on all the same, or floods with what has no
  * answer, is closed.
  */
-function overLimit(context: GatewayContext, session: Session, command: Command): void {
+function overLimit(context: GatewayContext, session: CentrifugeSession, command: CentrifugeCommand): void {
   Stats.bump(context.stats.rejected, "command_rate");
-  if (command.id > 0 && session.commandsLeft > -context.options.commandsPerSecond) {
+  if (command.id > 0 && !session.ignoresLimit) {
     session.send(session.codec.error(command.id, Errors.tooManyRequests));
   } else session.close(Closes.tooManyRequests);
 }

@@ -4,10 +4,11 @@ import type { Publication } from "../core/publication.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import { RingEntry } from "../gateway/channel/ring.ts";
 import type { GatewayContext } from "../gateway/context.ts";
-import type { Session } from "../gateway/session/session.ts";
 import { firstChunk } from "../gateway/subscribe/catch-up.ts";
-import type { Codec, Frame, SubscribeResult } from "../protocol/codec.ts";
-import type { RecoverRequest } from "../protocol/command.ts";
+import type { RecoverRequest } from "../protocol/centrifuge/command.ts";
+import type { SubscribeResult } from "../protocol/centrifuge/replies.ts";
+import type { Codec, Frame } from "../protocol/codec.ts";
+import type { CentrifugeSession } from "./session.ts";
 
 /** An inbox's part of the connect answer, and what is pushed after it. */
 interface Delivery {
@@ -73,7 +74,7 @@ export class PreparedInbox {
  */
 export async function loadInbox(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   channel: Channel,
   from: RecoverRequest | undefined,
 ): Promise<PreparedInbox> {
@@ -81,19 +82,19 @@ export async function loadInbox(
   const limit = channel.rules.history?.recoverLimit ?? 0;
   if (channel.rules.recovery !== "stream" || limit === 0) return new PreparedInbox(undefined, [], 0);
   if (own && channel.recover(own).outcome === "recovered") {
-    session.inboxConfirmed = session.inboxLoaded = own.offset;
+    session.inboxBegins(own.offset);
     return new PreparedInbox(own, [], 0);
   }
   if (channel.empty && !own) {
     // Nothing to find, whatever was read up to: neither the cursor nor the store is asked.
     const { offset } = channel.position;
-    session.inboxConfirmed = session.inboxLoaded = offset;
+    session.inboxBegins(offset);
     return new PreparedInbox(undefined, [], offset);
   }
   const cursor = own ?? (await context.presence.loadCursor(session.user, session.identity.device ?? ""));
   const { epoch, offset } = channel.position;
   const known = cursor !== undefined && cursor.epoch === epoch ? cursor.offset : 0;
-  session.inboxConfirmed = session.inboxLoaded = known;
+  session.inboxBegins(known);
   if (known >= offset && known > 0) return new PreparedInbox(own, [], known);
   const since = { epoch: "", offset: known };
   const page = await context.broker.history(channel.name, { since, limit });
@@ -104,9 +105,9 @@ export async function loadInbox(
 }
 
 /** Remembers how far the inbox was confirmably received, for clients of this user that come without a position. */
-export function saveInboxCursor(context: GatewayContext, session: Session): void {
+export function saveInboxCursor(context: GatewayContext, session: CentrifugeSession): void {
   const sub = session.subs.get(inboxOf(session.user));
-  if (!sub || session.inboxConfirmed <= session.inboxLoaded) return;
+  if (!sub || !session.inboxMoved) return;
   const { epoch } = sub.channel.position;
   const ttlMs = sub.channel.rules.history?.ageMs ?? 0;
   context.presence.saveCursor(

@@ -5,13 +5,12 @@ import { checkBody } from "../broker/body.ts";
 import type { Published } from "../broker/broker.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import { rawMember } from "../core/json-text.ts";
-import { fullBucket, take } from "../core/limits.ts";
 import type { Body } from "../core/publication.ts";
 import type { GatewayContext } from "../gateway/context.ts";
-import type { Session } from "../gateway/session/session.ts";
 import { infoFor } from "../gateway/session/subscription.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
-import type { PublishCommand, RpcCommand } from "../protocol/command.ts";
+import type { PublishCommand, RpcCommand } from "../protocol/centrifuge/command.ts";
+import type { CentrifugeSession } from "./session.ts";
 
 /** RPC methods that begin so are answered by the gateway itself. */
 const OWN_METHODS = "trunkline.";
@@ -27,7 +26,7 @@ const idempotentPublish = z.object({
 
 export async function publish(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   command: PublishCommand,
 ): Promise<void> {
   await publishAs(context, session, command.channel, command.data);
@@ -37,7 +36,7 @@ export async function publish(
 /** A client publishes to a channel. Resolves when it is stored. @param id the client's own idempotency key */
 async function publishAs(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   channel: string,
   data: Body,
   id?: string,
@@ -47,7 +46,7 @@ async function publishAs(
   if (!mayAccess(context, session, name, "pub")) {
     throw new CommandError(Errors.permissionDenied);
   }
-  if (!takePublish(session, rules.publishRate)) throw new CommandError(Errors.tooManyRequests);
+  if (!session.takePublish(rules.name, rules.publishRate)) throw new CommandError(Errors.tooManyRequests);
   let body = data;
   if (rules.publishCallout) {
     const { client, user, identity } = session;
@@ -73,17 +72,12 @@ function scopedId(owner: string, channel: string, id: string): string {
     .digest("base64url");
 }
 
-/** One bucket for all channels a client publishes to: a burst of twice the rate. */
-function takePublish(session: Session, perSecond: number): boolean {
-  if (perSecond === 0) return true;
-  const rate = { perSecond, burst: perSecond * 2 };
-  const now = performance.now();
-  session.publishes ??= fullBucket(rate, now);
-  return take(session.publishes, rate, now);
-}
-
 /** Asks whoever answers `rtrpc.<method>`; the identity travels in headers. */
-export async function rpc(context: GatewayContext, session: Session, command: RpcCommand): Promise<void> {
+export async function rpc(
+  context: GatewayContext,
+  session: CentrifugeSession,
+  command: RpcCommand,
+): Promise<void> {
   if (command.rpcMethod === "") throw new CommandError(Errors.methodNotFound);
   if (command.rpcMethod.startsWith(OWN_METHODS)) return await ownRpc(context, session, command);
   const { rpcMaxBytes } = context.options;
@@ -104,7 +98,11 @@ export async function rpc(context: GatewayContext, session: Session, command: Rp
   session.send(session.codec.rpc(command.id, jsonLine(reply.data)));
 }
 
-async function ownRpc(context: GatewayContext, session: Session, command: RpcCommand): Promise<void> {
+async function ownRpc(
+  context: GatewayContext,
+  session: CentrifugeSession,
+  command: RpcCommand,
+): Promise<void> {
   if (command.rpcMethod !== PUBLISH_METHOD) throw new CommandError(Errors.methodNotFound);
   const request = idempotentPublish.safeParse(JSON.parse(command.data));
   const data = rawMember(command.data, "data");
@@ -117,7 +115,7 @@ async function ownRpc(context: GatewayContext, session: Session, command: RpcCom
 }
 
 /** Who asks, for a service: `Trunkline-From` holds all as JSON, the others what is wanted most, percent-encoded. */
-function identityHeaders(context: GatewayContext, session: Session): Record<string, string> {
+function identityHeaders(context: GatewayContext, session: CentrifugeSession): Record<string, string> {
   const { client, user, identity, handshake } = session;
   const from = {
     client,

@@ -2,16 +2,17 @@ import type { Permission } from "../auth/auth.ts";
 import type { ChannelName } from "../core/channel.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
-import type { ClientInfo, Publication } from "../core/publication.ts";
+import type { Publication } from "../core/publication.ts";
 import type { GatewayContext } from "../gateway/context.ts";
-import type { Session } from "../gateway/session/session.ts";
+import { listMembers } from "../gateway/membership/members.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
-import type { HistoryCommand } from "../protocol/command.ts";
+import type { HistoryCommand } from "../protocol/centrifuge/command.ts";
+import type { CentrifugeSession } from "./session.ts";
 
 /** Resolves a channel a client asks about. @throws CommandError notAvailable, permissionDenied */
 function permitted(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   id: string,
   permission: Permission,
   available: (rules: NamespaceRules) => boolean,
@@ -27,7 +28,7 @@ function permitted(
 
 export async function presence(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   id: number,
   channel: string,
 ): Promise<void> {
@@ -37,26 +38,9 @@ export async function presence(
   session.send(session.codec.presence(id, members.members));
 }
 
-/**
- * Members of a channel that is not too big to list. @throws CommandError notAvailable for a big one, of which only the
- * counts are told
- */
-export async function listMembers(
-  context: GatewayContext,
-  channel: string,
-): Promise<{ members: readonly ClientInfo[]; partial: boolean }> {
-  const limit = context.hub.rules(context.hub.resolve(channel)).presenceMaxMembers;
-  // One more than is told: asking for the count first would take twice as long when presence does not answer.
-  const answer = await context.presence.members(channel, limit + 1);
-  if (answer.members.length > limit) {
-    throw new CommandError(Errors.notAvailable, "too many members to list, ask for the counts");
-  }
-  return answer;
-}
-
 export async function presenceStats(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   id: number,
   channel: string,
 ): Promise<void> {
@@ -68,7 +52,7 @@ export async function presenceStats(
 
 export async function history(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   command: HistoryCommand,
 ): Promise<void> {
   const name = permitted(context, session, command.channel, "hst", (rules) => rules.history !== null);

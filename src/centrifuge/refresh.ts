@@ -1,13 +1,13 @@
 import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
 import type { GatewayContext } from "../gateway/context.ts";
-import type { Session } from "../gateway/session/session.ts";
-import type { RefreshCommand, SubRefreshCommand } from "../protocol/command.ts";
-import { secondsLeft } from "./subscribe.ts";
+import type { RefreshCommand, SubRefreshCommand } from "../protocol/centrifuge/command.ts";
+import { secondsLeft } from "./position.ts";
+import type { CentrifugeSession } from "./session.ts";
 
 /** A new connection token on a live connection. It must be the same user's. */
 export async function refresh(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   command: RefreshCommand,
 ): Promise<void> {
   if (command.token === "") throw new ConnectionError(Closes.badRequest, "refresh without a token");
@@ -15,8 +15,8 @@ export async function refresh(
   if (identity.user !== session.user) throw new ConnectionError(Closes.invalidToken, "token of another user");
   if (!session.live) return;
   const ttl = secondsLeft(identity.expiresAt ?? 0);
-  session.identity = { ...session.identity, ...identity, device: session.identity.device };
-  session.expiresAt = identity.expiresAt ?? 0;
+  session.identify({ ...session.identity, ...identity, device: session.identity.device });
+  session.expireAt(identity.expiresAt ?? 0);
   context.liveness.reschedule(session);
   session.send(session.codec.refresh(command.id, session.client, context.version, ttl));
 }
@@ -24,7 +24,7 @@ export async function refresh(
 /** A new token for one subscription. */
 export async function subRefresh(
   context: GatewayContext,
-  session: Session,
+  session: CentrifugeSession,
   command: SubRefreshCommand,
 ): Promise<void> {
   if (command.channel === "" || command.token === "") {
@@ -35,8 +35,7 @@ export async function subRefresh(
   const grant = await context.authenticator.subscription(command.token, command.channel, session.user);
   if (!session.live) return;
   const ttl = secondsLeft(grant.expiresAt ?? 0);
-  sub.expiresAt = grant.expiresAt;
-  if (grant.expiresAt !== undefined) session.subsExpire = true;
+  session.subs.expireAt(sub, grant.expiresAt);
   context.liveness.reschedule(session);
   session.send(session.codec.subRefresh(command.id, ttl));
 }

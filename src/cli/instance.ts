@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import type { Authenticator, Callouts } from "../auth/auth.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Outbox } from "../broker/outbox.ts";
+import { CentrifugeDialects } from "../centrifuge/dialect.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
@@ -20,6 +21,7 @@ import { createMetrics, type Metrics } from "../http/metrics.ts";
 import { StreamTransports } from "../http/streams/transports.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { PusherApps } from "../pusher/apps.ts";
+import { Pusher } from "../pusher/pusher.ts";
 import { Webhooks } from "../pusher/webhook-delivery.ts";
 import type { Runtime, ServeOptions, Server } from "../runtime/runtime.ts";
 import { outboxOptions } from "./outbox.ts";
@@ -140,13 +142,21 @@ class RunningInstance implements Instance {
       connections: this.#gateway.connections,
       capacity: this.#draining || this.#overload.state === "refusing" ? 0 : this.#cap,
     }));
-    const gateway = this.#createGateway(presence, outbox);
+    const pusher = new Pusher({
+      ...{ apps: this.#apps, outbox, broker, presence, fanout: this.#fanout },
+      log: log.with({ at: "gateway" }),
+    });
+    const gateway = this.#createGateway(presence, pusher);
     this.#gateway = gateway;
     started.closeFirst("presence", () => presence.close());
     await step("start presence", stop, () => presence.start());
 
     const metrics = this.#createMetrics(presence);
-    const app = await step("read the console's pages", stop, () => this.#createApp(presence, metrics));
+    const app = await step("read the console's pages", stop, () =>
+      this.#createApp(presence, pusher, metrics),
+    );
+    started.closeFirst("Pusher applications", () => pusher.close());
+    pusher.start();
     started.closeFirst("gateway", () => gateway.close());
     gateway.start();
     this.#startTimers();
@@ -174,7 +184,7 @@ class RunningInstance implements Instance {
     return outbox;
   }
 
-  #createGateway(presence: Presence, outbox: Outbox | undefined): RunningGateway {
+  #createGateway(presence: Presence, pusher: Pusher): RunningGateway {
     const { config, version, broker, authenticator, callouts, stats, log } = this.#parts;
     return createGateway({
       instance: config.instanceId,
@@ -182,8 +192,9 @@ class RunningInstance implements Instance {
       version,
       options: gatewayOptions(config),
       namespaces: config.namespaces,
-      ...{ broker, presence, authenticator, callouts, outbox, stats },
-      apps: this.#apps,
+      ...{ broker, presence, authenticator, callouts, stats },
+      policy: pusher,
+      membership: pusher,
       fanout: this.#fanout,
       overloaded: () => this.#overload.state !== "ok",
       release: (key) => this.#admission.release(key),
@@ -206,11 +217,13 @@ class RunningInstance implements Instance {
     });
   }
 
-  async #createApp(presence: Presence, metrics: Metrics): Promise<App> {
+  async #createApp(presence: Presence, pusher: Pusher, metrics: Metrics): Promise<App> {
     const { config, stats, log } = this.#parts;
     return createApp({
       gateway: this.#gateway,
+      centrifuge: new CentrifugeDialects(this.#gateway.context),
       apps: this.#apps,
+      pusherConnection: pusher.connections(this.#gateway.context),
       admission: this.#admission,
       health: this.#health,
       metrics,

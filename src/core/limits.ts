@@ -36,9 +36,18 @@ export function isFull(bucket: Bucket, rate: Rate, nowMs: number): boolean {
   return bucket.tokens + ((nowMs - bucket.atMs) / 1000) * rate.perSecond >= rate.burst;
 }
 
+/** What a bucket with `tokens` holds some time later: what has come back is added, up to the burst. */
+export function refilled(tokens: number, { perSecond, burst }: Rate, elapsedMs: number): number {
+  return Math.min(burst, tokens + (elapsedMs / 1000) * perSecond);
+}
+
 function refill(bucket: Bucket, rate: Rate, nowMs: number): void {
   // A clock that stands or steps back gives nothing and takes nothing.
-  const elapsedMs = Math.max(0, nowMs - bucket.atMs);
-  bucket.tokens = Math.min(rate.burst, bucket.tokens + (elapsedMs / 1000) * rate.perSecond);
+  bucket.tokens = refilled(bucket.tokens, rate, Math.max(0, nowMs - bucket.atMs));
   bucket.atMs = nowMs;
+}
+
+/** A rate with a burst of twice as much; `undefined` for 0, which means no limit. */
+export function rateOf(perSecond: number): Rate | undefined {
+  return perSecond > 0 ? { perSecond, burst: perSecond * 2 } : undefined;
 }

@@ -1,15 +1,12 @@
 import type { Authenticator, Callouts } from "../auth/auth.ts";
 import type { Broker } from "../broker/broker.ts";
-import type { Outbox } from "../broker/outbox.ts";
 import type { Logger } from "../core/log.ts";
 import type { Namespaces } from "../core/namespace.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
-import type { PusherApps } from "../pusher/apps.ts";
-import type { ChannelUsersRegistry } from "../pusher/channel-users.ts";
-import type { WebhookEvents } from "../pusher/webhook-events.ts";
 import type { Fanout } from "./channel/audience.ts";
 import type { EventPublisher } from "./membership/events.ts";
+import type { ChannelPolicy, MembershipListener } from "./membership/listener.ts";
 import type { PresenceTracker } from "./membership/tracker.ts";
 import type { Emulation } from "./session/emulation.ts";
 import type { Hub } from "./session/hub.ts";
@@ -26,10 +23,10 @@ export interface GatewayDeps {
   readonly presence: Presence;
   readonly authenticator: Authenticator;
   readonly callouts: Callouts;
-  /** Applications of the Pusher protocol. */
-  readonly apps: PusherApps;
-  /** Where events for their webhooks go; absent: there are no webhooks. */
-  readonly outbox?: Outbox | undefined;
+  /** What families of clients say of channels by their names. */
+  readonly policy: ChannelPolicy;
+  /** Told who comes and goes. */
+  readonly membership: MembershipListener;
   /** The runtime's native publish. */
   readonly fanout: Fanout;
   /** Whether the instance has more to do than it can. */
@@ -46,9 +43,7 @@ export interface GatewayContext extends GatewayDeps {
   readonly tracker: PresenceTracker;
   readonly liveness: Liveness;
   readonly emulation: Emulation;
-  readonly channelUsers: ChannelUsersRegistry;
   readonly events: EventPublisher;
-  readonly webhooks: WebhookEvents;
   /** When the instance was built, ms of the monotonic clock. */
   readonly startedAt: number;
 }

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { admit, positionResult, revoke, secondsLeft, subscriptionFor } from "../centrifuge/subscribe.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
 import type { GatewayContext } from "./context.ts";
 import type { Session } from "./session/session.ts";
+import { revoke } from "./subscribe/attach.ts";
 
 /**
  * Control signals, `rtctl.<kind>`: public, so that a service can send them without the HTTP API. Each is carried out
@@ -66,7 +66,7 @@ const handlers: Handlers = {
   },
 
   subscribe(context, body) {
-    for (const session of targets(context, body)) void forceSubscribe(context, session, body);
+    for (const session of targets(context, body)) void session.dialect.subscribe(session, body);
   },
 
   unsubscribe(context, body) {
@@ -80,9 +80,8 @@ const handlers: Handlers = {
     for (const session of targets(context, body)) {
       if (body.expired) session.close(Closes.connectionExpired);
       else {
-        session.expiresAt = body.expireAt ?? 0;
-        const ttl = secondsLeft(session.expiresAt);
-        if (ttl !== undefined) session.send(session.codec.refreshPush(ttl));
+        session.expireAt(body.expireAt ?? 0);
+        session.dialect.expiryMoved(session);
         context.liveness.reschedule(session);
       }
     }
@@ -144,32 +143,6 @@ function targets(context: GatewayContext, { user, client }: { user: string; clie
     return session?.state === "open" && session.user === user ? [session] : [];
   }
   return user === "" ? [] : context.hub.sessionsOf(user);
-}
-
-async function forceSubscribe(
-  context: GatewayContext,
-  session: Session,
-  { channel: id, info, data }: SignalBody<"subscribe">,
-): Promise<void> {
-  try {
-    const channel = context.hub.acquire(context.hub.resolve(id));
-    try {
-      await channel.prepare();
-      // Its clients know no subscriptions but their own.
-      if (session.handshake.pusher) return;
-      if (session.state !== "open" || session.subs.has(id)) return;
-      const sub = subscriptionFor(channel, "server", { info });
-      const { result } = positionResult(context, session, sub, undefined);
-      session.subs.add(sub);
-      session.send(session.codec.subscribePush(id, data === undefined ? result : { ...result, data }));
-      if (!session.live) return; // that was too much for it
-      admit(context, session, sub, false, undefined);
-    } finally {
-      context.hub.release(channel);
-    }
-  } catch (error) {
-    context.log.warn("a forced subscribe failed", { channel: id, error });
-  }
 }
 
 /** Which part of `parts` a name belongs to, on every instance (FNV-1a). */

@@ -1,28 +1,19 @@
 import type { ErrorCode } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Body, ClientInfo, Publication } from "../core/publication.ts";
-import type { Emulated } from "../protocol/centrifuge/emulation.ts";
-import type { StreamTransport } from "../protocol/centrifuge/stream-codecs.ts";
-import type { CodecName } from "../protocol/codec.ts";
-import type { PusherState } from "../pusher/state.ts";
+import type { Frame } from "../protocol/codec.ts";
 import type { SocketHandler } from "../runtime/runtime.ts";
+import type { Dialect, Handshake } from "./dialect.ts";
+import type { Session } from "./session/session.ts";
 
-/** What the HTTP layer knows of a client when its socket opens. */
-export interface Handshake {
-  readonly protocol: CodecName;
-  /** Of a connection of the Pusher protocol. */
-  readonly pusher?: PusherState;
-  /** Client address, trusted proxies already resolved. */
-  readonly ip: string;
-  /** What admission counted it under; whoever ends the connection gives it back with `admission.release`. */
-  readonly admissionKey: string;
-  readonly origin?: string;
-  /** Absent: a WebSocket. */
-  readonly transport?: StreamTransport;
-  /** Where a one-way client goes on, by channel; beside what its connect says. */
-  readonly resume?: ReadonlyMap<string, Position>;
-  /** Secret name of the connection, for commands that come in requests of their own ({@link Gateway.emulate}). */
-  readonly session?: string;
+/** Commands of a connection whose transport leads one way only: they come in requests of their own. */
+export interface EmulatedCommands {
+  /** Secret name of the connection. */
+  readonly session: string;
+  /** The instance that holds it. */
+  readonly node: string;
+  /** As the client sent them. */
+  readonly data: Frame;
 }
 
 /** `busy`: too many are on their way to other instances. */
@@ -33,10 +24,10 @@ export type EmulationOutcome = "delivered" | "unknown" | "busy";
  * any instance about any other.
  */
 export interface Gateway {
-  /** Makes the handler of one new connection. Admission was decided before. */
-  accept(handshake: Handshake): SocketHandler;
+  /** Makes the handler of one new connection that speaks a dialect. Admission was decided before. */
+  accept(handshake: Handshake, dialect: Dialect<Session>): SocketHandler;
   /** Hands commands to the connection they belong to, here or on another instance, in the order of the calls. */
-  emulate(commands: Emulated): Promise<EmulationOutcome>;
+  emulate(commands: EmulatedCommands): Promise<EmulationOutcome>;
   /** Live connections of this instance. */
   readonly connections: number;
   readonly operations: Operations;

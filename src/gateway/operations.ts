@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import { listMembers } from "../centrifuge/queries.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { GatewayContext } from "./context.ts";
 import type { InstanceInfo, SignalBody, SignalKind } from "./control.ts";
 import type { Failure, Operations } from "./gateway.ts";
+import { listMembers } from "./membership/members.ts";
 
 /** How long a survey waits for instances that do not answer, ms. */
 const SURVEY_MS = 1_000;

@@ -1,6 +1,6 @@
 import type { Logger } from "../core/log.ts";
 import { Stats } from "../core/stats.ts";
-import type { Handshake } from "../gateway/gateway.ts";
+import type { Handshake } from "../gateway/dialect.ts";
 import { type Admission, addressKey } from "../gateway/instance/admission.ts";
 import type { ClientIp } from "./client-ip.ts";
 import type { Health } from "./health.ts";

@@ -1,10 +1,12 @@
 import { type Context, Hono } from "hono";
+import type { CentrifugeDialects } from "../centrifuge/dialect.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { Admission } from "../gateway/instance/admission.ts";
 import type { Regions } from "../gateway/instance/region-directory.ts";
-import type { PusherApps } from "../pusher/apps.ts";
+import type { PusherApp, PusherApps } from "../pusher/apps.ts";
+import type { PusherConnection } from "../pusher/connection.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
 import { adminApp } from "./admin.ts";
 import { AdmissionGuard } from "./admission-guard.ts";
@@ -18,13 +20,17 @@ import { pusherApi } from "./pusher/api.ts";
 import { choosePusher } from "./pusher/socket.ts";
 import { streamRoutes } from "./streams/routes.ts";
 import type { StreamTransports } from "./streams/transports.ts";
-import { upgrade } from "./upgrade.ts";
+import { chooseEncoding, upgrade } from "./upgrade.ts";
 
 export interface AppDeps {
   readonly gateway: Gateway;
+  /** What is spoken on WebSockets and streams. */
+  readonly centrifuge: CentrifugeDialects;
   readonly admission: Admission;
   /** Applications of the Pusher protocol. */
   readonly apps: PusherApps;
+  /** Makes the dialect of a connection to one of them. */
+  readonly pusherConnection: (app: PusherApp) => PusherConnection;
   readonly health: Health;
   readonly metrics: Metrics;
   readonly assets: Assets;
@@ -74,10 +80,10 @@ export function createApp(deps: AppDeps): App {
     log,
   });
   const sockets = { gateway, admission: deps.admission, guard, originAllowed };
-  const centrifuge = upgrade(sockets);
+  const centrifuge = upgrade(sockets, chooseEncoding(deps.centrifuge));
   app.get(WEBSOCKET_PATH, (c) => centrifuge(c.req.raw, c.env));
   // Clients may have a prefix of their own before the path.
-  const pusherUpgrade = upgrade(sockets, choosePusher(deps.apps));
+  const pusherUpgrade = upgrade(sockets, choosePusher(deps.apps, deps.pusherConnection));
   const pusher = (c: Context<{ Bindings: RequestContext }>) =>
     pusherUpgrade(c.req.raw, c.env, c.req.param("key"));
   app.get("/app/:key", pusher);
@@ -87,6 +93,7 @@ export function createApp(deps: AppDeps): App {
     "/",
     streamRoutes({
       gateway,
+      centrifuge: deps.centrifuge,
       guard,
       originAllowed,
       streams: deps.streams,

@@ -1,7 +1,9 @@
+import type { CentrifugeDialects } from "../centrifuge/dialect.ts";
+import type { Dialect } from "../gateway/dialect.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { Admission } from "../gateway/instance/admission.ts";
-import type { CodecName } from "../protocol/codec.ts";
-import type { PusherState } from "../pusher/state.ts";
+import type { Session } from "../gateway/session/session.ts";
+import type { CentrifugeCodecName } from "../protocol/centrifuge/replies.ts";
 import type { RequestContext, SocketHandler } from "../runtime/runtime.ts";
 import type { AdmissionGuard } from "./admission-guard.ts";
 import type { OriginPolicy } from "./origin.ts";
@@ -15,7 +17,7 @@ export interface UpgradeDeps {
 
 /** What a client is to speak, as its request says. */
 type Choice =
-  | { readonly protocol: CodecName; readonly subprotocol?: string; readonly pusher?: PusherState }
+  | { readonly dialect: Dialect<Session>; readonly subprotocol?: string | undefined }
   /** Nothing: the connection is opened and closed at once, in the words of its protocol. */
   | { readonly farewell: SocketHandler }
   /** Nothing, and the protocol has no word for it. */
@@ -25,7 +27,10 @@ type Choice =
 export type Choose = (request: Request, key: string | undefined, originAllowed: boolean) => Choice;
 
 /** Encodings of this endpoint; each is a subprotocol of its name. */
-const ENCODINGS: ReadonlySet<string> = new Set<CodecName>(["centrifuge-json", "centrifuge-protobuf"]);
+const ENCODINGS: ReadonlySet<string> = new Set<CentrifugeCodecName>([
+  "centrifuge-json",
+  "centrifuge-protobuf",
+]);
 const UNKNOWN_PROTOCOL =
   "None of these subprotocols is spoken here: connect with centrifuge-json, with centrifuge-protobuf, or without one.";
 /** A nonce of 16 bytes in base64 (RFC 6455 §4.1); not every runtime checks it. */
@@ -38,7 +43,7 @@ const KEY = /^[A-Za-z0-9+/]{22}==$/;
 export type Upgrade = (request: Request, context: RequestContext, key?: string) => Response;
 
 /** Makes the one door to WebSockets of a kind. */
-export function upgrade(deps: UpgradeDeps, choose: Choose = chooseEncoding): Upgrade {
+export function upgrade(deps: UpgradeDeps, choose: Choose): Upgrade {
   const refuse: AdmissionGuard["refuse"] = (...why) => deps.guard.refuse(...why);
 
   return (request, context, key) => {
@@ -69,10 +74,8 @@ export function upgrade(deps: UpgradeDeps, choose: Choose = chooseEncoding): Upg
       const response = context.upgrade(choice.farewell);
       return response ?? refuse("handshake", 400, "Not a valid WebSocket handshake.");
     }
-    const { protocol, pusher, subprotocol } = choice;
-    const { ip, admissionKey } = admitted;
-    const handler = deps.gateway.accept({ protocol, ip, admissionKey, origin: admitted.origin, pusher });
-    const response = context.upgrade(handler, subprotocol);
+    const handler = deps.gateway.accept(admitted, choice.dialect);
+    const response = context.upgrade(handler, choice.subprotocol);
     if (response) return response;
     deps.admission.release(admitted.admissionKey);
     return refuse("handshake", 400, "Not a valid WebSocket handshake.");
@@ -80,12 +83,14 @@ export function upgrade(deps: UpgradeDeps, choose: Choose = chooseEncoding): Upg
 }
 
 /** `GET /connection/websocket`: one of the Centrifuge encodings. */
-function chooseEncoding({ headers, url }: Request): Choice {
-  const offered = headers.get("sec-websocket-protocol");
-  const query = offered === null && url.includes("?") ? new URL(url).searchParams : undefined;
-  const encoding = negotiate(offered, query);
-  if (!encoding) return { refused: UNKNOWN_PROTOCOL };
-  return { protocol: encoding.codec, subprotocol: encoding.subprotocol };
+export function chooseEncoding(dialects: CentrifugeDialects): Choose {
+  return ({ headers, url }) => {
+    const offered = headers.get("sec-websocket-protocol");
+    const query = offered === null && url.includes("?") ? new URL(url).searchParams : undefined;
+    const encoding = negotiate(offered, query);
+    if (!encoding) return { refused: UNKNOWN_PROTOCOL };
+    return { dialect: dialects.socket(encoding.codec), subprotocol: encoding.subprotocol };
+  };
 }
 
 /**
@@ -96,12 +101,12 @@ function chooseEncoding({ headers, url }: Request): Choice {
 function negotiate(
   offered: string | null,
   query: URLSearchParams | undefined,
-): { codec: CodecName; subprotocol?: string } | undefined {
+): { codec: CentrifugeCodecName; subprotocol?: string } | undefined {
   if (offered === null) {
     const protobuf = query?.get("format") === "protobuf" || query?.get("cf_protocol") === "protobuf";
     return { codec: protobuf ? "centrifuge-protobuf" : "centrifuge-json" };
   }
   const names = offered.split(",").map((name) => name.trim());
-  const codec = names.find((name) => ENCODINGS.has(name)) as CodecName | undefined;
+  const codec = names.find((name) => ENCODINGS.has(name)) as CentrifugeCodecName | undefined;
   return codec && { codec, subprotocol: codec };
 }

@@ -1,146 +1,20 @@
-import type { ErrorCode } from "../core/errors.ts";
-import type { Body } from "../core/publication.ts";
-
 /**
- * What a client asks for, whatever protocol it speaks. Payloads are JSON text, exactly as the client wrote it; only
- * what is published may be bytes, which nobody has looked at yet.
- * Fields follow the Centrifuge client protocol v2 (`definitions/client.proto`).
+ * What every family's commands have. What else a command says is the family's own: its codec reads it, its dialect
+ * carries it out.
  */
-export type Command =
-  | ConnectCommand
-  | SubscribeCommand
-  | ChannelCommand<"unsubscribe">
-  | ChannelCommand<"presence">
-  | ChannelCommand<"presenceStats">
-  | PublishCommand
-  | HistoryCommand
-  | RpcCommand
-  | SendCommand
-  | RefreshCommand
-  | SubRefreshCommand
-  | PongCommand
-  | PusherMessage
-  | RefusedCommand;
-
-/** Where a client wants to go on. */
-export interface RecoverRequest {
-  readonly recover: boolean;
-  readonly offset: number;
-  /** Empty: any. */
-  readonly epoch: string;
-}
-
-/** What a connect command says of one subscription. */
-export interface ConnectSubscription extends RecoverRequest {
-  /** Subscription token; an addition of ours, for one-way clients, which have no subscribe command. */
-  readonly token?: string;
-}
-
-export interface ConnectCommand {
-  readonly method: "connect";
+export interface Command {
+  readonly method: string;
+  /** Number of the command, to be repeated in its answer; 0: it has none. */
   readonly id: number;
-  readonly token: string;
-  readonly data?: string;
-  readonly name: string;
-  readonly version: string;
-  /** Emulated HTTP headers, for auth callouts. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** Positions in server-side subscriptions, by channel; of one-way clients also what they want to be subscribed to. */
-  readonly subs: ReadonlyMap<string, ConnectSubscription>;
 }
 
-export interface SubscribeCommand extends RecoverRequest {
-  readonly method: "subscribe";
-  readonly id: number;
-  readonly channel: string;
-  readonly token: string;
-  readonly data?: string;
-  readonly positioned: boolean;
-  readonly recoverable: boolean;
-  readonly joinLeave: boolean;
-  /** The client wants error 112 instead of `recovered: false` (flag bit 2). */
-  readonly rejectUnrecovered: boolean;
-  /** It would take differences (`delta: "fossil"`). */
-  readonly delta: boolean;
-  /** Kinds of subscription other than a stream (map, shared poll) are not served. */
-  readonly type: number;
+/** A frame that is no command. The connection is closed. */
+export interface DecodeFailure {
+  readonly method: "malformed";
+  /** For the log. */
+  readonly detail: string;
 }
 
-interface ChannelCommand<Method extends string> {
-  readonly method: Method;
-  readonly id: number;
-  readonly channel: string;
-}
-
-export interface PublishCommand {
-  readonly method: "publish";
-  readonly id: number;
-  readonly channel: string;
-  readonly data: Body;
-}
-
-export interface HistoryCommand {
-  readonly method: "history";
-  readonly id: number;
-  readonly channel: string;
-  /** 0: position only; -1: all there is up to the server's limit. */
-  readonly limit: number;
-  readonly since?: { readonly offset: number; readonly epoch: string };
-  readonly reverse: boolean;
-}
-
-export interface RpcCommand {
-  readonly method: "rpc";
-  readonly id: number;
-  readonly rpcMethod: string;
-  readonly data: string;
-}
-
-interface SendCommand {
-  readonly method: "send";
-  readonly id: 0;
-  readonly data: string;
-}
-
-export interface RefreshCommand {
-  readonly method: "refresh";
-  readonly id: number;
-  readonly token: string;
-}
-
-export interface SubRefreshCommand {
-  readonly method: "subRefresh";
-  readonly id: number;
-  readonly channel: string;
-  readonly token: string;
-}
-
-/** The answer to a ping. */
-export interface PongCommand {
-  readonly method: "pong";
-  readonly id: 0;
-}
-
-/** Well formed, but not to be carried out: not served here, or with a payload that is not JSON where it must be. */
-interface RefusedCommand {
-  readonly method: "refused";
-  readonly id: number;
-  readonly error: ErrorCode;
-}
-
-export const PONG: PongCommand = { method: "pong", id: 0 };
-
-/** Most commands one frame may hold; a stock client sends its connect and all its subscribes in one. */
-export const MAX_COMMANDS = 1024;
-/** Whatever a client of the Pusher protocol says. */
-export interface PusherMessage {
-  readonly method: "pusher";
-  readonly id: 0;
-  readonly event: string;
-  /** Channel of a client event. */
-  readonly to?: string;
-  /** As JSON text; what came as a JSON string is that string. */
-  readonly data: string;
-  /** `data` as an object, {} when it is none. */
-  readonly fields: Readonly<Record<string, unknown>>;
+export function isMalformed(command: Command | DecodeFailure): command is DecodeFailure {
+  return command.method === "malformed";
 }

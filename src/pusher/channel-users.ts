@@ -2,7 +2,8 @@ import type { MemberEvent } from "../broker/broker.ts";
 import type { ClientInfo } from "../core/publication.ts";
 import { Audience, type Fanout } from "../gateway/channel/audience.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
-import type { Session } from "../gateway/session/session.ts";
+import type { MemberListener } from "../gateway/channel/member-listener.ts";
+import type { Subscriber } from "../gateway/channel/subscriber.ts";
 import type { Presence } from "../presence/presence.ts";
 import { pusher, watchlistEvents } from "../protocol/pusher/pusher.ts";
 
@@ -12,29 +13,31 @@ export interface ChannelUsersContext {
   readonly fanout: Fanout;
   /** Something was heard, or may have been missed: the list is to be compared with presence soon. */
   doubtful(list: ChannelUsers): void;
+  /** The list's channel was given up. */
+  closed(list: ChannelUsers): void;
 }
 
 /** Most connections read of one channel: its limit is in users, and each may have several. */
 const MAX_CONNECTIONS = 10_000;
 
 /**
- * Who is in a channel, by user, as this instance knows it: read from presence once, kept up to date by notices. It is
+ * Who is in a channel, by user, as this instance knows it: read from presence once, kept up to date by events. It is
  * to comings and goings what the ring is to messages: a list and what changes it are given in one synchronous step,
  * nobody is told twice, and however many subscribers come, one read serves them all. Notices may get lost; so the list
  * is compared with presence when it has been quiet for a while after a change, and told what differs.
  */
-export class ChannelUsers {
+export class ChannelUsers implements MemberListener {
   readonly channel: Channel;
   readonly #context: ChannelUsersContext;
   readonly #users = new Map<string, string | undefined>();
   #loading: Promise<void> | undefined;
-  /** Notices heard while presence is read. */
-  #heard: MemberEvent[] | undefined;
+  /** Events that came while presence is read; they are applied after it. */
+  #waiting: MemberEvent[] | undefined;
   /** Sessions that want to know whether somebody is here. */
   readonly #watchers: Audience;
   ready = false;
   /** When something was last heard, ms of the monotonic clock. */
-  heardAt = 0;
+  lastEventAt = 0;
 
   constructor(channel: Channel, context: ChannelUsersContext) {
     this.channel = channel;
@@ -57,13 +60,13 @@ export class ChannelUsers {
   refresh(): Promise<void> {
     this.#loading ??= this.#read().finally(() => {
       this.#loading = undefined;
-      this.#heard = undefined;
+      this.#waiting = undefined;
     });
     return this.#loading;
   }
 
   async #read(): Promise<void> {
-    this.#heard = [];
+    this.#waiting = [];
     const { members } = await this.#context.presence.members(this.channel.id, MAX_CONNECTIONS);
     const found = new Map<string, ClientInfo>();
     for (const info of members) if (info.user !== "" && !found.has(info.user)) found.set(info.user, info);
@@ -73,31 +76,35 @@ export class ChannelUsers {
       if (!found.has(user) && !this.#isHere(user)) this.#remove({ user, client: "" });
     }
     this.ready = true;
-    const heard = this.#heard ?? [];
-    this.#heard = undefined;
-    for (const notice of heard) this.#apply(notice);
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const event of waiting) this.#apply(event);
   }
 
-  heard(notice: MemberEvent): void {
-    this.heardAt = performance.now();
+  memberEvent(event: MemberEvent): void {
+    this.lastEventAt = performance.now();
     this.#context.doubtful(this);
-    if (this.#heard) this.#heard.push(notice);
-    else this.#apply(notice);
+    if (this.#waiting) this.#waiting.push(event);
+    else this.#apply(event);
+  }
+
+  channelClosed(): void {
+    this.#context.closed(this);
   }
 
   /** A local subscriber joins now: everybody else here is told, before presence and the other instances know. */
   arrived(info: ClientInfo): void {
-    this.heardAt = performance.now();
+    this.lastEventAt = performance.now();
     this.#context.doubtful(this);
     this.#add(info);
   }
 
-  watch(session: Session): void {
-    this.#watchers.add(session);
+  watch(subscriber: Subscriber): void {
+    this.#watchers.add(subscriber);
   }
 
-  unwatch(session: Session): void {
-    this.#watchers.delete(session);
+  unwatch(subscriber: Subscriber): void {
+    this.#watchers.delete(subscriber);
   }
 
   #apply({ kind, info }: MemberEvent): void {
@@ -125,8 +132,8 @@ export class ChannelUsers {
   }
 
   #isHere(user: string): boolean {
-    for (const session of this.channel.members()) {
-      if (session.subs.get(this.channel.id)?.user === user) return true;
+    for (const subscriber of this.channel.members()) {
+      if (subscriber.userIn(this.channel.id) === user) return true;
     }
     return false;
   }
@@ -138,29 +145,47 @@ const QUIET_MS = 5_000;
 /** The user lists of an instance, as far as they may be wrong. */
 export class ChannelUsersRegistry {
   readonly #context: ChannelUsersContext;
+  readonly #lists = new Map<Channel, ChannelUsers>();
   readonly #doubtful = new Set<ChannelUsers>();
   readonly #failed: (error: unknown) => void;
 
   constructor(deps: { presence: Presence; fanout: Fanout; failed: (error: unknown) => void }) {
     this.#failed = deps.failed;
-    this.#context = { ...deps, doubtful: (list) => this.#doubtful.add(list) };
+    this.#context = {
+      ...deps,
+      doubtful: (list) => this.#doubtful.add(list),
+      closed: (list) => {
+        this.#lists.delete(list.channel);
+        this.#doubtful.delete(list);
+      },
+    };
   }
 
   /** The list of a channel, made when nobody has asked for it yet. */
   of(channel: Channel): ChannelUsers {
-    channel.users ??= new ChannelUsers(channel, this.#context);
-    return channel.users;
+    let list = this.#lists.get(channel);
+    if (!list) {
+      list = new ChannelUsers(channel, this.#context);
+      this.#lists.set(channel, list);
+      channel.followMembers(list);
+    }
+    return list;
+  }
+
+  /** The list of a channel, where somebody has asked for it. */
+  known(channel: Channel): ChannelUsers | undefined {
+    return this.#lists.get(channel);
   }
 
   /** Notices may have been lost: every list is compared with presence. */
-  doubt(channels: Iterable<Channel>): void {
-    for (const { users } of channels) if (users?.ready) this.#doubtful.add(users);
+  doubt(): void {
+    for (const list of this.#lists.values()) if (list.ready) this.#doubtful.add(list);
   }
 
   /** Once a second: compares the lists that had their rest. */
   tick(now = performance.now()): void {
     for (const list of this.#doubtful) {
-      if (now - list.heardAt < QUIET_MS) continue;
+      if (now - list.lastEventAt < QUIET_MS) continue;
       this.#doubtful.delete(list);
       if (list.channel.live) list.refresh().catch(this.#failed);
     }

@@ -1,15 +1,15 @@
 import { Buffer } from "node:buffer";
 import { checkBody, checkOptions } from "../broker/body.ts";
-import { type ErrorCode, PusherErrors } from "../core/errors.ts";
-import { fullBucket, take } from "../core/limits.ts";
+import type { ErrorCode } from "../core/errors.ts";
 import { Stats } from "../core/stats.ts";
-import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
 import type { Subscription } from "../gateway/session/subscription.ts";
-import type { PusherMessage } from "../protocol/command.ts";
+import { PusherErrors } from "../protocol/pusher/codes.ts";
 import { bodyOf } from "../protocol/pusher/data.ts";
+import type { PusherMessage } from "../protocol/pusher/message.ts";
 import { pusherError } from "../protocol/pusher/pusher.ts";
-import { channelKind, type PusherApp, pusherChannel } from "./apps.ts";
+import { channelKind, pusherChannel } from "./apps.ts";
+import type { PusherContext } from "./context.ts";
 import type { PusherState } from "./state.ts";
 
 /**
@@ -17,7 +17,7 @@ import type { PusherState } from "./state.ts";
  * most once: it is in no history and no cache, and the client itself does not get it.
  */
 export function clientEvent(
-  context: GatewayContext,
+  context: PusherContext,
   session: Session,
   state: PusherState,
   message: PusherMessage,
@@ -26,7 +26,7 @@ export function clientEvent(
   const { event, data, to = "" } = message;
   const sub = session.subs.get(pusherChannel(app, to));
   const body = bodyOf(data);
-  const error = refusal(context, session, app, message, sub, body);
+  const error = refusal(context, state, message, sub, body);
   if (error || !sub) {
     context.stats.commandErrors++;
     session.send(pusherError(error ?? PusherErrors.clientEvent));
@@ -43,9 +43,8 @@ export function clientEvent(
 
 /** Why an event is not passed on; `undefined` when it is. */
 function refusal(
-  context: GatewayContext,
-  session: Session,
-  app: PusherApp,
+  context: PusherContext,
+  state: PusherState,
   { event, data, to = "" }: PusherMessage,
   sub: Subscription | undefined,
   body: string,
@@ -54,12 +53,12 @@ function refusal(
     code: PusherErrors.clientEvent.code,
     message: `${PusherErrors.clientEvent.message}: ${why}`,
   });
+  const { app } = state;
   const { access } = channelKind(to);
   if (!app.clientEvents) return because("the application has them switched off");
   if (!sub) return because("not subscribed to the channel");
   if (access !== "private" && access !== "presence") return because("only in private and presence channels");
-  const rate = app.limits.clientEventsPerSecond;
-  if (rate > 0 && !takeEvent(session, rate)) {
+  if (!state.takeClientEvent()) {
     Stats.bump(context.stats.rejected, "client_event_rate");
     return PusherErrors.clientEventRate;
   }
@@ -71,11 +70,4 @@ function refusal(
     return because("malformed name or data");
   }
   return undefined;
-}
-
-function takeEvent(session: Session, perSecond: number): boolean {
-  const rate = { perSecond, burst: perSecond };
-  const now = performance.now();
-  session.publishes ??= fullBucket(rate, now);
-  return take(session.publishes, rate, now);
 }

@@ -1,27 +1,27 @@
-import { PusherErrors } from "../core/errors.ts";
-import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
-import type { PusherMessage } from "../protocol/command.ts";
+import { PusherErrors } from "../protocol/pusher/codes.ts";
+import type { PusherMessage } from "../protocol/pusher/message.ts";
 import { PONG, pusherError } from "../protocol/pusher/pusher.ts";
 import { clientEvent } from "./client-event.ts";
+import type { PusherContext } from "./context.ts";
 import { rememberPoints, tellPosition } from "./resume.ts";
 import { signin } from "./signin.ts";
+import type { PusherState } from "./state.ts";
 import { pusherSubscribe, pusherUnsubscribe } from "./subscribe.ts";
 
-/** Carries out what a client of the Pusher protocol says. What it gets wrong it is told, and the connection lives on. */
+/** Carries out what a client says. @returns a promise when something must be read or asked first */
 export function pusherMessage(
-  context: GatewayContext,
+  context: PusherContext,
   session: Session,
+  state: PusherState,
   message: PusherMessage,
 ): Promise<void> | undefined {
-  const state = session.handshake.pusher;
-  if (!state) return undefined;
   switch (message.event) {
     case "pusher:ping":
       session.send(PONG);
       return undefined;
     case "pusher:pong":
-      context.liveness.pong(session);
+      session.ponged();
       return undefined;
     case "pusher:subscribe":
       return pusherSubscribe(context, session, state, message.fields);

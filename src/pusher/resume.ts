@@ -4,7 +4,6 @@ import { Stats } from "../core/stats.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
-import type { RecoverRequest } from "../protocol/command.ts";
 import { position } from "../protocol/pusher/pusher.ts";
 import { pusherChannel } from "./apps.ts";
 import type { PusherState, ResumePoint } from "./state.ts";
@@ -59,10 +58,10 @@ function isCount(value: unknown): value is number {
 }
 
 /** What the channel must reach back to before the client can be answered. */
-export function resumePoint(state: PusherState, channel: Channel, name: string): RecoverRequest | undefined {
+export function resumePoint(state: PusherState, channel: Channel, name: string): Position | undefined {
   const point = state.points?.get(name);
   if (!point || channel.rules.recovery !== "stream") return undefined;
-  return { recover: true, ...point.from };
+  return point.from;
 }
 
 /**
@@ -109,8 +108,8 @@ function isCounted({ event }: Publication): boolean {
 }
 
 /** Whether a publication is for a client that came back: not if a connection it had before was to be left out. */
-export function isFor(state: PusherState | undefined, { except }: Publication): boolean {
-  return except === undefined || !state?.previousIds.includes(except);
+export function isFor(state: PusherState, { except }: Publication): boolean {
+  return except === undefined || !state.previousIds.includes(except);
 }
 
 /** `trunkline:position`: the client has counted far and wants to begin anew. */
@@ -118,7 +117,7 @@ export function tellPosition(session: Session, state: PusherState, name: string 
   if (!state.resumes || name === undefined) return;
   const channel = session.subs.get(pusherChannel(state.app, name))?.channel;
   if (!channel || channel.rules.recovery === "off") return;
-  for (const task of session.behind ?? []) if (task.sub.channel === channel) return;
+  for (const task of session.catchUps) if (task.sub.channel === channel) return;
   session.send(position(name, channel.position, true));
 }
 

@@ -1,9 +1,9 @@
-import { PusherErrors } from "../core/errors.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
-import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
+import { PusherErrors } from "../protocol/pusher/codes.ts";
 import { pusherError, signinSuccess, watchlistEvents } from "../protocol/pusher/pusher.ts";
 import { isUserId, pusherChannel, pusherUser, userChannelOf } from "./apps.ts";
+import type { PusherContext } from "./context.ts";
 import { readUser } from "./member.ts";
 import { signinText, splitAuth, verify } from "./signature.ts";
 import type { PusherState } from "./state.ts";
@@ -16,7 +16,7 @@ const WATCHLIST_BYTES = 32_768;
 
 /** A client says which user it is; the application has signed it. */
 export function signin(
-  context: GatewayContext,
+  context: PusherContext,
   session: Session,
   state: PusherState,
   fields: Readonly<Record<string, unknown>>,
@@ -44,7 +44,7 @@ export function signin(
   const watchlist = readWatchlist(userData);
   if (!state.user) {
     state.user = user;
-    session.identity = { ...session.identity, user: pusherUser(app, user.id) };
+    session.identify({ ...session.identity, user: pusherUser(app, user.id) });
     context.hub.addUser(session);
     context.tracker.identified(session);
   }
@@ -62,7 +62,7 @@ function readWatchlist(userData: string): string[] {
 
 /** Tells who of the watchlist is online, and from then on who comes and goes: online is who hears their own channel. */
 async function watch(
-  context: GatewayContext,
+  context: PusherContext,
   session: Session,
   state: PusherState,
   ids: readonly string[],

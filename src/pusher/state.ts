@@ -1,3 +1,4 @@
+import { type Bucket, fullBucket, take } from "../core/limits.ts";
 import type { Position } from "../core/position.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import type { PusherApp } from "./apps.ts";
@@ -27,8 +28,20 @@ export class PusherState {
   points: Map<string, ResumePoint> | undefined;
   /** The connections the client had before: what was not for them is not for this one. */
   previousIds: readonly string[] = [];
+  /** Client events left; made with the first one under a limit. */
+  #clientEvents: Bucket | undefined;
 
   constructor(app: PusherApp) {
     this.app = app;
+  }
+
+  /** Takes one from the connection's client events. Returns false when there is none left. */
+  takeClientEvent(): boolean {
+    const perSecond = this.app.limits.clientEventsPerSecond;
+    if (perSecond === 0) return true;
+    const rate = { perSecond, burst: perSecond };
+    const now = performance.now();
+    this.#clientEvents ??= fullBucket(rate, now);
+    return take(this.#clientEvents, rate, now);
   }
 }

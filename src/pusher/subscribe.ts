@@ -1,10 +1,8 @@
-import { admit, countRing, unsubscribe } from "../centrifuge/subscribe.ts";
 import { CommandError } from "../core/errors.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
-import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
-import { queuePerChannel } from "../gateway/session/subscribe-queue.ts";
 import { infoOf, type Subscription } from "../gateway/session/subscription.ts";
+import { admit, countRing, drop } from "../gateway/subscribe/attach.ts";
 import { cacheMiss, subscriptionError, subscriptionSucceeded } from "../protocol/pusher/pusher.ts";
 import {
   CACHE_MS,
@@ -14,6 +12,7 @@ import {
   pusherChannel,
   userOfChannel,
 } from "./apps.ts";
+import type { PusherContext } from "./context.ts";
 import { readUser } from "./member.ts";
 import { resumeFrom, resumePoint } from "./resume.ts";
 import { channelText, splitAuth, verify } from "./signature.ts";
@@ -21,6 +20,9 @@ import type { PusherState, SignedIn } from "./state.ts";
 
 /** The application's server is told so often, at most, that a cache channel has nothing to give. */
 const MISS_EVERY_MS = 10_000;
+
+/** When a subscriber last found nothing in a cache channel that was kept, ms of the monotonic clock. */
+const missedAt = new WeakMap<Channel, number>();
 
 /** A subscribe that was let in. */
 interface Wanted {
@@ -49,7 +51,7 @@ const notAuthorized = (why: string) => new Refusal("AuthError", why, 401);
  * it. @returns a promise only otherwise
  */
 export function pusherSubscribe(
-  context: GatewayContext,
+  context: PusherContext,
   session: Session,
   state: PusherState,
   fields: Readonly<Record<string, unknown>>,
@@ -69,11 +71,11 @@ export function pusherSubscribe(
   try {
     if (!isChannelName(state.app, name)) throw new Refusal("ChannelError", "malformed channel name", 400);
     const id = pusherChannel(state.app, name);
-    const busy = session.pending?.get(id);
+    const busy = session.subscribing(id);
     const work = busy
       ? busy.then(() => begin(context, session, state, name, fields))
       : begin(context, session, state, name, fields);
-    return work && queuePerChannel(session, id, work.catch(failed));
+    return session.queuePerChannel(id, work?.catch(failed));
   } catch (error) {
     failed(error);
     return undefined;
@@ -81,7 +83,7 @@ export function pusherSubscribe(
 }
 
 function begin(
-  context: GatewayContext,
+  context: PusherContext,
   session: Session,
   state: PusherState,
   name: string,
@@ -91,13 +93,12 @@ function begin(
   const known = session.subs.get(pusherChannel(state.app, name));
   const kind = channelKind(name);
   if (known) {
-    session.send(
-      subscriptionSucceeded(name, kind.access === "presence" ? known.channel.users?.users : undefined),
-    );
+    const list = kind.access === "presence" ? context.channelUsers.known(known.channel) : undefined;
+    session.send(subscriptionSucceeded(name, list?.users));
     return undefined;
   }
-  const wanted = authorize(context, session, state, name, kind, fields);
-  if (session.subs.size + (session.pending?.size ?? 0) >= context.options.channelsPerConnection) {
+  const wanted = authorize(context, session, state, name, fields);
+  if (session.hasChannels(context.options.channelsPerConnection)) {
     throw new Refusal("LimitReached", "too many channels", 429);
   }
   const channel = context.hub.acquire(context.hub.resolve(pusherChannel(state.app, name)));
@@ -112,13 +113,13 @@ function begin(
 
 /** @throws Refusal */
 function authorize(
-  context: GatewayContext,
+  context: PusherContext,
   session: Session,
   { app, user }: PusherState,
   name: string,
-  kind: PusherChannelKind,
   fields: Readonly<Record<string, unknown>>,
 ): Wanted {
+  const kind = channelKind(name);
   if (kind.access === "public") return { name, kind };
   if (kind.access === "user") {
     if (!user || userOfChannel(name) !== user.id) throw notAuthorized("the channel of another user");
@@ -143,7 +144,7 @@ function authorize(
 
 /** Whether {@link complete} needs nothing that must be read first. */
 function isReady(
-  context: GatewayContext,
+  context: PusherContext,
   channel: Channel,
   state: PusherState,
   { name, kind, member }: Wanted,
@@ -157,7 +158,7 @@ function isReady(
 
 /** Releases the channel at the end. */
 async function later(
-  context: GatewayContext,
+  context: PusherContext,
   session: Session,
   state: PusherState,
   channel: Channel,
@@ -175,7 +176,7 @@ async function later(
 
 /** The synchronous end: answer, then live. */
 function complete(
-  context: GatewayContext,
+  context: PusherContext,
   session: Session,
   state: PusherState,
   channel: Channel,
@@ -200,7 +201,7 @@ function complete(
   admit(context, session, sub, kind.access === "presence", behind);
 }
 
-function sendCached(context: GatewayContext, session: Session, channel: Channel, name: string): void {
+function sendCached(context: PusherContext, session: Session, channel: Channel, name: string): void {
   const { newest } = channel;
   if (newest && newest.publication.timeMs > Date.now() - CACHE_MS) {
     session.send(session.codec.publicationPush(channel.id, newest.encoded(session.codec)));
@@ -208,14 +209,14 @@ function sendCached(context: GatewayContext, session: Session, channel: Channel,
   }
   session.send(cacheMiss(name));
   const now = performance.now();
-  if (now - channel.missedAt < MISS_EVERY_MS) return;
-  channel.missedAt = now;
+  if (now - (missedAt.get(channel) ?? Number.NEGATIVE_INFINITY) < MISS_EVERY_MS) return;
+  missedAt.set(channel, now);
   context.webhooks.cacheMiss(channel.id);
 }
 
 /** Ends a subscription at the client's wish. There is no answer. */
 export function pusherUnsubscribe(
-  context: GatewayContext,
+  context: PusherContext,
   session: Session,
   state: PusherState,
   fields: Readonly<Record<string, unknown>>,
@@ -223,8 +224,12 @@ export function pusherUnsubscribe(
   const { channel: name } = fields;
   if (typeof name !== "string" || name === "") return undefined;
   const id = pusherChannel(state.app, name);
-  const busy = session.pending?.get(id);
-  if (busy) return busy.then(() => (session.live ? unsubscribe(context, session, id) : undefined));
-  unsubscribe(context, session, id);
+  const busy = session.subscribing(id);
+  const unsubscribe = () => {
+    const sub = session.subs.get(id);
+    if (sub) drop(context, session, sub);
+  };
+  if (busy) return busy.then(unsubscribe);
+  unsubscribe();
   return undefined;
 }

@@ -12,7 +12,7 @@ export interface SocketHandler {
   opened(socket: Socket): void;
   message(socket: Socket, frame: string | Uint8Array): void;
   /** A WebSocket ping or pong arrived (on Deno: two pongs with no message between them, pings never). */
-  heard(socket: Socket): void;
+  onControlFrame(socket: Socket): void;
   /** All that was buffered has been written. */
   drained(socket: Socket): void;
   /**

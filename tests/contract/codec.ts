@@ -2,11 +2,12 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Errors } from "../../src/core/errors.ts";
 import type { ClientInfo } from "../../src/core/publication.ts";
-import type { Codec, Frame, SubscribeResult } from "../../src/protocol/codec.ts";
+import type { CentrifugeCodec, SubscribeResult } from "../../src/protocol/centrifuge/replies.ts";
+import type { Frame } from "../../src/protocol/codec.ts";
 import type { Plain, StockCodec } from "../helpers/stock-codec.ts";
 
 /** What every encoding of the Centrifuge protocol must do; the stock client writes the commands and reads the replies. */
-export function codecContract(codec: Codec, stock: StockCodec): void {
+export function codecContract(codec: CentrifugeCodec, stock: StockCodec): void {
   const one = (command: Plain) => {
     const commands = codec.decode(stock.commands(command));
     expect(commands).toHaveLength(1);
@@ -322,10 +323,10 @@ export function codecContract(codec: Codec, stock: StockCodec): void {
 
     test("every other push, and ping", () => {
       const channel = "chat:1";
-      expect(reply(codec.noticePush(channel, "join", info))).toEqual({
+      expect(reply(codec.memberPush(channel, "join", info))).toEqual({
         push: { channel, join: { info: wireInfo } },
       });
-      expect(reply(codec.noticePush(channel, "leave", info))).toEqual({
+      expect(reply(codec.memberPush(channel, "leave", info))).toEqual({
         push: { channel, leave: { info: wireInfo } },
       });
       expect(reply(codec.unsubscribePush(channel, 2500, "why"))).toEqual({

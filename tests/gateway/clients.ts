@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
-import type { Handshake } from "../../src/gateway/gateway.ts";
+import type { Handshake } from "../../src/gateway/dialect.ts";
+import type { StreamTransport } from "../../src/protocol/centrifuge/stream-codecs.ts";
 import type { Frame } from "../../src/protocol/codec.ts";
-import { PusherState } from "../../src/pusher/state.ts";
 import { SLOW_READER, type Socket, type SocketHandler } from "../../src/runtime/runtime.ts";
 import { type Plain, STOCK_CODECS } from "../helpers/stock-codec.ts";
 import { eventually } from "./time.ts";
@@ -133,7 +133,10 @@ abstract class TestClient {
 }
 
 /** What a Centrifuge client of the tests speaks; default JSON over a WebSocket. */
-export type CentrifugeHandshake = Partial<Handshake> & { readonly protocol?: keyof typeof STOCK_CODECS };
+export type CentrifugeHandshake = Partial<Handshake> & {
+  readonly protocol?: keyof typeof STOCK_CODECS;
+  readonly transport?: StreamTransport;
+};
 
 /** A client of the Centrifuge protocol, with the encodings of the stock one. */
 export class TestCentrifuge extends TestClient {
@@ -265,11 +268,4 @@ function parsed(text: string): unknown {
   } catch {
     return text;
   }
-}
-
-/** What the HTTP layer says of a Pusher client's connection. */
-export function pusherHandshake(
-  app: ConstructorParameters<typeof PusherState>[0],
-): Pick<Handshake, "pusher"> {
-  return { pusher: new PusherState(app) };
 }

@@ -3,19 +3,21 @@ import { compileCapabilities } from "../../src/auth/capabilities.ts";
 import type { Broker } from "../../src/broker/broker.ts";
 import { memoryBroker, memoryBus } from "../../src/broker/memory/memory.ts";
 import type { Outbox } from "../../src/broker/outbox.ts";
+import { CentrifugeDialects } from "../../src/centrifuge/dialect.ts";
 import { Closes, CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
 import { createLogger } from "../../src/core/log.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";
 import { Stats } from "../../src/core/stats.ts";
 import type { GatewayOptions } from "../../src/gateway/context.ts";
 import { createGateway } from "../../src/gateway/create.ts";
-import type { Handshake } from "../../src/gateway/gateway.ts";
+import type { Dialect, Handshake } from "../../src/gateway/dialect.ts";
+import type { Session } from "../../src/gateway/session/session.ts";
 import { memoryPresence, memoryPresenceHub } from "../../src/presence/memory/memory.ts";
 import type { Presence } from "../../src/presence/presence.ts";
 import { type PusherApp, PusherApps } from "../../src/pusher/apps.ts";
+import { Pusher } from "../../src/pusher/pusher.ts";
 import {
   type CentrifugeHandshake,
-  pusherHandshake,
   SHOP_KEY,
   TestCentrifuge,
   TestPusher,
@@ -147,22 +149,32 @@ export async function startGateway(fixture: FixtureOptions = {}) {
     app.webhooks.length === 0
       ? undefined
       : await broker.port.outbox({ maxAgeMs: 6e5, maxItems: 1_000, leaseTtlMs: 6e4, leaseRenewMs: 2e4 });
+  const pusher = new Pusher({
+    ...{ apps: new PusherApps([app]), outbox, log, fanout: topics },
+    ...{ broker: broker.port, presence: presence.port },
+  });
   const gateway = createGateway({
-    ...{ instance, region: "eu", version: "0", namespaces: world.namespaces, stats, log, outbox },
+    ...{ instance, region: "eu", version: "0", namespaces: world.namespaces, stats, log },
     ...{ broker: broker.port, presence: presence.port },
     ...{ authenticator: authenticator.port, callouts: callouts.port },
     options: { ...OPTIONS, ...fixture.options },
-    apps: new PusherApps([app]),
+    ...{ policy: pusher, membership: pusher },
     fanout: topics,
     overloaded: fixture.overloaded ?? (() => false),
     release: (key) => released.push(key),
   });
   await presence.port.start();
+  const centrifuge = new CentrifugeDialects(gateway.context);
+  const pusherConnection = pusher.connections(gateway.context);
+  pusher.start();
   gateway.start();
 
-  const open = (handshake: Partial<Handshake> & Pick<Handshake, "protocol">) =>
+  const open = (handshake: Partial<Handshake>, dialect: Dialect<Session>) =>
     new TestSocket(
-      gateway.accept({ ip: "192.0.2.1", admissionKey: "192.0.2.1", ...handshake }) as TestSocket["data"],
+      gateway.accept(
+        { ip: "192.0.2.1", admissionKey: "192.0.2.1", ...handshake },
+        dialect,
+      ) as TestSocket["data"],
       topics,
     );
 
@@ -171,8 +183,9 @@ export async function startGateway(fixture: FixtureOptions = {}) {
 
     /** A client of the Centrifuge protocol that has said nothing yet. */
     centrifuge: (handshake: CentrifugeHandshake = {}) => {
-      const { protocol = "centrifuge-json" } = handshake;
-      return new TestCentrifuge(open({ ...handshake, protocol }), protocol);
+      const { protocol = "centrifuge-json", transport, ...rest } = handshake;
+      const dialect = transport ? centrifuge.stream(transport, protocol) : centrifuge.socket(protocol);
+      return new TestCentrifuge(open(rest, dialect), protocol);
     },
 
     /** The same, connected: anonymous, or as a user. */
@@ -183,11 +196,12 @@ export async function startGateway(fixture: FixtureOptions = {}) {
     },
 
     /** A client of the Pusher protocol. */
-    pusher: () => new TestPusher(open({ protocol: "pusher", ...pusherHandshake(app) })),
+    pusher: () => new TestPusher(open({}, pusherConnection(app))),
 
     async [Symbol.asyncDispose]() {
       for (const gate of [broker, presence, authenticator, callouts]) gate.openAll();
       await gateway.close();
+      await pusher.close();
       await outbox?.close();
       await presence.port.close();
       await broker.port.close();

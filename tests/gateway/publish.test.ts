@@ -226,7 +226,7 @@ describe("limits of one connection", () => {
     for (const commandsPerSecond of [0, 5]) {
       await using gateway = await startGateway({ options: { commandsPerSecond } });
       const ann = await gateway.connect("ann");
-      for (let count = 0; count < 20; count++) ann.socket.data.heard(ann.socket);
+      for (let count = 0; count < 20; count++) ann.socket.data.onControlFrame(ann.socket);
       expect(ann.socket.closed?.code).toBe(commandsPerSecond > 0 ? Closes.tooManyRequests.code : undefined);
     }
   });

@@ -1,6 +1,9 @@
+import { CentrifugeDialects } from "../../src/centrifuge/dialect.ts";
 import { silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
-import type { Gateway, Handshake, Operations } from "../../src/gateway/gateway.ts";
+import type { GatewayContext } from "../../src/gateway/context.ts";
+import type { Handshake } from "../../src/gateway/dialect.ts";
+import type { Gateway, Operations } from "../../src/gateway/gateway.ts";
 import { Admission, type AdmissionOptions } from "../../src/gateway/instance/admission.ts";
 import type { OverloadState } from "../../src/gateway/instance/overload.ts";
 import { Regions } from "../../src/gateway/instance/region-directory.ts";
@@ -9,6 +12,8 @@ import type { Assets } from "../../src/http/assets.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
 import { StreamTransports } from "../../src/http/streams/transports.ts";
 import { type PusherApp, PusherApps } from "../../src/pusher/apps.ts";
+import { PusherConnection } from "../../src/pusher/connection.ts";
+import type { PusherContext } from "../../src/pusher/context.ts";
 import { bunRuntime } from "../../src/runtime/bun/bun.ts";
 import type { Socket, SocketHandler } from "../../src/runtime/runtime.ts";
 
@@ -23,9 +28,9 @@ interface World {
 
 /** A gateway that echoes, and gives its place back when a socket ends. */
 class EchoHandler implements SocketHandler {
-  readonly handshake: Handshake;
+  readonly handshake: Handshake & { readonly protocol: string };
   readonly admission: Admission;
-  constructor(handshake: Handshake, admission: Admission) {
+  constructor(handshake: EchoHandler["handshake"], admission: Admission) {
     this.handshake = handshake;
     this.admission = admission;
   }
@@ -35,7 +40,7 @@ class EchoHandler implements SocketHandler {
   message(socket: Socket, frame: string | Uint8Array): void {
     socket.send(frame);
   }
-  heard(): void {}
+  onControlFrame(): void {}
   drained(): void {}
   closed(): void {
     this.admission.release(this.handshake.admissionKey);
@@ -67,7 +72,7 @@ export function httpServer(
     residentBytes: () => 1_000_000,
   };
   const gateway: Gateway = {
-    accept: (handshake) => new EchoHandler(handshake, admission),
+    accept: (handshake, { codec }) => new EchoHandler({ ...handshake, protocol: codec.name }, admission),
     get connections() {
       return admission.connections;
     },
@@ -79,6 +84,9 @@ export function httpServer(
   const app = createApp({
     gateway,
     admission,
+    // Never opened: the gateway around them is none.
+    centrifuge: new CentrifugeDialects({} as GatewayContext),
+    pusherConnection: (app) => new PusherConnection({} as PusherContext, app),
     apps: new PusherApps(setup.apps ?? []),
     health: {
       draining: () => world.draining,

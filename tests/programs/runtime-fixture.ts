@@ -42,7 +42,7 @@ class Handler implements SocketHandler {
     else if (verb === "end") void server.close().then(() => print({ event: "ended" }));
   }
 
-  heard(): void {
+  onControlFrame(): void {
     print({ event: "heard", id: this.id });
   }
 

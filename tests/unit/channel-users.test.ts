@@ -36,7 +36,7 @@ beforeEach(() => {
   channel = {
     id: CHANNEL,
     live: true,
-    users: undefined,
+    followMembers() {},
     *members() {},
     userChanged: (kind: string, { user }: ClientInfo) => told.push(`${kind} ${user}`),
   } as unknown as Channel;
@@ -58,10 +58,10 @@ test("who comes and goes is told once, whoever said it first", async () => {
   const list = lists.of(channel);
   await list.load();
   list.arrived(info("ann"));
-  list.heard({ kind: "join", info: info("ann"), of: "user" });
-  list.heard({ kind: "leave", info: info("bob"), of: "user" });
-  list.heard({ kind: "leave", info: info("ann"), of: "both" });
-  list.heard({ kind: "leave", info: info("ann"), of: "user" });
+  list.memberEvent({ kind: "join", info: info("ann"), of: "user" });
+  list.memberEvent({ kind: "leave", info: info("bob"), of: "user" });
+  list.memberEvent({ kind: "leave", info: info("ann"), of: "both" });
+  list.memberEvent({ kind: "leave", info: info("ann"), of: "user" });
   expect(told).toEqual(["join ann", "leave ann"]);
 });
 
@@ -71,9 +71,9 @@ test("what is heard while presence is read comes after it", async () => {
   gate = open.promise;
   const list = lists.of(channel);
   const loading = list.load();
-  list.heard({ kind: "leave", info: info("ann"), of: "user" });
-  list.heard({ kind: "join", info: info("cat"), of: "user" });
-  list.heard({ kind: "join", info: info("bob"), of: "user" });
+  list.memberEvent({ kind: "leave", info: info("ann"), of: "user" });
+  list.memberEvent({ kind: "join", info: info("cat"), of: "user" });
+  list.memberEvent({ kind: "join", info: info("bob"), of: "user" });
   open.resolve();
   await loading;
   expect([...list.users.keys()]).toEqual(["bob", "cat"]);
@@ -86,10 +86,10 @@ test("a doubtful list is compared with presence, and what differs is told", asyn
   members = [info("bob")];
   lists.tick(); // nothing was heard: nothing is read
   expect(reads).toBe(1);
-  lists.doubt([channel]);
-  lists.tick(list.heardAt + 60_000);
+  lists.doubt();
+  lists.tick(list.lastEventAt + 60_000);
   await list.refresh();
   expect(told).toEqual(["join bob", "leave ann"]);
-  lists.tick(list.heardAt + 120_000);
+  lists.tick(list.lastEventAt + 120_000);
   expect(reads).toBe(2);
 });

@@ -44,7 +44,7 @@ function fakeStore(kept: number[], head: number, evicted = 0, empty = false) {
           more: page.length < after.length,
         };
       },
-    } satisfies ChannelContext["broker"],
+    } satisfies ChannelContext<Channel>["broker"],
   };
   return store;
 }
@@ -62,7 +62,7 @@ function channelOn(
     {
       broker: store.broker,
       fanout: { publish: () => true },
-      sessionOf: () => undefined,
+      subscriberOf: () => undefined,
       slowConsumer() {},
       overloaded: () => false,
       stats,

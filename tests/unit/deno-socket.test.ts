@@ -24,7 +24,7 @@ function setup() {
   const handler: SocketHandler = {
     opened: () => events.push("opened"),
     message: (_socket, frame) => events.push(frame),
-    heard: () => events.push("heard"),
+    onControlFrame: () => events.push("onControlFrame"),
     drained: () => events.push("drained"),
     closed: (_socket, code, reason) => events.push([code, reason]),
   };

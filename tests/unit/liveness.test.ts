@@ -1,28 +1,32 @@
 import { expect, test } from "bun:test";
 import { Stats } from "../../src/core/stats.ts";
+import { ConnectionClock } from "../../src/gateway/session/connection-clock.ts";
 import { Liveness } from "../../src/gateway/session/liveness.ts";
 import type { Session } from "../../src/gateway/session/session.ts";
+import { Subscriptions } from "../../src/gateway/session/subscriptions.ts";
 import { centrifugeJson } from "../../src/protocol/centrifuge/json.ts";
 import { until } from "../helpers/until.ts";
 
 const PONG_MS = 300;
 
 /** A session as far as the clock is concerned: it notes pings and its end. */
-function stub() {
-  return {
-    ...{ wheelPrev: undefined, wheelNext: undefined, wheelDue: 0 },
-    ...{ live: true, state: "open", codec: centrifugeJson, subs: new Map(), expiresAt: 0 },
-    ...{ lastSeenAt: 0, nextPingAt: 0, checkAt: 0, pongsOwed: 0, inboxPinged: 0, inboxConfirmed: 0 },
-    pings: 0,
-    ended: 0,
-    send() {
-      this.pings++;
-    },
-    closeNow({ code }: { code: number }) {
-      this.live = false;
-      this.ended = code;
-    },
-  };
+class Stub extends ConnectionClock {
+  live = true;
+  readonly state = "open";
+  readonly codec = centrifugeJson;
+  readonly subs = new Subscriptions();
+  readonly expiresAt = 0;
+  pings = 0;
+  ended = 0;
+
+  send() {
+    this.pings++;
+  }
+
+  closeNow({ code }: { code: number }) {
+    this.live = false;
+    this.ended = code;
+  }
 }
 
 test("a client that has answered is not dead because the event loop stood still, a mute one is", async () => {
@@ -33,16 +37,16 @@ test("a client that has answered is not dead because the event loop stood still,
     { inboxOffset: () => 0, subscriptionExpired() {} },
   );
   liveness.start();
-  const [lively, mute] = [stub(), stub()];
+  const [lively, mute] = [new Stub(), new Stub()];
   for (const one of [lively, mute]) {
     const session = one as unknown as Session;
     liveness.opened(session);
     liveness.connected(session);
-    one.nextPingAt = performance.now();
+    one.pingAt(performance.now());
     liveness.reschedule(session);
   }
   await until(() => lively.pings === 1 && mute.pings === 1);
-  lively.lastSeenAt = performance.now();
+  lively.seen(performance.now());
   // Longer than until the check, by more than what counts as a stall.
   const end = performance.now() + PONG_MS + 500;
   while (performance.now() < end);

@@ -1,7 +1,7 @@
 import type { Stats } from "../../core/stats.ts";
 import type { Codec, Frame } from "../../protocol/codec.ts";
-import type { Session } from "../session/session.ts";
 import type { RingEntry } from "./ring.ts";
+import type { Subscriber } from "./subscriber.ts";
 
 /** Sends one frame to every socket subscribed to a topic: the runtime's native publish. */
 export interface Fanout {
@@ -15,14 +15,14 @@ export interface SubscriberGroup {
   /** They get differences between messages. */
   readonly delta: boolean;
   readonly size: number;
-  readonly members: Iterable<Session>;
-  add(session: Session): void;
-  delete(session: Session): void;
+  readonly members: Iterable<Subscriber>;
+  add(subscriber: Subscriber): void;
+  delete(subscriber: Subscriber): void;
   /**
    * Hands a message to every member, counted. Returns false when one of several members had no room for it.
    * @param except must not get it
    */
-  broadcast(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean;
+  broadcast(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Subscriber): boolean;
   /** The same with any other frame, not counted. */
   publish(fanout: Fanout, frame: Frame): boolean;
 }
@@ -37,10 +37,8 @@ export class Audience implements SubscriberGroup {
   /** Tells the topics of a channel apart. */
   readonly #kind: string;
   /** The one member that is sent to directly; from the second on, {@link #many} and the topic. */
-  #only: Session | undefined;
-  #many: Set<Session> | undefined;
-  /** When a member was last cut off by a publication, ms of the monotonic clock. */
-  cutOffAt = Number.NEGATIVE_INFINITY;
+  #only: Subscriber | undefined;
+  #many: Set<Subscriber> | undefined;
 
   constructor(codec: Codec, channel: string, kind: string) {
     this.codec = codec;
@@ -61,56 +59,56 @@ export class Audience implements SubscriberGroup {
     return this.#many !== undefined;
   }
 
-  get members(): Iterable<Session> {
+  get members(): Iterable<Subscriber> {
     return this.#many ?? (this.#only ? [this.#only] : []);
   }
 
-  /** From now on the session gets what is published here, in program order with what is sent to it. */
-  add(session: Session): void {
+  /** From now on the subscriber gets what is published here, in program order with what is sent to it. */
+  add(subscriber: Subscriber): void {
     if (this.#many) {
-      if (this.#many.has(session)) return;
-      this.#many.add(session);
-      session.subscribeTopic(this.#topic);
-    } else if (!this.#only) this.#only = session;
-    else if (this.#only !== session) {
-      this.#many = new Set([this.#only, session]);
+      if (this.#many.has(subscriber)) return;
+      this.#many.add(subscriber);
+      subscriber.subscribeTopic(this.#topic);
+    } else if (!this.#only) this.#only = subscriber;
+    else if (this.#only !== subscriber) {
+      this.#many = new Set([this.#only, subscriber]);
       this.#only = undefined;
       for (const member of this.#many) member.subscribeTopic(this.#topic);
     }
   }
 
-  delete(session: Session): void {
-    if (this.#only === session) this.#only = undefined;
-    if (!this.#many?.delete(session)) return;
-    session.unsubscribeTopic(this.#topic);
+  delete(subscriber: Subscriber): void {
+    if (this.#only === subscriber) this.#only = undefined;
+    if (!this.#many?.delete(subscriber)) return;
+    subscriber.unsubscribeTopic(this.#topic);
     if (this.#many.size === 0) this.#many = undefined;
   }
 
-  has(session: Session): boolean {
-    return this.#only === session || this.#many?.has(session) === true;
+  has(subscriber: Subscriber): boolean {
+    return this.#only === subscriber || this.#many?.has(subscriber) === true;
   }
 
-  broadcast(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean {
+  broadcast(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Subscriber): boolean {
     const frame = this.codec.publicationPush(this.#channel, entry.encoded(this.codec));
     return this.broadcastFrame(frame, fanout, stats, except);
   }
 
   /** As {@link broadcast}, of a message that is a frame already. */
-  broadcastFrame(frame: Frame, fanout: Fanout, stats: Stats, except?: Session): boolean {
+  broadcastFrame(frame: Frame, fanout: Fanout, stats: Stats, except?: Subscriber): boolean {
     const { size, shared } = this;
     const reached = except && this.has(except) ? size - 1 : size;
     const taken = this.publish(fanout, frame, except);
     stats.publicationsOut++;
     stats.deliveries += reached;
-    if (shared) stats.bytesOut += frame.length * reached; // else the session has counted it
+    if (shared) stats.bytesOut += frame.length * reached; // else the subscriber has counted it
     return taken;
   }
 
   /**
    * Returns false when one of several members had no room for it (one alone knows of it by itself).
-   * @param except must not get it: the runtime leaves it out as the topic's publisher, still without a loop
+   * @param except must not get it: it is skipped by publishing from its own socket
    */
-  publish(fanout: Fanout, frame: Frame, except?: Session): boolean {
+  publish(fanout: Fanout, frame: Frame, except?: Subscriber): boolean {
     if (this.#many) {
       if (except && this.#many.has(except)) return except.publishTopic(this.#topic, frame);
       return fanout.publish(this.#topic, frame);

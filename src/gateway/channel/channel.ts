@@ -4,13 +4,13 @@ import { CommandError, Errors } from "../../core/errors.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
 import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { ClientInfo, Publication } from "../../core/publication.ts";
-import type { ChannelUsers } from "../../pusher/channel-users.ts";
-import type { Session } from "../session/session.ts";
 import { AheadWaiter } from "./ahead-waiter.ts";
 import type { Audience, SubscriberGroup } from "./audience.ts";
 import type { ChannelContext } from "./channel-context.ts";
+import type { MemberListener } from "./member-listener.ts";
 import { MISSING, NOTHING_MISSED, type Recovery, UNRECOVERABLE } from "./recovery.ts";
 import { Ring, RingEntry } from "./ring.ts";
+import type { Subscriber } from "./subscriber.ts";
 import { addPresenceSubscriber, addSubscriber, NOBODY } from "./subscriber-group.ts";
 
 /**
@@ -30,7 +30,7 @@ const MAX_PREPARE_READS = 4;
 export class Channel implements ChannelSink {
   readonly name: ChannelName;
   readonly rules: NamespaceRules;
-  readonly #context: ChannelContext;
+  readonly #context: ChannelContext<Channel>;
   #state: "idle" | "attaching" | "live" | "closed" = "idle";
   #attachment: Attachment | undefined;
   #attaching: Promise<void> | undefined;
@@ -43,10 +43,8 @@ export class Channel implements ChannelSink {
   #noticeAudiences: readonly Audience[] = NOBODY;
   /** Subscribes under way: the channel must not be given up. */
   pins = 0;
-  /** When a subscriber last found nothing in it that was kept, ms of the monotonic clock. */
-  missedAt = Number.NEGATIVE_INFINITY;
-  /** Who is in it by user, once somebody follows that. */
-  users: ChannelUsers | undefined;
+  /** Absent until somebody keeps account of the channel's users. */
+  #memberListener: MemberListener | undefined;
 
   /** Offsets below which the store was asked in vain: they cannot be recovered, nobody asks again. */
   #unreachable = -1;
@@ -57,7 +55,7 @@ export class Channel implements ChannelSink {
   #grown = false;
   #fillFrom = Number.POSITIVE_INFINITY;
 
-  constructor(name: ChannelName, rules: NamespaceRules, context: ChannelContext) {
+  constructor(name: ChannelName, rules: NamespaceRules, context: ChannelContext<Channel>) {
     this.name = name;
     this.rules = rules;
     this.#context = context;
@@ -88,7 +86,7 @@ export class Channel implements ChannelSink {
     return this.#empty;
   }
 
-  *members(): Iterable<Session> {
+  *members(): Iterable<Subscriber> {
     for (const audience of this.#audiences) yield* audience.members;
   }
 
@@ -157,14 +155,14 @@ export class Channel implements ChannelSink {
   }
 
   /** Adds a subscriber; what is published from now on reaches it. */
-  join(session: Session, notices: boolean, delta = false): void {
-    this.#audiences = addSubscriber(this.#audiences, session, this.id, delta);
-    if (notices) this.#noticeAudiences = addPresenceSubscriber(this.#noticeAudiences, session, this.id);
+  join(subscriber: Subscriber, notices: boolean, delta = false): void {
+    this.#audiences = addSubscriber(this.#audiences, subscriber, this.id, delta);
+    if (notices) this.#noticeAudiences = addPresenceSubscriber(this.#noticeAudiences, subscriber, this.id);
   }
 
-  leave(session: Session): void {
-    for (const audience of this.#audiences) audience.delete(session);
-    for (const audience of this.#noticeAudiences) audience.delete(session);
+  leave(subscriber: Subscriber): void {
+    for (const audience of this.#audiences) audience.delete(subscriber);
+    for (const audience of this.#noticeAudiences) audience.delete(subscriber);
   }
 
   /** Gives the channel up. Idempotent. */
@@ -174,6 +172,8 @@ export class Channel implements ChannelSink {
     this.#attachment?.detach();
     this.#attachment = undefined;
     this.#ring = undefined;
+    this.#memberListener?.channelClosed();
+    this.#memberListener = undefined;
   }
 
   /** Forgets the ring, after its history was removed from the store. */
@@ -223,14 +223,14 @@ export class Channel implements ChannelSink {
     }
     this.#broadcast(entry);
     if (this.name.namespace === USER_NAMESPACE) {
-      for (const session of this.members()) this.#context.inboxDelivered(session);
+      for (const subscriber of this.members()) this.#context.inboxDelivered(subscriber);
     }
   }
 
   #broadcast(entry: RingEntry): void {
-    const { stats, fanout, sessionOf } = this.#context;
+    const { stats, fanout, subscriberOf } = this.#context;
     const { except } = entry.publication;
-    const left = except === undefined ? undefined : sessionOf(except);
+    const left = except === undefined ? undefined : subscriberOf(except);
     for (const audience of this.#audiences) {
       if (audience.size > 0 && !audience.broadcast(entry, fanout, stats, left))
         this.#context.slowConsumer(this);
@@ -247,8 +247,13 @@ export class Channel implements ChannelSink {
       }
     } else {
       if (event.of !== "user") this.#announce(event.kind, event.info, false);
-      if (event.of === "user" || event.of === "both") this.users?.heard(event);
+      if (event.of === "user" || event.of === "both") this.#memberListener?.memberEvent(event);
     }
+  }
+
+  /** Has the account of the channel's users kept by a listener, which is told until the channel is given up. */
+  followMembers(listener: MemberListener): void {
+    this.#memberListener = listener;
   }
 
   /** Tells those who follow users that one has come or gone. */
@@ -260,7 +265,7 @@ export class Channel implements ChannelSink {
     for (const audience of this.#noticeAudiences) {
       const { codec, size } = audience;
       if (size === 0 || (codec.byUser ?? false) !== byUser) continue;
-      audience.publish(this.#context.fanout, codec.noticePush(this.id, kind, info));
+      audience.publish(this.#context.fanout, codec.memberPush(this.id, kind, info));
     }
   }
 

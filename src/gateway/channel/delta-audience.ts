@@ -1,9 +1,9 @@
 import { createDelta } from "fossil-delta";
 import type { Stats } from "../../core/stats.ts";
 import type { Codec, DeltaEncoder, Frame } from "../../protocol/codec.ts";
-import type { Session } from "../session/session.ts";
 import { Audience, type Fanout, type SubscriberGroup } from "./audience.ts";
 import type { RingEntry } from "./ring.ts";
+import type { Subscriber } from "./subscriber.ts";
 
 /**
  * Longest message that is compared with the one before it, bytes: the search takes 25 µs for 6 KB that differ little, but
@@ -45,20 +45,20 @@ export class DeltaAudience implements SubscriberGroup {
     return this.#waiting.size + this.#following.size;
   }
 
-  get members(): Iterable<Session> {
+  get members(): Iterable<Subscriber> {
     return [...this.#waiting.members, ...this.#following.members];
   }
 
-  add(session: Session): void {
-    this.#waiting.add(session);
+  add(subscriber: Subscriber): void {
+    this.#waiting.add(subscriber);
   }
 
-  delete(session: Session): void {
-    this.#waiting.delete(session);
-    this.#following.delete(session);
+  delete(subscriber: Subscriber): void {
+    this.#waiting.delete(subscriber);
+    this.#following.delete(subscriber);
   }
 
-  broadcast(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Session): boolean {
+  broadcast(entry: RingEntry, fanout: Fanout, stats: Stats, except?: Subscriber): boolean {
     if (except && this.#following.has(except)) {
       // It does not get this one, to which the next difference is taken.
       this.#waiting.add(except);
@@ -73,10 +73,10 @@ export class DeltaAudience implements SubscriberGroup {
     this.#base = target;
     if (this.#waiting.size > 0) {
       taken = this.#waiting.broadcastFrame(whole, fanout, stats, except) && taken;
-      for (const session of [...this.#waiting.members]) {
-        if (session === except) continue;
-        this.#following.add(session);
-        this.#waiting.delete(session);
+      for (const subscriber of [...this.#waiting.members]) {
+        if (subscriber === except) continue;
+        this.#following.add(subscriber);
+        this.#waiting.delete(subscriber);
       }
     }
     return taken;

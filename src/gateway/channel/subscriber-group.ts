@@ -1,8 +1,8 @@
-import type { Session } from "../session/session.ts";
 import { Audience, type SubscriberGroup } from "./audience.ts";
 import { DeltaAudience } from "./delta-audience.ts";
+import type { Subscriber } from "./subscriber.ts";
 
-/** Of a channel nobody follows: most have nobody for notices. */
+/** Shared empty list: most channels have no subscribers of joins and leaves. */
 export const NOBODY: readonly never[] = [];
 
 /** Tells the topics of a channel's audiences apart; texts made for each would be kept for each. */
@@ -11,39 +11,39 @@ const KINDS = {
   notices: ["n0", "n1", "n2", "n3"],
 } as const;
 
-/** The audiences of a channel's messages, with this session in its own: one for each codec, with or without deltas. */
+/** The audiences of a channel's messages, with this subscriber in its own: one for each codec, with or without deltas. */
 export function addSubscriber(
   all: readonly SubscriberGroup[],
-  session: Session,
+  subscriber: Subscriber,
   channel: string,
   delta: boolean,
 ): readonly SubscriberGroup[] {
-  const { codec } = session;
+  const { codec } = subscriber;
   const encoder = delta ? codec.deltas : undefined;
   for (const one of all) {
     if (one.codec !== codec || one.delta !== (encoder !== undefined)) continue;
-    one.add(session);
+    one.add(subscriber);
     return all;
   }
   const made = encoder
     ? new DeltaAudience(codec, encoder, channel, all.length)
     : new Audience(codec, channel, KINDS.messages[all.length] ?? `m${all.length}`);
-  made.add(session);
+  made.add(subscriber);
   return [...all, made];
 }
 
-/** The same of those who hear who comes and goes. */
+/** As {@link addSubscriber}, for subscribers of joins and leaves. */
 export function addPresenceSubscriber(
   all: readonly Audience[],
-  session: Session,
+  subscriber: Subscriber,
   channel: string,
 ): readonly Audience[] {
   for (const one of all) {
-    if (one.codec !== session.codec) continue;
-    one.add(session);
+    if (one.codec !== subscriber.codec) continue;
+    one.add(subscriber);
     return all;
   }
-  const made = new Audience(session.codec, channel, KINDS.notices[all.length] ?? `n${all.length}`);
-  made.add(session);
+  const made = new Audience(subscriber.codec, channel, KINDS.notices[all.length] ?? `n${all.length}`);
+  made.add(subscriber);
   return [...all, made];
 }

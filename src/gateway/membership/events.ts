@@ -1,6 +1,6 @@
 import type { EventRecorder } from "../../broker/broker.ts";
 import type { ConnectionRecord } from "../../presence/presence.ts";
-import type { WebhookEvents } from "../../pusher/webhook-events.ts";
+import type { MembershipListener } from "./listener.ts";
 
 /** Where an event comes from: itself for a live instance, the dead one when a survivor reports for it. */
 interface Source {
@@ -15,12 +15,12 @@ interface Source {
 export class EventPublisher {
   readonly #broker: EventRecorder;
   readonly #own: Source;
-  readonly #webhooks: WebhookEvents;
+  readonly #listener: MembershipListener;
 
-  /** @param webhooks told of what apps' servers may want to know */
-  constructor(broker: EventRecorder, own: Source, webhooks: WebhookEvents) {
+  /** @param listener told the same of channels */
+  constructor(broker: EventRecorder, own: Source, listener: MembershipListener) {
     this.#broker = broker;
-    this.#webhooks = webhooks;
+    this.#listener = listener;
     this.#own = { instance: own.instance, region: own.region };
   }
 
@@ -36,23 +36,23 @@ export class EventPublisher {
   /** First connection of the user in the channel. */
   joined(channel: string, user: string, client: string): void {
     this.#emit("join", { channel, user, client });
-    this.#webhooks.joined(channel, user);
+    this.#listener.joined(channel, user);
   }
 
   /** Last connection of the user in the channel. */
   left(channel: string, user: string, client: string): void {
     this.#emit("leave", { channel, user, client });
-    this.#webhooks.left(channel, user);
+    this.#listener.left(channel, user);
   }
 
   occupied(channel: string): void {
     this.#emit("occupied", { channel });
-    this.#webhooks.occupied(channel);
+    this.#listener.occupied(channel);
   }
 
   vacated(channel: string): void {
     this.#emit("vacated", { channel });
-    this.#webhooks.vacated(channel);
+    this.#listener.vacated(channel);
   }
 
   /** A client's `send`: its data, spliced as JSON text. */

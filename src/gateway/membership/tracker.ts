@@ -5,12 +5,11 @@ import type { Logger } from "../../core/log.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
 import type { ClientInfo } from "../../core/publication.ts";
 import type { ConnectionRecord, Forgotten, Presence, Swept } from "../../presence/presence.ts";
-import { channelKind, type PusherApps, pusherUserId } from "../../pusher/apps.ts";
-import type { SubscriptionCounts } from "../../pusher/subscription-counts.ts";
 import type { Hub } from "../session/hub.ts";
 import type { Session } from "../session/session.ts";
 import { infoOf, type Subscription, showsPresence } from "../session/subscription.ts";
 import type { EventPublisher } from "./events.ts";
+import type { ChannelPolicy, MembershipListener } from "./listener.ts";
 
 /** Somebody leaves a channel, or (without one) is gone altogether. */
 interface Departure {
@@ -37,8 +36,8 @@ export class PresenceTracker {
   readonly #events: EventPublisher;
   readonly #hub: Hub;
   readonly #log: Logger;
-  readonly #apps: PusherApps;
-  readonly #counts: SubscriptionCounts;
+  readonly #policy: ChannelPolicy;
+  readonly #listener: MembershipListener;
   readonly #instance: string;
   readonly #region: string;
   /** Channels that may be too big for pushes, and when that was last looked at. */
@@ -52,8 +51,8 @@ export class PresenceTracker {
     events: EventPublisher;
     hub: Hub;
     log: Logger;
-    apps: PusherApps;
-    counts: SubscriptionCounts;
+    policy: ChannelPolicy;
+    membership: MembershipListener;
     instance: string;
     region: string;
   }) {
@@ -62,8 +61,8 @@ export class PresenceTracker {
     this.#events = deps.events;
     this.#hub = deps.hub;
     this.#log = deps.log;
-    this.#apps = deps.apps;
-    this.#counts = deps.counts;
+    this.#policy = deps.policy;
+    this.#listener = deps.membership;
     this.#instance = deps.instance;
     this.#region = deps.region;
   }
@@ -127,7 +126,7 @@ export class PresenceTracker {
         if (outcome.firstOfChannel) this.#events.occupied(channel.id);
         if (outcome.firstOfUser) this.#events.joined(channel.id, info.user, info.client);
         this.#tell(channel.name, channel.rules, "join", info, outcome.firstOfUser);
-        this.#counts.changed(channel.name);
+        this.#listener.changed(channel.name);
       })
       .catch(this.#failed);
   }
@@ -178,14 +177,13 @@ export class PresenceTracker {
     for (const { channel: id, user, client, lastOfUser, lastOfChannel } of left) {
       const name = this.#hub.resolve(id);
       const rules = this.#hub.rules(name);
-      const app = this.#listsUsers(name) ? this.#apps.byNamespace(name.namespace) : undefined;
-      // A list of users knows them by the ids they have within their application.
-      const info = { user: (app && pusherUserId(app, user)) ?? user, client };
+      const listed = this.#policy.listsUsers(name);
+      const info = { user: listed ? this.#policy.listedAs(name, user) : user, client };
       if (lastOfUser) this.#events.left(id, info.user, client);
       if (lastOfChannel) this.#events.vacated(id);
-      this.#counts.changed(name);
+      this.#listener.changed(name);
       if (rules.joinLeave === "user") this.#tell(name, rules, "leave", info, lastOfUser);
-      else if (app && lastOfUser) this.#broker.sendEvent(name, { kind: "leave", info, of: "user" });
+      else if (listed && lastOfUser) this.#broker.sendEvent(name, { kind: "leave", info, of: "user" });
     }
   }
 
@@ -228,7 +226,7 @@ export class PresenceTracker {
     if (lastOfUser) this.#events.left(channel.id, info.user, info.client);
     if (lastOfChannel) this.#events.vacated(channel.id);
     this.#tell(channel, rules, "leave", info, lastOfUser);
-    this.#counts.changed(channel);
+    this.#listener.changed(channel);
   }
 
   #tell(
@@ -239,18 +237,11 @@ export class PresenceTracker {
     userEdge: boolean,
   ): void {
     const toFollowers = rules.joinLeave === "connection" || (rules.joinLeave === "user" && userEdge);
-    const toUsers = userEdge && this.#listsUsers(channel);
+    const toUsers = userEdge && this.#policy.listsUsers(channel);
     if (!toFollowers && !toUsers) return;
     if (this.#crowded(channel.id, rules.presenceMaxMembers)) return;
     if (!toUsers) this.#broker.sendEvent(channel, { kind, info });
     else this.#broker.sendEvent(channel, { kind, info, of: toFollowers ? "both" : "user" });
-  }
-
-  /** Whether instances may keep a list of the channel's users: a presence channel of an application, or a user's own. */
-  #listsUsers({ namespace, name }: ChannelName): boolean {
-    if (!this.#apps.byNamespace(namespace)) return false;
-    const { access } = channelKind(name);
-    return access === "presence" || access === "user";
   }
 
   /**

@@ -1,8 +1,7 @@
 import type { Signals } from "../../broker/broker.ts";
 import { INSTANCE_PATTERN } from "../../core/subject.ts";
-import type { Emulated } from "../../protocol/centrifuge/emulation.ts";
 import type { Frame } from "../../protocol/codec.ts";
-import type { EmulationOutcome } from "../gateway.ts";
+import type { EmulatedCommands, EmulationOutcome } from "../gateway.ts";
 import type { Session } from "./session.ts";
 
 /** How long another instance may take to say that it has the commands, ms. */
@@ -36,7 +35,7 @@ export class Emulation {
     if (session.handshake.session) this.#sessions.delete(session.handshake.session);
   }
 
-  async emulate({ node, session, data }: Emulated): Promise<EmulationOutcome> {
+  async emulate({ node, session, data }: EmulatedCommands): Promise<EmulationOutcome> {
     if (node === this.#instance) return this.deliver(session, data) ? "delivered" : "unknown";
     if (!INSTANCE_PATTERN.test(node)) return "unknown";
     if (this.#forwards >= MAX_FORWARDS) return "busy";

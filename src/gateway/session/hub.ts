@@ -14,6 +14,15 @@ export interface HubOptions {
   readonly ringChannelBytes: number;
 }
 
+/** What channels need of an instance, where it concerns sessions in the gateway's own terms. */
+export interface HubParts
+  extends Pick<ChannelContext<Channel>, "broker" | "fanout" | "stats" | "trace" | "overloaded"> {
+  /** Continuity of a channel broke for these subscribers. */
+  readonly lost: (channel: Channel, sessions: readonly Session[]) => void;
+  /** A session was sent something from its inbox. */
+  readonly inboxDelivered: (session: Session) => void;
+}
+
 /** No ring is squeezed below this, bytes. */
 const RING_LEAST_BYTES = 4_096;
 
@@ -32,22 +41,35 @@ export class Hub {
   #slowConsumers = new Set<Channel>();
   #slowConsumersBefore = new Set<Channel>();
   readonly #options: HubOptions;
-  readonly #context: ChannelContext;
+  readonly #context: ChannelContext<Channel>;
   #ringBytes: number;
 
-  constructor(
-    options: HubOptions,
-    context: Omit<ChannelContext, "ringBytes" | "overgrown" | "slowConsumer" | "sessionOf">,
-  ) {
+  /** @param parts what channels need; the rest of it is the hub's own */
+  constructor(options: HubOptions, parts: HubParts) {
     this.#options = options;
     this.#ringBytes = options.ringChannelBytes;
     this.#context = {
-      ...context,
+      ...parts,
+      lost: (channel) => parts.lost(channel, this.#sessionsIn(channel)),
+      inboxDelivered: (subscriber) => {
+        const session = this.sessions.get(subscriber.client);
+        if (session) parts.inboxDelivered(session);
+      },
       ringBytes: () => this.#ringBytes,
       overgrown: (channel) => this.#overgrown.add(channel),
       slowConsumer: (channel) => this.#slowConsumers.add(channel),
-      sessionOf: (client) => this.sessions.get(client) ?? this.previousIds.get(client),
+      subscriberOf: (client) => this.sessions.get(client) ?? this.previousIds.get(client),
     };
+  }
+
+  /** The sessions of a channel's subscribers (a copy: they may end while it is walked). */
+  #sessionsIn(channel: Channel): Session[] {
+    const found: Session[] = [];
+    for (const { client } of channel.members()) {
+      const session = this.sessions.get(client);
+      if (session) found.push(session);
+    }
+    return found;
   }
 
   /** Users with a connection here. */
@@ -110,8 +132,8 @@ export class Hub {
   }
 
   /**
-   * Whether a subscriber of one of the session's channels was cut off a moment ago, most likely the session itself:
-   * who it is, the runtime does not say.
+   * Whether a subscriber of one of the session's channels was too slow a moment ago, most likely the session itself.
+   * The runtime does not say which subscriber it was, so this may be a false alarm for another one.
    */
   hadSlowConsumer(session: Session): boolean {
     for (const { channel } of session.subs.values()) {

@@ -61,14 +61,14 @@ export class Liveness {
 
   /** The socket is open: it has until the deadline to identify itself. */
   opened(session: Session): void {
-    session.lastSeenAt = performance.now();
+    session.seen(performance.now());
     this.#wheel.schedule(session, this.#options.connectDeadlineMs);
   }
 
   /** The client is identified: the first ping comes at a random time within the second half of the interval. */
   connected(session: Session): void {
     const { pingIntervalMs } = this.#options;
-    session.nextPingAt = performance.now() + pingIntervalMs * (0.5 + Math.random() / 2);
+    session.pingAt(performance.now() + pingIntervalMs * (0.5 + Math.random() / 2));
     this.reschedule(session);
   }
 
@@ -76,32 +76,23 @@ export class Liveness {
     this.#wheel.cancel(session);
   }
 
-  /** @returns false for a pong that answers no ping */
-  pong(session: Session): boolean {
-    if (session.pongsOwed === 0) return false;
-    session.pongsOwed--;
-    // With an older ping still open the pong may be that one's, and prove less.
-    if (session.pongsOwed === 0) session.inboxConfirmed = session.inboxPinged;
-    return true;
-  }
-
   /** Inbox messages went to the session: their arrival should be proven soon. */
   inboxDelivered(session: Session): void {
     const soon = performance.now() + INBOX_PING_MS;
     if (session.nextPingAt <= soon) return;
-    session.nextPingAt = soon;
+    session.pingAt(soon);
     this.reschedule(session);
   }
 
-  /** To be called when an expiry has changed. */
+  /** Call after changing any expiry. */
   reschedule(session: Session): void {
     const now = performance.now();
     let at = session.nextPingAt;
-    if (session.checkAt > 0) at = Math.min(at, session.checkAt);
+    if (session.pongDueAt > 0) at = Math.min(at, session.pongDueAt);
     const graceMs = this.#options.expiryGraceMs;
     const wall = Date.now();
     if (session.expiresAt > 0) at = Math.min(at, now + session.expiresAt * 1000 + graceMs - wall);
-    if (session.subsExpire) {
+    if (session.subs.expire) {
       for (const sub of session.subs.values()) {
         if (sub.expiresAt) at = Math.min(at, now + sub.expiresAt * 1000 + graceMs - wall);
       }
@@ -118,30 +109,34 @@ export class Liveness {
       else session.closeNow(Closes.stale);
       return;
     }
-    if (session.checkAt > 0 && (stalled || now >= session.checkAt)) {
-      const pingedAt = session.checkAt - this.#options.pongTimeoutMs;
-      if (session.lastSeenAt >= pingedAt) session.checkAt = 0;
-      // Its answer may have come while nobody read: from now on it has the whole time again.
-      else if (stalled) session.checkAt = now + this.#options.pongTimeoutMs;
-      else {
-        session.checkAt = 0;
-        this.#stats.deadPeers++;
-        session.closeNow(Closes.noPong);
-        return;
-      }
+    if (session.pongDueAt > 0 && (stalled || now >= session.pongDueAt)) {
+      if (!this.#answered(session, now, stalled)) return;
     }
-    if (now >= session.nextPingAt) {
-      session.nextPingAt = now + this.#options.pingIntervalMs;
-      session.checkAt = now + this.#options.pongTimeoutMs;
-      session.pongsOwed++;
-      session.inboxPinged = this.#inboxOffset(session);
-      // Nobody will answer: that it is gone is seen by its transport.
-      if (session.codec.unidirectional) session.lastSeenAt = now;
-      this.#stats.pingsSent++;
-      session.send(session.codec.ping);
-    }
+    if (now >= session.nextPingAt) this.#ping(session, now);
     this.#expire(session);
     if (session.live) this.reschedule(session);
+  }
+
+  /** Whether the last ping was answered, or may still be; closes the session otherwise. */
+  #answered(session: Session, now: number, stalled: boolean): boolean {
+    const pingedAt = session.pongDueAt - this.#options.pongTimeoutMs;
+    const seen = session.lastSeenAt >= pingedAt;
+    // Its answer may have come while nobody read: from now on it has the whole time again.
+    session.checkPongAt(!seen && stalled ? now + this.#options.pongTimeoutMs : 0);
+    if (seen || stalled) return true;
+    this.#stats.deadPeers++;
+    session.closeNow(Closes.noPong);
+    return false;
+  }
+
+  #ping(session: Session, now: number): void {
+    session.pingAt(now + this.#options.pingIntervalMs);
+    session.checkPongAt(now + this.#options.pongTimeoutMs);
+    session.pinged(this.#inboxOffset(session));
+    // Nobody will answer: that it is gone is seen by its transport.
+    if (session.codec.unidirectional) session.seen(now);
+    this.#stats.pingsSent++;
+    session.send(session.codec.ping);
   }
 
   #expire(session: Session): void {
@@ -150,7 +145,7 @@ export class Liveness {
       session.close(Closes.connectionExpired);
       return;
     }
-    if (!session.subsExpire) return;
+    if (!session.subs.expire) return;
     for (const sub of session.subs.values()) {
       if (!sub.expiresAt || sub.expiresAt * 1000 > overdue) continue;
       if (sub.side === "server") {

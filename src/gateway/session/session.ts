@@ -1,33 +1,34 @@
 import type { Identity } from "../../auth/auth.ts";
-import { type CloseCode, Closes, CommandError, ConnectionError, Errors } from "../../core/errors.ts";
-import type { Bucket } from "../../core/limits.ts";
-import type { WheelItem } from "../../core/wheel.ts";
+import { type CloseCode, Closes } from "../../core/errors.ts";
+import { type Rate, rateOf, refilled } from "../../core/limits.ts";
+import type { Logger } from "../../core/log.ts";
+import { Stats } from "../../core/stats.ts";
 import type { Codec, Frame } from "../../protocol/codec.ts";
-import type { Command } from "../../protocol/command.ts";
+import { type Command, isMalformed } from "../../protocol/command.ts";
 import { SLOW_READER, type Socket, type SocketHandler } from "../../runtime/runtime.ts";
-import type { Handshake } from "../gateway.ts";
-import type { CatchUp } from "../subscribe/catch-up.ts";
+import type { Subscriber } from "../channel/subscriber.ts";
+import type { Dialect, Handshake } from "../dialect.ts";
+import { ConnectionClock } from "./connection-clock.ts";
+import { PublishRates } from "./publish-rates.ts";
+import { SubscribeQueue } from "./subscribe-queue.ts";
+import type { CatchUp } from "./subscription.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
 /** What one instance does for its sessions. One object for all of them: a session holds no closure of its own. */
 export interface SessionHost {
+  readonly stats: Stats;
+  readonly log: Logger;
+  /** Of one connection; absent: no limit. */
+  readonly commandRate: Rate | undefined;
+  readonly byteRate: Rate | undefined;
   /** The socket is open; the connect deadline runs. */
   opened(session: Session): void;
-  /** Carries one command out. Commands of one session arrive in order. */
-  execute(session: Session, command: Command): void;
-  /** Counts a frame. Returns false when the connection has used up its bytes. */
-  received(session: Session, bytes: number): boolean;
-  /** Counts a WebSocket ping or pong. Returns false when the connection has used up its commands, which it counts as. */
-  heard(session: Session): boolean;
   /** What was buffered has been written, and some subscription is behind. */
   drained(session: Session): void;
-  /** A frame was handed to the socket, or (not `taken`) dropped because the socket is being closed. */
-  sent(bytes: number, taken: boolean): void;
   /** Whether a publication to one of its channels was too much for somebody a moment ago. */
   hadSlowConsumer(session: Session): boolean;
   /** Called once, after the socket is gone. */
   ended(session: Session, code: number, reason: string): void;
-  malformed(session: Session, detail: string): void;
 }
 
 /** `connecting`: nobody yet; `open`: identified; `draining`: told to leave, close frame sent; `closed`. */
@@ -35,7 +36,7 @@ export type SessionState = "connecting" | "open" | "draining" | "closed";
 
 const ANONYMOUS: Identity = { user: "", subscriptions: [], capabilities: [] };
 
-/** Frames a client may have waiting while its connect command is under way. */
+/** Commands a client may have waiting while its connect command is under way. */
 const MAX_WAITING = 1024;
 
 /** Close code of a connection that ended without a close frame (RFC 6455 §7.1.5). */
@@ -43,73 +44,109 @@ const ABNORMAL = 1006;
 
 /**
  * One connection. Kept small: a million of these live on a machine; what few sessions need is absent until needed.
+ * Only the session writes its own fields.
  */
-export class Session implements SocketHandler, WheelItem {
+export class Session extends ConnectionClock implements SocketHandler, Subscriber {
   readonly client: string;
   readonly codec: Codec;
+  readonly dialect: Dialect<Session>;
   readonly handshake: Handshake;
+  readonly subs = new Subscriptions();
   readonly #host: SessionHost;
   #socket: Socket | undefined;
-  state: SessionState = "connecting";
-  identity: Identity = ANONYMOUS;
-  readonly subs = new Subscriptions();
-  /** Subscribes under way, by channel: what else is asked of that channel waits for them. */
-  pending: Map<string, Promise<void>> | undefined;
-  /** Subscriptions being brought up to date at the client's own pace. */
-  behind: Set<CatchUp> | undefined;
+  #state: SessionState = "connecting";
+  #identity: Identity = ANONYMOUS;
+  #subscribes: SubscribeQueue | undefined;
+  #catchUps: Set<CatchUp> | undefined;
   /** Commands that came while connect is under way; `undefined` when there is no need to wait. */
   #waiting: Command[] | undefined;
   /** The runtime had no room for a frame, and is closing the socket. */
   #tooSlow = false;
+  #sinceMs = 0;
+  #expiresAt = 0;
+  #identified = false;
+  /** Token buckets: commands and bytes left, as of `#bucketsAt`. */
+  #commandsLeft = 0;
+  #bytesLeft = 0;
+  #bucketsAt = 0;
+  #unanswered = 0;
+  #publishRates: PublishRates | undefined;
 
-  /** Unix time of the connect command, ms. */
-  sinceMs = 0;
-  /** When anything last arrived, ms of the monotonic clock, as all times below. */
-  lastSeenAt = 0;
-  /** When the next ping is due, and when the last one must have been answered (0: it was looked at). */
-  nextPingAt = 0;
-  checkAt = 0;
-  pongsOwed = 0;
-  /** Unix seconds when the connection must have been refreshed, 0: never. */
-  expiresAt = 0;
-  /** It was open once: the hub, presence and the business cluster know of it. */
-  identified = false;
-  /** Some subscription has an expiry of its own. */
-  subsExpire = false;
-  /** Token buckets: commands and bytes left, as of `bucketAt`. */
-  commandsLeft = 0;
-  bytesLeft = 0;
-  bucketAt = 0;
-  /** Commands under way that wait for a broker, a store or a service. */
-  unanswered = 0;
-  /** Made with the first publish under a limit. */
-  publishes: Bucket | undefined;
-  wheelPrev: WheelItem | undefined = undefined;
-  wheelNext: WheelItem | undefined = undefined;
-  wheelDue = 0;
-  /** Inbox offset when the last ping went out, and the highest one proven to have arrived. */
-  inboxPinged = 0;
-  inboxConfirmed = 0;
-  /** What the user's cursor was when the session began: it is written again only when it moved. */
-  inboxLoaded = 0;
-
-  constructor(host: SessionHost, client: string, codec: Codec, handshake: Handshake) {
+  constructor(host: SessionHost, client: string, dialect: Dialect<Session>, handshake: Handshake) {
+    super();
     this.#host = host;
     this.client = client;
-    this.codec = codec;
+    this.codec = dialect.codec;
+    this.dialect = dialect;
     this.handshake = handshake;
+  }
+
+  get state(): SessionState {
+    return this.#state;
   }
 
   /** Neither told to leave nor gone. */
   get live(): boolean {
-    return this.state === "connecting" || this.state === "open";
+    return this.#state === "connecting" || this.#state === "open";
+  }
+
+  // ── who it is ────────────────────────────────────────────────────────────────────────
+
+  get identity(): Identity {
+    return this.#identity;
   }
 
   get user(): string {
-    return this.identity.user;
+    return this.#identity.user;
   }
 
-  // ── the runtime speaks ─────────────────────────────────────────────────────────────────────────────────────────
+  /** When the client asked to be let in, Unix ms; 0: not yet. */
+  get sinceMs(): number {
+    return this.#sinceMs;
+  }
+
+  /** Whether a connect command was accepted for processing, whatever came of it. */
+  get connectAttempted(): boolean {
+    return this.#sinceMs > 0;
+  }
+
+  /** It was open once: the hub, presence and the business cluster know of it. */
+  get identified(): boolean {
+    return this.#identified;
+  }
+
+  /** Unix seconds when the connection must have been refreshed, 0: never. */
+  get expiresAt(): number {
+    return this.#expiresAt;
+  }
+
+  /** The client asks to be let in. */
+  attemptConnect(): void {
+    this.#sinceMs = Date.now();
+  }
+
+  /** Sets who the client is, first or anew. */
+  identify(identity: Identity): void {
+    this.#identity = identity;
+  }
+
+  /** Moves the expiry. @param expiresAt Unix seconds, 0: never; `liveness.reschedule` must be called after it */
+  expireAt(expiresAt: number): void {
+    this.#expiresAt = expiresAt;
+  }
+
+  /** The client is let in. To be called by `becomeOpen` alone, which tells everybody else. */
+  markOpen(): void {
+    this.#state = "open";
+    this.#identified = true;
+  }
+
+  /** By which user id it is listed in a channel, where that is not the one it has everywhere. */
+  userIn(channel: string): string | undefined {
+    return this.subs.get(channel)?.user;
+  }
+
+  // ── the runtime speaks ───────────────────────────────────────────────────────────────
 
   opened(socket: Socket): void {
     this.#socket = socket;
@@ -118,14 +155,15 @@ export class Session implements SocketHandler, WheelItem {
 
   message(_socket: Socket | undefined, frame: string | Uint8Array): void {
     if (!this.live) return;
-    this.lastSeenAt = performance.now();
-    if (!this.#host.received(this, frame.length)) {
+    this.seen(performance.now());
+    if (!this.#received(frame.length)) {
       this.close(Closes.tooManyRequests);
       return;
     }
     for (const command of this.codec.decode(frame)) {
-      if (command.method === "malformed") {
-        this.#host.malformed(this, command.detail);
+      if (isMalformed(command)) {
+        this.#host.stats.readErrors++;
+        this.#host.log.debug("malformed frame", { client: this.client, detail: command.detail });
         this.close(Closes.badRequest);
         return;
       }
@@ -134,15 +172,18 @@ export class Session implements SocketHandler, WheelItem {
     }
   }
 
-  heard(): void {
+  onControlFrame(): void {
     if (!this.live) return;
-    this.lastSeenAt = performance.now();
+    this.seen(performance.now());
+    this.#refill();
+    if (this.takeCommand()) return;
+    Stats.bump(this.#host.stats.rejected, "command_rate");
     // At once: thousands more may have arrived with this one, and each would be answered, keeping everybody waiting.
-    if (!this.#host.heard(this)) this.closeNow(Closes.tooManyRequests);
+    this.closeNow(Closes.tooManyRequests);
   }
 
   drained(): void {
-    if (this.behind && this.live) this.#host.drained(this);
+    if (this.#catchUps && this.live) this.#host.drained(this);
   }
 
   closed(_socket: Socket, code: number, reason: string): void {
@@ -152,21 +193,82 @@ export class Session implements SocketHandler, WheelItem {
     } else this.#finish("closed", code, reason);
   }
 
-  // ── commands ───────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── limits ───────────────────────────────────────────────────────────────────────────
 
-  #accept(command: Command): void {
-    if (this.#waiting) {
-      // A second connect is refused even while the first is under way.
-      if (command.method === "connect" || this.#waiting.length >= MAX_WAITING) this.close(Closes.badRequest);
-      else this.#waiting.push(command);
-      return;
-    }
-    this.#host.execute(this, command);
+  /** Counts a frame. Returns false when the connection has used up its bytes. */
+  #received(bytes: number): boolean {
+    const { stats, byteRate } = this.#host;
+    stats.messagesIn++;
+    stats.bytesIn += bytes;
+    this.#refill();
+    if (!byteRate) return true;
+    this.#bytesLeft -= bytes;
+    if (this.#bytesLeft >= 0) return true;
+    Stats.bump(stats.rejected, "byte_rate");
+    return false;
   }
 
-  /** Whether a connect command was accepted for processing, whatever came of it. */
-  get connectAttempted(): boolean {
-    return this.sinceMs > 0;
+  /** Adds to the buckets what came back since the frame before; with the first frame they are full. */
+  #refill(): void {
+    const { commandRate, byteRate } = this.#host;
+    const now = this.lastSeenAt;
+    const elapsedMs = this.#bucketsAt === 0 ? Number.POSITIVE_INFINITY : now - this.#bucketsAt;
+    this.#bucketsAt = now;
+    if (commandRate) this.#commandsLeft = refilled(this.#commandsLeft, commandRate, elapsedMs);
+    if (byteRate) this.#bytesLeft = refilled(this.#bytesLeft, byteRate, elapsedMs);
+  }
+
+  /** Takes one from the connection's commands, which every frame refills. Returns false when they are used up. */
+  takeCommand(): boolean {
+    if (!this.#host.commandRate) return true;
+    this.#commandsLeft -= 1;
+    return this.#commandsLeft >= 0;
+  }
+
+  /** Whether the client has gone on after its commands were used up, for as many as come back in a second. */
+  get ignoresLimit(): boolean {
+    return this.#commandsLeft <= -(this.#host.commandRate?.perSecond ?? 0);
+  }
+
+  /** Takes one from what the client may publish in a namespace. @param perSecond 0: no limit; burst is twice that */
+  takePublish(namespace: string, perSecond: number): boolean {
+    const rate = rateOf(perSecond);
+    if (!rate) return true;
+    this.#publishRates ??= new PublishRates();
+    return this.#publishRates.take(namespace, rate, performance.now());
+  }
+
+  /** Whether `limit` channels are taken, subscribes under way included. */
+  hasChannels(limit: number): boolean {
+    return this.subs.size + (this.#subscribes?.size ?? 0) >= limit;
+  }
+
+  // ── commands ─────────────────────────────────────────────────────────────────────────
+
+  /** Commands that wait for a broker, a store or a service. */
+  get unanswered(): number {
+    return this.#unanswered;
+  }
+
+  /** A command begins to wait for an answer; `-1`: it has it. */
+  countUnanswered(change: 1 | -1): void {
+    this.#unanswered += change;
+  }
+
+  /** The subscribe under way on a channel, if there is one. Never rejects. */
+  subscribing(channel: string): Promise<void> | undefined {
+    return this.#subscribes?.get(channel);
+  }
+
+  /** Remembers a subscribe under way, so that what follows on its channel waits for it (and is not failed by it). */
+  queuePerChannel(channel: string, work: Promise<void> | undefined): Promise<void> | undefined {
+    if (!work) return undefined;
+    this.#subscribes ??= new SubscribeQueue();
+    const queue = this.#subscribes;
+    queue.add(channel, work, () => {
+      if (this.#subscribes === queue) this.#subscribes = undefined;
+    });
+    return work;
   }
 
   /** Until {@link flushQueue}, further commands wait: the client sends its subscribes together with its connect. */
@@ -179,8 +281,8 @@ export class Session implements SocketHandler, WheelItem {
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
     for (const command of waiting) {
-      if (this.state !== "open") return;
-      this.#host.execute(this, command);
+      if (this.#state !== "open") return;
+      this.dialect.execute(this, command);
     }
   }
 
@@ -189,28 +291,43 @@ export class Session implements SocketHandler, WheelItem {
     this.#waiting = undefined;
   }
 
-  /**
-   * Answers a failed command: with its error, by closing the connection, or (anything unforeseen) with `internal`.
-   * @returns the unforeseen error, for the log
-   */
-  fail(id: number, error: unknown): unknown {
-    if (error instanceof ConnectionError) this.close(error.close);
-    else if (this.codec.unidirectional) this.close(closeFor(error));
-    else if (error instanceof CommandError) {
-      if (id > 0) this.send(this.codec.error(id, error.error));
-    } else if (id > 0) this.send(this.codec.error(id, Errors.internal));
-    return error instanceof ConnectionError || error instanceof CommandError ? undefined : error;
+  #accept(command: Command): void {
+    if (this.#waiting) {
+      // A second connect is refused even while the first is under way.
+      if (command.method === "connect" || this.#waiting.length >= MAX_WAITING) this.close(Closes.badRequest);
+      else this.#waiting.push(command);
+      return;
+    }
+    this.dialect.execute(this, command);
   }
 
-  // ── the socket ─────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── catching up ──────────────────────────────────────────────────────────────────────
+
+  /** Subscriptions being brought up to date at the client's own pace. */
+  get catchUps(): Iterable<CatchUp> {
+    return this.#catchUps ?? [];
+  }
+
+  beginCatchUp(task: CatchUp): void {
+    this.#catchUps ??= new Set();
+    this.#catchUps.add(task);
+  }
+
+  endCatchUp(task: CatchUp): void {
+    this.#catchUps?.delete(task);
+  }
+
+  // ── the socket ───────────────────────────────────────────────────────────────────────
 
   send(frame: Frame): void {
-    // Empty is what a protocol has no word for.
-    if (!this.#socket || !this.live || frame.length === 0) return;
-    // Under too much backpressure the runtime closes the socket: the client comes back by its position.
-    const taken = this.#socket.send(frame) !== 0;
-    if (!taken) this.#tooSlow = true;
-    this.#host.sent(frame.length, taken);
+    if (!this.#socket || !this.live) return;
+    const { stats } = this.#host;
+    if (this.#socket.send(frame) !== 0) stats.bytesOut += frame.length;
+    else {
+      // Under too much backpressure the runtime closes the socket: the client comes back by its position.
+      this.#tooSlow = true;
+      stats.writeErrors++;
+    }
   }
 
   /** All that is sent within goes out in one write. */
@@ -238,22 +355,22 @@ export class Session implements SocketHandler, WheelItem {
 
   /** Ends the connection: close frame after what is queued. Idempotent. */
   close(close: CloseCode): void {
-    if (!this.live) return;
+    this.#close(close);
+  }
+
+  /** Ends a connection whose peer seems gone or is not to be heard further: a close frame, and no waiting for it. */
+  closeNow(close: CloseCode): void {
+    this.#close(close)?.terminate();
+  }
+
+  #close(close: CloseCode): Socket | undefined {
+    if (!this.live) return undefined;
     const socket = this.#socket;
     // First ours, then the socket's: closing it calls `closed` before it returns.
     this.#finish("draining", close.code, close.reason);
     const { code, reason } = this.codec.closing?.(close) ?? close;
     socket?.close(code, reason);
-  }
-
-  /** Ends a connection whose peer seems gone or is not to be heard further: a close frame, and no waiting for it. */
-  closeNow(close: CloseCode): void {
-    if (!this.live) return;
-    const socket = this.#socket;
-    this.#finish("draining", close.code, close.reason);
-    const { code, reason } = this.codec.closing?.(close) ?? close;
-    socket?.close(code, reason);
-    socket?.terminate();
+    return socket;
   }
 
   /**
@@ -266,15 +383,8 @@ export class Session implements SocketHandler, WheelItem {
 
   #finish(state: "draining" | "closed", code: number, reason: string): void {
     const live = this.live;
-    this.state = state;
+    this.#state = state;
     this.#waiting = undefined;
     if (live) this.#host.ended(this, code, reason);
   }
-}
-
-/** How a connection ends whose connect failed and that takes no answers. */
-function closeFor(error: unknown): CloseCode {
-  if (!(error instanceof CommandError) || error.error.temporary) return Closes.internal;
-  if (error.error === Errors.tokenExpired) return Closes.invalidToken;
-  return error.error === Errors.permissionDenied ? Closes.permissionDenied : Closes.badRequest;
 }

@@ -1,19 +1,22 @@
-import type { Session } from "./session.ts";
+/** Subscribes of one session that are under way, by channel: what else is asked of such a channel waits for them. */
+export class SubscribeQueue {
+  readonly #pending = new Map<string, Promise<void>>();
 
-/** Remembers a subscribe under way, so that what follows on its channel waits for it (and is not failed by it). */
-export function queuePerChannel(
-  session: Session,
-  channel: string,
-  work: Promise<void> | undefined,
-): Promise<void> | undefined {
-  if (!work) return undefined;
-  session.pending ??= new Map();
-  const pending = session.pending;
-  const settled = () => {
-    if (pending.get(channel) === done) pending.delete(channel);
-    if (pending.size === 0 && session.pending === pending) session.pending = undefined;
-  };
-  const done = work.then(settled, settled);
-  pending.set(channel, done);
-  return work;
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  get(channel: string): Promise<void> | undefined {
+    return this.#pending.get(channel);
+  }
+
+  /** Has what follows on a channel wait for a subscribe, and not fail with it. @param emptied called with the last one */
+  add(channel: string, work: Promise<void>, emptied: () => void): void {
+    const settled = () => {
+      if (this.#pending.get(channel) === done) this.#pending.delete(channel);
+      if (this.#pending.size === 0) emptied();
+    };
+    const done = work.then(settled, settled);
+    this.#pending.set(channel, done);
+  }
 }

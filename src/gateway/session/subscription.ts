@@ -1,8 +1,8 @@
-import type { SubscriptionOverrides } from "../../auth/auth.ts";
+import type { Identity, SubscriptionOverrides } from "../../auth/auth.ts";
+import type { Position } from "../../core/position.ts";
 import type { ClientInfo } from "../../core/publication.ts";
 import type { Codec } from "../../protocol/codec.ts";
 import type { Channel } from "../channel/channel.ts";
-import type { Session } from "./session.ts";
 
 /** One session's subscription to one channel. */
 export interface Subscription {
@@ -23,8 +23,22 @@ export interface Subscription {
   joined?: Promise<void>;
 }
 
+/** A subscriber that is being brought up to date at its own pace, and is not live yet. */
+export interface CatchUp {
+  readonly sub: Subscription;
+  /** It gets joins and leaves, too. */
+  readonly events: boolean;
+  /** It has everything up to here. */
+  from: Position;
+  /** A read of the store is under way for it. */
+  waiting: boolean;
+}
+
 /** What the subscription's messages are written by. */
-export function encoderOf({ codec }: Session, { delta }: Subscription): Pick<Codec, "publication"> {
+export function encoderOf(
+  { codec }: { readonly codec: Codec },
+  { delta }: Pick<Subscription, "delta">,
+): Pick<Codec, "publication"> {
   return delta && codec.deltas ? codec.deltas : codec;
 }
 
@@ -34,8 +48,11 @@ export function showsPresence(sub: Subscription): boolean {
 }
 
 /** What others see of a subscriber. */
-export function infoOf({ client, user, identity }: Session, sub: Subscription): ClientInfo {
-  return infoFor(client, sub.user ?? user, identity.info, sub.info);
+export function infoOf(
+  { client, identity }: { readonly client: string; readonly identity: Identity },
+  sub: Subscription,
+): ClientInfo {
+  return infoFor(client, sub.user ?? identity.user, identity.info, sub.info);
 }
 
 /** What others see of a session in a channel. */

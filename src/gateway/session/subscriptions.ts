@@ -3,7 +3,7 @@ import type { Subscription } from "./subscription.ts";
 /** Up to so many subscriptions are found by looking at each; a map would cost more than the whole session. */
 const FEW = 8;
 
-/** Never added to. */
+/** Shared empty array; do not push. */
 const NONE: Subscription[] = [];
 
 /**
@@ -15,9 +15,15 @@ export class Subscriptions {
   #only: Subscription | undefined;
   #list = NONE;
   #index: Map<string, Subscription> | undefined;
+  #expire = false;
 
   get size(): number {
     return this.#only ? 1 : this.#list.length;
+  }
+
+  /** Whether any subscription has, or had, an expiry of its own: only then they need to be looked at. */
+  get expire(): boolean {
+    return this.#expire;
   }
 
   get(channel: string): Subscription | undefined {
@@ -33,6 +39,7 @@ export class Subscriptions {
 
   /** Adds a subscription to a channel that has none yet. */
   add(sub: Subscription): void {
+    if (sub.expiresAt !== undefined) this.#expire = true;
     if (this.size === 0) {
       this.#only = sub;
       return;
@@ -42,6 +49,12 @@ export class Subscriptions {
     this.#only = undefined;
     if (this.#index) this.#index.set(sub.channel.id, sub);
     else if (this.#list.length > FEW) this.#index = new Map(this.#list.map((one) => [one.channel.id, one]));
+  }
+
+  /** Moves a subscription's expiry. @param expiresAt Unix seconds; `undefined`: never */
+  expireAt(sub: Subscription, expiresAt: number | undefined): void {
+    sub.expiresAt = expiresAt;
+    if (expiresAt !== undefined) this.#expire = true;
   }
 
   delete(channel: string): void {

@@ -2,7 +2,7 @@ import type { Permission } from "../../auth/auth.ts";
 import { allows } from "../../auth/capabilities.ts";
 import { type ChannelName, inboxOf, USER_NAMESPACE } from "../../core/channel.ts";
 import type { Access, NamespaceRules } from "../../core/namespace.ts";
-import { channelKind } from "../../pusher/apps.ts";
+import { unreachable } from "../../core/unreachable.ts";
 import type { GatewayContext } from "../context.ts";
 import type { Session } from "../session/session.ts";
 
@@ -23,7 +23,8 @@ export function mayAccess(
   const access = accessRule(context.hub.rules(channel), permission);
   if (access === "nobody") return false;
   if (insecure || allows(session.identity.capabilities, id, permission)) return true;
-  switch (isSignedFor(context, channel) ? narrowed(access, permission) : access) {
+  const rule = context.policy.needsSignature(channel) ? narrowed(access, permission) : access;
+  switch (rule) {
     case "anyone":
       return true;
     case "authenticated":
@@ -32,6 +33,8 @@ export function mayAccess(
       return session.subs.has(id);
     case "token":
       return false;
+    default:
+      return unreachable(rule);
   }
 }
 
@@ -45,15 +48,12 @@ function accessRule(rules: NamespaceRules, permission: Permission): Access {
       return rules.presenceAccess;
     case "hst":
       return rules.historyAccess;
+    default:
+      return unreachable(permission);
   }
 }
 
-/** Whether an application's Pusher clients need a signature for a channel. */
-function isSignedFor(context: GatewayContext, { namespace, name }: ChannelName): boolean {
-  return context.apps.byNamespace(namespace) !== undefined && channelKind(name).access !== "public";
-}
-
-/** What Pusher clients need a signature for takes a token of others, whatever the namespace lets everybody do. */
+/** A channel that needs a signature takes a token, whatever the namespace lets everybody do. */
 function narrowed(access: Exclude<Access, "nobody">, permission: Permission): Exclude<Access, "nobody"> {
   if (permission === "sub") return "token";
   return access === "token" ? access : "subscriber";

@@ -1,22 +1,9 @@
-import { goLive, revoke } from "../../centrifuge/subscribe.ts";
-import { Closes, CommandError, Unsubscribes } from "../../core/errors.ts";
-import type { Position } from "../../core/position.ts";
+import { CommandError } from "../../core/errors.ts";
 import type { Codec, Frame } from "../../protocol/codec.ts";
-import { isFor, tellLost } from "../../pusher/resume.ts";
 import type { RingEntry } from "../channel/ring.ts";
 import type { GatewayContext } from "../context.ts";
 import type { Session } from "../session/session.ts";
-import { encoderOf, type Subscription } from "../session/subscription.ts";
-
-/** A subscriber that is being brought up to date at its own pace, and is not live yet. */
-export interface CatchUp {
-  readonly sub: Subscription;
-  readonly notices: boolean;
-  /** It has everything up to here. */
-  from: Position;
-  /** A read of the store is under way for it. */
-  waiting: boolean;
-}
+import { type CatchUp, encoderOf, type Subscription } from "../session/subscription.ts";
 
 /**
  * Most bytes sent to a subscriber in one go: what one recovery brings must never push the connection over its
@@ -43,40 +30,48 @@ export function firstChunk(
   return { frames, last: entries[frames.length - 1] };
 }
 
-/** Goes on sending what the subscriber lacks until it has everything (then it is live) or must take a breath. */
+/** From here on, in program order with what was sent before, the session gets what is published. */
+export function goLive(session: Session, sub: Subscription, events: boolean): void {
+  sub.channel.join(session, events, sub.delta);
+}
+
+/**
+ * Goes on sending what the subscriber lacks until it has everything (then it is live), or the socket's buffer is full
+ * or the store must be read; the drain callback or the read then continues.
+ */
 export function catchUp(context: GatewayContext, session: Session, task: CatchUp): void {
-  const { sub, notices } = task;
+  const { sub, events } = task;
   const { channel } = sub;
+  const { dialect } = session;
   const chunk = chunkBytes(context);
-  while (session.live && session.subs.get(channel.id) === sub) {
-    if (task.waiting || session.bufferedBytes > chunk) return; // `drained` or the store calls again
+  while (isCurrent(session, sub)) {
+    if (task.waiting || session.bufferedBytes > chunk) return;
     const recovery = channel.recover(task.from);
     if (recovery.outcome === "missing") {
       readOn(context, session, task);
       return;
     }
     if (recovery.outcome === "unrecoverable") {
-      // It did not keep up with what the namespace keeps: it comes back, and is told.
-      giveUp(context, session, task);
+      // It did not keep up with what the namespace keeps.
+      giveUp(session, task);
       return;
     }
-    const state = session.handshake.pusher;
     const { entries: all } = recovery;
-    const entries = state ? all.filter(({ publication }) => isFor(state, publication)) : all;
+    const entries = dialect.wants ? all.filter(({ publication }) => dialect.wants?.(publication)) : all;
     const { frames, last } = firstChunk(entries, encoderOf(session, sub), chunk);
     session.cork(() => {
       for (const frame of frames) session.send(session.codec.publicationPush(channel.id, frame));
     });
     if (last) task.from = { epoch: task.from.epoch, offset: last.publication.offset };
     if (frames.length < entries.length) continue;
-    session.behind?.delete(task);
-    goLive(session, sub, notices);
+    session.endCatchUp(task);
+    goLive(session, sub, events);
     return;
   }
-  session.behind?.delete(task);
+  session.endCatchUp(task);
 }
 
-/** The ring does not reach back to the subscriber any more. */
+/** The ring does not reach back to the subscriber any more: reads the store. */
 function readOn(context: GatewayContext, session: Session, task: CatchUp): void {
   task.waiting = true;
   task.sub.channel.prepare(task.from).then(
@@ -86,18 +81,20 @@ function readOn(context: GatewayContext, session: Session, task: CatchUp): void 
     },
     (error: unknown) => {
       if (!(error instanceof CommandError)) context.log.error("catching up", { error });
-      giveUp(context, session, task);
+      giveUp(session, task);
     },
   );
 }
 
-function giveUp(context: GatewayContext, session: Session, task: CatchUp): void {
-  session.behind?.delete(task);
-  const state = session.handshake.pusher;
-  if (state && session.live) {
-    // It has no word for a subscription that is to be begun again: it goes on from here, and is told.
-    tellLost(session, state, task.sub.channel);
-    goLive(session, task.sub, task.notices);
-  } else if (task.sub.side === "server") session.close(Closes.insufficientState);
-  else revoke(context, session, task.sub, Unsubscribes.insufficientState);
+/** What the subscriber lacks cannot be had. A dialect that keeps the subscription goes on from here. */
+function giveUp(session: Session, task: CatchUp): void {
+  const { sub, events } = task;
+  session.endCatchUp(task);
+  if (!isCurrent(session, sub)) return;
+  session.dialect.lost(session, sub);
+  if (isCurrent(session, sub)) goLive(session, sub, events);
+}
+
+function isCurrent(session: Session, sub: Subscription): boolean {
+  return session.live && session.subs.get(sub.channel.id) === sub;
 }

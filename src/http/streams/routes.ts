@@ -1,14 +1,11 @@
 import { Buffer } from "node:buffer";
 import { type Context, Hono } from "hono";
+import type { CentrifugeDialects } from "../../centrifuge/dialect.ts";
 import { Closes, reconnects } from "../../core/errors.ts";
 import { Stats } from "../../core/stats.ts";
 import type { Gateway } from "../../gateway/gateway.ts";
 import { decodeEmulation } from "../../protocol/centrifuge/emulation.ts";
-import {
-  STREAM_CODECS,
-  STREAM_TRANSPORTS,
-  type StreamTransport,
-} from "../../protocol/centrifuge/stream-codecs.ts";
+import { STREAM_TRANSPORTS, type StreamTransport } from "../../protocol/centrifuge/stream-codecs.ts";
 import type { Frame } from "../../protocol/codec.ts";
 import type { RequestContext } from "../../runtime/runtime.ts";
 import type { AdmissionGuard } from "../admission-guard.ts";
@@ -21,6 +18,7 @@ import type { StreamTransports } from "./transports.ts";
 
 export interface StreamRoutesDeps {
   readonly gateway: Gateway;
+  readonly centrifuge: CentrifugeDialects;
   readonly guard: AdmissionGuard;
   readonly originAllowed: OriginPolicy;
   readonly streams: StreamTransports;
@@ -95,15 +93,17 @@ export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
     const admitted = guard.admit(headers, c.env.ip);
     if (admitted instanceof Response) return transport === "uni_sse" ? later(admitted) : admitted;
     const protocol = typeof frame === "string" ? "centrifuge-json" : "centrifuge-protobuf";
-    const codec = STREAM_CODECS[transport][protocol];
-    const handler = gateway.accept({
-      protocol,
-      transport,
-      ...(codec.unidirectional
-        ? { resume: readEventId(headers.get("last-event-id")) }
-        : { session: crypto.randomUUID() }),
-      ...admitted,
-    });
+    const dialect = deps.centrifuge.stream(transport, protocol);
+    const { codec } = dialect;
+    const handler = gateway.accept(
+      {
+        ...(codec.unidirectional
+          ? { resume: readEventId(headers.get("last-event-id")) }
+          : { session: crypto.randomUUID() }),
+        ...admitted,
+      },
+      dialect,
+    );
     const socket = new StreamSocket(transport, handler, codec, c.env, streams);
     const body = new ReadableStream<Uint8Array>(socket, { highWaterMark: 0 });
     handler.opened(socket);

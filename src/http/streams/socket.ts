@@ -1,8 +1,9 @@
 import { Buffer } from "node:buffer";
 import { type CloseCode, Closes } from "../../core/errors.ts";
 import { utf8Encoder } from "../../core/text.ts";
+import type { CentrifugeCodec } from "../../protocol/centrifuge/replies.ts";
 import type { StreamTransport } from "../../protocol/centrifuge/stream-codecs.ts";
-import type { Codec, Frame } from "../../protocol/codec.ts";
+import type { Frame } from "../../protocol/codec.ts";
 import { type RequestContext, SLOW_READER, type Socket, type SocketHandler } from "../../runtime/runtime.ts";
 import { EventIds } from "./event-ids.ts";
 import type { StreamTransports } from "./transports.ts";
@@ -26,7 +27,7 @@ const BURST = 4;
  */
 export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array> {
   data: SocketHandler;
-  readonly #codec: Codec;
+  readonly #codec: CentrifugeCodec;
   readonly #context: RequestContext;
   readonly #streams: StreamTransports;
   readonly #transport: StreamTransport;
@@ -49,7 +50,7 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
   constructor(
     transport: StreamTransport,
     handler: SocketHandler,
-    codec: Codec,
+    codec: CentrifugeCodec,
     context: RequestContext,
     streams: StreamTransports,
   ) {

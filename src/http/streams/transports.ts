@@ -1,7 +1,8 @@
 import { Stats } from "../../core/stats.ts";
 import { utf8Encoder } from "../../core/text.ts";
+import type { CentrifugeCodec } from "../../protocol/centrifuge/replies.ts";
 import type { StreamTransport } from "../../protocol/centrifuge/stream-codecs.ts";
-import type { Codec, Frame } from "../../protocol/codec.ts";
+import type { Frame } from "../../protocol/codec.ts";
 import { type Subscriber, Topics } from "../../runtime/topics.ts";
 
 /** What the stream connections of one instance share. */
@@ -11,7 +12,7 @@ export class StreamTransports {
   /** A stream with more than this unsent is closed. */
   readonly backpressureBytes: number;
   readonly #stats: Stats;
-  #codec: Codec | undefined;
+  #codec: CentrifugeCodec | undefined;
   #frame: Frame = "";
   #chunk: Uint8Array = new Uint8Array(0);
 
@@ -30,7 +31,7 @@ export class StreamTransports {
   }
 
   /** The frame as bytes of a stream; made once for all subscribers, who ask for it one after the other. */
-  chunk(codec: Codec, frame: Frame): Uint8Array {
+  chunk(codec: CentrifugeCodec, frame: Frame): Uint8Array {
     if (codec !== this.#codec || frame !== this.#frame) {
       this.#chunk = chunkOf(codec, frame);
       this.#codec = codec;
@@ -41,7 +42,7 @@ export class StreamTransports {
 }
 
 /** A frame as bytes of a stream. */
-function chunkOf(codec: Codec, frame: Frame): Uint8Array {
+function chunkOf(codec: CentrifugeCodec, frame: Frame): Uint8Array {
   const streamed = codec.streamed(frame);
   return typeof streamed === "string" ? utf8Encoder.encode(streamed) : streamed;
 }

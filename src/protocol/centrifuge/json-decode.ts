@@ -1,13 +1,13 @@
 import { Errors } from "../../core/errors.ts";
 import { rawMember } from "../../core/json-text.ts";
-import type { DecodeFailure } from "../codec.ts";
+import type { DecodeFailure } from "../command.ts";
 import {
-  type Command,
+  type CentrifugeCommand,
   type ConnectSubscription,
   MAX_COMMANDS,
   PONG,
   type RecoverRequest,
-} from "../command.ts";
+} from "./command.ts";
 
 /** A field has the wrong type: the frame is malformed. */
 class Flaw extends Error {}
@@ -18,8 +18,8 @@ type Fields = Readonly<Record<string, unknown>>;
  * Reads one JSON frame: commands separated by newlines, each `{"id":N,"<method>":{…}}`, the first method that stands
  * there counts; a command without id is `send` or else the answer to a ping.
  */
-export function decodeJsonFrame(frame: string): readonly (Command | DecodeFailure)[] {
-  const commands: (Command | DecodeFailure)[] = [];
+export function decodeJsonFrame(frame: string): readonly (CentrifugeCommand | DecodeFailure)[] {
+  const commands: (CentrifugeCommand | DecodeFailure)[] = [];
   for (let start = 0; start < frame.length; ) {
     let end = frame.indexOf("\n", start);
     if (end < 0) end = frame.length;
@@ -38,7 +38,7 @@ export function decodeJsonFrame(frame: string): readonly (Command | DecodeFailur
   return commands;
 }
 
-function decodeLine(line: string): Command | DecodeFailure {
+function decodeLine(line: string): CentrifugeCommand | DecodeFailure {
   if (line === "{}") return PONG;
   try {
     const value: unknown = JSON.parse(line);
@@ -49,7 +49,7 @@ function decodeLine(line: string): Command | DecodeFailure {
   }
 }
 
-function decodeCommand(value: Fields, line: string): Command | DecodeFailure {
+function decodeCommand(value: Fields, line: string): CentrifugeCommand | DecodeFailure {
   const id = number(value, "id");
   if (!Number.isInteger(id) || id < 0 || id > 0xffff_ffff) throw new Flaw("id");
   if (id === 0) {
@@ -68,7 +68,7 @@ function decodeCommand(value: Fields, line: string): Command | DecodeFailure {
 /** The one kind of delta there is. */
 export const FOSSIL = "fossil";
 
-type Decode = (id: number, fields: Fields, line: string) => Command;
+type Decode = (id: number, fields: Fields, line: string) => CentrifugeCommand;
 
 /** In the order of the schema: of several methods in one command the first counts. */
 const METHODS: readonly (readonly [string, Decode])[] = [
@@ -105,7 +105,7 @@ const METHODS: readonly (readonly [string, Decode])[] = [
 
 const UNAVAILABLE = ["ping", "sub_publish", "track", "untrack"] as const;
 
-function connect(id: number, f: Fields, line: string): Command {
+function connect(id: number, f: Fields, line: string): CentrifugeCommand {
   const subs = new Map<string, ConnectSubscription>();
   for (const [channel, value] of Object.entries(optionalObject(f, "subs"))) {
     const sub = object(value, "subs");
@@ -133,7 +133,7 @@ function connect(id: number, f: Fields, line: string): Command {
   };
 }
 
-function subscribe(id: number, f: Fields, line: string): Command {
+function subscribe(id: number, f: Fields, line: string): CentrifugeCommand {
   return {
     method: "subscribe",
     id,
@@ -150,7 +150,7 @@ function subscribe(id: number, f: Fields, line: string): Command {
   };
 }
 
-function history(id: number, f: Fields): Command {
+function history(id: number, f: Fields): CentrifugeCommand {
   const limit = number(f, "limit");
   if (!Number.isInteger(limit)) throw new Flaw("limit");
   const since = f.since == null ? undefined : object(f.since, "since");

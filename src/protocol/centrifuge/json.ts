@@ -1,7 +1,8 @@
 import { type ClientInfo, type Publication, tagsOf } from "../../core/publication.ts";
 import { strictUtf8Decoder, utf8Encoder } from "../../core/text.ts";
-import type { Codec, ConnectResult, DeltaEncoder, SubscribeResult } from "../codec.ts";
+import type { DeltaEncoder } from "../codec.ts";
 import { decodeJsonFrame } from "./json-decode.ts";
+import type { CentrifugeCodec, ConnectResult, SubscribeResult } from "./replies.ts";
 
 const quote = JSON.stringify as (value: string) => string;
 
@@ -62,7 +63,7 @@ export const centrifugeJson = {
 
   publication,
   publicationPush: (channel, encoded) => `{"push":{"channel":${quote(channel)},"pub":${encoded}}}`,
-  noticePush: (channel, kind, info) =>
+  memberPush: (channel, kind, info) =>
     `{"push":{"channel":${quote(channel)},"${kind}":{"info":${clientInfo(info)}}}}`,
   subscribePush: (channel, result) =>
     `{"push":{"channel":${quote(channel)},"subscribe":{${subscribeFields(result)}}}}`,
@@ -71,7 +72,7 @@ export const centrifugeJson = {
   refreshPush: (ttl) => `{"push":{"refresh":{"expires":true,"ttl":${ttl}}}}`,
   disconnectPush: (code, reason) => `{"push":{"disconnect":{"code":${code},"reason":${quote(reason)}}}}`,
   streamed: (frame) => `${frame as string}\n`,
-} as const satisfies Codec;
+} as const satisfies CentrifugeCodec;
 
 function connectResult(result: ConnectResult): string {
   let text =

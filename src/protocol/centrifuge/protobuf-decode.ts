@@ -1,8 +1,8 @@
 import { Reader } from "protobufjs/minimal.js";
 import { Errors } from "../../core/errors.ts";
 import { strictUtf8Decoder } from "../../core/text.ts";
-import type { DecodeFailure } from "../codec.ts";
-import { type Command, MAX_COMMANDS, PONG, type RecoverRequest } from "../command.ts";
+import type { DecodeFailure } from "../command.ts";
+import { type CentrifugeCommand, MAX_COMMANDS, PONG, type RecoverRequest } from "./command.ts";
 import { FOSSIL } from "./json-decode.ts";
 import { bytes, count, FieldError, flag, int32, map, message, nested, text } from "./protobuf-wire.ts";
 
@@ -63,8 +63,8 @@ const command = message({
 type Fields = ReturnType<typeof command>;
 
 /** Reads one frame: commands, each behind its length as a varint. An empty one answers a ping. */
-export function decodeProtobufFrame(frame: Uint8Array): readonly (Command | DecodeFailure)[] {
-  const commands: (Command | DecodeFailure)[] = [];
+export function decodeProtobufFrame(frame: Uint8Array): readonly (CentrifugeCommand | DecodeFailure)[] {
+  const commands: (CentrifugeCommand | DecodeFailure)[] = [];
   // Of a plain view: the library's bytes would else be slices of the runtime's Buffer.
   const reader = new Reader(new Uint8Array(frame.buffer, frame.byteOffset, frame.byteLength));
   try {
@@ -84,7 +84,7 @@ export function decodeProtobufFrame(frame: Uint8Array): readonly (Command | Deco
 }
 
 /** The first method that stands there counts, in the order of the schema. */
-function toCommand(fields: Fields): Command {
+function toCommand(fields: Fields): CentrifugeCommand {
   const { id } = fields;
   if (id > 0xffff_ffff) throw new FieldError("id");
   if (id === 0) return fields.send ? send(fields.send.data) : PONG;
@@ -96,7 +96,7 @@ function toCommand(fields: Fields): Command {
   }
 }
 
-function withId(id: number, fields: Fields): Command {
+function withId(id: number, fields: Fields): CentrifugeCommand {
   const { connect, subscribe, unsubscribe, publish, presence, presenceStats, history, rpc } = fields;
   if (connect) return toConnect(id, connect);
   if (subscribe) {
@@ -133,7 +133,7 @@ function json(data: Uint8Array | undefined): string | undefined {
 const NOTHING = new Uint8Array(0);
 const NO_RECOVERY: RecoverRequest = { recover: false, offset: 0, epoch: "" };
 
-function toConnect(id: number, fields: ReturnType<typeof connectRequest>): Command {
+function toConnect(id: number, fields: ReturnType<typeof connectRequest>): CentrifugeCommand {
   const { token, name, version } = fields;
   if (name.length > 16) throw new FieldError("name");
   if (version.length > 64) throw new FieldError("version");
@@ -143,7 +143,7 @@ function toConnect(id: number, fields: ReturnType<typeof connectRequest>): Comma
   return { method: "connect", id, token, data: json(fields.data), name, version, headers, subs };
 }
 
-function send(data: Uint8Array | undefined): Command {
+function send(data: Uint8Array | undefined): CentrifugeCommand {
   try {
     return { method: "send", id: 0, data: json(data) ?? "null" };
   } catch {

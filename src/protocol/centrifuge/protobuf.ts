@@ -1,8 +1,9 @@
 import { Writer } from "protobufjs/minimal.js";
 import { type ClientInfo, type Publication, tagsOf } from "../../core/publication.ts";
 import { utf8Encoder } from "../../core/text.ts";
-import type { Codec, ConnectResult, DeltaEncoder, Frame, SubscribeResult } from "../codec.ts";
+import type { DeltaEncoder, Frame } from "../codec.ts";
 import { decodeProtobufFrame } from "./protobuf-decode.ts";
+import type { CentrifugeCodec, ConnectResult, SubscribeResult } from "./replies.ts";
 
 /**
  * Replies and pushes of the Centrifuge client protocol v2 as Protobuf; numbers are those of its public schema
@@ -125,7 +126,7 @@ export const centrifugeProtobuf = {
     head.raw(name.finish(true)).uint32(tag(PUSH.pub, BYTES)).uint32(pub.length);
     return joined(head, pub);
   },
-  noticePush: (channel, kind, info) =>
+  memberPush: (channel, kind, info) =>
     push(channel, (w) => nested(w, PUSH[kind], () => nested(w, 1, () => clientInfo(w, info)))),
   subscribePush: (channel, result) =>
     push(channel, (w) =>
@@ -156,7 +157,7 @@ export const centrifugeProtobuf = {
     ),
 
   streamed: (frame) => frame,
-} as const satisfies Codec;
+} as const satisfies CentrifugeCodec;
 
 function reply(id: number, field: number, write: Write): Frame {
   const writer = new Writer();

@@ -1,6 +1,6 @@
-import type { Codec, CodecName } from "../codec.ts";
 import { centrifugeJson } from "./json.ts";
 import { centrifugeProtobuf } from "./protobuf.ts";
+import type { CentrifugeCodec, CentrifugeCodecName } from "./replies.ts";
 
 /**
  * Ways to be connected that are an endless answer to an HTTP request. On the last two nothing is heard of the client
@@ -10,7 +10,7 @@ export const STREAM_TRANSPORTS = ["http_stream", "sse", "uni_http_stream", "uni_
 export type StreamTransport = (typeof STREAM_TRANSPORTS)[number];
 
 /** An event of an `EventSource`. A frame is one line, so there is one `data` field. */
-const event: Codec["streamed"] = (frame) => `data: ${frame as string}\n\n`;
+const event: CentrifugeCodec["streamed"] = (frame) => `data: ${frame as string}\n\n`;
 
 /** `{"push":{…}}` without what it is wrapped in: one-way clients get nothing else. */
 const bare = (push: string) => push.slice('{"push":'.length, -1);
@@ -19,7 +19,7 @@ const bare = (push: string) => push.slice('{"push":'.length, -1);
  * JSON for one-way clients: what they say is the content of a connect command (an empty body is one, too), what they
  * get are bare pushes, the first one `{"connect":{…}}`. Answers to other commands are never made.
  */
-const oneWay: Codec = {
+const oneWay: CentrifugeCodec = {
   ...centrifugeJson,
   unidirectional: true,
   decode(frame) {
@@ -30,14 +30,14 @@ const oneWay: Codec = {
   },
   connect: (id, result) => `{${centrifugeJson.connect(id, result).slice(`{"id":${id},`.length)}`,
   publicationPush: (channel, encoded) => bare(centrifugeJson.publicationPush(channel, encoded as string)),
-  noticePush: (channel, kind, info) => bare(centrifugeJson.noticePush(channel, kind, info)),
+  memberPush: (channel, kind, info) => bare(centrifugeJson.memberPush(channel, kind, info)),
   subscribePush: (channel, result) => bare(centrifugeJson.subscribePush(channel, result)),
   unsubscribePush: (channel, code, reason) => bare(centrifugeJson.unsubscribePush(channel, code, reason)),
   refreshPush: (ttl) => bare(centrifugeJson.refreshPush(ttl)),
   disconnectPush: (code, reason) => bare(centrifugeJson.disconnectPush(code, reason)),
 };
 
-const json = (codec: Codec) => ({ "centrifuge-json": codec, "centrifuge-protobuf": codec });
+const json = (codec: CentrifugeCodec) => ({ "centrifuge-json": codec, "centrifuge-protobuf": codec });
 
 /**
  * What is spoken on each of them. A codec of its own for each, so that a channel's subscribers on streams are an
@@ -45,7 +45,7 @@ const json = (codec: Codec) => ({ "centrifuge-json": codec, "centrifuge-protobuf
  * spoken whatever was asked for.
  */
 export const STREAM_CODECS: Readonly<
-  Record<StreamTransport, Readonly<Record<Exclude<CodecName, "pusher">, Codec>>>
+  Record<StreamTransport, Readonly<Record<CentrifugeCodecName, CentrifugeCodec>>>
 > = {
   http_stream: {
     "centrifuge-json": { ...centrifugeJson },

@@ -1,6 +1,6 @@
 import { isDeeper, MAX_JSON_DEPTH, rawMember } from "../../core/json-text.ts";
-import type { DecodeFailure } from "../codec.ts";
-import type { PusherMessage } from "../command.ts";
+import type { DecodeFailure } from "../command.ts";
+import type { PusherMessage } from "./message.ts";
 
 const NO_FIELDS: PusherMessage["fields"] = {};
 

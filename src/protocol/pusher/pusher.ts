@@ -1,16 +1,14 @@
-import { pusherClose } from "../../core/errors.ts";
 import type { Publication } from "../../core/publication.ts";
 import { strictUtf8Decoder } from "../../core/text.ts";
 import type { Codec } from "../codec.ts";
+import { pusherClose } from "./codes.ts";
 import { decodePusherFrame } from "./decode.ts";
+import type { PusherMessage } from "./message.ts";
 
 const quote = JSON.stringify as (value: string) => string;
 
 /** The event of a message whose publisher named none. */
 const DEFAULT_EVENT = "message";
-
-/** The protocol has no numbered answers: nothing asks for one. */
-const nothing = () => "";
 
 /**
  * The Pusher protocol, version 7: text frames, each one JSON object with `event`, and `data` that is a JSON string.
@@ -32,27 +30,12 @@ export const pusher = {
   publication,
   publicationPush: (channel, encoded) => `{"channel":${quote(bare(channel))},${encoded as string}}`,
 
-  noticePush: (channel, kind, info) =>
+  memberPush: (channel, kind, info) =>
     kind === "join"
       ? memberAdded(channel, info.user, info.chanInfo ?? info.connInfo)
       : memberRemoved(channel, info.user),
   unsubscribePush: (channel, _code, reason) => subscriptionError(bare(channel), "Unsubscribed", reason, 403),
-
-  error: nothing,
-  empty: nothing,
-  connect: nothing,
-  subscribe: nothing,
-  presence: nothing,
-  presenceStats: nothing,
-  history: nothing,
-  rpc: nothing,
-  refresh: nothing,
-  subRefresh: nothing,
-  subscribePush: nothing,
-  refreshPush: nothing,
-  disconnectPush: nothing,
-  streamed: (frame) => frame,
-} as const satisfies Codec;
+} as const satisfies Codec<PusherMessage>;
 
 /** The name of a channel without its namespace. */
 function bare(channel: string): string {

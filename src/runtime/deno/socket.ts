@@ -48,7 +48,7 @@ export class DenoSocket implements Socket, FrameWatcher {
   frame(): void {
     const pong = this.#taken;
     this.#taken = pong !== undefined;
-    if (pong && this.#state === "open") this.data.heard(this);
+    if (pong && this.#state === "open") this.data.onControlFrame(this);
   }
 
   /** EventListener of the WebSocket. */

@@ -1,0 +1,103 @@
+import { Closes, Unsubscribes } from "../core/errors.ts";
+import type { GatewayContext } from "../gateway/context.ts";
+import type { Dialect, ForcedSubscribe } from "../gateway/dialect.ts";
+import type { Session } from "../gateway/session/session.ts";
+import type { Subscription } from "../gateway/session/subscription.ts";
+import { admit, revoke, subscriptionFor } from "../gateway/subscribe/attach.ts";
+import { CENTRIFUGE_CODECS } from "../protocol/centrifuge/codecs.ts";
+import type { CentrifugeCommand } from "../protocol/centrifuge/command.ts";
+import type { CentrifugeCodec, CentrifugeCodecName } from "../protocol/centrifuge/replies.ts";
+import { STREAM_CODECS, type StreamTransport } from "../protocol/centrifuge/stream-codecs.ts";
+import { execute } from "./dispatch.ts";
+import { saveInboxCursor } from "./inbox.ts";
+import { positionResult, secondsLeft } from "./position.ts";
+import type { CentrifugeSession } from "./session.ts";
+
+/** The Centrifuge protocol at the gateway, in one encoding; shared by all connections that speak it. */
+export class CentrifugeDialect implements Dialect<Session> {
+  readonly codec: CentrifugeCodec;
+  readonly #context: GatewayContext;
+
+  constructor(context: GatewayContext, codec: CentrifugeCodec) {
+    this.#context = context;
+    this.codec = codec;
+  }
+
+  newClientId(): string {
+    return crypto.randomUUID();
+  }
+
+  /** The client connects by a command. */
+  opened(): void {}
+
+  execute(session: CentrifugeSession, command: CentrifugeCommand): void {
+    execute(this.#context, session, command);
+  }
+
+  /** A client subscribes again by itself; what the server subscribed it to begins again with the connection. */
+  lost(session: Session, sub: Subscription): void {
+    if (sub.side === "server") session.close(Closes.insufficientState);
+    else revoke(this.#context, session, sub, Unsubscribes.insufficientState);
+  }
+
+  async subscribe(session: CentrifugeSession, { channel: id, info, data }: ForcedSubscribe): Promise<void> {
+    const context = this.#context;
+    try {
+      const channel = context.hub.acquire(context.hub.resolve(id));
+      try {
+        await channel.prepare();
+        if (session.state !== "open" || session.subs.has(id)) return;
+        const sub = subscriptionFor(channel, "server", { info });
+        const { result } = positionResult(context, session, sub, undefined);
+        session.subs.add(sub);
+        session.send(session.codec.subscribePush(id, data === undefined ? result : { ...result, data }));
+        if (!session.live) return; // that was too much for it
+        admit(context, session, sub, false, undefined);
+      } finally {
+        context.hub.release(channel);
+      }
+    } catch (error) {
+      context.log.warn("a forced subscribe failed", { channel: id, error });
+    }
+  }
+
+  expiryMoved(session: CentrifugeSession): void {
+    const ttl = secondsLeft(session.expiresAt);
+    if (ttl !== undefined) session.send(session.codec.refreshPush(ttl));
+  }
+
+  ended(session: CentrifugeSession): void {
+    saveInboxCursor(this.#context, session);
+  }
+}
+
+/** The dialects of the Centrifuge family on one instance: one for each encoding and transport. */
+export class CentrifugeDialects {
+  readonly #sockets: Readonly<Record<CentrifugeCodecName, CentrifugeDialect>>;
+  readonly #streams = new Map<CentrifugeCodec, CentrifugeDialect>();
+  readonly #context: GatewayContext;
+
+  constructor(context: GatewayContext) {
+    this.#context = context;
+    this.#sockets = {
+      "centrifuge-json": new CentrifugeDialect(context, CENTRIFUGE_CODECS["centrifuge-json"]),
+      "centrifuge-protobuf": new CentrifugeDialect(context, CENTRIFUGE_CODECS["centrifuge-protobuf"]),
+    };
+  }
+
+  /** What is spoken on WebSockets. */
+  socket(encoding: CentrifugeCodecName): CentrifugeDialect {
+    return this.#sockets[encoding];
+  }
+
+  /** What is spoken on a stream. */
+  stream(transport: StreamTransport, encoding: CentrifugeCodecName): CentrifugeDialect {
+    const codec = STREAM_CODECS[transport][encoding];
+    let dialect = this.#streams.get(codec);
+    if (!dialect) {
+      dialect = new CentrifugeDialect(this.#context, codec);
+      this.#streams.set(codec, dialect);
+    }
+    return dialect;
+  }
+}

@@ -1,0 +1,67 @@
+import type { Position } from "../core/position.ts";
+import { Stats } from "../core/stats.ts";
+import type { GatewayContext } from "../gateway/context.ts";
+import { encoderOf, type Subscription } from "../gateway/session/subscription.ts";
+import { chunkBytes, firstChunk } from "../gateway/subscribe/catch-up.ts";
+import type { RecoverRequest } from "../protocol/centrifuge/command.ts";
+import type { SubscribeResult } from "../protocol/centrifuge/replies.ts";
+import type { CentrifugeSession } from "./session.ts";
+
+/**
+ * The part of an answer that says where the subscriber is in the channel, and brings what it missed. Synchronous: the
+ * caller sends it and lets publications through in the same step.
+ */
+export function positionResult(
+  context: GatewayContext,
+  session: CentrifugeSession,
+  sub: Subscription,
+  from: RecoverRequest | undefined,
+): { result: SubscribeResult; behind?: Position } {
+  const { channel, overrides, expiresAt } = sub;
+  const { rules, position } = channel;
+  const keeps = rules.history !== null && rules.recovery !== "off";
+  const recoverable = overrides.recovery ?? keeps;
+  const positioned = recoverable || (overrides.positioning ?? false);
+  const ttl = expiresAt === undefined ? undefined : secondsLeft(expiresAt);
+  const common = { recoverable, positioned, wasRecovering: from?.recover ?? false, ttl, delta: sub.delta };
+  if (!from?.recover || !recoverable) {
+    return { result: { ...common, position, recovered: false, publications: [] } };
+  }
+  const recovery = channel.recover(from);
+  context.log.trace?.("recovery", {
+    client: session.client,
+    channel: channel.id,
+    from: from.offset,
+    to: position.offset,
+    outcome: recovery.outcome,
+  });
+  if (recovery.outcome !== "recovered") {
+    Stats.bump(context.stats.recoveries, "failed");
+    return { result: { ...common, position, recovered: false, publications: [] } };
+  }
+  const { entries } = recovery;
+  Stats.bump(context.stats.recoveries, entries.length > 0 ? "messages" : "empty");
+  const { frames, last } = firstChunk(entries, encoderOf(session, sub), chunkBytes(context));
+  // A stream recovery answers with the position it began from: the client moves it while it applies the publications.
+  const stream = rules.recovery === "stream";
+  return {
+    result: {
+      ...common,
+      position: stream ? { epoch: position.epoch, offset: from.offset } : position,
+      recovered: true,
+      publications: frames,
+    },
+    behind:
+      last && frames.length < entries.length
+        ? { epoch: position.epoch, offset: last.publication.offset }
+        : undefined,
+  };
+}
+
+/**
+ * Whole seconds until an expiry in Unix seconds, at least 1 (the clock of the token's issuer may be a little behind);
+ * `undefined` for "never" (0).
+ */
+export function secondsLeft(expiresAt: number): number | undefined {
+  return expiresAt > 0 ? Math.max(1, Math.ceil(expiresAt - Date.now() / 1000)) : undefined;
+}

@@ -1,0 +1,58 @@
+import type { Position } from "../core/position.ts";
+import type { Publication } from "../core/publication.ts";
+import type { Codec } from "../protocol/codec.ts";
+import type { Command } from "../protocol/command.ts";
+import type { Subscription } from "./session/subscription.ts";
+
+/** What a service tells an instance to subscribe a connection to. */
+export interface ForcedSubscribe {
+  readonly channel: string;
+  /** JSON text shown to others as what is known of the member. */
+  readonly info?: string | undefined;
+  /** JSON text for the client itself. */
+  readonly data?: string | undefined;
+}
+
+/**
+ * What a family of clients does at the gateway. A session holds one, from its handshake on, and calls it for whatever
+ * depends on the protocol that is spoken; the gateway itself knows no protocol. Dialects are built where the instance
+ * is put together, like drivers. One without state of its own is shared by all its connections.
+ *
+ * No method throws: a dialect answers, logs or closes by itself.
+ * @typeParam S the gateway's session (a parameter, so that sessions may know dialects)
+ */
+export interface Dialect<S> {
+  readonly codec: Codec;
+  /** An id for a new connection that no other connection has, on any instance. */
+  newClientId(): string;
+  /** The socket is open, and the connect deadline runs; a dialect without a connect command opens the session here. */
+  opened(session: S): void;
+  /** Carries out one command, as the codec has read it. Commands of one session arrive in order. */
+  execute(session: S, command: Command): void;
+  /**
+   * A subscriber cannot be given everything it was promised: its channel's continuity broke, or it did not keep up. It
+   * is told, or made to come back; a subscription that is still there afterwards goes on from the channel's position.
+   */
+  lost(session: S, sub: Subscription): void;
+  /** Whether a publication that is sent to bring the session up to date is for it; absent: all are. */
+  wants?(publication: Publication): boolean;
+  /** A service subscribes the session; nothing happens where clients know no subscriptions but their own. */
+  subscribe(session: S, wanted: ForcedSubscribe): Promise<void>;
+  /** A service has moved the session's expiry. */
+  expiryMoved(session: S): void;
+  /** An open session is over: what the dialect keeps of it is written down or given up. Its subscriptions still stand. */
+  ended(session: S): void;
+}
+
+/** What the HTTP layer knows of a client when its socket opens. */
+export interface Handshake {
+  /** Client address, trusted proxies already resolved. */
+  readonly ip: string;
+  /** What admission counted it under; whoever ends the connection gives it back with `admission.release`. */
+  readonly admissionKey: string;
+  readonly origin?: string | undefined;
+  /** Where a one-way client goes on, by channel; beside what its connect says. */
+  readonly resume?: ReadonlyMap<string, Position> | undefined;
+  /** Secret name of the connection, for commands that come in requests of their own. */
+  readonly session?: string | undefined;
+}

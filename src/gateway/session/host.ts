@@ -1,0 +1,58 @@
+import { Closes } from "../../core/errors.ts";
+import { type Rate, rateOf } from "../../core/limits.ts";
+import type { Logger } from "../../core/log.ts";
+import type { Stats } from "../../core/stats.ts";
+import type { GatewayContext } from "../context.ts";
+import { detach } from "../subscribe/attach.ts";
+import { catchUp } from "../subscribe/catch-up.ts";
+import type { Session, SessionHost } from "./session.ts";
+
+/** What an instance does for its sessions: it lists them, has them watched, and clears up after them. */
+export class Host implements SessionHost {
+  readonly stats: Stats;
+  readonly log: Logger;
+  readonly commandRate: Rate | undefined;
+  readonly byteRate: Rate | undefined;
+  readonly #context: GatewayContext;
+
+  constructor(context: GatewayContext) {
+    this.#context = context;
+    this.stats = context.stats;
+    this.log = context.log;
+    this.commandRate = rateOf(context.options.commandsPerSecond);
+    this.byteRate = rateOf(context.options.bytesPerSecond);
+  }
+
+  opened(session: Session): void {
+    const { hub, emulation, liveness } = this.#context;
+    this.log.trace?.("socket opened", { client: session.client, protocol: session.codec.name });
+    hub.sessions.set(session.client, session);
+    emulation.opened(session);
+    liveness.opened(session);
+    session.dialect.opened(session);
+  }
+
+  drained(session: Session): void {
+    for (const task of [...session.catchUps]) catchUp(this.#context, session, task);
+  }
+
+  hadSlowConsumer(session: Session): boolean {
+    return this.#context.hub.hadSlowConsumer(session);
+  }
+
+  ended(session: Session, code: number, reason: string): void {
+    const { hub, emulation, liveness, tracker, stats, release } = this.#context;
+    this.log.trace?.("closed", { client: session.client, user: session.user, code, reason });
+    stats.disconnects++;
+    if (code === Closes.slow.code) stats.slowConsumers++;
+    hub.sessions.delete(session.client);
+    emulation.ended(session);
+    release(session.handshake.admissionKey);
+    liveness.ended(session);
+    if (!session.identified) return;
+    session.dialect.ended(session);
+    hub.removeUser(session);
+    tracker.ended(session, code, reason);
+    for (const sub of session.subs.values()) detach(this.#context, session, sub);
+  }
+}

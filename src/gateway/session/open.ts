@@ -1,0 +1,13 @@
+import type { GatewayContext } from "../context.ts";
+import type { Session } from "./session.ts";
+
+/**
+ * Lets a client in, whose identity the session has: the one place where a session becomes open. Synchronous: the caller answers
+ * the client, and begins its pings, in the same step.
+ */
+export function becomeOpen(context: GatewayContext, session: Session): void {
+  session.markOpen();
+  context.hub.addUser(session);
+  context.stats.connects++;
+  context.tracker.opened(session);
+}

@@ -1,0 +1,86 @@
+import { Closes, ConnectionError } from "../core/errors.ts";
+import type { Publication } from "../core/publication.ts";
+import { Stats } from "../core/stats.ts";
+import type { Dialect } from "../gateway/dialect.ts";
+import { countFailure } from "../gateway/session/failure.ts";
+import { becomeOpen } from "../gateway/session/open.ts";
+import type { Session } from "../gateway/session/session.ts";
+import type { Subscription } from "../gateway/session/subscription.ts";
+import type { PusherMessage } from "../protocol/pusher/message.ts";
+import { connectionEstablished, pusher } from "../protocol/pusher/pusher.ts";
+import type { PusherApp } from "./apps.ts";
+import type { PusherContext } from "./context.ts";
+import { pusherMessage } from "./dispatch.ts";
+import { isFor, tellLost } from "./resume.ts";
+import { PusherState } from "./state.ts";
+
+/** The Pusher protocol at the gateway, on one connection: with what only such a connection has. */
+export class PusherConnection extends PusherState implements Dialect<Session> {
+  readonly codec = pusher;
+  readonly #context: PusherContext;
+
+  constructor(context: PusherContext, app: PusherApp) {
+    super(app);
+    this.#context = context;
+  }
+
+  /** A socket id: two random numbers, as the protocol wants it. */
+  newClientId(): string {
+    const [first, second] = crypto.getRandomValues(new BigUint64Array(2));
+    return `${first}.${second}`;
+  }
+
+  /** With the socket the session is open: who opened it had the key of an application. */
+  opened(session: Session): void {
+    const { pingIntervalMs, pongTimeoutMs } = this.#context.options;
+    session.attemptConnect();
+    becomeOpen(this.#context, session);
+    // The server's own pings keep a client from pinging; it begins only when they stay away.
+    const activityTimeout = Math.ceil((pingIntervalMs + pongTimeoutMs) / 1000);
+    session.send(connectionEstablished(session.client, activityTimeout));
+    this.#context.liveness.connected(session);
+  }
+
+  /** What a client gets wrong it is told, and the connection lives on. */
+  execute(session: Session, message: PusherMessage): void {
+    if (!session.takeCommand()) {
+      Stats.bump(this.#context.stats.rejected, "command_rate");
+      session.close(Closes.tooManyRequests);
+      return;
+    }
+    const failed = (error: unknown) => {
+      countFailure(this.#context, session, message, error);
+      if (error instanceof ConnectionError) session.close(error.close);
+    };
+    try {
+      pusherMessage(this.#context, session, this, message)?.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  lost(session: Session, { channel }: Subscription): void {
+    tellLost(session, this, channel);
+  }
+
+  wants(publication: Publication): boolean {
+    return isFor(this, publication);
+  }
+
+  /** Clients know no subscriptions but their own. */
+  async subscribe(): Promise<void> {}
+
+  /** Clients know no expiry. */
+  expiryMoved(): void {}
+
+  ended(session: Session): void {
+    const { hub, channelUsers } = this.#context;
+    for (const channel of this.watched) {
+      channelUsers.known(channel)?.unwatch(session);
+      hub.release(channel);
+    }
+    for (const client of this.previousIds) {
+      if (hub.previousIds.get(client) === session) hub.previousIds.delete(client);
+    }
+  }
+}

@@ -1,0 +1,11 @@
+import type { GatewayContext } from "../gateway/context.ts";
+import type { PusherApps } from "./apps.ts";
+import type { ChannelUsersRegistry } from "./channel-users.ts";
+import type { WebhookEvents } from "./webhook-events.ts";
+
+/** What the Pusher protocol works on: the instance, and what it has for applications. */
+export interface PusherContext extends GatewayContext {
+  readonly apps: PusherApps;
+  readonly channelUsers: ChannelUsersRegistry;
+  readonly webhooks: WebhookEvents;
+}
