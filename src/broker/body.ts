@@ -26,7 +26,7 @@ export function isRefused(body: Body | Refused): body is Refused {
 }
 
 /**
- * Reads the bytes of a message, whoever published it. In a `json` namespace, and wherever `contentType` is absent or
+ * Reads the bytes of a message from any publisher. In a `json` namespace, and wherever `contentType` is absent or
  * JSON, they must be JSON text; other content types of a `binary` namespace stay bytes.
  *
  * JSON text comes back without raw newlines (legal between tokens only, where a space means the same), so that it can

@@ -155,7 +155,7 @@ export interface Published extends Position {
 /** Something told to a channel's subscribers that is not a message. */
 export type ChannelEvent = MemberEvent | ClientEvent | CountEvent;
 
-/** Somebody came or went. */
+/** A member joined or left. */
 export interface MemberEvent {
   readonly kind: "join" | "leave";
   readonly info: ClientInfo;
@@ -194,7 +194,7 @@ export interface ChannelSink {
 }
 
 export interface Attachment {
-  /** Position after the last publication given to the sink: nothing of the channel up to here is still to come. */
+  /** Position after the last publication given to the sink. Everything up to here has already been delivered. */
   readonly position: Position;
   /**
    * The store kept nothing of the channel: messages after {@link position} may have come and gone before the attach,

@@ -1,6 +1,6 @@
 /**
- * The outbox port: durable lines of things that are to be carried out of the cluster (webhooks), one line for each
- * destination, worked off by one instance at a time.
+ * The outbox port: durable lines of items to be delivered outside of the cluster (webhooks), one line for each
+ * destination, delivered by one instance at a time.
  *
  * Its law, which every driver keeps and the contract suite tests:
  *
@@ -17,7 +17,7 @@ export interface Outbox {
   /** Appends to a line. @param text one item, JSON by custom */
   put(line: string, text: string): void;
 
-  /** Whether this instance is the one that works the lines off now. */
+  /** Whether this instance is the one that delivers now. */
   readonly leading: boolean;
 
   /** The oldest items of a line, at most `limit`. @throws CommandError brokerUnavailable */
@@ -28,7 +28,7 @@ export interface Outbox {
 
   /**
    * Called when something was put into a line, by any instance, and (without a line) when this instance begins to
-   * lead. Only a hint: who leads looks now and then, too. Returns its own removal.
+   * lead. Only a hint: the leading instance also looks now and then. Returns its own removal.
    */
   onWake(listener: (line: string | undefined) => void): () => void;
 

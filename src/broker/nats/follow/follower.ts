@@ -26,7 +26,7 @@ const JOIN_TIMEOUT_MS = 4_000;
 const RETRY_MS = 100;
 /** Heads of channels of a namespace read per second by the audit. */
 const AUDITED_PER_TICK = 50;
-/** How often a stream is looked at for no reason, and at most for one, ms. */
+/** Longest and shortest time between two inspections of a stream, ms. */
 const INSPECT_PERIOD_MS = 10_000;
 const INSPECT_PAUSE_MS = 1_000;
 
@@ -107,8 +107,8 @@ export class StreamFollower implements RemoteStream {
   }
 
   /**
-   * Position of a channel in which nothing is kept; to be asked before its head is read. Nothing up to here is still
-   * to come.
+   * Position of a channel of which nothing is stored; call it before reading the head. Everything up to here has already
+   * been delivered.
    */
   floorOf(name: ChannelName): number {
     return Math.max(this.store.floor(this.#progress.floor), this.seenOf(name));
@@ -152,12 +152,12 @@ export class StreamFollower implements RemoteStream {
     if (this.#resync.inspectionAgeMs > INSPECT_PERIOD_MS) void this.inspect();
   }
 
-  /** Looks at the stream, unless somebody does already: a new life, or one cut short, is told to every sink. */
+  /** Inspects the stream; an inspection under way is shared. Sinks are told of a new life, or one that was cut short. */
   inspect(): Promise<void> {
     return this.#resync.inspect();
   }
 
-  /** Something is odd about the stream: looks at it, if that was not done just now. */
+  /** Something is odd about the stream: inspects it, unless that was done within the last second. */
   suspect(): void {
     if (this.#resync.inspectionAgeMs > INSPECT_PAUSE_MS) void this.inspect();
   }
@@ -212,7 +212,7 @@ export class StreamFollower implements RemoteStream {
     if (channel.closed) return;
     if (missingUpTo(channel) === 0) this.#options.stats.brokerReorders++;
     else if (this.#progress.live) this.#fill(channel);
-    // Else it is the resynchronisation's.
+    // Otherwise the resynchronisation fills it.
   }
 
   #fill(channel: FollowedChannel): void {
@@ -260,7 +260,7 @@ export class StreamFollower implements RemoteStream {
 
   /**
    * The subscription was sent before this request on the same connection: every message stored after the head that
-   * comes back reaches us. (Between servers it may not: that is what the check of the tail is for.)
+   * comes back reaches us. (Between servers it may not: the head audit finds those.)
    */
   async #join(channel: FollowedChannel): Promise<void> {
     const deadline = performance.now() + JOIN_TIMEOUT_MS;

@@ -3,7 +3,7 @@ import { partitionOf } from "../../../core/partition.ts";
 import { encodeTail } from "../../../core/subject.ts";
 import type { StreamFollower } from "./follower.ts";
 
-/** The readers of one namespace with history: one for each of its streams, in the order of its partitions. */
+/** Follows one namespace with history: one follower for each of its streams, in the order of its partitions. */
 export class NamespaceFollowers {
   readonly all: readonly StreamFollower[];
 
@@ -11,7 +11,7 @@ export class NamespaceFollowers {
     this.all = all;
   }
 
-  /** The reader of the stream a channel is in: everything read or followed of the channel is read and followed there. */
+  /** The follower of the stream that a channel is in. */
   of({ name }: ChannelName): StreamFollower {
     const { all } = this;
     return all[all.length === 1 ? 0 : partitionOf(encodeTail(name), all.length)]!;

@@ -91,8 +91,8 @@ export class HeadAudit {
   }
 
   /**
-   * Thousands of channels join at once, mostly of a stream that stands still meanwhile: one read of its newest message
-   * shows for all of them that nothing can have been missed, because all there is was there before their heads were read.
+   * When thousands of channels join at once, their stream often gets no message meanwhile. One read of its newest message
+   * then proves for all of them that nothing was missed: it was stored before their heads were read.
    */
   async #settle(): Promise<void> {
     const { store, progress, stats, failed } = this.#options;

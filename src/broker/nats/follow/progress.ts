@@ -13,9 +13,9 @@ export class Progress {
   turn = 0;
   /** Highest sequence of the stream seen. */
   high: number;
-  /** {@link high} when the link was lost; what comes after it is back must not move it. Infinite: nothing to make up. */
+  /** {@link high} when the link was lost; later messages must not move it. Infinite when nothing is to be made up. */
   #mark = Number.POSITIVE_INFINITY;
-  /** Last sequences of the stream known one and two pulses ago: the older one is at least a pulse old. */
+  /** Last sequence of the stream known two ticks ago and one tick ago: the older one is at least one tick old. */
   #floors: [older: number, newer: number];
   readonly #link: Link;
   readonly #copies: boolean;
@@ -43,7 +43,7 @@ export class Progress {
     return Math.min(this.high, this.#mark);
   }
 
-  /** Everything before this has been seen, reorders included. */
+  /** Safe restart point: all earlier messages were seen, even reordered ones. */
   get resumeAt(): number {
     return Math.max(1, this.followed - REORDER_WINDOW);
   }
@@ -84,7 +84,7 @@ export class Progress {
     this.#floors = [offset, offset];
   }
 
-  /** All that was to be made up is. */
+  /** Everything that was missed has been made up. */
   resumed(): void {
     this.#mark = Number.POSITIVE_INFINITY;
   }

@@ -14,7 +14,7 @@ import { replay } from "./replay.ts";
 
 /** A replayed message costs about as much as a fortieth of asking for one channel's head, or for one message. */
 const REPLAYED_PER_CHECK = 40;
-/** So many messages are always replayed: a tenth of a second. */
+/** Up to this number messages are always replayed: it takes a tenth of a second. */
 const REPLAYED_ANYWAY = 20_000;
 const RETRY_MS = 50;
 
@@ -58,7 +58,7 @@ export class Resync {
     return performance.now() - this.#inspectedAt;
   }
 
-  /** Looks at the stream, unless somebody does already. Never rejects. */
+  /** Inspects the stream; an inspection under way is shared. Never rejects. */
   inspect(): Promise<void> {
     const { progress, link, store, log } = this.#options;
     this.#inspecting ??= this.#inspect()
@@ -137,7 +137,7 @@ export class Resync {
     const asked = progress.life;
     const life = await inspect();
     this.#inspectedAt = performance.now();
-    // Somebody else's question may have been answered first, and its answer acted on.
+    // Another inspection may have been answered first, and acted upon.
     if (progress.closed || progress.life.epoch !== asked.epoch) return;
     progress.life = life;
     if (life.epoch !== asked.epoch) {

@@ -9,7 +9,7 @@ const TAG = "Trunkline-Tag-";
 
 /** A message taken apart, its headers read in one pass. Absent numbers are 0, absent texts undefined. */
 export class Envelope {
-  /** The body: a view of the network buffer, to be copied by whoever keeps it. */
+  /** The body: a view of the network buffer. Copy it before keeping it. */
   readonly data: Uint8Array;
 
   /** Status of a header-only reply: 404 no message, 503 nobody listens, 204 end of batch; 0 for messages. */
@@ -45,7 +45,7 @@ export class Envelope {
     this.data = data;
   }
 
-  /** When it was published, Unix ms; 0 when nobody said. */
+  /** When it was published, Unix ms; 0 when unknown. */
   get timeMs(): number {
     return this.published > 0 ? this.published : this.storedMs;
   }

@@ -1,4 +1,4 @@
-/** Runs tasks, so many at a time; the others wait in line. */
+/** Runs at most `size` tasks at a time; the others wait in line. */
 export class Pool {
   readonly #size: number;
   #running = 0;

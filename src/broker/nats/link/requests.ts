@@ -15,7 +15,7 @@ export interface Waiter {
   expiresAt: number;
 }
 
-/** A request failed. `absent`: the server knows nobody who would answer it. */
+/** A request failed. `absent`: the server says that nothing listens on the subject. */
 export class RequestError extends CommandError {
   readonly why: NoAnswer | "absent";
   constructor(why: NoAnswer | "absent", subject: string) {

@@ -10,7 +10,7 @@ interface Protocol {
 }
 
 /**
- * Subscribes for an owner, of which there may be hundreds of thousands: the library's own subscription object costs
+ * Subscribes for one of possibly hundreds of thousands of owners: the library's own subscription object costs
  * 0.9 KB with its iterator, three promises and their closures, none of which a callback needs. This one has a sixth of
  * it and is handed to the same protocol handler, which sends it again after a reconnect. Where a newer library has no
  * such handler, its public interface serves.

@@ -8,7 +8,7 @@ import { Publisher, type PublisherOptions } from "./publisher.ts";
 /** Least time between two log lines about dropped events, ms. */
 const LOG_PAUSE_MS = 10_000;
 
-/** How long an event may wait for others: thousands of clients that connect at once must not cost a write each. */
+/** How long an event may wait to be sent together with others, ms: thousands of clients may connect at once. */
 const GATHER_MS = 5;
 
 export interface EventQueueOptions extends Omit<PublisherOptions, "window"> {
@@ -64,7 +64,7 @@ export class EventQueue {
   }
 }
 
-/** Nothing but `Nats-Msg-Id`, of which the library asks its bytes only: its own headers cost more than the event. */
+/** Headers with only `Nats-Msg-Id`. The library only asks for their bytes, and its own class costs more than the event. */
 class IdHeader {
   readonly #id: string;
 

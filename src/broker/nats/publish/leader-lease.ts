@@ -33,7 +33,7 @@ export class LeaderLease {
   /** Our own claim while it is the newest, else 0. */
   #claim = 0;
   #heldUntil = Number.NEGATIVE_INFINITY;
-  /** Somebody else's claim, and when it was first seen. */
+  /** Sequence of another instance's claim, and when it was first seen, ms of the monotonic clock. */
   #seen = 0;
   #seenAt = 0;
   #busy = false;

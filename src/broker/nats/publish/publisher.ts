@@ -7,8 +7,8 @@ import type { NoAnswer, Requests, Waiter } from "../link/requests.ts";
 /** How long the store may take to acknowledge before the message is sent again, ms. */
 const ACK_TIMEOUT_MS = 1_000;
 /**
- * Where nobody waits for the outcome that is doubled each time nobody answered, up to this: a store that is behind would
- * be further behind with everything coming twice.
+ * Messages without a deadline wait twice as long after each timeout, up to this, ms: sending everything twice would put a
+ * slow store further behind.
  */
 const LONGEST_ACK_TIMEOUT_MS = 16_000;
 /** Pause before a refused message is sent again, ms: doubled up to the longest. */
@@ -42,7 +42,7 @@ export interface PublisherOptions {
   readonly queue: number;
   /** How long a message may wait for others to go with it in one write, ms. Default: not at all. */
   readonly gatherMs?: number;
-  /** Nobody stores what is for this stream, or nobody answered. */
+  /** No stream takes the subject of this one, or the store did not answer. */
   readonly suspect: (stream: string) => void;
 }
 

@@ -45,8 +45,8 @@ export class JetStreamError extends Error {
 }
 
 /**
- * Creates streams and keeps them as they must be. Any number of instances may do so at once: creating a stream that
- * is there already with the same configuration succeeds. Besides what is said, every method throws RequestError.
+ * Creates streams and keeps their configuration right. Any number of instances may do so at once: creating a stream that
+ * is there already with the same configuration succeeds. Every method may also throw RequestError.
  */
 export class StreamAdmin {
   readonly #requests: Requests;

@@ -23,10 +23,10 @@ export interface HomeOptions {
   readonly log: Logger;
 }
 
-/** How often a home is asked whether it is there, and how long it may take, ms. */
+/** Time between two probes of a home, and the time one may take, ms. */
 const PROBE_PERIOD_MS = 2_000;
 const PROBE_TIMEOUT_MS = 2_000;
-/** So many answers in a row must be missing: one may be late. */
+/** Missed answers in a row before the home counts as away. */
 const MISSED = 2;
 
 /**

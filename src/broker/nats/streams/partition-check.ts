@@ -23,7 +23,7 @@ export async function foreignLayout(
     streams.capturing(subjects.divided(name)),
     streams.capturing(subjects.messages(name)),
   ]);
-  // Somebody else's streams are another matter.
+  // Streams of other names are not ours.
   const own = [
     ...divided.filter((one) => one.startsWith(`${undivided}_p`)),
     ...whole.filter((one) => one === undivided),
