@@ -1,3 +1,4 @@
+import { unreachable } from "../core/unreachable.ts";
 import type { Capability, CompiledCapability, Permission } from "./auth.ts";
 import { compilePattern } from "./pattern.ts";
 
@@ -50,6 +51,8 @@ function compile(channels: readonly string[], match: Capability["match"]): (chan
       const tests = channels.map(compilePattern);
       return (channel) => tests.some((test) => test(channel));
     }
+    default:
+      return unreachable(match);
   }
 }
 

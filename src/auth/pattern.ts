@@ -1,3 +1,4 @@
+import { unreachable } from "../core/unreachable.ts";
 /**
  * Regular expressions that cannot be made slow. JavaScript's own engine backtracks, so that a pattern such as `(a+)+b`
  * takes exponential time; this one follows all alternatives at once (Thompson's construction) and needs at most
@@ -103,6 +104,9 @@ function emit(node: Node, program: Instruction[]): void {
       return;
     case "repeat":
       emitRepeat(node.node, node.min, node.max, program);
+      return;
+    default:
+      unreachable(node);
   }
 }
 

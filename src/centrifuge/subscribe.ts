@@ -38,11 +38,11 @@ export function subscribe(
     throw new CommandError(Errors.permissionDenied);
   }
 
-  const from = command.recover && rules.recovery !== "off" ? command : undefined;
-  if (asked) return subscribeAsked(context, session, command, name, from);
+  if (asked) return subscribeAsked(context, session, command, name);
   const channel = context.hub.acquire(name);
+  const from = recoverFrom(command, channel);
   const ready = channel.live && (!from || countRing(context, channel, from));
-  if (!ready) return subscribeLater(context, session, command, channel, from, PLAIN);
+  if (!ready) return subscribeLater(context, session, command, channel, PLAIN);
   try {
     complete(context, session, command, channel, PLAIN);
   } finally {
@@ -51,17 +51,21 @@ export function subscribe(
   return undefined;
 }
 
+/** The position a subscriber wants to recover from, where the namespace lets it. */
+function recoverFrom(command: SubscribeCommand, { rules }: Channel): RecoverRequest | undefined {
+  return command.recover && rules.recovery !== "off" ? command : undefined;
+}
+
 /** Checks rights first: attaching a channel costs a NATS subscription. */
 async function subscribeAsked(
   context: GatewayContext,
   session: CentrifugeSession,
   command: SubscribeCommand,
   name: ChannelName,
-  from: RecoverRequest | undefined,
 ): Promise<void> {
   const grant = await authorize(context, session, command, name);
   if (session.state !== "open") return;
-  await subscribeLater(context, session, command, context.hub.acquire(name), from, grant);
+  await subscribeLater(context, session, command, context.hub.acquire(name), grant);
 }
 
 /** Releases the channel at the end. */
@@ -70,11 +74,10 @@ async function subscribeLater(
   session: CentrifugeSession,
   command: SubscribeCommand,
   channel: Channel,
-  from: RecoverRequest | undefined,
   grant: Grant,
 ): Promise<void> {
   try {
-    await channel.prepare(from);
+    await channel.prepare(recoverFrom(command, channel));
     if (session.state === "open") complete(context, session, command, channel, grant);
   } finally {
     context.hub.release(channel);

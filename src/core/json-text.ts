@@ -64,6 +64,8 @@ export function isDeeper(text: string, depth: number): boolean {
       case 93:
       case 125:
         open--;
+        break;
+      default: // no bracket
     }
   }
   return false;

@@ -2,9 +2,10 @@ import { createHash } from "node:crypto";
 import type { ErrorCode } from "../core/errors.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
+import type { Body } from "../core/publication.ts";
 import type { GatewayContext } from "./context.ts";
 import type { InstanceInfo, SignalBody, SignalKind } from "./control.ts";
-import type { Failure, Operations } from "./gateway.ts";
+import type { Failure, Operations, PublishRequest, Target } from "./gateway.ts";
 import { listMembers } from "./membership/members.ts";
 
 /** How long a survey waits for instances that do not answer, ms. */
@@ -22,11 +23,6 @@ export function createOperations(context: GatewayContext): Operations {
 
   const signal = <Kind extends SignalKind>(kind: Kind, body: SignalBody<Kind>) => broker.signal(kind, body);
 
-  const survey = async (kind: SignalKind, body: object): Promise<unknown[]> => {
-    const instances = await context.presence.instances();
-    return await broker.survey(kind, body, { expect: Math.max(1, instances.length), timeoutMs: SURVEY_MS });
-  };
-
   return {
     async publish(channel, body, request) {
       const published = await broker.publish(hub.resolve(channel), body, request);
@@ -34,26 +30,7 @@ export function createOperations(context: GatewayContext): Operations {
       return published;
     },
 
-    async broadcast(channels, body, request) {
-      const results: (Position | Failure)[] = new Array(channels.length);
-      let next = 0;
-      const worker = async () => {
-        while (next < channels.length) {
-          const index = next++;
-          const channel = channels[index]!;
-          // Keys count per namespace: one for all would make the second channel a duplicate of the first.
-          const id =
-            request?.id && createHash("sha256").update(`${request.id}\n${channel}`).digest("base64url");
-          try {
-            results[index] = await broker.publish(hub.resolve(channel), body, { ...request, id });
-          } catch (error) {
-            results[index] = { error: errorOf(error) };
-          }
-        }
-      };
-      await Promise.all(Array.from({ length: Math.min(BROADCAST_WINDOW, channels.length) }, worker));
-      return results;
-    },
+    broadcast: (channels, body, request) => broadcast(context, channels, body, request),
 
     async subscribe(target, channel, options) {
       hub.resolve(channel);
@@ -66,15 +43,7 @@ export function createOperations(context: GatewayContext): Operations {
     },
 
     async disconnect(target, close, whitelist) {
-      // Redis first: from now on nobody sees them as online, whatever becomes of the signal.
-      const connections = await context.presence.connectionsOf(target.user);
-      const left = await context.presence.forget(
-        connections.filter(
-          ({ client }) =>
-            (target.client === undefined || client === target.client) && !whitelist?.includes(client),
-        ),
-      );
-      context.tracker.forgotten(left);
+      await forget(context, target, whitelist);
       signal("disconnect", { ...target, ...close, whitelist: whitelist && [...whitelist] });
     },
 
@@ -102,26 +71,84 @@ export function createOperations(context: GatewayContext): Operations {
       signal("clear", { channel });
     },
 
-    async channels(pattern) {
-      const total = new Map<string, number>();
-      const exact = pattern !== undefined && !pattern.includes("*");
-      const instances = exact ? [] : ((await survey("info", {})) as InstanceInfo[]);
-      const most = Math.max(0, ...instances.map(({ channels }) => channels));
-      const of = Math.max(1, Math.ceil(most / CHANNELS_AT_ONCE));
-      for (let part = 0; part < of; part++) {
-        for (const answer of await survey("channels", of === 1 ? { pattern } : { pattern, part, of })) {
-          for (const [id, count] of Object.entries(answer as Record<string, number>)) {
-            total.set(id, (total.get(id) ?? 0) + count);
-          }
-        }
-      }
-      return total;
-    },
+    channels: (pattern) => countSubscribers(context, pattern),
 
     connectionsOf: (user) => context.presence.connectionsOf(user),
 
-    info: async () => (await survey("info", {})) as InstanceInfo[],
+    info: async () => (await survey(context, "info", {})) as InstanceInfo[],
   };
+}
+
+/** Has presence forget connections that are about to be closed: nobody sees them as online, whatever becomes of the signal. */
+async function forget(
+  { presence, tracker }: GatewayContext,
+  target: Target,
+  whitelist: readonly string[] | undefined,
+): Promise<void> {
+  const connections = await presence.connectionsOf(target.user);
+  const left = await presence.forget(
+    connections.filter(
+      ({ client }) =>
+        (target.client === undefined || client === target.client) && !whitelist?.includes(client),
+    ),
+  );
+  tracker.forgotten(left);
+}
+
+/** Asks every instance. @returns what those have answered that did so in time */
+async function survey(
+  { broker, presence }: GatewayContext,
+  kind: SignalKind,
+  body: object,
+): Promise<unknown[]> {
+  const instances = await presence.instances();
+  return await broker.survey(kind, body, { expect: Math.max(1, instances.length), timeoutMs: SURVEY_MS });
+}
+
+/** Publishes one body to many channels, {@link BROADCAST_WINDOW} at once; one that fails fails alone. */
+async function broadcast(
+  { broker, hub }: GatewayContext,
+  channels: readonly string[],
+  body: Body,
+  request: PublishRequest | undefined,
+): Promise<(Position | Failure)[]> {
+  const results: (Position | Failure)[] = new Array(channels.length);
+  let next = 0;
+  const worker = async () => {
+    while (next < channels.length) {
+      const index = next++;
+      const channel = channels[index]!;
+      // Keys count per namespace: one for all would make the second channel a duplicate of the first.
+      const id = request?.id && createHash("sha256").update(`${request.id}\n${channel}`).digest("base64url");
+      try {
+        results[index] = await broker.publish(hub.resolve(channel), body, { ...request, id });
+      } catch (error) {
+        results[index] = { error: errorOf(error) };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(BROADCAST_WINDOW, channels.length) }, worker));
+  return results;
+}
+
+/** Channels with subscribers on any instance, with their number. @param pattern a glob; absent: all */
+async function countSubscribers(
+  context: GatewayContext,
+  pattern: string | undefined,
+): Promise<Map<string, number>> {
+  const total = new Map<string, number>();
+  const exact = pattern !== undefined && !pattern.includes("*");
+  const instances = exact ? [] : ((await survey(context, "info", {})) as InstanceInfo[]);
+  const most = Math.max(0, ...instances.map(({ channels }) => channels));
+  const of = Math.max(1, Math.ceil(most / CHANNELS_AT_ONCE));
+  for (let part = 0; part < of; part++) {
+    for (const answer of await survey(context, "channels", of === 1 ? { pattern } : { pattern, part, of })) {
+      for (const [id, count] of Object.entries(answer as Record<string, number>)) {
+        total.set(id, (total.get(id) ?? 0) + count);
+      }
+    }
+  }
+  return total;
 }
 
 function requirePresence(context: GatewayContext, channel: string): void {

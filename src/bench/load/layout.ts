@@ -1,3 +1,4 @@
+import { unreachable } from "../../core/unreachable.ts";
 /**
  * Which client subscribes and publishes where. Plain data, so that it can be sent to workers; depends on the client's
  * number alone.
@@ -38,6 +39,8 @@ export function placeOf(layout: Layout, number: number): Place {
     }
     case "inbox":
       return { listens: `${layout.prefix}${number}`, unasked: true, publishes: "" };
+    default:
+      return unreachable(layout);
   }
 }
 
@@ -71,5 +74,7 @@ function publishersHeard(layout: Layout, number: number): number {
       const listener = number - layout.clients;
       return listener < 0 ? 0 : Math.ceil((layout.clients - listener) / layout.channels);
     }
+    default:
+      return unreachable(layout);
   }
 }

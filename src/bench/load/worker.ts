@@ -1,4 +1,5 @@
 import process from "node:process";
+import { unreachable } from "../../core/unreachable.ts";
 import type { Report } from "../tally.ts";
 import { tokenMaker } from "../tokens.ts";
 import { dialects } from "./client/dialects.ts";
@@ -50,6 +51,8 @@ async function carryOut(order: Order): Promise<Report | undefined> {
       return undefined;
     case "report":
       return swarm.tally.take();
+    default:
+      return unreachable(order);
   }
 }
 

@@ -14,6 +14,7 @@ import { foreignLayout } from "../../broker/nats/streams/partition-check.ts";
 import type { Config } from "../../config.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
 import { type Subjects, subjects } from "../../core/subject.ts";
+import { unreachable } from "../../core/unreachable.ts";
 import { outboxOptions } from "../outbox.ts";
 import { checkRegions, homeText } from "./regions.ts";
 import type { Finding } from "./report.ts";
@@ -110,6 +111,8 @@ function checkStream(wanted: WantedStream, plan: StreamPlan): Finding {
         ...{ check, verdict: "failed", what: "would stop the start" },
         ...{ cause: plan.error.problem, fix: plan.error.remedy },
       };
+    default:
+      return unreachable(plan);
   }
 }
 

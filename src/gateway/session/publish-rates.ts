@@ -7,6 +7,11 @@ const MANY = 8;
 export class PublishRates {
   readonly #buckets = new Map<string, { readonly rate: Rate; readonly bucket: Bucket }>();
 
+  /** Namespaces whose buckets are not known to be full. */
+  get size(): number {
+    return this.#buckets.size;
+  }
+
   /** Takes one message from the namespace's bucket. @returns false when there is none left */
   take(namespace: string, rate: Rate, nowMs: number): boolean {
     let found = this.#buckets.get(namespace);

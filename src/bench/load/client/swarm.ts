@@ -1,4 +1,5 @@
 import type { Socket, SocketHandler } from "bun";
+import { unreachable } from "../../../core/unreachable.ts";
 import { Tally } from "../../tally.ts";
 import { nowMs } from "../clock.ts";
 import { headcount, type Layout, placeOf } from "../layout.ts";
@@ -288,14 +289,11 @@ export class Swarm implements FrameSink {
       return;
     }
     this.#onlyTexts = false;
-    switch (opcode) {
-      case Opcode.ping:
-        this.#write(client, clientFrame(Opcode.pong, payload));
-        break;
-      case Opcode.close:
-        this.#apply(client, this.#incoming);
-        this.#incoming = [];
-        this.#leave(client, closeReason(payload));
+    if (opcode === Opcode.ping) this.#write(client, clientFrame(Opcode.pong, payload));
+    else if (opcode === Opcode.close) {
+      this.#apply(client, this.#incoming);
+      this.#incoming = [];
+      this.#leave(client, closeReason(payload));
     }
   }
 
@@ -331,6 +329,9 @@ export class Swarm implements FrameSink {
           break;
         case "refused":
           if (!this.#ledger.refused(event.id, event.reason)) this.#leave(client, event.reason);
+          break;
+        default:
+          unreachable(event);
       }
     }
   }

@@ -161,6 +161,7 @@ function put(envelope: Envelope, key: string, value: string): void {
     case "Nats-Service-Error":
       envelope.error = value;
       return;
+    default: // a tag, or nothing of ours
   }
   if (key.startsWith(TAG) && key.length > TAG.length) {
     envelope.tags ??= {};
