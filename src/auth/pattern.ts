@@ -1,4 +1,5 @@
 import { unreachable } from "../core/unreachable.ts";
+
 /**
  * Regular expressions that cannot be made slow. JavaScript's own engine backtracks, so that a pattern such as `(a+)+b`
  * takes exponential time; this one follows all alternatives at once (Thompson's construction) and needs at most
@@ -151,111 +152,147 @@ function emitRepeat(node: Node, min: number, max: number, program: Instruction[]
 }
 
 function parse(pattern: string): Node {
-  // Code points, so that a character outside the basic plane is one character.
-  const chars = [...pattern];
-  let end = chars.length;
-  let at = chars[0] === "^" ? 1 : 0;
-  if (end > at && chars[end - 1] === "$" && !isEscaped(chars, end - 1)) end--;
+  return new PatternParser(pattern).parse();
+}
 
-  const refuse = (why: string): never => {
-    throw new SyntaxError(`${why} at ${at}`);
-  };
-  const take = (): string => (at < end ? chars[at++]! : refuse("unexpected end of pattern"));
+/** Reads a pattern by recursive descent: alternatives of sequences of repeated atoms. Used once. */
+class PatternParser {
+  /** Code points, so that a character outside the basic plane is one character. */
+  readonly #chars: readonly string[];
+  readonly #end: number;
+  #at: number;
 
-  const alternatives = (depth: number): Node => {
-    if (depth > MAX_DEPTH) refuse("groups nest too deep");
-    const branches = [sequence(depth)];
-    while (at < end && chars[at] === "|") {
-      at++;
-      branches.push(sequence(depth));
+  constructor(pattern: string) {
+    const chars = [...pattern];
+    this.#at = chars[0] === "^" ? 1 : 0;
+    const anchored = chars.length > this.#at && chars.at(-1) === "$" && !isEscaped(chars, chars.length - 1);
+    this.#end = anchored ? chars.length - 1 : chars.length;
+    this.#chars = chars;
+  }
+
+  /** @throws SyntaxError */
+  parse(): Node {
+    const node = this.#alternatives(0);
+    if (this.#at < this.#end) this.#refuse(`unexpected ${this.#chars[this.#at]}`);
+    return node;
+  }
+
+  #refuse(why: string): never {
+    throw new SyntaxError(`${why} at ${this.#at}`);
+  }
+
+  /** The next character, not taken. */
+  #peek(): string | undefined {
+    return this.#at < this.#end ? this.#chars[this.#at] : undefined;
+  }
+
+  #take(): string {
+    return this.#at < this.#end ? this.#chars[this.#at++]! : this.#refuse("unexpected end of pattern");
+  }
+
+  #alternatives(depth: number): Node {
+    if (depth > MAX_DEPTH) this.#refuse("groups nest too deep");
+    const branches = [this.#sequence(depth)];
+    while (this.#peek() === "|") {
+      this.#at++;
+      branches.push(this.#sequence(depth));
     }
     return branches.length === 1 ? branches[0]! : { kind: "any", branches };
-  };
+  }
 
-  const sequence = (depth: number): Node => {
+  #sequence(depth: number): Node {
     const parts: Node[] = [];
-    while (at < end && chars[at] !== "|" && chars[at] !== ")") parts.push(repeated(depth));
+    for (let next = this.#peek(); next !== undefined && next !== "|" && next !== ")"; next = this.#peek()) {
+      parts.push(this.#repeated(depth));
+    }
     return { kind: "all", parts };
-  };
+  }
 
-  const repeated = (depth: number): Node => {
-    const node = atom(depth);
-    const [min, max] = quantifier();
+  #repeated(depth: number): Node {
+    const node = this.#atom(depth);
+    const [min, max] = this.#quantifier();
     if (min === 1 && max === 1) return node;
-    if (at < end && "*+?{".includes(chars[at]!)) refuse("a quantifier follows a quantifier");
+    const next = this.#peek();
+    if (next !== undefined && QUANTIFIERS.includes(next)) this.#refuse("a quantifier follows a quantifier");
     return { kind: "repeat", node, min, max };
-  };
+  }
 
-  const quantifier = (): readonly [number, number] => {
-    const char = at < end ? chars[at] : undefined;
-    if (char === undefined || !"*+?{".includes(char)) return [1, 1];
-    at++;
+  #quantifier(): readonly [min: number, max: number] {
+    const char = this.#peek();
+    if (char === undefined || !QUANTIFIERS.includes(char)) return [1, 1];
+    this.#at++;
     if (char === "*") return [0, Number.POSITIVE_INFINITY];
     if (char === "+") return [1, Number.POSITIVE_INFINITY];
     if (char === "?") return [0, 1];
     let text = "";
-    for (let c = take(); c !== "}"; c = take()) text += c;
-    const bounds = /^(\d{1,3})(,(\d{1,3})?)?$/.exec(text) ?? refuse("malformed repetition");
+    for (let c = this.#take(); c !== "}"; c = this.#take()) text += c;
+    const bounds = /^(\d{1,3})(,(\d{1,3})?)?$/.exec(text) ?? this.#refuse("malformed repetition");
     const min = Number(bounds[1]);
     const max = bounds[3] !== undefined ? Number(bounds[3]) : bounds[2] ? Number.POSITIVE_INFINITY : min;
-    return max < min ? refuse("malformed repetition") : [min, max];
-  };
+    return max < min ? this.#refuse("malformed repetition") : [min, max];
+  }
 
-  const atom = (depth: number): Node => {
-    const char = take();
-    if (char === "(") {
-      if (chars[at] === "?") {
-        if (chars[at + 1] !== ":") refuse("only (?: ) groups are understood");
-        at += 2;
-      }
-      const node = alternatives(depth + 1);
-      if (at >= end || chars[at++] !== ")") refuse("unclosed group");
-      return node;
-    }
-    if (char === "[") return { kind: "char", accepts: characterClass() };
+  #atom(depth: number): Node {
+    const char = this.#take();
+    if (char === "(") return this.#group(depth);
+    if (char === "[") return { kind: "char", accepts: this.#characterClass() };
     if (char === ".") return { kind: "char", accepts: () => true };
-    if (char === "\\") return { kind: "char", accepts: escaped(take()) };
-    if ("*+?{}])^$".includes(char)) refuse(`unexpected ${char}`);
+    if (char === "\\") return { kind: "char", accepts: this.#escaped(this.#take()) };
+    if ("*+?{}])^$".includes(char)) this.#refuse(`unexpected ${char}`);
     return { kind: "char", accepts: equals(char) };
-  };
+  }
 
-  const characterClass = (): Test => {
-    const negated = chars[at] === "^";
-    if (negated) at++;
-    const tests: Test[] = [];
-    for (let char = take(); char !== "]"; char = take()) {
-      const set = char === "\\" ? SETS[chars[at] ?? ""] : undefined;
-      if (set) {
-        at++;
-        tests.push(set);
-        continue;
-      }
-      const low = member(char);
-      let high = low;
-      if (chars[at] === "-" && chars[at + 1] !== "]") {
-        at++;
-        high = member(take());
-      }
-      if (high < low) refuse("malformed range");
-      tests.push((code) => code >= low && code <= high);
+  /** After its `(`. */
+  #group(depth: number): Node {
+    if (this.#chars[this.#at] === "?") {
+      if (this.#chars[this.#at + 1] !== ":") this.#refuse("only (?: ) groups are understood");
+      this.#at += 2;
     }
-    if (tests.length === 0) refuse("empty class");
+    const node = this.#alternatives(depth + 1);
+    if (this.#at >= this.#end || this.#chars[this.#at++] !== ")") this.#refuse("unclosed group");
+    return node;
+  }
+
+  /** After its `[`. */
+  #characterClass(): Test {
+    const negated = this.#chars[this.#at] === "^";
+    if (negated) this.#at++;
+    const tests: Test[] = [];
+    for (let char = this.#take(); char !== "]"; char = this.#take()) tests.push(this.#classMember(char));
+    if (tests.length === 0) this.#refuse("empty class");
     return (code) => tests.some((test) => test(code)) !== negated;
-  };
+  }
+
+  /** One set, character or range of a class, which `char` begins. */
+  #classMember(char: string): Test {
+    const set = char === "\\" ? SETS[this.#chars[this.#at] ?? ""] : undefined;
+    if (set) {
+      this.#at++;
+      return set;
+    }
+    const low = this.#classCharacter(char);
+    let high = low;
+    if (this.#chars[this.#at] === "-" && this.#chars[this.#at + 1] !== "]") {
+      this.#at++;
+      high = this.#classCharacter(this.#take());
+    }
+    if (high < low) this.#refuse("malformed range");
+    return (code) => code >= low && code <= high;
+  }
 
   /** The code of one character of a class, which `char` begins. */
-  const member = (char: string): number => {
-    if (char === "[") refuse("unexpected [ in a class");
-    return (char === "\\" ? punctuation(take()) : char).codePointAt(0)!;
-  };
+  #classCharacter(char: string): number {
+    if (char === "[") this.#refuse("unexpected [ in a class");
+    return (char === "\\" ? this.#punctuation(this.#take()) : char).codePointAt(0)!;
+  }
 
-  const punctuation = (char: string): string => (PUNCTUATION.test(char) ? char : refuse("unknown escape"));
+  #punctuation(char: string): string {
+    return PUNCTUATION.test(char) ? char : this.#refuse("unknown escape");
+  }
 
-  const escaped = (char: string): Test => SETS[char] ?? equals(punctuation(char));
-
-  const node = alternatives(0);
-  if (at < end) refuse(`unexpected ${chars[at]}`);
-  return node;
+  #escaped(char: string): Test {
+    return SETS[char] ?? equals(this.#punctuation(char));
+  }
 }
 
 /** Whether the character at `index` has an odd number of backslashes before it. */
@@ -269,6 +306,8 @@ function equals(char: string): Test {
   const own = char.codePointAt(0)!;
   return (code) => code === own;
 }
+
+const QUANTIFIERS = "*+?{";
 
 const PUNCTUATION = /^[!-/:-@[-`{-~]$/;
 

@@ -201,7 +201,7 @@ async function servePage(
       maxFrameBytes: 0,
       backpressureBytes: 0,
       maxRequestBytes: 1024,
-      fetch: (request) => app.fetch(request),
+      fetch: app,
     });
     hosts.push(`${LOOPBACK}:${server.port}`, `localhost:${server.port}`);
     return server;

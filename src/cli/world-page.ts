@@ -1,5 +1,4 @@
-import { Hono } from "hono";
-import { type Assets, serveAssets } from "../http/assets.ts";
+import { type Assets, answerAsset } from "../http/assets.ts";
 import { originPolicy } from "../http/origin.ts";
 import { secretCheck } from "../http/secret.ts";
 
@@ -30,47 +29,67 @@ const NO_STORE = { "cache-control": "no-store" };
  * The page of a world on one machine and its control API. What is asked must be for one of our hosts; what changes
  * something must come from our own page (Origin) and bear the secret.
  */
-export function createWorldApp({ assets, control, secret, hosts }: WorldAppOptions): Hono {
-  const app = new Hono();
-  const sameOrigin = originPolicy([]);
-  const holdsSecret = secretCheck([secret]);
+export function createWorldApp(options: WorldAppOptions): (request: Request) => Promise<Response> {
+  const holdsSecret = secretCheck([options.secret]);
+  return async (request) => {
+    const { pathname } = new URL(request.url);
+    const host = request.headers.get("host");
+    if (host === null || !options.hosts.includes(host)) return text("no such host", 421);
+    if (pathname.startsWith(`${API}/`)) {
+      const refused = refusal(request, host, holdsSecret);
+      return refused ?? (await answerApi(request, pathname.slice(API.length), options));
+    }
+    if (pathname === "/" && request.method === "GET") {
+      return new Response(null, { status: 302, headers: { location: PAGE } });
+    }
+    return answerAsset(options.assets, request) ?? text("not found", 404);
+  };
+}
 
-  app.use(async (c, next) => {
-    const host = c.req.header("host");
-    if (host === undefined || !hosts.includes(host)) return c.text("no such host\n", 421);
-    await next();
-  });
-  app.use(`${API}/*`, async (c, next) => {
-    const origin = c.req.header("origin") ?? null;
-    const host = c.req.header("host") ?? null;
-    const changes = c.req.method !== "GET";
-    if (!sameOrigin(origin, host) || (changes && origin === null)) return c.text("not this page's\n", 403);
-    if (changes && !holdsSecret(c.req.header("x-world-secret")))
-      return c.text("not without the secret\n", 403);
-    c.header("cache-control", NO_STORE["cache-control"]);
-    await next();
-  });
+const sameOrigin = originPolicy([]);
 
-  app.get(`${API}/world`, (c) => c.json({ secret, world: control.sample() }));
-  app.post(`${API}/token`, async (c) => {
-    const user = c.req.query("user") ?? "";
-    return /^[\w-]{1,32}$/.test(user)
-      ? c.json({ token: await control.clientToken(user) })
-      : c.text("which user?\n", 400);
-  });
-  app.post(`${API}/regions/:name/:action{kill|heal}`, async (c) => {
-    const { name, action } = c.req.param();
-    return await attempt(() => control.actions[action as "kill" | "heal"](name));
-  });
-  app.post(`${API}/links/:a/:b/:action{cut|heal}`, async (c) => {
-    const { a, b, action } = c.req.param();
-    return await attempt(async () => control.links[action as "cut" | "heal"](a, b));
-  });
+/** Why a request of the API is not answered, if it is not. */
+function refusal(
+  { method, headers }: Request,
+  host: string,
+  holdsSecret: (offered: string | undefined) => boolean,
+): Response | undefined {
+  const origin = headers.get("origin");
+  const changes = method !== "GET";
+  if (!sameOrigin(origin, host) || (changes && origin === null)) return text("not this page's", 403);
+  if (changes && !holdsSecret(headers.get("x-world-secret") ?? undefined)) {
+    return text("not without the secret", 403);
+  }
+  return undefined;
+}
 
-  app.get("/", (c) => c.redirect(PAGE));
-  app.use(serveAssets(assets));
-  app.notFound((c) => c.text("not found\n", 404));
-  return app;
+const REGION = /^\/regions\/([^/]+)\/(kill|heal)$/;
+const LINK = /^\/links\/([^/]+)\/([^/]+)\/(cut|heal)$/;
+
+async function answerApi(request: Request, path: string, options: WorldAppOptions): Promise<Response> {
+  const { control, secret } = options;
+  if (request.method === "GET" && path === "/world") {
+    return Response.json({ secret, world: control.sample() }, { headers: NO_STORE });
+  }
+  if (request.method !== "POST") return text("not found", 404);
+  if (path === "/token") {
+    const user = new URL(request.url).searchParams.get("user") ?? "";
+    if (!/^[\w-]{1,32}$/.test(user)) return text("which user?", 400);
+    return Response.json({ token: await control.clientToken(user) }, { headers: NO_STORE });
+  }
+  const [, name, action] = REGION.exec(path) ?? [];
+  if (name !== undefined) {
+    return await attempt(() => control.actions[action as "kill" | "heal"](decodeURIComponent(name)));
+  }
+  const [, a, b, change] = LINK.exec(path) ?? [];
+  if (a === undefined) return text("not found", 404);
+  return await attempt(async () =>
+    control.links[change as "cut" | "heal"](decodeURIComponent(a), decodeURIComponent(b!)),
+  );
+}
+
+function text(line: string, status: number): Response {
+  return new Response(`${line}\n`, { status, headers: NO_STORE });
 }
 
 /** 204; 404 for what is not in this world; 500 with the reason for what could not be done. */

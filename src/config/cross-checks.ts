@@ -8,37 +8,8 @@ const INSTANCE_ID_CHARS = 64;
 
 /** What single values cannot show to be wrong. Every text names the keys and holds no value of a secret. */
 export function* crossChecks(config: Config): Generator<string> {
-  const { nats, upstash, redis, presence, limits, ping, channels } = config;
-
-  const waysIn = [
-    nats.user !== undefined && "nats.user",
-    nats.token !== undefined && "nats.token",
-    nats.credentials !== undefined && "nats.credentials",
-    nats.credentialsFile !== undefined && "nats.credentialsFile",
-  ].filter((key) => key !== false);
-  if (waysIn.length > 1)
-    yield `${waysIn.join(" and ")}: only one way to log in to NATS can be used; remove the others`;
-  if (waysIn.length > 0 && nats.urls.length === 0)
-    yield `${waysIn[0]}: it does nothing without nats.urls (NATS_URL)`;
-  if ((nats.user === undefined) !== (nats.password === undefined)) {
-    yield "nats.user and nats.password: one needs the other (TRUNKLINE_NATS_USER, TRUNKLINE_NATS_PASSWORD)";
-  }
-
-  if ((upstash.url === undefined) !== (upstash.token === undefined)) {
-    yield "upstash.url and upstash.token: one needs the other (UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN)";
-  }
-  if (upstash.url !== undefined && redis.url !== undefined) {
-    yield "redis.url and upstash.url: presence lives in one Redis; unset REDIS_URL, or both UPSTASH_REDIS_REST_…";
-  }
-  if (presence.leaseRenewMs * 2 > presence.leaseTtlMs) {
-    yield "presence.leaseRenew: it must be at most half of presence.leaseTtl, so that one lost renewal kills nobody";
-  }
-
-  const keySets = [config.auth.tokenJwksUrl, ...config.auth.issuers.map((issuer) => issuer.jwksUrl)];
-  if (!config.insecure && keySets.some((url) => url !== undefined && !isPrivate(url))) {
-    yield "auth.tokenJwksUrl and auth.issuers: keys fetched over http:// could be anybody's; use https://";
-  }
-
+  const { nats, limits, ping, channels } = config;
+  yield* storeChecks(config);
   if (ping.pongTimeoutMs >= ping.intervalMs) yield "ping.pongTimeout: it must be shorter than ping.interval";
   if (limits.bytesPerSecond > 0 && limits.bytesPerSecond * 2 < limits.frameBytes) {
     yield "limits.bytesPerSecond: twice of it must be at least limits.frame, or the longest frame never fits";
@@ -67,6 +38,39 @@ export function* crossChecks(config: Config): Generator<string> {
   yield* appCrossChecks(config);
   if (channels.ringBytes > channels.ringTotalBytes)
     yield "channels.ring: it must be at most channels.ringTotal";
+}
+
+/** How NATS, Redis and key sets are reached. */
+function* storeChecks(config: Config): Generator<string> {
+  const { nats, upstash, redis, presence } = config;
+  const waysIn = [
+    nats.user !== undefined && "nats.user",
+    nats.token !== undefined && "nats.token",
+    nats.credentials !== undefined && "nats.credentials",
+    nats.credentialsFile !== undefined && "nats.credentialsFile",
+  ].filter((key) => key !== false);
+  if (waysIn.length > 1)
+    yield `${waysIn.join(" and ")}: only one way to log in to NATS can be used; remove the others`;
+  if (waysIn.length > 0 && nats.urls.length === 0)
+    yield `${waysIn[0]}: it does nothing without nats.urls (NATS_URL)`;
+  if ((nats.user === undefined) !== (nats.password === undefined)) {
+    yield "nats.user and nats.password: one needs the other (TRUNKLINE_NATS_USER, TRUNKLINE_NATS_PASSWORD)";
+  }
+
+  if ((upstash.url === undefined) !== (upstash.token === undefined)) {
+    yield "upstash.url and upstash.token: one needs the other (UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN)";
+  }
+  if (upstash.url !== undefined && redis.url !== undefined) {
+    yield "redis.url and upstash.url: presence lives in one Redis; unset REDIS_URL, or both UPSTASH_REDIS_REST_…";
+  }
+  if (presence.leaseRenewMs * 2 > presence.leaseTtlMs) {
+    yield "presence.leaseRenew: it must be at most half of presence.leaseTtl, so that one lost renewal kills nobody";
+  }
+
+  const keySets = [config.auth.tokenJwksUrl, ...config.auth.issuers.map((issuer) => issuer.jwksUrl)];
+  if (!config.insecure && keySets.some((url) => url !== undefined && !isPrivate(url))) {
+    yield "auth.tokenJwksUrl and auth.issuers: keys fetched over http:// could be anybody's; use https://";
+  }
 }
 
 function* appCrossChecks({ apps, namespaces, insecure }: Config): Generator<string> {

@@ -172,15 +172,7 @@ export function subjects(root = "rt"): Subjects {
     auth: (name) => `${root}auth.${encodeTail(name)}`,
     event: (kind) => `${root}evt.${checkKind(kind)}`,
     events: () => `${root}evt.>`,
-    outbox: (line) => `${root}hook.line.${encodeTail(line)}`,
-    outboxLines: () => `${root}hook.line.>`,
-    outboxLease: () => `${root}hook.lease`,
-    outboxes: () => `${root}hook.>`,
-    outboxLineOf(subject) {
-      const prefix = `${root}hook.line.`;
-      return subject.startsWith(prefix) ? decodeTail(subject.slice(prefix.length)) : undefined;
-    },
-    outboxStream: () => `${root.toUpperCase()}_WEBHOOKS`,
+    ...outboxSubjects(root),
     control: (kind, instance) =>
       instance === undefined
         ? `${control}${checkKind(kind)}`
@@ -190,19 +182,7 @@ export function subjects(root = "rt"): Subjects {
       `${root.toUpperCase()}_${checkNamespace(namespace)}${part ? `_p${part.index}of${part.of}` : ""}`,
     mirror: (stream, region) => `${stream}_${checkRegion(region)}`,
     eventStream: () => `${root.toUpperCase()}_EVENTS`,
-    mapping(namespace, partitions) {
-      const to = `${stored}%.${checkNamespace(namespace)}.${partitions}`;
-      return Array.from({ length: HASHED_TOKENS + 1 }, (_, index) => {
-        const count = Math.min(index + 1, HASHED_TOKENS);
-        const rest = index === HASHED_TOKENS ? ".>" : "";
-        const tokens = Array.from({ length: count }, (_, token) => token + 1);
-        const names = tokens.map((token) => `{{wildcard(${token})}}`).join(".");
-        return {
-          from: `${stored}${namespace}${".*".repeat(count)}${rest}`,
-          to: `${to}.{{partition(${partitions},${tokens.join(",")})}}.${names}${rest}`,
-        };
-      });
-    },
+    mapping: (namespace, partitions) => partitionMapping(stored, namespace, partitions),
     channel(subject) {
       const divided = PARTITIONED.exec(subject);
       if (divided?.[1] === root) return readChannel(`${stored}${divided[2]}.${divided[3]}`, stored);
@@ -213,6 +193,40 @@ export function subjects(root = "rt"): Subjects {
       return subject.startsWith(control) && KIND_PATTERN.test(kind) ? kind : undefined;
     },
   };
+}
+
+type OutboxSubjects = Pick<
+  Subjects,
+  "outbox" | "outboxLines" | "outboxLease" | "outboxes" | "outboxLineOf" | "outboxStream"
+>;
+
+function outboxSubjects(root: string): OutboxSubjects {
+  return {
+    outbox: (line) => `${root}hook.line.${encodeTail(line)}`,
+    outboxLines: () => `${root}hook.line.>`,
+    outboxLease: () => `${root}hook.lease`,
+    outboxes: () => `${root}hook.>`,
+    outboxLineOf(subject) {
+      const prefix = `${root}hook.line.`;
+      return subject.startsWith(prefix) ? decodeTail(subject.slice(prefix.length)) : undefined;
+    },
+    outboxStream: () => `${root.toUpperCase()}_WEBHOOKS`,
+  };
+}
+
+/** @param stored what stored subjects begin with, such as `rt.` */
+function partitionMapping(stored: string, namespace: string, partitions: number): readonly SubjectMapping[] {
+  const to = `${stored}%.${checkNamespace(namespace)}.${partitions}`;
+  return Array.from({ length: HASHED_TOKENS + 1 }, (_, index) => {
+    const count = Math.min(index + 1, HASHED_TOKENS);
+    const rest = index === HASHED_TOKENS ? ".>" : "";
+    const tokens = Array.from({ length: count }, (_, token) => token + 1);
+    const names = tokens.map((token) => `{{wildcard(${token})}}`).join(".");
+    return {
+      from: `${stored}${namespace}${".*".repeat(count)}${rest}`,
+      to: `${to}.{{partition(${partitions},${tokens.join(",")})}}.${names}${rest}`,
+    };
+  });
 }
 
 function readChannel(subject: string, prefix: string): ChannelName | undefined {

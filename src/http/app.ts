@@ -65,88 +65,22 @@ export interface App {
   fetch(request: Request, context: RequestContext): Response | Promise<Response>;
 }
 
+type Router = Hono<{ Bindings: RequestContext }>;
+type Upgrade = ReturnType<typeof upgrade>;
+
 /** Everything of one instance that is spoken over HTTP. The runtime's request context is Hono's `env`. */
 export function createApp(deps: AppDeps): App {
-  const { gateway, health, metrics, options } = deps;
   const log = deps.log.with({ at: "http" });
-  const app = new Hono<{ Bindings: RequestContext }>();
-
-  const originAllowed = originPolicy(options.allowedOrigins);
-  const guard = new AdmissionGuard({
-    admission: deps.admission,
-    health,
-    clientIp: clientIp(options.proxy),
-    stats: deps.stats,
-    log,
-  });
-  const sockets = { gateway, admission: deps.admission, guard, originAllowed };
-  const centrifuge = upgrade(sockets, chooseEncoding(deps.centrifuge));
-  app.get(WEBSOCKET_PATH, (c) => centrifuge(c.req.raw, c.env));
-  // Clients may have a prefix of their own before the path.
-  const pusherUpgrade = upgrade(sockets, choosePusher(deps.apps, deps.pusherConnection));
-  const pusher = (c: Context<{ Bindings: RequestContext }>) =>
-    pusherUpgrade(c.req.raw, c.env, c.req.param("key"));
-  app.get("/app/:key", pusher);
-  app.get("/app/", pusher);
-  app.get("/:prefix{.+}/app/:key", pusher);
-  app.route(
-    "/",
-    streamRoutes({
-      gateway,
-      centrifuge: deps.centrifuge,
-      guard,
-      originAllowed,
-      streams: deps.streams,
-      stats: deps.stats,
-      maxFrameBytes: options.maxFrameBytes,
-      headers: { [REGION_HEADER]: deps.regions.here },
-    }),
-  );
-
-  app.route(
-    "/api",
-    serverApi({
-      operations: gateway.operations,
-      keys: options.apiKeys,
-      maxRequestBytes: options.maxRequestBytes,
-      log,
-    }),
-  );
-
-  app.route(
-    "/apps",
-    pusherApi({
-      apps: deps.apps,
-      operations: gateway.operations,
-      maxRequestBytes: options.maxRequestBytes,
-      log,
-    }),
-  );
-
-  app.route("/", adminApp({ health, metrics, metricsToken: options.metricsToken }));
-
-  // For pages of any host: it tells nothing that a client would not learn by connecting.
-  app.get("/regions", async (c) => {
-    const answer = await deps.regions.list();
-    const headers = {
-      "access-control-allow-origin": "*",
-      "cache-control": "no-store",
-      [REGION_HEADER]: answer.here,
-    };
-    return c.json(answer, 200, headers);
-  });
-
-  app.use(serveAssets(deps.assets));
-  app.get("/", (c) => c.text("Trunkline: connect a Centrifuge client to /connection/websocket\n"));
-
-  app.notFound((c) => c.text("not found\n", 404));
+  const app: Router = new Hono();
+  const centrifuge = routeClients(app, deps, log);
+  routeApis(app, deps, log);
+  routePages(app, deps);
   const failed = (error: unknown, method: string, path: string) => {
     // The path only: a query may hold a token.
     log.error("request failed", { method, path, error });
     return new Response("internal server error\n", { status: 500 });
   };
   app.onError((error, c) => failed(error, c.req.method, c.req.path));
-
   return {
     fetch(request, context) {
       // What thousands ask for at once when an instance is back passes no router: it took more than the decision.
@@ -160,6 +94,58 @@ export function createApp(deps: AppDeps): App {
       }
     },
   };
+}
+
+/** Where clients connect, over WebSockets and streams. Returns the upgrade of Centrifuge clients. */
+function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
+  const { gateway, centrifuge: dialects, admission, health, streams, stats, options } = deps;
+  const originAllowed = originPolicy(options.allowedOrigins);
+  const guard = new AdmissionGuard({ admission, health, clientIp: clientIp(options.proxy), stats, log });
+  const sockets = { gateway, admission, guard, originAllowed };
+  const centrifuge = upgrade(sockets, chooseEncoding(dialects));
+  app.get(WEBSOCKET_PATH, (c) => centrifuge(c.req.raw, c.env));
+  // Clients may have a prefix of their own before the path.
+  const pusherUpgrade = upgrade(sockets, choosePusher(deps.apps, deps.pusherConnection));
+  const pusher = (c: Context<{ Bindings: RequestContext }>) =>
+    pusherUpgrade(c.req.raw, c.env, c.req.param("key"));
+  app.get("/app/:key", pusher);
+  app.get("/app/", pusher);
+  app.get("/:prefix{.+}/app/:key", pusher);
+  const headers = { [REGION_HEADER]: deps.regions.here };
+  app.route(
+    "/",
+    streamRoutes({
+      ...{ gateway, centrifuge: dialects, guard, originAllowed, streams, stats, headers },
+      maxFrameBytes: options.maxFrameBytes,
+    }),
+  );
+  return centrifuge;
+}
+
+/** Where services and operators ask. */
+function routeApis(app: Router, { gateway, apps, health, metrics, options }: AppDeps, log: Logger): void {
+  const { operations } = gateway;
+  const { apiKeys: keys, maxRequestBytes, metricsToken } = options;
+  app.route("/api", serverApi({ operations, keys, maxRequestBytes, log }));
+  app.route("/apps", pusherApi({ apps, operations, maxRequestBytes, log }));
+  app.route("/", adminApp({ health, metrics, metricsToken }));
+}
+
+/** What browsers ask. */
+function routePages(app: Router, { regions, assets }: AppDeps): void {
+  // For pages of any host: it tells nothing that a client would not learn by connecting.
+  app.get("/regions", async (c) => {
+    const answer = await regions.list();
+    const headers = {
+      "access-control-allow-origin": "*",
+      "cache-control": "no-store",
+      [REGION_HEADER]: answer.here,
+    };
+    return c.json(answer, 200, headers);
+  });
+  app.use(serveAssets(assets));
+  app.get("/", (c) => c.text("Trunkline: connect a Centrifuge client to /connection/websocket\n"));
+  app.notFound((c) => c.text("not found\n", 404));
 }
 
 /** Whether an absolute URL has exactly this path, written the plain way; any other is for the router. */

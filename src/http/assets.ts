@@ -74,20 +74,27 @@ const READS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 /** Answers GET and HEAD of what is in `assets`; passes everything else on. */
 export function serveAssets(assets: Assets): MiddlewareHandler {
-  return async (c, next) => {
-    const asset = assets.get(c.req.path);
-    if (!asset || !READS.has(c.req.method)) return next();
-    const headers = {
-      "content-type": asset.type,
-      etag: asset.etag,
-      "cache-control": "no-cache",
-      "content-security-policy": POLICY,
-      "x-content-type-options": "nosniff",
-      // Browsers load a module of another host only when it says so. Nobody is known by cookies here.
-      ...(asset.type === TYPES[".js"] && { "access-control-allow-origin": "*" }),
-      "referrer-policy": "no-referrer",
-    };
-    if (c.req.header("if-none-match") === asset.etag) return new Response(null, { status: 304, headers });
-    return new Response(asset.body, { headers });
+  return async (c, next) => answerAsset(assets, c.req.raw, c.req.path) ?? next();
+}
+
+/** Answers GET and HEAD of what is in `assets`; `undefined` for everything else. */
+export function answerAsset(
+  assets: Assets,
+  { method, headers: asked, url }: Request,
+  path = new URL(url).pathname,
+): Response | undefined {
+  const asset = assets.get(path);
+  if (!asset || !READS.has(method)) return undefined;
+  const headers = {
+    "content-type": asset.type,
+    etag: asset.etag,
+    "cache-control": "no-cache",
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    // Browsers load a module of another host only when it says so. Nobody is known by cookies here.
+    ...(asset.type === TYPES[".js"] && { "access-control-allow-origin": "*" }),
+    "referrer-policy": "no-referrer",
   };
+  if (asked.get("if-none-match") === asset.etag) return new Response(null, { status: 304, headers });
+  return new Response(asset.body, { headers });
 }

@@ -91,134 +91,173 @@ const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
  * when the page is asked for.
  */
 export function createMetrics(sources: MetricsSources): Metrics {
+  const page = new MetricsPage();
   const { stats } = sources;
-  const registry = new Registry();
-  const registers = [registry];
-  const failures = new Counter({
-    name: "trunkline_scrape_errors_total",
-    help: "Metrics that could not be read.",
-    registers,
-  });
-  /** Reading a number may fail (at the descriptor limit, for one), and must not take the page or the process along. */
-  const guarded = (read: () => void) => () => {
-    try {
-      read();
-    } catch {
-      failures.inc();
-    }
-  };
-  const counter = (name: string, help: string, read: () => number) => {
-    const metric: Counter = new Counter({
-      name: `trunkline_${name}`,
-      help,
-      registers,
-      collect: guarded(() => {
-        const value = read();
-        metric.reset();
-        metric.inc(value);
-      }),
-    });
-  };
-  const counters = (name: string, help: string, label: string, read: () => ReadonlyMap<string, number>) => {
-    const metric: Counter<string> = new Counter({
-      name: `trunkline_${name}`,
-      help,
-      labelNames: [label],
-      registers,
-      collect: guarded(() => {
-        metric.reset();
-        for (const [key, value] of read()) metric.inc({ [label]: key }, value);
-      }),
-    });
-  };
-  const gauge = (name: string, help: string, read: () => number) => {
-    const metric: Gauge = new Gauge({
-      name: `trunkline_${name}`,
-      help,
-      registers,
-      collect: guarded(() => metric.set(read())),
-    });
-  };
-
   for (const [field, [name, help]] of Object.entries(COUNTERS)) {
-    counter(name, help, () => stats[field as keyof typeof COUNTERS]);
+    page.counter(name, help, () => stats[field as keyof typeof COUNTERS]);
   }
-  counters("rejected_total", "Connections refused or cut off, by reason.", "reason", () => stats.rejected);
-  counters(
+  addLabelledCounters(page, stats);
+  addGauges(page, sources);
+  addLabelledGauges(page, sources);
+  page.histogram("presence_latency_seconds", "Latency of calls to the presence store.", LATENCY_BUCKETS, () =>
+    stats.presenceLatencyMs.splice(0).map((ms) => ms / 1000),
+  );
+  page.constant("build_info", "What runs, always 1.", sources.build);
+  return page;
+}
+
+function addLabelledCounters(page: MetricsPage, stats: Stats): void {
+  page.counters(
+    "rejected_total",
+    "Connections refused or cut off, by reason.",
+    "reason",
+    () => stats.rejected,
+  );
+  page.counters(
     "stream_connects_total",
     "Connections opened without WebSocket.",
     "transport",
     () => stats.streamsBegun,
   );
-  counters(
+  page.counters(
     "emulation_requests_total",
     "Requests with commands of such connections, by outcome.",
     "outcome",
     () => stats.emulated,
   );
-  counters("recoveries_total", "Recoveries of clients, by outcome.", "outcome", () => stats.recoveries);
+  page.counters("recoveries_total", "Recoveries of clients, by outcome.", "outcome", () => stats.recoveries);
+}
 
-  gauge("connections", "Open connections.", sources.connections);
-  gauge("connections_limit", "Connections this instance takes at most.", () => sources.connectionsLimit);
-  gauge("homes_away", "Home regions that do not answer.", () => stats.homesAway);
-  gauge(
+function addGauges(page: MetricsPage, sources: MetricsSources): void {
+  const { stats } = sources;
+  page.gauge("connections", "Open connections.", sources.connections);
+  page.gauge("connections_limit", "Connections this instance takes at most.", () => sources.connectionsLimit);
+  page.gauge("homes_away", "Home regions that do not answer.", () => stats.homesAway);
+  page.gauge(
     "mirror_lag_messages",
     "Messages that copies here are behind their homes, at most.",
     () => stats.mirrorLag,
   );
-  gauge("publish_backlog", "Publishes waiting for the broker.", () => stats.publishBacklog);
-  gauge(
+  page.gauge("publish_backlog", "Publishes waiting for the broker.", () => stats.publishBacklog);
+  page.gauge(
     "webhook_lag_seconds",
     "Age of the oldest event a webhook has not taken, on the instance that delivers.",
     () => (stats.webhookOldestMs > 0 ? (Date.now() - stats.webhookOldestMs) / 1000 : 0),
   );
-  gauge("broker_connected", "1 while the broker is connected.", () =>
+  page.gauge("broker_connected", "1 while the broker is connected.", () =>
     sources.broker().state === "connected" ? 1 : 0,
   );
-  gauge("presence_degraded", "1 while presence is only this instance's own.", () =>
+  page.gauge("presence_degraded", "1 while presence is only this instance's own.", () =>
     sources.presence().state === "degraded" ? 1 : 0,
   );
-  gauge(
+  page.gauge(
     "event_loop_delay_seconds",
     "Longest delay of the event loop within the last second.",
     () => sources.overload().delayMs / 1000,
   );
-  gauge("resident_memory_bytes", "Resident memory of the process.", sources.residentBytes);
+  page.gauge("resident_memory_bytes", "Resident memory of the process.", sources.residentBytes);
+}
 
-  const open: Gauge<string> = new Gauge({
-    name: "trunkline_stream_connections",
-    help: "Open connections without WebSocket.",
-    labelNames: ["transport"],
-    registers,
-    collect: guarded(() => {
-      for (const [transport, count] of stats.streamsOpen) open.set({ transport }, count);
-    }),
+function addLabelledGauges(page: MetricsPage, { stats, overload }: MetricsSources): void {
+  page.gauges(
+    "stream_connections",
+    "Open connections without WebSocket.",
+    "transport",
+    () => stats.streamsOpen,
+  );
+  page.gauges("overload_state", "1 for the state the instance is in.", "state", () => {
+    const current = overload().state;
+    return OVERLOAD_STATES.map((state): [string, number] => [state, state === current ? 1 : 0]);
   });
-  const overload = new Gauge({
-    name: "trunkline_overload_state",
-    help: "1 for the state the instance is in.",
-    labelNames: ["state"],
-    registers,
-    collect: guarded(() => {
-      const current = sources.overload().state;
-      for (const state of OVERLOAD_STATES) overload.set({ state }, state === current ? 1 : 0);
-    }),
-  });
-  const latency: Histogram = new Histogram({
-    name: "trunkline_presence_latency_seconds",
-    help: "Latency of calls to the presence store.",
-    buckets: LATENCY_BUCKETS,
-    registers,
-    collect: guarded(() => {
-      for (const ms of stats.presenceLatencyMs.splice(0)) latency.observe(ms / 1000);
-    }),
-  });
-  new Gauge({
-    name: "trunkline_build_info",
-    help: "What runs, always 1.",
-    labelNames: Object.keys(sources.build),
-    registers,
-  }).set({ ...sources.build }, 1);
+}
 
-  return { contentType: registry.contentType, text: () => registry.metrics() };
+/** Metrics by name (without the prefix `trunkline_`), each read anew when the page is asked for. */
+class MetricsPage implements Metrics {
+  readonly #registry = new Registry();
+  readonly #registers = [this.#registry];
+  readonly #failures = new Counter({
+    name: "trunkline_scrape_errors_total",
+    help: "Metrics that could not be read.",
+    registers: this.#registers,
+  });
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  counter(name: string, help: string, read: () => number): void {
+    const metric: Counter = new Counter({
+      ...this.#named(name, help),
+      collect: this.#guarded(() => {
+        const value = read();
+        metric.reset();
+        metric.inc(value);
+      }),
+    });
+  }
+
+  /** One counter for each value of a label. */
+  counters(name: string, help: string, label: string, read: () => ReadonlyMap<string, number>): void {
+    const metric: Counter<string> = new Counter({
+      ...this.#named(name, help),
+      labelNames: [label],
+      collect: this.#guarded(() => {
+        metric.reset();
+        for (const [key, value] of read()) metric.inc({ [label]: key }, value);
+      }),
+    });
+  }
+
+  gauge(name: string, help: string, read: () => number): void {
+    const metric: Gauge = new Gauge({
+      ...this.#named(name, help),
+      collect: this.#guarded(() => metric.set(read())),
+    });
+  }
+
+  /** One gauge for each value of a label. */
+  gauges(name: string, help: string, label: string, read: () => Iterable<[string, number]>): void {
+    const metric: Gauge<string> = new Gauge({
+      ...this.#named(name, help),
+      labelNames: [label],
+      collect: this.#guarded(() => {
+        for (const [key, value] of read()) metric.set({ [label]: key }, value);
+      }),
+    });
+  }
+
+  /** @param read what was observed since the last time */
+  histogram(name: string, help: string, buckets: number[], read: () => readonly number[]): void {
+    const metric: Histogram = new Histogram({
+      ...this.#named(name, help),
+      buckets,
+      collect: this.#guarded(() => {
+        for (const value of read()) metric.observe(value);
+      }),
+    });
+  }
+
+  /** A gauge that is always 1; its labels say what there is to say. */
+  constant(name: string, help: string, labels: Readonly<Record<string, string>>): void {
+    new Gauge({ ...this.#named(name, help), labelNames: Object.keys(labels) }).set({ ...labels }, 1);
+  }
+
+  #named(name: string, help: string) {
+    return { name: `trunkline_${name}`, help, registers: this.#registers };
+  }
+
+  /** Reading a number may fail (at the descriptor limit, for one), and must not take the page or the process along. */
+  #guarded(read: () => void): () => void {
+    return () => {
+      try {
+        read();
+      } catch {
+        this.#failures.inc();
+      }
+    };
+  }
 }

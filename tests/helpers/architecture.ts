@@ -57,7 +57,7 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
   "@upstash/redis": /^src\/presence\/redis\//,
   jose: /^src\/(auth\/jwt|cli|bench)\//,
   zod: /^src\/(config|http|auth|gateway|centrifuge|pusher)\//,
-  hono: /^src\/(http|cli)\//,
+  hono: /^src\/http\//,
   "prom-client": /^src\/http\//,
   "ipaddr.js": /^src\/(http|config|gateway\/instance)\//,
   "fossil-delta": /^src\/gateway\/channel\//,

@@ -5,6 +5,7 @@ import { memoryBroker, memoryBus } from "../../src/broker/memory/memory.ts";
 import { CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
 import { createLogger, silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
+import { bound } from "../helpers/bound.ts";
 
 /** Callouts to a service that gives `answer` (JSON text, an object, or a failure), and what it was asked. */
 function service(answer: unknown) {
@@ -17,8 +18,10 @@ function service(answer: unknown) {
     return { data: typeof answer === "string" ? answer : JSON.stringify(answer) };
   };
   const log = createLogger("debug", (line) => lines.push(line));
-  const callout = authCallout({ request, log, now: () => clock.nowMs }) satisfies Callouts;
-  return { ...callout, asked, lines, clock };
+  const { connect, subscribe, publish }: Callouts = bound(
+    authCallout({ request, log, now: () => clock.nowMs }),
+  );
+  return { connect, subscribe, publish, asked, lines, clock };
 }
 
 const CONNECT = { client: "c1", protocol: "centrifuge-json", ip: "192.0.2.1", headers: { "x-key": "v" } };

@@ -3,6 +3,7 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from "j
 import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS } from "../../src/auth/jwt/jwks.ts";
 import { jwtAuthenticator } from "../../src/auth/jwt/jwt.ts";
 import { createLogger } from "../../src/core/log.ts";
+import { bound } from "../helpers/bound.ts";
 import { signed, verdict } from "../helpers/tokens.ts";
 
 interface Pair {
@@ -36,15 +37,17 @@ async function world(...keys: JWK[]) {
     lines,
     answer: (): Response | Promise<Response> => Response.json({ keys: state.keys }),
   };
-  const authenticator = jwtAuthenticator({
-    issuers: [{ algorithms: ["ES256", "RS256"], jwksUrl: "https://keys.example/set?key=hush" }],
-    log: createLogger("debug", (line) => lines.push(line)),
-    now: () => state.nowMs,
-    fetch: async () => {
-      state.fetches++;
-      return await state.answer();
-    },
-  });
+  const authenticator = bound(
+    jwtAuthenticator({
+      issuers: [{ algorithms: ["ES256", "RS256"], jwksUrl: "https://keys.example/set?key=hush" }],
+      log: createLogger("debug", (line) => lines.push(line)),
+      now: () => state.nowMs,
+      fetch: async () => {
+        state.fetches++;
+        return await state.answer();
+      },
+    }),
+  );
   await authenticator.start();
   return Object.assign(state, { connection: authenticator.connection });
 }

@@ -5,6 +5,7 @@ import { type Issuer, PUBLIC_KEY_ALGORITHMS } from "../../src/auth/jwt/issuer.ts
 import { jwtAuthenticator, MAX_TOKEN_LENGTH } from "../../src/auth/jwt/jwt.ts";
 import { Closes, CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
 import { silent } from "../../src/core/log.ts";
+import { bound } from "../helpers/bound.ts";
 import {
   connectionToken,
   inSeconds,
@@ -15,7 +16,7 @@ import {
 } from "../helpers/tokens.ts";
 
 async function authenticator(issuers: readonly Issuer[] = [TEST_ISSUER], now: () => number = Date.now) {
-  const made = jwtAuthenticator({ issuers, log: silent, now });
+  const made = bound(jwtAuthenticator({ issuers, log: silent, now }));
   await made.start();
   return made;
 }

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { jwtAuthenticator } from "../../src/auth/jwt/jwt.ts";
 import { silent } from "../../src/core/log.ts";
+import { bound } from "../helpers/bound.ts";
 import {
   connectionToken,
   inSeconds,
@@ -11,7 +12,7 @@ import {
 } from "../helpers/tokens.ts";
 
 async function authenticator() {
-  const made = jwtAuthenticator({ issuers: [TEST_ISSUER], log: silent });
+  const made = bound(jwtAuthenticator({ issuers: [TEST_ISSUER], log: silent }));
   await made.start();
   return made;
 }

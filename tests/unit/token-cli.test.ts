@@ -6,6 +6,7 @@ import { UserError } from "../../src/cli/output.ts";
 import { inWords, type TokenContext } from "../../src/cli/token/context.ts";
 import { TOKEN_FLAGS, TOKEN_USAGE, token } from "../../src/cli/token/token.ts";
 import { silent } from "../../src/core/log.ts";
+import { bound } from "../helpers/bound.ts";
 import { connectionToken, inSeconds, signed, TEST_ISSUER, TEST_SECRET } from "../helpers/tokens.ts";
 
 const NOW = Date.now();
@@ -47,7 +48,7 @@ async function run(
 }
 
 async function authenticator() {
-  const made = jwtAuthenticator({ issuers: [TEST_ISSUER], log: silent });
+  const made = bound(jwtAuthenticator({ issuers: [TEST_ISSUER], log: silent }));
   await made.start();
   return made;
 }

@@ -82,6 +82,13 @@ const SubscribeReply = z.object({
 
 const PublishReply = z.object({});
 
+export interface CalloutOptions {
+  readonly request: AuthRequest;
+  readonly log: Logger;
+  /** Unix time, ms. */
+  readonly now?: () => number;
+}
+
 /**
  * Asks services over NATS who somebody is and what they may do. The service answers with JSON:
  *
@@ -96,29 +103,57 @@ const PublishReply = z.object({});
  * temporary) when there is no service, no answer in time, or one that is malformed: nobody gets in by a failure, and
  * clients come back.
  */
-export function authCallout({
-  request,
-  log,
-  now = Date.now,
-}: {
-  request: AuthRequest;
-  log: Logger;
-  now?: () => number;
-}) {
-  let loggedAtMs = Number.NEGATIVE_INFINITY;
-  let unlogged = 0;
+export function authCallout(options: CalloutOptions): Callouts {
+  return new AuthCallout(options);
+}
 
-  const report = (name: string, why: string) => {
-    unlogged++;
-    if (now() < loggedAtMs + LOG_INTERVAL_MS) return;
-    log.warn("auth callout failed", { subject: `rtauth.${name}`, why, failures: unlogged });
-    loggedAtMs = now();
-    unlogged = 0;
-  };
+class AuthCallout implements Callouts {
+  readonly #options: Required<CalloutOptions>;
+  #loggedAtMs = Number.NEGATIVE_INFINITY;
+  #unlogged = 0;
 
-  async function ask<T>(name: Parameters<AuthRequest>[0], body: string, shape: z.ZodType<T>) {
-    const reply = await request(name, body).catch((error: unknown) => {
-      report(name, error instanceof Error ? error.message : "no answer");
+  constructor(options: CalloutOptions) {
+    this.#options = { ...options, now: options.now ?? Date.now };
+  }
+
+  async connect({ data, ...question }: ConnectQuestion): Promise<Identity & { readonly data?: string }> {
+    const body = jsonObject(question, { data });
+    const { answer, data: reply } = await this.#ask("connect", body, ConnectReply);
+    return {
+      user: answer.user,
+      info: jsonText(answer.info),
+      expiresAt: answer.expireAt ? Math.floor(answer.expireAt) : undefined,
+      subscriptions: serverSubscriptions(answer.channels, answer.subs),
+      capabilities: answer.caps ?? [],
+      meta: jsonText(answer.meta),
+      device: answer.device ?? undefined,
+      data: reply,
+    };
+  }
+
+  async subscribe({
+    data,
+    meta,
+    ...question
+  }: SubscribeQuestion): Promise<SubscriptionGrant & { readonly data?: string }> {
+    const body = jsonObject(question, { data, meta });
+    const { answer, data: reply } = await this.#ask("subscribe", body, SubscribeReply);
+    return {
+      info: jsonText(answer.info),
+      expiresAt: answer.expireAt ? Math.floor(answer.expireAt) : undefined,
+      ...overrides(answer.override),
+      data: reply,
+    };
+  }
+
+  async publish({ data, meta, ...question }: PublishQuestion): Promise<{ readonly data?: string }> {
+    const { data: reply } = await this.#ask("publish", jsonObject(question, { data, meta }), PublishReply);
+    return { data: reply };
+  }
+
+  async #ask<T>(name: Parameters<AuthRequest>[0], body: string, shape: z.ZodType<T>) {
+    const reply = await this.#options.request(name, body).catch((error: unknown) => {
+      this.#report(name, error instanceof Error ? error.message : "no answer");
       throw isPassedOn(error) ? error : new CommandError(Errors.internal, `rtauth.${name} not answered`);
     });
     let refusal: z.infer<typeof RefusalReply>;
@@ -130,7 +165,7 @@ export function authCallout({
       if (!refusal.error && !refusal.disconnect) answer = parse(shape, value);
     } catch (error) {
       if (!(error instanceof ClaimError)) throw error;
-      report(name, error.message);
+      this.#report(name, error.message);
       throw new CommandError(Errors.internal, `rtauth.${name}: ${error.message}`);
     }
     if (refusal.disconnect) throw new ConnectionError(refusal.disconnect, `by rtauth.${name}`);
@@ -138,43 +173,18 @@ export function authCallout({
     return { answer, data: withoutNewlines(rawMember(reply.data, "data")) };
   }
 
-  return {
-    async connect({ data, ...question }: ConnectQuestion): Promise<Identity & { readonly data?: string }> {
-      const body = jsonObject(question, { data });
-      const { answer, data: reply } = await ask("connect", body, ConnectReply);
-      return {
-        user: answer.user,
-        info: jsonText(answer.info),
-        expiresAt: answer.expireAt ? Math.floor(answer.expireAt) : undefined,
-        subscriptions: serverSubscriptions(answer.channels, answer.subs),
-        capabilities: answer.caps ?? [],
-        meta: jsonText(answer.meta),
-        device: answer.device ?? undefined,
-        data: reply,
-      };
-    },
-
-    async subscribe({
-      data,
-      meta,
-      ...question
-    }: SubscribeQuestion): Promise<SubscriptionGrant & { readonly data?: string }> {
-      const body = jsonObject(question, { data, meta });
-      const { answer, data: reply } = await ask("subscribe", body, SubscribeReply);
-      return {
-        info: jsonText(answer.info),
-        expiresAt: answer.expireAt ? Math.floor(answer.expireAt) : undefined,
-        ...overrides(answer.override),
-        data: reply,
-      };
-    },
-
-    /** `data` is absent when what the client sent stands. */
-    async publish({ data, meta, ...question }: PublishQuestion): Promise<{ readonly data?: string }> {
-      const { data: reply } = await ask("publish", jsonObject(question, { data, meta }), PublishReply);
-      return { data: reply };
-    },
-  } satisfies Callouts;
+  #report(name: string, why: string): void {
+    this.#unlogged++;
+    const now = this.#options.now();
+    if (now < this.#loggedAtMs + LOG_INTERVAL_MS) return;
+    this.#options.log.warn("auth callout failed", {
+      subject: `rtauth.${name}`,
+      why,
+      failures: this.#unlogged,
+    });
+    this.#loggedAtMs = now;
+    this.#unlogged = 0;
+  }
 }
 
 /** Whether a request's failure is one the client should see as it is. That nobody serves the subject is not. */

@@ -2,7 +2,7 @@ import { base64url, decodeJwt, decodeProtectedHeader, errors, type JWTVerifyOpti
 import { Closes, CommandError, ConnectionError, Errors } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import { utf8Decoder } from "../../core/text.ts";
-import type { Authenticator } from "../auth.ts";
+import type { Authenticator, Identity, SubscriptionGrant } from "../auth.ts";
 import { ClaimError, readGrant, readIdentity } from "../claims.ts";
 import { HmacKey } from "./hmac.ts";
 import type { Fetch, Issuer, Key, Keys } from "./issuer.ts";
@@ -37,49 +37,57 @@ export interface JwtOptions {
  *
  * @throws Error that names the mistake in an issuer (at once, or from `start` when a key cannot be used)
  */
-export function jwtAuthenticator(options: JwtOptions) {
-  const { insecure, log, now = Date.now, fetch = globalThis.fetch } = options;
-  const issuers = options.issuers.map((issuer) => ({
-    ...issuer,
-    keys: keysOf(issuer, { insecure, log, now, fetch }),
-  }));
-  const context = {
-    issuers,
-    named: issuers.some(({ issuer }) => issuer !== undefined),
-    now,
-    tolerance: options.clockTolerance ?? DEFAULT_TOLERANCE,
-    headers: new Map<string, Header>(),
-  };
-  const verifyConnection = verifier(context, readIdentity);
-  const verifySubscription = verifier(context, readGrant);
+export function jwtAuthenticator(options: JwtOptions): Authenticator {
+  return new JwtAuthenticator(options);
+}
 
-  return {
-    async start() {
-      await Promise.all(issuers.map(({ keys }) => keys.start()));
-    },
+class JwtAuthenticator implements Authenticator {
+  readonly #issuers: Context["issuers"];
+  readonly #verifyConnection: (token: string) => Promise<Identity>;
+  readonly #verifySubscription: (token: string) => Promise<ReturnType<typeof readGrant>>;
 
-    async close() {
-      for (const { keys } of issuers) keys.close();
-    },
+  constructor(options: JwtOptions) {
+    const { insecure, log, now = Date.now, fetch = globalThis.fetch } = options;
+    this.#issuers = options.issuers.map((issuer) => ({
+      ...issuer,
+      keys: keysOf(issuer, { insecure, log, now, fetch }),
+    }));
+    const context: Context = {
+      issuers: this.#issuers,
+      named: this.#issuers.some(({ issuer }) => issuer !== undefined),
+      now,
+      tolerance: options.clockTolerance ?? DEFAULT_TOLERANCE,
+      headers: new Map(),
+    };
+    this.#verifyConnection = verifier(context, readIdentity);
+    this.#verifySubscription = verifier(context, readGrant);
+  }
 
-    async connection(token) {
-      try {
-        return await verifyConnection(token);
-      } catch (error) {
-        throw error instanceof ClaimError ? new ConnectionError(Closes.invalidToken, error.message) : error;
-      }
-    },
+  async start(): Promise<void> {
+    await Promise.all(this.#issuers.map(({ keys }) => keys.start()));
+  }
 
-    async subscription(token, channel, user) {
-      try {
-        const scoped = await verifySubscription(token);
-        if (scoped.channel === channel && scoped.user === user) return scoped.grant;
-      } catch (error) {
-        throw error instanceof ClaimError ? new CommandError(Errors.permissionDenied, error.message) : error;
-      }
-      throw new ConnectionError(Closes.invalidToken, "subscription token of another user or channel");
-    },
-  } satisfies Authenticator;
+  async close(): Promise<void> {
+    for (const { keys } of this.#issuers) keys.close();
+  }
+
+  async connection(token: string): Promise<Identity> {
+    try {
+      return await this.#verifyConnection(token);
+    } catch (error) {
+      throw error instanceof ClaimError ? new ConnectionError(Closes.invalidToken, error.message) : error;
+    }
+  }
+
+  async subscription(token: string, channel: string, user: string): Promise<SubscriptionGrant> {
+    try {
+      const scoped = await this.#verifySubscription(token);
+      if (scoped.channel === channel && scoped.user === user) return scoped.grant;
+    } catch (error) {
+      throw error instanceof ClaimError ? new CommandError(Errors.permissionDenied, error.message) : error;
+    }
+    throw new ConnectionError(Closes.invalidToken, "subscription token of another user or channel");
+  }
 }
 
 interface Context {

@@ -23,130 +23,127 @@ const MAX_DEPTH = 10;
 /** What an `Idempotency-Key` may be: the law of the broker port. */
 const ID = /^[!-~]{1,128}$/;
 
+/** One call, signed by an app. */
+interface Call {
+  readonly calls: PusherCalls;
+  readonly app: PusherApp;
+  readonly c: Context;
+  /** The parsed JSON of a POST. */
+  readonly body: unknown;
+}
+
 /**
  * The HTTP API of the Pusher protocol, to be mounted at `/apps`: what the stock server SDKs call. Errors are one line of
  * text.
  */
 export function pusherApi(deps: PusherApiDeps): Hono {
   const calls = new PusherCalls(deps.operations);
-  const api = new Hono();
+  const signed = (run: (call: Call) => Promise<object>) => (c: Context) => answerCall(deps, calls, c, run);
+  return new Hono()
+    .post("/:id/events", signed(publishEvent))
+    .post("/:id/batch_events", signed(publishBatch))
+    .get("/:id/channels", signed(listChannels))
+    .get("/:id/channels/:channel", signed(describeChannel))
+    .get("/:id/channels/:channel/users", signed(listUsers))
+    .post("/:id/users/:user/terminate_connections", signed(terminateConnections));
+}
 
-  /** One call: who signed it, its body, what it answers. */
-  const call =
-    (run: (app: PusherApp, c: Context, body: unknown) => Promise<object>) =>
-    async (c: Context): Promise<Response> => {
-      c.header("cache-control", "no-store");
-      const app = signer(deps.apps, c.req.param("id") ?? "", c.req.raw);
-      if (isRefusal(app)) return answer(c, app);
-      const bytes = await bodyBytes(c.req.raw, deps.maxRequestBytes);
-      if (bytes === 413) return answer(c, refusal(413, "the request is too large"));
-      if (bytes === 400) return answer(c, refusal(400, "the body broke off"));
-      const unsigned = bodyRefusal(c.req.raw, bytes);
-      if (unsigned) return answer(c, unsigned);
-      const body = c.req.method === "POST" ? readJson(bytes) : undefined;
-      if (body === BROKEN) return answer(c, refusal(400, "the body is no JSON"));
-      try {
-        const result = await run(app, c, body);
-        return isRefusal(result) ? answer(c, result) : c.json(result);
-      } catch (error) {
-        const known = error instanceof CommandError ? refusalOf(error) : undefined;
-        if (known) return answer(c, known);
-        deps.log.error("Pusher API failed", { app: app.id, error });
-        return c.text("internal server error\n", 500);
-      }
-    };
+/** Checks who signed a call and reads its body; `run` answers it. */
+async function answerCall(
+  deps: PusherApiDeps,
+  calls: PusherCalls,
+  c: Context,
+  run: (call: Call) => Promise<object>,
+): Promise<Response> {
+  c.header("cache-control", "no-store");
+  const app = signer(deps.apps, c.req.param("id") ?? "", c.req.raw);
+  if (isRefusal(app)) return answer(c, app);
+  const bytes = await bodyBytes(c.req.raw, deps.maxRequestBytes);
+  if (bytes === 413) return answer(c, refusal(413, "the request is too large"));
+  if (bytes === 400) return answer(c, refusal(400, "the body broke off"));
+  const unsigned = bodyRefusal(c.req.raw, bytes);
+  if (unsigned) return answer(c, unsigned);
+  const body = c.req.method === "POST" ? readJson(bytes) : undefined;
+  if (body === BROKEN) return answer(c, refusal(400, "the body is no JSON"));
+  try {
+    const result = await run({ calls, app, c, body });
+    return isRefusal(result) ? answer(c, result) : c.json(result);
+  } catch (error) {
+    const known = error instanceof CommandError ? refusalOf(error) : undefined;
+    if (known) return answer(c, known);
+    deps.log.error("Pusher API failed", { app: app.id, error });
+    return c.text("internal server error\n", 500);
+  }
+}
 
-  api.post(
-    "/:id/events",
-    call(async (app, c, body) => {
-      const event = readEvent(app, body);
-      if (isRefusal(event)) return event;
-      const id = idempotencyKey(c);
-      if (id !== undefined && !ID.test(id)) return BAD_KEY;
-      await calls.publish(app, event, id);
-      return event.info.length > 0 ? { channels: await calls.factsOf(app, event.channels, event.info) } : {};
-    }),
+async function publishEvent({ calls, app, c, body }: Call): Promise<object> {
+  const event = readEvent(app, body);
+  if (isRefusal(event)) return event;
+  const id = idempotencyKey(c);
+  if (id !== undefined && !ID.test(id)) return BAD_KEY;
+  await calls.publish(app, event, id);
+  return event.info.length > 0 ? { channels: await calls.factsOf(app, event.channels, event.info) } : {};
+}
+
+async function publishBatch({ calls, app, c, body }: Call): Promise<object> {
+  const events = readBatch(app, body);
+  if (isRefusal(events)) return events;
+  const id = idempotencyKey(c);
+  if (id !== undefined && !ID.test(id)) return BAD_KEY;
+  // Handed over in order, so that they are stored in order.
+  await Promise.all(
+    events.map((event, index) => calls.publish(app, event, id === undefined ? undefined : `${index}:${id}`)),
   );
+  if (events.every(({ info }) => info.length === 0)) return {};
+  const facts = async ({ channels: [name], info }: PusherEvent) =>
+    info.length === 0 ? {} : (await calls.factsOf(app, [name!], info))[name!];
+  return { batch: await Promise.all(events.map(facts)) };
+}
 
-  api.post(
-    "/:id/batch_events",
-    call(async (app, c, body) => {
-      const events = readBatch(app, body);
-      if (isRefusal(events)) return events;
-      const id = idempotencyKey(c);
-      if (id !== undefined && !ID.test(id)) return BAD_KEY;
-      // Handed over in order, so that they are stored in order.
-      await Promise.all(
-        events.map((event, index) =>
-          calls.publish(app, event, id === undefined ? undefined : `${index}:${id}`),
-        ),
-      );
-      if (events.every(({ info }) => info.length === 0)) return {};
-      const facts = async ({ channels: [name], info }: PusherEvent) =>
-        info.length === 0 ? {} : (await calls.factsOf(app, [name!], info))[name!];
-      return { batch: await Promise.all(events.map(facts)) };
-    }),
-  );
+async function listChannels({ calls, app, c }: Call): Promise<object> {
+  const prefix = c.req.query("filter_by_prefix") ?? "";
+  const wanted = readAttributes(c.req.query("info"));
+  if (!wanted || wanted.includes("cache")) return BAD_INFO;
+  if (prefix.includes("*")) return { channels: {} };
+  if (wanted.includes("user_count") && !prefix.startsWith("presence-")) {
+    return refusal(400, "user_count needs filter_by_prefix to begin with presence-");
+  }
+  const found = await calls.channels(app, prefix);
+  const users = wanted.includes("user_count")
+    ? await calls.factsOf(app, [...found.keys()], ["user_count"])
+    : {};
+  const rows = [...found].map(([name, count]): [string, object] => [
+    name,
+    { ...users[name], ...(wanted.includes("subscription_count") && { subscription_count: count }) },
+  ]);
+  return { channels: Object.fromEntries(rows) };
+}
 
-  api.get(
-    "/:id/channels",
-    call(async (app, c) => {
-      const prefix = c.req.query("filter_by_prefix") ?? "";
-      const wanted = readAttributes(c.req.query("info"));
-      if (!wanted || wanted.includes("cache")) return BAD_INFO;
-      if (prefix.includes("*")) return { channels: {} };
-      if (wanted.includes("user_count") && !prefix.startsWith("presence-")) {
-        return refusal(400, "user_count needs filter_by_prefix to begin with presence-");
-      }
-      const found = await calls.channels(app, prefix);
-      const users = wanted.includes("user_count")
-        ? await calls.factsOf(app, [...found.keys()], ["user_count"])
-        : {};
-      const rows = [...found].map(([name, count]): [string, object] => [
-        name,
-        { ...users[name], ...(wanted.includes("subscription_count") && { subscription_count: count }) },
-      ]);
-      return { channels: Object.fromEntries(rows) };
-    }),
-  );
+async function describeChannel({ calls, app, c }: Call): Promise<object> {
+  const name = c.req.param("channel") ?? "";
+  const wanted = readAttributes(c.req.query("info"));
+  if (!isChannelName(app, name)) return refusal(400, "malformed channel name");
+  if (!wanted) return BAD_INFO;
+  const problem = unavailable(name, wanted);
+  if (problem) return refusal(400, problem);
+  const [occupied, facts] = await Promise.all([
+    calls.occupied(app, name),
+    calls.factsOf(app, [name], wanted),
+  ]);
+  return { occupied, ...facts[name] };
+}
 
-  api.get(
-    "/:id/channels/:channel",
-    call(async (app, c) => {
-      const name = c.req.param("channel") ?? "";
-      const wanted = readAttributes(c.req.query("info"));
-      if (!isChannelName(app, name)) return refusal(400, "malformed channel name");
-      if (!wanted) return BAD_INFO;
-      const problem = unavailable(name, wanted);
-      if (problem) return refusal(400, problem);
-      const [occupied, facts] = await Promise.all([
-        calls.occupied(app, name),
-        calls.factsOf(app, [name], wanted),
-      ]);
-      return { occupied, ...facts[name] };
-    }),
-  );
+async function listUsers({ calls, app, c }: Call): Promise<object> {
+  const name = c.req.param("channel") ?? "";
+  if (!isChannelName(app, name) || channelKind(name).access !== "presence") {
+    return refusal(400, "users are known of presence channels only");
+  }
+  return { users: (await calls.users(app, name)).map((id) => ({ id })) };
+}
 
-  api.get(
-    "/:id/channels/:channel/users",
-    call(async (app, c) => {
-      const name = c.req.param("channel") ?? "";
-      if (!isChannelName(app, name) || channelKind(name).access !== "presence") {
-        return refusal(400, "users are known of presence channels only");
-      }
-      return { users: (await calls.users(app, name)).map((id) => ({ id })) };
-    }),
-  );
-
-  api.post(
-    "/:id/users/:user/terminate_connections",
-    call(async (app, c) => {
-      await calls.terminate(app, c.req.param("user") ?? "");
-      return {};
-    }),
-  );
-
-  return api;
+async function terminateConnections({ calls, app, c }: Call): Promise<object> {
+  await calls.terminate(app, c.req.param("user") ?? "");
+  return {};
 }
 
 const BROKEN = Symbol("no JSON");

@@ -52,7 +52,7 @@ const REFUSED: Readonly<Record<number, 400 | 401>> = {
  * (`POST /emulation`), which may reach any instance.
  */
 export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
-  const { gateway, guard, streams, stats, maxFrameBytes } = deps;
+  const { gateway, guard, stats, maxFrameBytes } = deps;
   const app = new Hono<Env>();
   const allowed = cors(deps.originAllowed, guard);
   for (const transport of STREAM_TRANSPORTS) app.use(`/connection/${transport}`, allowed);
@@ -60,12 +60,17 @@ export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
 
   for (const transport of STREAM_TRANSPORTS) {
     const path = `/connection/${transport}`;
-    app.post(path, async (c) => open(c, transport, await bodyFrame(c, maxFrameBytes)));
+    app.post(path, async (c) => openStream(deps, c, transport, await bodyFrame(c, maxFrameBytes)));
     if (!EVENT_SOURCES.has(transport)) continue;
     app.get(path, (c) => {
       const text = c.req.query("cf_connect");
-      if (text === undefined && transport === "sse") return open(c, transport, 400);
-      return open(c, transport, Buffer.byteLength(text ?? "") > maxFrameBytes ? 413 : (text ?? ""));
+      if (text === undefined && transport === "sse") return openStream(deps, c, transport, 400);
+      return openStream(
+        deps,
+        c,
+        transport,
+        Buffer.byteLength(text ?? "") > maxFrameBytes ? 413 : (text ?? ""),
+      );
     });
   }
 
@@ -84,39 +89,44 @@ export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
     return c.body(null, 204);
   });
 
-  /** Lets the client in and begins the answer. @param frame its first one, or the status that refuses it */
-  async function open(c: Context<Env>, transport: StreamTransport, frame: Frame | 400 | 413) {
-    if (typeof frame === "number") return guard.refuse("handshake", frame, "No commands can be read.");
-    const { headers, method } = c.req.raw;
-    // Hono takes HEAD for GET; it must not open anything.
-    if (method === "HEAD") return new Response(null, { status: 405, headers: { allow: "GET, POST" } });
-    const admitted = guard.admit(headers, c.env.ip);
-    if (admitted instanceof Response) return transport === "uni_sse" ? later(admitted) : admitted;
-    const protocol = typeof frame === "string" ? "centrifuge-json" : "centrifuge-protobuf";
-    const dialect = deps.centrifuge.stream(transport, protocol);
-    const { codec } = dialect;
-    const handler = gateway.accept(
-      {
-        ...(codec.unidirectional
-          ? { resume: readEventId(headers.get("last-event-id")) }
-          : { session: crypto.randomUUID() }),
-        ...admitted,
-      },
-      dialect,
-    );
-    const socket = new StreamSocket(transport, handler, codec, c.env, streams);
-    const body = new ReadableStream<Uint8Array>(socket, { highWaterMark: 0 });
-    handler.opened(socket);
-    handler.message(socket, frame);
-    const refused = await socket.begun;
-    if (refused && !reconnects(refused.code)) {
-      return c.json(refused, REFUSED[refused.code] ?? 403, { "cache-control": "no-store" });
-    }
-    const type = EVENT_SOURCES.has(transport) ? EVENTS : isBinary(c) ? BINARY : JSON_LINES;
-    return new Response(body, { headers: { "content-type": type, ...UNBUFFERED, ...deps.headers } });
-  }
-
   return app;
+}
+
+/** Lets the client in and begins the answer. @param frame its first one, or the status that refuses it */
+async function openStream(
+  { gateway, centrifuge, guard, streams, headers: added }: StreamRoutesDeps,
+  c: Context<Env>,
+  transport: StreamTransport,
+  frame: Frame | 400 | 413,
+): Promise<Response> {
+  if (typeof frame === "number") return guard.refuse("handshake", frame, "No commands can be read.");
+  const { headers, method } = c.req.raw;
+  // Hono takes HEAD for GET; it must not open anything.
+  if (method === "HEAD") return new Response(null, { status: 405, headers: { allow: "GET, POST" } });
+  const admitted = guard.admit(headers, c.env.ip);
+  if (admitted instanceof Response) return transport === "uni_sse" ? later(admitted) : admitted;
+  const protocol = typeof frame === "string" ? "centrifuge-json" : "centrifuge-protobuf";
+  const dialect = centrifuge.stream(transport, protocol);
+  const { codec } = dialect;
+  const handler = gateway.accept(
+    {
+      ...(codec.unidirectional
+        ? { resume: readEventId(headers.get("last-event-id")) }
+        : { session: crypto.randomUUID() }),
+      ...admitted,
+    },
+    dialect,
+  );
+  const socket = new StreamSocket(transport, handler, codec, c.env, streams);
+  const body = new ReadableStream<Uint8Array>(socket, { highWaterMark: 0 });
+  handler.opened(socket);
+  handler.message(socket, frame);
+  const refused = await socket.begun;
+  if (refused && !reconnects(refused.code)) {
+    return c.json(refused, REFUSED[refused.code] ?? 403, { "cache-control": "no-store" });
+  }
+  const type = EVENT_SOURCES.has(transport) ? EVENTS : isBinary(c) ? BINARY : JSON_LINES;
+  return new Response(body, { headers: { "content-type": type, ...UNBUFFERED, ...added } });
 }
 
 /** An `EventSource` gives up for ever after any other status: it is sent away with an empty stream instead. */
