@@ -3,7 +3,8 @@ import type { Permission } from "../../src/auth/auth.ts";
 import { Errors } from "../../src/core/errors.ts";
 import type { Access, NamespaceRules } from "../../src/core/namespace.ts";
 import type { Plain } from "../helpers/stock-codec.ts";
-import { startGateway, type TestGateway, token } from "./fixture.ts";
+import { token } from "./auth.ts";
+import { startGateway, type TestGateway } from "./fixture.ts";
 
 /** Every right: the rule that governs it, and a command that needs it. A new right without a row does not compile. */
 const RIGHTS: Readonly<

@@ -4,7 +4,8 @@ import { Closes, CommandError, ConnectionError, Errors } from "../../src/core/er
 import { silent } from "../../src/core/log.ts";
 import type { Plain } from "../helpers/stock-codec.ts";
 import { connectionToken, subscriptionToken, TEST_ISSUER } from "../helpers/tokens.ts";
-import { createWorld, startGateway, token } from "./fixture.ts";
+import { token } from "./auth.ts";
+import { createWorld, startGateway } from "./fixture.ts";
 import { eventually, settled, stoppedClock } from "./time.ts";
 
 const subsOf = (answer: Plain) => Object.keys((answer.subs ?? {}) as object).sort();

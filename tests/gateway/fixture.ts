@@ -1,10 +1,8 @@
-import type { Authenticator, Callouts, Capability, Identity } from "../../src/auth/auth.ts";
-import { compileCapabilities } from "../../src/auth/capabilities.ts";
+import type { Authenticator, Callouts } from "../../src/auth/auth.ts";
 import type { Broker } from "../../src/broker/broker.ts";
 import { memoryBroker, memoryBus } from "../../src/broker/memory/memory.ts";
 import type { Outbox } from "../../src/broker/outbox.ts";
 import { CentrifugeDialects } from "../../src/centrifuge/dialect.ts";
-import { Closes, CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
 import { createLogger } from "../../src/core/log.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";
 import { Stats } from "../../src/core/stats.ts";
@@ -16,6 +14,7 @@ import { memoryPresence, memoryPresenceHub } from "../../src/presence/memory/mem
 import type { Presence } from "../../src/presence/presence.ts";
 import { type PusherApp, PusherApps } from "../../src/pusher/apps.ts";
 import { Pusher } from "../../src/pusher/pusher.ts";
+import { fakeAuthenticator, noCallouts, token } from "./auth.ts";
 import {
   type CentrifugeHandshake,
   SHOP_KEY,
@@ -40,6 +39,7 @@ const NAMESPACES: Readonly<Record<string, Partial<NamespaceRules>>> = {
     history: KEPT,
     recovery: "stream",
     presence: true,
+    joinLeave: "user",
     publish: "authenticated",
     presenceGraceMs: 1_000,
   },
@@ -88,42 +88,6 @@ export function createWorld({ namespaces: changes = {} }: Pick<FixtureOptions, "
   return { namespaces, bus: memoryBus({ namespaces }), presence: memoryPresenceHub() };
 }
 
-/** A connection or subscription token for the fixture's own authenticator: what it grants, as it stands. */
-export function token(grant: {
-  readonly user: string;
-  readonly channel?: string;
-  readonly caps?: readonly Capability[];
-  readonly [more: string]: unknown;
-}): string {
-  return JSON.stringify(grant);
-}
-
-function readToken(text: string) {
-  if (text === "expired") throw new CommandError(Errors.tokenExpired);
-  if (!text.startsWith("{")) throw new ConnectionError(Closes.invalidToken);
-  return JSON.parse(text) as { user: string; channel?: string; caps?: Capability[] };
-}
-
-const fakeAuthenticator: Authenticator = {
-  async start() {},
-  async close() {},
-  async connection(text): Promise<Identity> {
-    const { caps = [], ...identity } = readToken(text);
-    return { subscriptions: [], ...identity, capabilities: compileCapabilities(caps) };
-  },
-  async subscription(text, channel, user) {
-    const { user: of, channel: to, caps: _, ...grant } = readToken(text);
-    if (of !== user || to !== channel) throw new ConnectionError(Closes.invalidToken);
-    return grant;
-  },
-};
-
-const refusing: Callouts = {
-  connect: () => Promise.reject(new CommandError(Errors.internal)),
-  subscribe: () => Promise.reject(new CommandError(Errors.internal)),
-  publish: () => Promise.reject(new CommandError(Errors.internal)),
-};
-
 export type TestGateway = Awaited<ReturnType<typeof startGateway>>;
 
 /** A gateway in the test's own process; memory drivers, sockets of arrays. Released with `await using`. */
@@ -138,7 +102,7 @@ export async function startGateway(fixture: FixtureOptions = {}) {
     memoryPresence({ hub: world.presence, instance, region: "eu", log, stats, load }),
   );
   const authenticator = new Gate<Authenticator>(fixture.authenticator ?? fakeAuthenticator);
-  const callouts = new Gate<Callouts>({ ...refusing, ...fixture.callouts });
+  const callouts = new Gate<Callouts>({ ...noCallouts, ...fixture.callouts });
   const app: PusherApp = { ...SHOP, ...fixture.app };
   const topics = new Topics();
   const released: string[] = [];

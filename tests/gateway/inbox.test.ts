@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { CommandError, Errors } from "../../src/core/errors.ts";
 import type { Plain } from "../helpers/stock-codec.ts";
-import { startGateway, type TestGateway, token } from "./fixture.ts";
+import { token } from "./auth.ts";
+import { startGateway, type TestGateway } from "./fixture.ts";
 import { eventually, settled, stoppedClock } from "./time.ts";
 
 const PING = "{}";

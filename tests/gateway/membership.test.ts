@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Plain } from "../helpers/stock-codec.ts";
-import { createWorld, startGateway, type TestGateway, token } from "./fixture.ts";
+import { token } from "./auth.ts";
+import { createWorld, startGateway, type TestGateway } from "./fixture.ts";
 import { eventually, settled, stoppedClock } from "./time.ts";
 
 const JOIN_LEAVE = { join_leave: true };

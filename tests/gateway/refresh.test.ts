@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Closes, CommandError, Errors, Unsubscribes } from "../../src/core/errors.ts";
-import { startGateway, token } from "./fixture.ts";
+import { token } from "./auth.ts";
+import { startGateway } from "./fixture.ts";
 import { settled, stoppedClock } from "./time.ts";
 
 const inSeconds = (seconds: number) => Math.floor(Date.now() / 1_000) + seconds;

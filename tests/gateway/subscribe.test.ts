@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { Closes, CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
 import type { Plain } from "../helpers/stock-codec.ts";
-import { startGateway, token } from "./fixture.ts";
+import { token } from "./auth.ts";
+import { startGateway } from "./fixture.ts";
 import { eventually, settled } from "./time.ts";
 
 const unavailable = () => new CommandError(Errors.brokerUnavailable);

@@ -31,7 +31,8 @@ async function run(folder: string): Promise<{ lcov: string; ms: number }> {
   const tests = Bun.spawn(command, { cwd: ROOT, stdout: "pipe", stderr: "pipe" });
   const [output, code] = await Promise.all([new Response(tests.stderr).text(), tests.exited]);
   const ms = Math.round(performance.now() - begin);
-  if (code !== 0) throw new Error(`the tests failed:\n${output.slice(-4_000)}`);
+  if (code !== 0)
+    throw new Error(`tests failed:\n${output.match(/^\(fail\).*$/gm)?.join("\n") ?? output.slice(-4_000)}`);
   return { lcov: await readFile(join(folder, "lcov.info"), "utf8"), ms };
 }
 

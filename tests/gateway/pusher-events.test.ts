@@ -1,0 +1,254 @@
+import { describe, expect, test } from "bun:test";
+import { createLogger } from "../../src/core/log.ts";
+import { Stats } from "../../src/core/stats.ts";
+import { type PusherApp, PusherApps } from "../../src/pusher/apps.ts";
+import { Webhooks } from "../../src/pusher/webhook-delivery.ts";
+import { webhookLine } from "../../src/pusher/webhook-events.ts";
+import { type FixtureOptions, startGateway, type TestGateway } from "./fixture.ts";
+import { eventually, settled, stoppedClock } from "./time.ts";
+
+const member = (id: string) => ({ user_id: id });
+const HOOK = { url: "http://127.0.0.1:9/hook", events: [] };
+const withHook = (more: FixtureOptions = {}): FixtureOptions => ({
+  ...more,
+  app: { webhooks: [HOOK], ...more.app },
+});
+
+/** Events in the outbox, oldest first, as an app's server would get them. */
+const outboxed = (gateway: TestGateway) =>
+  [...gateway.world.bus.outbox.lines.values()].flat().map(({ text }) => {
+    const { event } = JSON.parse(text) as { event: Record<string, unknown> };
+    return event;
+  });
+const names = (gateway: TestGateway) => outboxed(gateway).map(({ name, channel }) => `${name} ${channel}`);
+
+describe("client events", () => {
+  test("reach the others in private and presence channels, with who it was", async () => {
+    await using gateway = await startGateway(withHook());
+    const [ann, bob] = [gateway.pusher(), gateway.pusher()];
+    for (const client of [ann, bob]) {
+      await client.subscribe("private-a");
+      await client.subscribe("presence-a", member(client === ann ? "ann" : "bob"));
+    }
+    ann.say("client-typing", { at: 1 }, "private-a");
+    ann.say("client-typing", { at: 2 }, "presence-a");
+    await eventually(() => bob.events("client-typing").length === 2);
+    const got = bob.messages.filter(({ event }) => event === "client-typing");
+    expect(got).toMatchObject([
+      { channel: "private-a", data: { at: 1 } },
+      { channel: "presence-a", data: { at: 2 }, user_id: "ann" },
+    ]);
+    expect(ann.events("client-typing")).toEqual([]);
+    expect((await gateway.gateway.operations.history("shop:private-a", { limit: 10 })).publications).toEqual(
+      [],
+    );
+    const said = outboxed(gateway).filter(({ name }) => name === "client_event");
+    expect(said).toMatchObject([
+      { channel: "private-a", event: "client-typing", socket_id: ann.id, data: '{"at":1}' },
+      { channel: "presence-a", user_id: "ann" },
+    ]);
+  });
+
+  test.each([
+    ["in a channel it is not in", "client-a", "private-b", {}],
+    ["in a public one", "client-a", "public", {}],
+    ["in an encrypted one", "client-a", "private-encrypted-a", {}],
+    ["too long", "client-a", "private-a", "x".repeat(2_000)],
+    ["with a malformed name", `client-${"x".repeat(300)}`, "private-a", {}],
+    ["to nowhere", "client-a", undefined, {}],
+  ])("are refused: %s", async (_, event, channel, data) => {
+    await using gateway = await startGateway();
+    const client = gateway.pusher();
+    for (const name of ["private-a", "public", "private-encrypted-a"]) await client.subscribe(name);
+    client.say(event, data, channel);
+    expect(
+      await client.first((message) => (message.event === "pusher:error" ? message.data : undefined)),
+    ).toMatchObject({
+      code: 4301,
+    });
+  });
+
+  test("are refused where the app has them switched off, and beyond their rate", async () => {
+    await using off = await startGateway({ app: { clientEvents: false } });
+    const quiet = off.pusher();
+    await quiet.subscribe("private-a");
+    quiet.say("client-a", {}, "private-a");
+    expect(quiet.events("pusher:error")).toHaveLength(1);
+
+    using clock = stoppedClock();
+    const limits = { presenceMembers: 3, userInfoBytes: 100, eventBytes: 100, channelName: 100 };
+    await using gateway = await startGateway({ app: { limits: { ...limits, clientEventsPerSecond: 2 } } });
+    const client = gateway.pusher();
+    await client.subscribe("private-a");
+    const attempts = (count: number) => {
+      const before = client.events("pusher:error").length;
+      for (let n = 0; n < count; n++) client.say("client-a", {}, "private-a");
+      return count - (client.events("pusher:error").length - before);
+    };
+    expect(attempts(5)).toBe(2);
+    await clock.advance(1_000);
+    expect(attempts(5)).toBe(2);
+    expect(gateway.stats.rejected.get("client_event_rate")).toBe(6);
+  });
+});
+
+describe("how many are subscribed", () => {
+  const COUNT = "pusher_internal:subscription_count";
+  const counts = (client: { events(name: string): unknown[] }) =>
+    client.events(COUNT).map((data) => (data as { subscription_count: number }).subscription_count);
+
+  test("is told to all of them where the app wants it, but not in presence channels", async () => {
+    using clock = stoppedClock();
+    await using gateway = await startGateway(
+      withHook({ app: { subscriptionCount: true, webhooks: [HOOK] } }),
+    );
+    const [ann, bob] = [gateway.pusher(), gateway.pusher()];
+    await ann.subscribe("a");
+    await ann.subscribe("presence-a", member("ann"));
+    await clock.advance(500);
+    await bob.subscribe("a");
+    await bob.subscribe("presence-a", member("bob"));
+    await clock.advance(500);
+    bob.say("pusher:unsubscribe", { channel: "a" });
+    await clock.advance(500);
+    expect(counts(ann)).toEqual([1, 2, 1]);
+    expect(ann.messages.filter(({ event, channel }) => event === COUNT && channel !== "a")).toEqual([]);
+    const told = outboxed(gateway).filter(({ name }) => name === "subscription_count");
+    expect(told.map((event) => event.subscription_count)).toEqual([1, 2, 1]);
+  });
+
+  test("is asked of presence once for all changes of a moment, and may fail", async () => {
+    using clock = stoppedClock();
+    await using gateway = await startGateway({ app: { subscriptionCount: true } });
+    const clients = Array.from({ length: 10 }, () => gateway.pusher());
+    const before = gateway.presence.calls("stats").length;
+    await Promise.all(clients.map((client) => client.subscribe("a")));
+    await clock.advance(1_000);
+    expect(gateway.presence.calls("stats").length - before).toBeLessThan(4);
+    expect(counts(clients[0]!).at(-1)).toBe(10);
+    gateway.presence.fail("stats", new Error("gone"));
+    clients[9]!.say("pusher:unsubscribe", { channel: "a" });
+    await clock.advance(1_000);
+    expect(gateway.logged.some(({ level }) => level === "error")).toBe(true);
+  });
+});
+
+describe("events for the app's server", () => {
+  test("tell of channels and members, once for all instances and connections", async () => {
+    using clock = stoppedClock();
+    await using gateway = await startGateway(withHook());
+    const [ann, again] = [gateway.pusher(), gateway.pusher()];
+    for (const client of [ann, again]) await client.subscribe("presence-a", member("ann"));
+    await settled();
+    ann.socket.end(1000, "");
+    again.socket.end(1000, "");
+    await clock.advance(2_000);
+    expect(names(gateway).filter((text) => !text.startsWith("subscription_count"))).toEqual([
+      ...["channel_occupied presence-a", "member_added presence-a"],
+      ...["member_removed presence-a", "channel_vacated presence-a"],
+    ]);
+  });
+
+  test("tell of a cache channel that has nothing, now and then", async () => {
+    await using gateway = await startGateway(withHook());
+    const clients = [gateway.pusher(), gateway.pusher(), gateway.pusher()];
+    for (const client of clients) await client.subscribe("cache-a");
+    expect(names(gateway).filter((text) => text.startsWith("cache_miss"))).toEqual(["cache_miss cache-a"]);
+  });
+
+  test("are those alone that a webhook asks for, and never of users' own channels", async () => {
+    const hooks = [{ ...HOOK, events: ["channel_occupied"] }];
+    await using gateway = await startGateway({ app: { webhooks: hooks } });
+    const client = gateway.pusher();
+    await client.signin({ id: "ann" });
+    await client.subscribe("#server-to-user-ann");
+    await client.subscribe("presence-a", member("ann"));
+    await settled();
+    expect(names(gateway)).toEqual(["channel_occupied presence-a"]);
+  });
+});
+
+describe("carrying them there", () => {
+  const app: PusherApp = {
+    ...{
+      id: "shop",
+      keys: [{ key: "k", secret: "s" }],
+      namespace: "shop",
+      enabled: true,
+      clientEvents: true,
+    },
+    ...{ subscriptionCount: false, webhooks: [] },
+    limits: { presenceMembers: 1, userInfoBytes: 1, eventBytes: 1, channelName: 1, clientEventsPerSecond: 0 },
+  };
+
+  /** The part that carries, with an endpoint that answers as told. */
+  async function carrier(answers: readonly (number | "hang")[], maxAgeMs = 60_000) {
+    const requests: { body: string; key: string | null }[] = [];
+    const server = Bun.serve({
+      ...{ hostname: "127.0.0.1", port: 0 },
+      async fetch(request) {
+        const key = request.headers.get("x-pusher-key");
+        requests.push({ body: await request.text(), key });
+        const answer = answers[requests.length - 1] ?? 200;
+        return answer === "hang"
+          ? await new Promise<Response>(() => {})
+          : new Response("", { status: answer });
+      },
+    });
+    const webhooks = [{ url: `http://127.0.0.1:${server.port}/hook?secret=1`, events: [] }];
+    const gateway = await startGateway({ app: { webhooks } });
+    const stats = new Stats();
+    const lines: string[] = [];
+    const log = createLogger("debug", (line) => lines.push(JSON.stringify(line)));
+    const apps = new PusherApps([{ ...app, webhooks }]);
+    const deps = { apps, outbox: gateway.outbox!, maxAgeMs, timeoutMs: 300, stats, log };
+    const carrying = new Webhooks(deps);
+    return {
+      ...{ gateway, requests, stats, lines, carrying },
+      carried: () => webhookLine(app, webhooks[0]!),
+      async [Symbol.asyncDispose]() {
+        await carrying.close();
+        await gateway[Symbol.asyncDispose]();
+        await server.stop(true);
+      },
+    };
+  }
+  const occupied = async (gateway: TestGateway, channel: string) => await gateway.pusher().subscribe(channel);
+  const channelsOf = (requests: readonly { body: string }[]) =>
+    requests.map(({ body }) =>
+      (JSON.parse(body) as { events: { channel: string }[] }).events.map(({ channel }) => channel).join(),
+    );
+
+  test("in order, those that come together in one request", async () => {
+    await using one = await carrier([]);
+    for (const channel of ["a", "b", "c"]) await occupied(one.gateway, channel);
+    await eventually(() => one.stats.webhooksDelivered === 3, "three deliveries");
+    expect(channelsOf(one.requests).join()).toBe("a,b,c");
+    expect(one.requests[0]!.key).toBe("k");
+  });
+
+  test("again after a failure, and at the end what is left", async () => {
+    await using one = await carrier([500, "hang"]);
+    await occupied(one.gateway, "a");
+    await eventually(() => one.stats.webhooksRetried >= 1, "a failure");
+    expect(one.lines.some((line) => line.includes("status 500"))).toBe(true);
+    expect(one.lines.join()).not.toContain("secret=1");
+    await occupied(one.gateway, "b");
+    await one.carrying.close();
+    expect(channelsOf(one.requests).at(0)).toBe("a");
+    expect(channelsOf(one.requests).at(-1)).toBe("a,b");
+  });
+
+  test("not when they are too old, or none of ours: that is said", async () => {
+    await using one = await carrier([], 1_000);
+    await occupied(one.gateway, "a");
+    await eventually(() => one.stats.webhooksDelivered === 1, "a delivery");
+    const line = one.carried();
+    one.gateway.outbox!.put(line, "nonsense");
+    one.gateway.outbox!.put(line, JSON.stringify({ timeMs: 1, event: { name: "channel_occupied" } }));
+    await occupied(one.gateway, "b");
+    await eventually(() => one.stats.webhooksDelivered === 2, "a delivery");
+    expect(one.stats.webhooksGivenUp).toBe(2);
+    expect(channelsOf(one.requests)).toEqual(["a", "b"]);
+  });
+});
