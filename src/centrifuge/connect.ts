@@ -46,8 +46,7 @@ export async function connect(
     await limitConnections(context, session);
     const wantedSubs = wantedSubscriptions(context, identity);
     if (session.codec.unidirectional) await addClientSubscriptions(context, session, command, wantedSubs);
-    if (wantedSubs.size > context.options.channelsPerConnection)
-      throw new ConnectionError(Closes.channelLimit);
+    if (wantedSubs.size > context.options.channels) throw new ConnectionError(Closes.channelLimit);
     for (const wanted of wantedSubs.values()) {
       prepared.push(await prepare(context, session, command, wanted));
     }

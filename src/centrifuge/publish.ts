@@ -80,8 +80,8 @@ export async function rpc(
 ): Promise<void> {
   if (command.rpcMethod === "") throw new CommandError(Errors.methodNotFound);
   if (command.rpcMethod.startsWith(OWN_METHODS)) return await ownRpc(context, session, command);
-  const { rpcMaxBytes } = context.options;
-  if (Buffer.byteLength(command.data) > rpcMaxBytes) throw new CommandError(Errors.limitExceeded);
+  const { rpcBodyBytes } = context.options;
+  if (Buffer.byteLength(command.data) > rpcBodyBytes) throw new CommandError(Errors.limitExceeded);
   const reply = await context.broker.request("rpc", command.rpcMethod, command.data, {
     timeoutMs: context.options.rpcTimeoutMs,
     headers: identityHeaders(context, session),
@@ -92,7 +92,7 @@ export async function rpc(
     if (code >= 400 && code < 2000) throw new CommandError({ code, message });
     throw new CommandError(Errors.internal, `service error ${code}`);
   }
-  if (Buffer.byteLength(reply.data) > rpcMaxBytes) {
+  if (Buffer.byteLength(reply.data) > rpcBodyBytes) {
     throw new CommandError(Errors.limitExceeded, "a service's answer is too long");
   }
   session.send(session.codec.rpc(command.id, jsonLine(reply.data)));

@@ -28,7 +28,7 @@ export function subscribe(
   if (command.channel === "") throw new ConnectionError(Closes.badRequest, "subscribe without a channel");
   const name = context.hub.resolve(command.channel);
   if (session.subs.has(name.id)) throw new CommandError(Errors.alreadySubscribed);
-  if (session.hasChannels(context.options.channelsPerConnection)) {
+  if (session.hasChannels(context.options.channels)) {
     throw new CommandError(Errors.limitExceeded);
   }
   if (command.type > 0) throw new CommandError(Errors.notAvailable, "only stream subscriptions are served");

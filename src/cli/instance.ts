@@ -361,29 +361,19 @@ function admissionOf({ limits }: Config, connections: number): Admission {
   });
 }
 
-function gatewayOptions(config: Config): GatewayOptions {
-  const { auth, limits, ping, rpc, channels } = config;
+/** The gateway's options have the settings' own names, so that groups are handed over whole; never `auth`: it has secrets. */
+function gatewayOptions({ insecure, auth, limits, channels, ping, rpc }: Config): GatewayOptions {
   return {
+    insecure,
     anonymous: auth.anonymous,
     connectCallout: auth.connectCallout,
-    insecure: config.insecure,
-    connectDeadlineMs: limits.connectDeadlineMs,
+    expiryGraceMs: auth.expiryGraceMs,
+    ...limits,
+    ...channels,
     pingIntervalMs: ping.intervalMs,
     pongTimeoutMs: ping.pongTimeoutMs,
-    expiryGraceMs: auth.expiryGraceMs,
-    commandsPerSecond: limits.commandsPerSecond,
-    bytesPerSecond: limits.bytesPerSecond,
-    pendingCommands: limits.pendingCommands,
-    channelsPerConnection: limits.channels,
-    everyone: channels.everyone,
-    connectionsPerUser: limits.connectionsPerUser,
-    newestWins: limits.newestWins,
     rpcTimeoutMs: rpc.timeoutMs,
-    rpcMaxBytes: rpc.bodyBytes,
-    backpressureBytes: limits.backpressureBytes,
-    lingerMs: channels.lingerMs,
-    ringChannelBytes: channels.ringBytes,
-    ringTotalBytes: channels.ringTotalBytes,
+    rpcBodyBytes: rpc.bodyBytes,
   };
 }
 

@@ -65,7 +65,8 @@ export interface GatewayOptions {
   readonly bytesPerSecond: number;
   /** Commands of one connection that wait for their answers; further ones are refused. */
   readonly pendingCommands: number;
-  readonly channelsPerConnection: number;
+  /** Channels one connection may subscribe to. */
+  readonly channels: number;
   /** Channels every connection is subscribed to from the start. */
   readonly everyone: readonly string[];
   /** 0: no limit. */
@@ -73,10 +74,10 @@ export interface GatewayOptions {
   /** Close older connections of the same user, or of the same user and device. */
   readonly newestWins: "off" | "user" | "device";
   readonly rpcTimeoutMs: number;
-  readonly rpcMaxBytes: number;
+  readonly rpcBodyBytes: number;
   /** A connection with more than this unsent is closed by the runtime. */
   readonly backpressureBytes: number;
   readonly lingerMs: number;
-  readonly ringChannelBytes: number;
+  readonly ringBytes: number;
   readonly ringTotalBytes: number;
 }

@@ -39,7 +39,7 @@ export function rememberPoints(
   if (typeof channels !== "object" || channels === null) return;
   state.points = new Map();
   for (const [name, value] of Object.entries(channels)) {
-    if (state.points.size >= context.options.channelsPerConnection) break;
+    if (state.points.size >= context.options.channels) break;
     const point = readPoint(value);
     if (point) state.points.set(name, point);
   }

@@ -98,7 +98,7 @@ function begin(
     return undefined;
   }
   const wanted = authorize(context, session, state, name, fields);
-  if (session.hasChannels(context.options.channelsPerConnection)) {
+  if (session.hasChannels(context.options.channels)) {
     throw new Refusal("LimitReached", "too many channels", 429);
   }
   const channel = context.hub.acquire(context.hub.resolve(pusherChannel(state.app, name)));

@@ -204,7 +204,7 @@ describe("server-side subscriptions", () => {
   });
 
   test("in an unknown namespace, in another's inbox, or too many: no connection", async () => {
-    await using gateway = await startGateway({ options: { channelsPerConnection: 3 } });
+    await using gateway = await startGateway({ options: { channels: 3 } });
     const attempt = async (...channels: string[]) => {
       const client = gateway.centrifuge();
       const subscriptions = channels.map((channel) => ({ channel }));
@@ -285,7 +285,7 @@ describe("one-way clients", () => {
     ["an expired token", { token: "expired" }, Closes.invalidToken],
     ["too many", { subs: { "live:1": {}, "live:2": {}, "live:3": {} } }, Closes.channelLimit],
   ] as const)("are closed for %s", async (_, connect, close) => {
-    await using gateway = await startGateway({ options: { channelsPerConnection: 2 } });
+    await using gateway = await startGateway({ options: { channels: 2 } });
     const client = gateway.centrifuge(uni);
     client.socket.data.message(client.socket, JSON.stringify(connect));
     expect(await client.end()).toBe(close.code);

@@ -48,9 +48,9 @@ const NAMESPACES: Readonly<Record<string, Partial<NamespaceRules>>> = {
 const OPTIONS: GatewayOptions = {
   ...{ anonymous: true, connectCallout: false, insecure: false, expiryGraceMs: 1_000 },
   ...{ connectDeadlineMs: 5_000, pingIntervalMs: 25_000, pongTimeoutMs: 8_000 },
-  ...{ commandsPerSecond: 0, bytesPerSecond: 0, pendingCommands: 100, channelsPerConnection: 100 },
-  ...{ everyone: [], connectionsPerUser: 0, newestWins: "off", rpcTimeoutMs: 1_000, rpcMaxBytes: 65_536 },
-  ...{ backpressureBytes: 1_048_576, lingerMs: 1_000, ringChannelBytes: 262_144, ringTotalBytes: 1e9 },
+  ...{ commandsPerSecond: 0, bytesPerSecond: 0, pendingCommands: 100, channels: 100 },
+  ...{ everyone: [], connectionsPerUser: 0, newestWins: "off", rpcTimeoutMs: 1_000, rpcBodyBytes: 65_536 },
+  ...{ backpressureBytes: 1_048_576, lingerMs: 1_000, ringBytes: 262_144, ringTotalBytes: 1e9 },
 };
 
 const SHOP: PusherApp = {

@@ -94,7 +94,7 @@ test("channels that nobody needs are given up after a while, and not before", as
 test("rings share their memory: the more channels, the less each", async () => {
   using clock = stoppedClock();
   await using gateway = await startGateway({
-    options: { ringTotalBytes: 20_000, ringChannelBytes: 100_000 },
+    options: { ringTotalBytes: 20_000, ringBytes: 100_000 },
   });
   const ann = await gateway.connect("ann");
   for (let n = 0; n < 4; n++) await ann.subscribe(`chat:${n}`);

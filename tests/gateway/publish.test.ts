@@ -144,7 +144,7 @@ describe("rpc", () => {
     ["an answer that is too long", "long", Errors.limitExceeded],
     ["an idempotent publish without its fields", "trunkline.publish", Errors.badRequest],
   ] as const)("fails: %s", async (_, method, error) => {
-    await using gateway = await startGateway({ options: { rpcMaxBytes: 100 } });
+    await using gateway = await startGateway({ options: { rpcBodyBytes: 100 } });
     const ann = await gateway.connect("ann");
     serve(gateway, "own", () => {
       throw new CommandError({ code: 444, message: "no such thing" });
@@ -158,7 +158,7 @@ describe("rpc", () => {
   });
 
   test("that is too long is refused, an empty answer is null, line ends do no harm", async () => {
-    await using gateway = await startGateway({ options: { rpcMaxBytes: 100 } });
+    await using gateway = await startGateway({ options: { rpcBodyBytes: 100 } });
     const ann = await gateway.connect("ann");
     serve(gateway, "empty", () => "");
     serve(gateway, "lines", () => '{\r\n"a": 1\n}');

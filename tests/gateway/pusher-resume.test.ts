@@ -143,7 +143,7 @@ describe("a client that counts", () => {
     const history = { size: 4, ageMs: 60_000, recoverLimit: 10, replicas: 1 };
     await using gateway = await startGateway({
       ...{
-        options: { backpressureBytes: 40_000, ringChannelBytes: 4_096 },
+        options: { backpressureBytes: 40_000, ringBytes: 4_096 },
         namespaces: { shop: { history } },
       },
     });

@@ -111,7 +111,7 @@ describe("subscribing", () => {
   });
 
   test("is refused beyond the channels of a connection, and to presence channels that are switched off", async () => {
-    await using gateway = await startGateway({ options: { channelsPerConnection: 1 } });
+    await using gateway = await startGateway({ options: { channels: 1 } });
     const client = gateway.pusher();
     await client.subscribe("a");
     expect(await client.subscribe("b")).toMatchObject(refused("LimitReached", 429));

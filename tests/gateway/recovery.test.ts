@@ -169,7 +169,7 @@ describe("more than fits at once", () => {
     const history = { size: 4, ageMs: 60_000, recoverLimit: 10, replicas: 1 };
     const namespaces = { chat: { history } };
     await using gateway = await startGateway({
-      options: { ...options, ringChannelBytes: 4_096 },
+      options: { ...options, ringBytes: 4_096 },
       namespaces,
     });
     const subscriptions = [{ channel: "chat:x" }];
@@ -192,7 +192,7 @@ describe("more than fits at once", () => {
 
   test("needs the store again when the ring was cut meanwhile, and the store may be away", async () => {
     for (const away of [false, true]) {
-      await using gateway = await startGateway({ options: { ...options, ringChannelBytes: 4_096 } });
+      await using gateway = await startGateway({ options: { ...options, ringBytes: 4_096 } });
       const ann = await gateway.connect("ann");
       const { epoch } = await publish(gateway, "chat:x", 1, 8, 6_000);
       ann.socket.buffered = 20_000;

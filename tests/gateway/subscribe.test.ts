@@ -40,7 +40,7 @@ describe("a subscribe is refused", () => {
   ] as const)("%s", async (what, subscribe, error) => {
     await using gateway = await startGateway({
       namespaces: { shut: { subscribe: "nobody" }, user: { history: null, recovery: "off" } },
-      options: { channelsPerConnection: what === "one too many" ? 2 : 10 },
+      options: { channels: what === "one too many" ? 2 : 10 },
     });
     const ann = await gateway.connect("ann"); // its inbox is one
     await ann.subscribe("chat:here");
@@ -134,7 +134,7 @@ describe("a slow broker", () => {
   });
 
   test("subscribes under way count among the channels a connection may have", async () => {
-    await using gateway = await startGateway({ options: { channelsPerConnection: 3 } });
+    await using gateway = await startGateway({ options: { channels: 3 } });
     const ann = await gateway.connect("ann");
     gateway.broker.hold("attach");
     const ids = ann.say(...["a", "b", "c"].map((name) => ({ subscribe: { channel: `chat:${name}` } })));

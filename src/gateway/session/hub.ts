@@ -11,7 +11,7 @@ export interface HubOptions {
   readonly lingerMs: number;
   /** Most bytes all rings may hold together, and one of them. */
   readonly ringTotalBytes: number;
-  readonly ringChannelBytes: number;
+  readonly ringBytes: number;
 }
 
 /** What channels need of an instance, where it concerns sessions in the gateway's own terms. */
@@ -47,7 +47,7 @@ export class Hub {
   /** @param parts what channels need; the rest of it is the hub's own */
   constructor(options: HubOptions, parts: HubParts) {
     this.#options = options;
-    this.#ringBytes = options.ringChannelBytes;
+    this.#ringBytes = options.ringBytes;
     this.#context = {
       ...parts,
       lost: (channel) => parts.lost(channel, this.#sessionsIn(channel)),
@@ -122,7 +122,7 @@ export class Hub {
       channel.close();
     }
     const share = this.#options.ringTotalBytes / Math.max(1, this.channels.size);
-    const next = Math.max(RING_LEAST_BYTES, Math.min(this.#options.ringChannelBytes, share));
+    const next = Math.max(RING_LEAST_BYTES, Math.min(this.#options.ringBytes, share));
     const squeezed = next < this.#ringBytes;
     this.#ringBytes = next;
     for (const channel of squeezed ? this.channels.values() : this.#overgrown) channel.trim();
