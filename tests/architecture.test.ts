@@ -9,7 +9,6 @@ const ROOT = join(import.meta.dir, "..");
 
 /** How many violations of a rule still stand. Only ever made smaller; at nothing a line is struck. */
 const STANDING: Readonly<Record<string, number>> = {
-  "no circle of files, import type and import() included": 3,
   "no function is longer than 60 lines": 11,
 };
 

@@ -1,11 +1,32 @@
 import { expect } from "bun:test";
-import type { Attachment, ChannelEvent, ChannelSink } from "../../src/broker/broker.ts";
+import type { Attachment, Broker, ChannelEvent, ChannelSink } from "../../src/broker/broker.ts";
 import { type ChannelName, channelId, parseChannel } from "../../src/core/channel.ts";
 import { CommandError, type ErrorCode } from "../../src/core/errors.ts";
 import type { Position } from "../../src/core/position.ts";
 import type { Publication } from "../../src/core/publication.ts";
+import type { Stats } from "../../src/core/stats.ts";
 import { until } from "../helpers/until.ts";
-import type { BrokerFixture, Instance } from "./broker.ts";
+
+/** One instance's broker, started, with the counters it was given. The fixture closes it. */
+export interface Instance {
+  readonly broker: Broker;
+  readonly stats: Stats;
+}
+
+/** Several brokers on one shared backend, and the ways in beside them. Disposing closes and frees everything. */
+export interface BrokerFixture extends AsyncDisposable {
+  /** Starts one more instance. `id` is made up when absent. */
+  instance(id?: string): Promise<Instance>;
+  /**
+   * Publishes as a service that knows nothing of Trunkline: a subject under root `rt`, bytes, headers. Resolves when
+   * the backend has it.
+   */
+  raw(subject: string, body: Uint8Array | string, headers?: Readonly<Record<string, string>>): Promise<void>;
+  /** What was recorded as `rtevt.<kind>` so far, oldest first. */
+  events(kind: string): Promise<readonly Readonly<Record<string, unknown>>[]>;
+  /** Loses the namespace's stream with everything in it, and makes it anew as a starting instance would. */
+  reset(namespace: string): Promise<void>;
+}
 
 /** What the tests of the suite share: one backend and two instances on it. */
 export interface Context {

@@ -4,8 +4,8 @@ import { memoryBroker, memoryBus } from "../../src/broker/memory/memory.ts";
 import { silent } from "../../src/core/log.ts";
 import type { Namespaces } from "../../src/core/namespace.ts";
 import { Stats } from "../../src/core/stats.ts";
-import { type BrokerFixture, brokerContract, CONTRACT_NAMESPACES } from "./broker.ts";
-import { follow, freshChannel, has } from "./broker-context.ts";
+import { brokerContract, CONTRACT_NAMESPACES } from "./broker.ts";
+import { type BrokerFixture, follow, freshChannel, has } from "./broker-context.ts";
 
 async function memoryFixture(namespaces: Namespaces): Promise<BrokerFixture> {
   const bus = memoryBus({ namespaces });

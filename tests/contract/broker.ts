@@ -1,34 +1,11 @@
 import { afterAll, beforeAll, describe } from "bun:test";
-import type { Broker } from "../../src/broker/broker.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules, type Namespaces } from "../../src/core/namespace.ts";
-import type { Stats } from "../../src/core/stats.ts";
 import { bodiesContract } from "./broker-bodies.ts";
-import type { Context } from "./broker-context.ts";
+import type { BrokerFixture, Context } from "./broker-context.ts";
 import { controlContract } from "./broker-control.ts";
 import { historyContract } from "./broker-history.ts";
 import { orderContract } from "./broker-order.ts";
 import { outboxContract } from "./broker-outbox.ts";
-
-/** One instance's broker, started, with the counters it was given. The fixture closes it. */
-export interface Instance {
-  readonly broker: Broker;
-  readonly stats: Stats;
-}
-
-/** Several brokers on one shared backend, and the ways in beside them. Disposing closes and frees everything. */
-export interface BrokerFixture extends AsyncDisposable {
-  /** Starts one more instance. `id` is made up when absent. */
-  instance(id?: string): Promise<Instance>;
-  /**
-   * Publishes as a service that knows nothing of Trunkline: a subject under root `rt`, bytes, headers. Resolves when
-   * the backend has it.
-   */
-  raw(subject: string, body: Uint8Array | string, headers?: Readonly<Record<string, string>>): Promise<void>;
-  /** What was recorded as `rtevt.<kind>` so far, oldest first. */
-  events(kind: string): Promise<readonly Readonly<Record<string, unknown>>[]>;
-  /** Loses the namespace's stream with everything in it, and makes it anew as a starting instance would. */
-  reset(namespace: string): Promise<void>;
-}
 
 /** Makes a backend for these namespaces, with no instance yet. */
 export type MakeBrokerFixture = (namespaces: Namespaces) => Promise<BrokerFixture>;

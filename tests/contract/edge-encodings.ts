@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { receives } from "../helpers/clients.ts";
 import { until } from "../helpers/until.ts";
-import type { EdgeContext } from "./edge.ts";
+import type { EdgeContext } from "./edge-context.ts";
 
 /** Clients of both encodings in the same channel, and messages that only one of them has a form for. */
 export function encodingsTests({ world, client, fresh }: EdgeContext): void {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { connectionToken, inSeconds, subscriptionToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
-import type { EdgeContext } from "./edge.ts";
+import type { EdgeContext } from "./edge-context.ts";
 
 /** Who a client is, what it may do, and for how long. */
 export function identityTests({ world, client, fresh }: EdgeContext): void {

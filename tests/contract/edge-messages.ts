@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { connectionToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
-import type { EdgeContext } from "./edge.ts";
+import type { EdgeContext } from "./edge-context.ts";
 
 /** Messages, positions, recovery, history, presence: what a room is made of. */
 export function messagesTests({ world, client, fresh }: EdgeContext): void {

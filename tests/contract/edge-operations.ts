@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { until } from "../helpers/until.ts";
-import type { EdgeContext } from "./edge.ts";
+import type { EdgeContext } from "./edge-context.ts";
 
 /** What the server API does; names, errors and idempotency. */
 export function operationsTests({ world, client, fresh }: EdgeContext): void {

@@ -1,22 +1,10 @@
 import { afterAll, beforeAll, describe } from "bun:test";
-import {
-  type ClientOptions,
-  type Encoding,
-  type TestClient,
-  type TestTransport,
-  testClient,
-} from "../helpers/clients.ts";
-import type { TestInstance } from "../helpers/instances.ts";
+import { type Encoding, type TestTransport, testClient } from "../helpers/clients.ts";
+import type { EdgeContext, EdgeWorld } from "./edge-context.ts";
 import { encodingsTests } from "./edge-encodings.ts";
 import { identityTests } from "./edge-identity.ts";
 import { messagesTests } from "./edge-messages.ts";
 import { operationsTests } from "./edge-operations.ts";
-
-/** What the suite runs on: two instances that share broker and presence, or twice the same one. */
-export interface EdgeWorld extends AsyncDisposable {
-  readonly a: TestInstance;
-  readonly b: TestInstance;
-}
 
 /** Namespaces the suite needs beside the built-in ones. */
 export const EDGE_CONFIG = {
@@ -53,15 +41,6 @@ export const EDGE_CONFIG = {
   auth: { expiryGrace: "1s" },
   channels: { everyone: ["announcements"] },
 } as const;
-
-/** What the parts of the suite are written with. */
-export interface EdgeContext {
-  readonly world: () => EdgeWorld;
-  /** A stock client of one instance, with a token for `user`; it does not connect yet. */
-  readonly client: (user?: string, options?: Partial<ClientOptions>, instance?: "a" | "b") => TestClient;
-  /** A channel no other test uses. */
-  readonly fresh: (namespace: string) => string;
-}
 
 let next = 0;
 const fresh = (namespace: string) => `${namespace}:t${process.pid}-${next++}`;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { testClient } from "../helpers/clients.ts";
 import { connectionToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
-import type { PusherContext } from "./pusher.ts";
+import type { PusherContext } from "./pusher-context.ts";
 
 /** Channels of every kind, messages and client events. */
 export function pusherChannelTests({ world, client, server, fresh }: PusherContext): void {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { closeCode } from "../helpers/hostile.ts";
 import { OPCODE, RawWebSocket } from "../helpers/raw-websocket.ts";
 import { until } from "../helpers/until.ts";
-import type { PusherContext } from "./pusher.ts";
+import type { PusherContext } from "./pusher-context.ts";
 
 const QUERY = "protocol=7&client=js&version=8.6.0&flash=false";
 

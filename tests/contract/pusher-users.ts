@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { PresenceChannel } from "pusher-js";
 import { testClient } from "../helpers/clients.ts";
 import { until } from "../helpers/until.ts";
-import type { PusherContext } from "./pusher.ts";
+import type { PusherContext } from "./pusher-context.ts";
 
 /** Presence channels, signed-in users and those who watch them. */
 export function pusherUserTests({ world, client, server, fresh }: PusherContext): void {

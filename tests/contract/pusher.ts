@@ -1,25 +1,10 @@
 import { afterAll, beforeAll, describe } from "bun:test";
-import {
-  type PusherOptions,
-  pusherClient,
-  pusherServer,
-  type TestPusher,
-} from "../helpers/pusher-clients.ts";
-import type { EdgeWorld } from "./edge.ts";
+import { pusherClient, pusherServer } from "../helpers/pusher-clients.ts";
+import type { EdgeWorld } from "./edge-context.ts";
 import { pusherChannelTests } from "./pusher-channels.ts";
 import { pusherConnectionTests } from "./pusher-connections.ts";
+import type { PusherContext } from "./pusher-context.ts";
 import { pusherUserTests } from "./pusher-users.ts";
-
-/** What the parts of the suite are written with. */
-export interface PusherContext {
-  readonly world: () => EdgeWorld;
-  /** A stock client of one instance. */
-  readonly client: (options?: PusherOptions, instance?: "a" | "b") => TestPusher;
-  /** The stock server SDK, talking to instance `b`. */
-  readonly server: () => ReturnType<typeof pusherServer>;
-  /** A channel no other test uses. */
-  readonly fresh: (prefix: string) => string;
-}
 
 let next = 0;
 

@@ -7,7 +7,7 @@ import type { Namespaces } from "../../src/core/namespace.ts";
 import { partsOf } from "../../src/core/partition.ts";
 import { Stats } from "../../src/core/stats.ts";
 import { subjects } from "../../src/core/subject.ts";
-import type { BrokerFixture } from "../contract/broker.ts";
+import type { BrokerFixture } from "../contract/broker-context.ts";
 import { natsServer, type TestServer } from "./servers.ts";
 
 /** A NATS server with brokers on it, and a plain connection beside them. */
