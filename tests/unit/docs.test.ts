@@ -208,15 +208,13 @@ describe("every page", () => {
   });
 
   test("has tables that are read without scrolling", () => {
-    const wide = [...pages, { path: "docs/config.md", text: settings }]
-      .filter(({ path }) => path !== "docs/architecture.md")
-      .flatMap(({ path, text }) =>
-        text
-          .split("\n")
-          .flatMap((line, index) =>
-            line.startsWith("|") && line.length > 120 ? [`${path}:${index + 1} has ${line.length}`] : [],
-          ),
-      );
+    const wide = [...pages, { path: "docs/config.md", text: settings }].flatMap(({ path, text }) =>
+      text
+        .split("\n")
+        .flatMap((line, index) =>
+          line.startsWith("|") && line.length > 120 ? [`${path}:${index + 1} has ${line.length}`] : [],
+        ),
+    );
     expect(wide, "shorten the cells, or write a list").toEqual([]);
   });
 
