@@ -1,7 +1,14 @@
 import { beforeEach, expect, test } from "bun:test";
+import { parseChannel } from "../../src/core/channel.ts";
+import { NAMESPACE_DEFAULTS } from "../../src/core/namespace.ts";
+import { NO_POSITION } from "../../src/core/position.ts";
 import type { ClientInfo } from "../../src/core/publication.ts";
-import type { Channel } from "../../src/gateway/channel/channel.ts";
+import { Stats } from "../../src/core/stats.ts";
+import { Channel } from "../../src/gateway/channel/channel.ts";
+import type { ChannelContext } from "../../src/gateway/channel/channel-context.ts";
+import type { Subscriber } from "../../src/gateway/channel/subscriber.ts";
 import type { Members, Presence } from "../../src/presence/presence.ts";
+import { pusher } from "../../src/protocol/pusher/pusher.ts";
 import { ChannelUsersRegistry } from "../../src/pusher/channel-users.ts";
 
 const CHANNEL = "shop:presence-x";
@@ -14,9 +21,41 @@ let gate: Promise<void>;
 let lists: ChannelUsersRegistry;
 let channel: Channel;
 
+/** A channel's instance, as far as users matter. */
+const context: ChannelContext<Channel> = {
+  broker: {
+    attach: async () => ({ position: NO_POSITION, detach() {} }),
+    history: () => Promise.reject(new Error("nothing is kept")),
+  },
+  fanout: { publish: () => true },
+  stats: new Stats(),
+  ringBytes: () => 0,
+  overgrown() {},
+  inboxDelivered() {},
+  slowConsumer() {},
+  subscriberOf: () => undefined,
+  lost() {},
+  overloaded: () => false,
+};
+
+/** Is told who comes and goes. */
+const follower: Subscriber = {
+  client: "follower",
+  codec: pusher,
+  send(frame) {
+    const { event, data } = JSON.parse(frame as string) as { event: string; data: string };
+    const kind = event === "pusher_internal:member_added" ? "join" : "leave";
+    told.push(`${kind} ${(JSON.parse(data) as { user_id: string }).user_id}`);
+  },
+  subscribeTopic() {},
+  unsubscribeTopic() {},
+  publishTopic: () => true,
+  userIn: () => undefined,
+};
+
 const info = (user: string, client = user): ClientInfo => ({ client, user, chanInfo: `{"n":"${user}"}` });
 
-beforeEach(() => {
+beforeEach(async () => {
   [members, told, reads, gate] = [[], [], 0, Promise.resolve()];
   const presence = {
     async members(): Promise<Members> {
@@ -33,13 +72,9 @@ beforeEach(() => {
       throw error;
     },
   });
-  channel = {
-    id: CHANNEL,
-    live: true,
-    followMembers() {},
-    *members() {},
-    userChanged: (kind: string, { user }: ClientInfo) => told.push(`${kind} ${user}`),
-  } as unknown as Channel;
+  channel = new Channel(parseChannel(CHANNEL), { ...NAMESPACE_DEFAULTS, name: "shop" }, context);
+  await channel.prepare();
+  channel.join(follower, true);
 });
 
 test("one read serves all who wait, and users are known once", async () => {

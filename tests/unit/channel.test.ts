@@ -5,7 +5,7 @@ import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespac
 import { Stats } from "../../src/core/stats.ts";
 import { Channel } from "../../src/gateway/channel/channel.ts";
 import type { ChannelContext } from "../../src/gateway/channel/channel-context.ts";
-import type { Session } from "../../src/gateway/session/session.ts";
+import type { Subscriber } from "../../src/gateway/channel/subscriber.ts";
 import { firstChunk } from "../../src/gateway/subscribe/catch-up.ts";
 import { centrifugeJson } from "../../src/protocol/centrifuge/json.ts";
 import { centrifugeProtobuf } from "../../src/protocol/centrifuge/protobuf.ts";
@@ -251,11 +251,14 @@ describe("channel", () => {
     await channel.prepare(at(10));
     const publish = (offset: number) =>
       store.sink.publication({ offset, prev: offset - 1, data: "1", timeMs: 0 });
-    const session = (codec: Codec) =>
-      ({ codec, send() {}, subscribeTopic() {}, unsubscribeTopic() {} }) as unknown as Session;
+    const subscriber = (codec: Codec): Subscriber => ({
+      ...{ client: "", codec, send() {}, subscribeTopic() {}, unsubscribeTopic() {} },
+      publishTopic: () => true,
+      userIn: () => undefined,
+    });
     publish(11);
     expect(counts).toEqual({ json: 0, protobuf: 0 });
-    for (const codec of [json, json, protobuf, protobuf, protobuf]) channel.join(session(codec), false);
+    for (const codec of [json, json, protobuf, protobuf, protobuf]) channel.join(subscriber(codec), false);
     publish(12);
     publish(13);
     expect(counts).toEqual({ json: 2, protobuf: 2 });

@@ -4,7 +4,7 @@ import { Stats } from "../../src/core/stats.ts";
 import type { Fanout } from "../../src/gateway/channel/audience.ts";
 import { DeltaAudience } from "../../src/gateway/channel/delta-audience.ts";
 import { RingEntry } from "../../src/gateway/channel/ring.ts";
-import type { Session } from "../../src/gateway/session/session.ts";
+import type { Subscriber } from "../../src/gateway/channel/subscriber.ts";
 import { centrifugeJson } from "../../src/protocol/centrifuge/json.ts";
 import { centrifugeProtobuf } from "../../src/protocol/centrifuge/protobuf.ts";
 import type { Codec, Frame } from "../../src/protocol/codec.ts";
@@ -29,7 +29,7 @@ function audienceOf(codec: Codec) {
   return {
     audience,
     stats,
-    publish(data: string | Uint8Array, except?: Session) {
+    publish(data: string | Uint8Array, except?: Subscriber) {
       return audience.broadcast(new RingEntry({ offset: 1, data, timeMs: 0 }), fanout, stats, except);
     },
     /** A subscriber; what it gets goes through the stock client's own reading of deltas. */
@@ -42,17 +42,22 @@ function audienceOf(codec: Codec) {
         data.push(message.data);
         deltas.push(message.delta);
       };
-      const session = {
+      const session: Subscriber = {
+        client: "",
         codec,
+        userIn: () => undefined,
         send: receive,
         publishTopic(topic: string, frame: Frame) {
           for (const one of topics.get(topic) ?? []) if (one !== receive) one(frame);
           return true;
         },
-        subscribeTopic: (topic: string) =>
-          topics.set(topic, (topics.get(topic) ?? new Set<(frame: Frame) => void>()).add(receive)),
-        unsubscribeTopic: (topic: string) => topics.get(topic)?.delete(receive),
-      } as unknown as Session;
+        subscribeTopic(topic) {
+          topics.set(topic, (topics.get(topic) ?? new Set<(frame: Frame) => void>()).add(receive));
+        },
+        unsubscribeTopic(topic) {
+          topics.get(topic)?.delete(receive);
+        },
+      };
       audience.add(session);
       return { session, data, deltas };
     },
