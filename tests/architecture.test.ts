@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dir, "..");
 
 /** How many violations of a rule still stand. Only ever made smaller; at nothing a line is struck. */
 const STANDING: Readonly<Record<string, number>> = {
-  "no function is longer than 60 lines": 11,
+  "no function is longer than 60 lines": 1,
 };
 
 const today = readTree(ROOT);

@@ -50,107 +50,21 @@ export interface World extends AsyncDisposable {
   drain(): Promise<void>;
 }
 
-type Tell = (what: WorldEvent["what"], name: string) => (alive: boolean) => void;
-
 /** Starts a world, and waits until it takes clients. @throws WorldError, ChildError */
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
-  const { regions: wanted = 3, instances: count = 1, latency = "off", onEvent } = options;
+  const { regions: wanted = 3, instances: count = 1, latency = "off" } = options;
   const cities = citiesOf(wanted);
-  if (!Number.isInteger(count) || count < 1) throw new WorldError("a region needs at least one instance");
-  let ending = false;
-  const tell: Tell = (what, name) => (alive) => {
-    if (!ending) onEvent?.({ what, name, state: alive ? "up" : "down" });
-  };
+  if (!Number.isInteger(count) || count < 1) throw new WorldError("a region has at least one instance");
   await using parts = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), "trunkline-world-"));
   parts.defer(() => rm(dir, { recursive: true, force: true, maxRetries: 5 }));
-  const children = parts.use(new Children());
-  children.watchFolder(dir);
-  const cables = parts.use(
-    new Cables(cities, (name, state) =>
-      onEvent?.({ what: "link", name, state: state === "open" ? "up" : state }),
-    ),
-  );
-  const running: ManagedServer[] = [];
-  // Nothing of it needs an orderly end: its files go with it.
-  parts.defer(async () => {
-    ending = true;
-    await Promise.all(running.map((server) => server.kill()));
-  });
-  const run = async <S extends ManagedServer>(starting: Promise<S>): Promise<S> => {
-    const server = await starting;
-    running.push(server);
-    return server;
-  };
-
-  const secrets = options.secrets ?? {
-    token: randomBytes(32).toString("hex"),
-    apiKey: randomBytes(32).toString("hex"),
-  };
-  const ports = new Map(
-    await Promise.all(cities.map(async ({ code }) => [code, await natsPorts()] as const)),
-  );
-  const redisPort = await freePort();
-  const [first] = cities;
-  const gateways = new Map(
-    await Promise.all(
-      cities.map(
-        async ({ code }) => [code, await cables.layGateway(code, ports.get(code)!.gateway)] as const,
-      ),
-    ),
-  );
-  const [redis, ...nats] = await Promise.all([
-    run(startRedis(children, { port: redisPort, dir, onChange: tell("redis", first!.code) })),
-    ...cities.map(({ code: region }) => {
-      const onChange = tell("nats", region);
-      const more = options.natsConfig ?? "";
-      return run(startNats({ region, dir, ports: ports.get(region)!, gateways, more, children, onChange }));
-    }),
-  ]);
-  const servers = nats.map(({ monitorUrl }, index) => ({ region: cities[index]!.code, monitorUrl }));
-  await formed(nats);
-
-  const file = join(dir, "trunkline.json");
-  await writeFile(file, JSON.stringify(options.config ?? {}));
-  const launch = async (city: City, index: number) => {
-    const region = city.code;
-    const id = `${region}-${index + 1}`;
-    const place = cities.indexOf(city) * count + index;
-    const toRedis =
-      region === first!.code ? redisPort : await cables.layRedis(region, first!.code, redisPort);
-    return await run(
-      startInstance({
-        id,
-        region,
-        command: options.command ?? "serve",
-        port: options.port === undefined ? await freePort() : options.port + place,
-        env: {
-          TRUNKLINE_CONFIG: file,
-          TRUNKLINE_TOKEN_SECRET: secrets.token,
-          TRUNKLINE_API_KEYS: secrets.apiKey,
-          TRUNKLINE_NATS_HOME: first!.code,
-          NATS_URL: nats[cities.indexOf(city)]!.url,
-          REDIS_URL: `redis://${LOOPBACK}:${toRedis}`,
-          ...options.env,
-        },
-        children,
-        onChange: tell("instance", id),
-      }),
-    );
-  };
-  // The first one alone: it makes the streams, which the others copy.
-  const maker = await launch(first!, 0);
-  const regions = await Promise.all(
-    cities.map(async (city, place) => {
-      const indexes = Array.from({ length: count }, (_, index) => index);
-      const instances = await Promise.all(
-        indexes.map((index) => (place + index === 0 ? maker : launch(city, index))),
-      );
-      return regionOf(city, nats[place]!, instances);
-    }),
-  );
+  const start = new WorldStart(options, cities, dir, parts);
+  await start.servers();
+  const regions = await start.regions(count);
   // What has to be agreed on across oceans is quicker while there are none.
-  cables.setLatency(latency);
+  start.cables.setLatency(latency);
+  const { redis } = start;
+  const servers = start.nats.map(({ monitorUrl }, index) => ({ region: cities[index]!.code, monitorUrl }));
   const kept = parts.move();
   return {
     regions,
@@ -159,22 +73,146 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       if (!found) throw new RangeError(`no region ${name} in this world`);
       return found;
     },
-    links: cables,
+    links: start.cables,
     redis: {
-      url: `redis://${LOOPBACK}:${redisPort}`,
+      url: `redis://${LOOPBACK}:${start.redisPort}`,
       get alive() {
         return redis.alive;
       },
       start: () => redis.restart(),
       stop: () => redis.kill(),
     },
-    secrets,
+    secrets: start.secrets,
     metaGroup: () => metaGroup(servers),
     async drain() {
       await Promise.all(regions.flatMap(({ instances }) => instances.map((instance) => instance.term())));
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
+}
+
+/** The processes of a world while it is started, each part once and in order: servers, then instances on them. */
+class WorldStart {
+  readonly cables: Cables;
+  readonly secrets: World["secrets"];
+  redisPort = 0;
+  redis!: ManagedServer;
+  nats: (Nats & ManagedServer)[] = [];
+  readonly #options: WorldOptions;
+  readonly #cities: readonly City[];
+  readonly #dir: string;
+  readonly #children: Children;
+  readonly #running: ManagedServer[] = [];
+  #ending = false;
+
+  /** @param parts where everything that is started is put, to be ended with the world */
+  constructor(options: WorldOptions, cities: readonly City[], dir: string, parts: AsyncDisposableStack) {
+    this.#options = options;
+    this.#cities = cities;
+    this.#dir = dir;
+    this.#children = parts.use(new Children());
+    this.#children.watchFolder(dir);
+    this.cables = parts.use(
+      new Cables(cities, (name, state) =>
+        options.onEvent?.({ what: "link", name, state: state === "open" ? "up" : state }),
+      ),
+    );
+    // Nothing of it needs an orderly end: its files go with it.
+    parts.defer(async () => {
+      this.#ending = true;
+      await Promise.all(this.#running.map((server) => server.kill()));
+    });
+    this.secrets = options.secrets ?? {
+      token: randomBytes(32).toString("hex"),
+      apiKey: randomBytes(32).toString("hex"),
+    };
+  }
+
+  /** Starts Redis in the first region and a NATS server in each; resolves when those have found each other. */
+  async servers(): Promise<void> {
+    const [children, dir, cities] = [this.#children, this.#dir, this.#cities];
+    const ports = new Map(
+      await Promise.all(cities.map(async ({ code }) => [code, await natsPorts()] as const)),
+    );
+    this.redisPort = await freePort();
+    const gateways = new Map(
+      await Promise.all(
+        cities.map(
+          async ({ code }) => [code, await this.cables.layGateway(code, ports.get(code)!.gateway)] as const,
+        ),
+      ),
+    );
+    const onChange = this.#tell("redis", cities[0]!.code);
+    const more = this.#options.natsConfig ?? "";
+    [this.redis, ...this.nats] = await Promise.all([
+      this.#run(startRedis(children, { port: this.redisPort, dir, onChange })),
+      ...cities.map(({ code: region }) => {
+        const onChange = this.#tell("nats", region);
+        return this.#run(
+          startNats({ region, dir, ports: ports.get(region)!, gateways, more, children, onChange }),
+        );
+      }),
+    ]);
+    await formed(this.nats);
+    await writeFile(this.#configFile, JSON.stringify(this.#options.config ?? {}));
+  }
+
+  /** Starts the instances. @param count of each region */
+  async regions(count: number): Promise<Region[]> {
+    // The first one alone: it makes the streams, which the others copy.
+    const maker = await this.#instance(this.#cities[0]!, 0, count);
+    return await Promise.all(
+      this.#cities.map(async (city, place) => {
+        const indexes = Array.from({ length: count }, (_, index) => index);
+        const instances = await Promise.all(
+          indexes.map((index) => (place + index === 0 ? maker : this.#instance(city, index, count))),
+        );
+        return regionOf(city, this.nats[place]!, instances);
+      }),
+    );
+  }
+
+  async #instance(city: City, index: number, count: number) {
+    const { command, port, env } = this.#options;
+    const region = city.code;
+    const id = `${region}-${index + 1}`;
+    const place = this.#cities.indexOf(city);
+    const home = this.#cities[0]!.code;
+    const toRedis =
+      region === home ? this.redisPort : await this.cables.layRedis(region, home, this.redisPort);
+    return await this.#run(
+      startInstance({
+        ...{ id, region, children: this.#children, onChange: this.#tell("instance", id) },
+        command: command ?? "serve",
+        port: port === undefined ? await freePort() : port + place * count + index,
+        env: {
+          TRUNKLINE_CONFIG: this.#configFile,
+          TRUNKLINE_TOKEN_SECRET: this.secrets.token,
+          TRUNKLINE_API_KEYS: this.secrets.apiKey,
+          TRUNKLINE_NATS_HOME: home,
+          NATS_URL: this.nats[place]!.url,
+          REDIS_URL: `redis://${LOOPBACK}:${toRedis}`,
+          ...env,
+        },
+      }),
+    );
+  }
+
+  get #configFile(): string {
+    return join(this.#dir, "trunkline.json");
+  }
+
+  #tell(what: WorldEvent["what"], name: string): (alive: boolean) => void {
+    return (alive) => {
+      if (!this.#ending) this.#options.onEvent?.({ what, name, state: alive ? "up" : "down" });
+    };
+  }
+
+  async #run<S extends ManagedServer>(starting: Promise<S>): Promise<S> {
+    const server = await starting;
+    this.#running.push(server);
+    return server;
+  }
 }
 
 function regionOf(city: City, nats: Nats & ManagedServer, instances: readonly WorldInstance[]): Region {

@@ -164,10 +164,10 @@ describe("a world of three regions", () => {
 
 test("a world that cannot be is refused with what can", async () => {
   for (const regions of [1, 9, 2.5, ["iad"], ["iad", "iad"]]) {
-    expect(startWorld({ regions })).rejects.toThrow("2 to 8 regions");
+    expect(startWorld({ regions })).rejects.toThrow("2 to 8 different regions");
   }
   expect(startWorld({ regions: ["iad", "atlantis"] })).rejects.toThrow(
-    'no region "atlantis"; there are iad, fra',
+    'there is no region "atlantis"; choose from iad, fra',
   );
   expect(existsSync(folder)).toBe(true);
 });
