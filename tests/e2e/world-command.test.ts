@@ -219,8 +219,8 @@ test("Ctrl+C ends it all, with exit code 0 and nothing left", async () => {
 
 test("flags with mistakes are refused with what they take", async () => {
   const cases = [
-    [["--regions", "1"], "a world has 2 to 8 regions"],
-    [["--regions", "iad,atlantis"], 'no region "atlantis"; there are iad, fra, sin'],
+    [["--regions", "1"], "a world needs 2 to 8 different regions"],
+    [["--regions", "iad,atlantis"], 'there is no region "atlantis"; choose from iad, fra, sin'],
     [
       ["--regions", "3", "--latency", "soon"],
       "--latency: it must be a whole number from 0 to 60000 or real or off",
