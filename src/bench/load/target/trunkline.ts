@@ -78,15 +78,7 @@ export function trunkline(env: Environment, on: On, options: OwnOptions = {}): T
       );
       const foreign = Object.entries(env).filter(([name]) => !/^(TRUNKLINE|UPSTASH)_/.test(name));
       const own = { ...Object.fromEntries(foreign), ...servers, ...secrets, TRUNKLINE_CONFIG: file };
-      const { atOnce = instances, onReady } = options;
-      const running: Awaited<ReturnType<typeof launch>>[] = [];
-      const starting = Array.from({ length: Math.min(atOnce, instances) }, async (_, lane) => {
-        for (let number = lane; number < instances; number += atOnce) {
-          running[number] = await launch(children, own);
-          onReady?.();
-        }
-      });
-      await Promise.all(starting);
+      const running = await launchAll(children, instances, own, options);
       const natsUrl = own.NATS_URL;
       const publisher = natsUrl
         ? await natsPublisher({ servers: natsUrl.split(","), root: OWN_ROOT, ownsStreams: !stack })
@@ -116,6 +108,20 @@ export function trunkline(env: Environment, on: On, options: OwnOptions = {}): T
       } satisfies Target;
     },
   };
+}
+
+/** Starts the instances, as many at the same time as the options say. */
+async function launchAll(children: Children, instances: number, env: Environment, options: OwnOptions) {
+  const { atOnce = instances, onReady } = options;
+  const running: Awaited<ReturnType<typeof launch>>[] = [];
+  const starting = Array.from({ length: Math.min(atOnce, instances) }, async (_, lane) => {
+    for (let number = lane; number < instances; number += atOnce) {
+      running[number] = await launch(children, env);
+      onReady?.();
+    }
+  });
+  await Promise.all(starting);
+  return running;
 }
 
 async function launch(children: Children, env: Environment) {
