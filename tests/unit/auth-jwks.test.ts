@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import { JWKS_COOLDOWN_MS, JWKS_FRESH_MS } from "../../src/auth/jwt/jwks.ts";
 import { jwtAuthenticator } from "../../src/auth/jwt/jwt.ts";
@@ -196,7 +196,10 @@ test("an endpoint over HTTP is read, its redirects are not followed, and it may 
   expect(await verdict(authenticator.connection(token))).toBe("good");
   served = "nothing";
   nowMs += JWKS_FRESH_MS;
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  using patience = spyOn(AbortSignal, "timeout").mockImplementation(() => timeout(50));
   expect(await verdict(authenticator.connection(token))).toBe("good");
+  expect(patience).toHaveBeenCalledWith(3_000);
   expect(lines[1]).toMatchObject({ stage: "request", why: "TimeoutError", keepingOld: true });
   await authenticator.close();
 });

@@ -7,7 +7,7 @@ import { Subscriptions } from "../../src/gateway/session/subscriptions.ts";
 import { centrifugeJson } from "../../src/protocol/centrifuge/json.ts";
 import { until } from "../helpers/until.ts";
 
-const PONG_MS = 300;
+const PONG_MS = 150;
 
 /** A session as far as the clock is concerned: it notes pings and its end. */
 class Stub extends ConnectionClock {
