@@ -48,7 +48,6 @@ const ABNORMAL = 1006;
  */
 export class Session extends ConnectionClock implements SocketHandler, Subscriber {
   readonly client: string;
-  readonly codec: Codec;
   readonly dialect: Dialect<Session>;
   readonly handshake: Handshake;
   readonly subs = new Subscriptions();
@@ -76,9 +75,12 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
     super();
     this.#host = host;
     this.client = client;
-    this.codec = dialect.codec;
     this.dialect = dialect;
     this.handshake = handshake;
+  }
+
+  get codec(): Codec {
+    return this.dialect.codec;
   }
 
   get state(): SessionState {
