@@ -24,7 +24,7 @@ export async function addClientSubscriptions(
   wanted: Map<string, WantedSubscription>,
 ): Promise<void> {
   for (const [channel, { token = "" }] of command.subs) {
-    if (wanted.size > context.options.channels) return; // refused by whoever counts them
+    if (wanted.size > context.options.channels) return; // the caller counts and refuses them
     if (wanted.has(channel)) continue;
     const name = context.hub.resolve(channel);
     const rules = context.hub.rules(name);

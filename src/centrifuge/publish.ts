@@ -72,7 +72,7 @@ function scopedId(owner: string, channel: string, id: string): string {
     .digest("base64url");
 }
 
-/** Asks whoever answers `rtrpc.<method>`; the identity travels in headers. */
+/** Asks the service that answers `rtrpc.<method>`; the client's identity travels in headers. */
 export async function rpc(
   context: GatewayContext,
   session: CentrifugeSession,

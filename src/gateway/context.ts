@@ -29,7 +29,7 @@ export interface GatewayDeps {
   readonly membership: MembershipListener;
   /** The runtime's native publish. */
   readonly fanout: Fanout;
-  /** Whether the instance has more to do than it can. */
+  /** Whether the instance is overloaded. */
   readonly overloaded: () => boolean;
   /** Gives a connection's place back to admission. */
   readonly release: (admissionKey: string) => void;

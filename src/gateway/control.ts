@@ -30,7 +30,7 @@ const signals = {
   /** Commands of a connection that reached another instance; for instances among themselves. */
   emulate: z.object({ session: z.string(), data: z.string().optional(), b64data: z.base64().optional() }),
   clear: z.object({ channel: z.string() }),
-  /** Channels with subscribers; of many, one part of so many at a time. */
+  /** Channels with subscribers; `part` of `of` at a time when there are many. */
   channels: z.object({
     pattern: z.string().optional(),
     part: z.int().min(0).optional(),

@@ -48,7 +48,7 @@ export interface Dialect<S> {
 export interface Handshake {
   /** Client address, trusted proxies already resolved. */
   readonly ip: string;
-  /** What admission counted it under; whoever ends the connection gives it back with `admission.release`. */
+  /** What admission counted it under; to be released with `admission.release` when the connection ends. */
   readonly admissionKey: string;
   readonly origin?: string | undefined;
   /** Where a one-way client goes on, by channel; beside what its connect says. */

@@ -32,8 +32,8 @@ export interface Gateway {
   readonly connections: number;
   readonly operations: Operations;
   /**
-   * Closes every connection in paced, jittered waves with code 3001. Resolves when none is left and whoever has left
-   * had its grace period to come back elsewhere, at the latest after `deadlineMs`.
+   * Closes every connection in paced, jittered waves with code 3001. Resolves when none is left and clients
+   * have had their grace period to come back elsewhere, at the latest after `deadlineMs`.
    */
   drain(options: { ratePerSecond: number; deadlineMs: number }): Promise<void>;
   /** Closes up to `count` of the connections that were silent longest, with 3020. Used when overloaded. */

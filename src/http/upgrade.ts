@@ -69,7 +69,7 @@ export function upgrade(deps: UpgradeDeps, choose: Choose): Upgrade {
     const admitted = deps.guard.admit(headers, context.ip);
     if (admitted instanceof Response) return admitted;
     if ("farewell" in choice) {
-      // It was counted like any other, for the rate of its address, and is gone the moment it is open.
+      // It was counted like any other, for the rate of its address, and is closed as soon as it is open.
       deps.admission.release(admitted.admissionKey);
       const response = context.upgrade(choice.farewell);
       return response ?? refuse("handshake", 400, "Not a valid WebSocket handshake.");

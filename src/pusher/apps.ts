@@ -111,7 +111,7 @@ export function userChannelOf(userId: string): string {
   return USER_CHANNEL + userId;
 }
 
-/** Whose user channel a name is; `undefined` when it is none. */
+/** The user whose channel this is; `undefined` when it is not a user's channel. */
 export function userOfChannel(name: string): string | undefined {
   return name.startsWith(USER_CHANNEL) ? name.slice(USER_CHANNEL.length) : undefined;
 }

@@ -11,7 +11,7 @@ import { pusher, watchlistEvents } from "../protocol/pusher/pusher.ts";
 export interface ChannelUsersContext {
   readonly presence: Presence;
   readonly fanout: Fanout;
-  /** Something was heard, or may have been missed: the list is to be compared with presence soon. */
+  /** An event has come, or may have been missed: the list is to be compared with presence soon. */
   doubtful(list: ChannelUsers): void;
   /** The list's channel was given up. */
   closed(list: ChannelUsers): void;
@@ -36,7 +36,7 @@ export class ChannelUsers implements MemberListener {
   /** Sessions that want to know whether somebody is here. */
   readonly #watchers: Audience;
   ready = false;
-  /** When something was last heard, ms of the monotonic clock. */
+  /** When the last event came, ms of the monotonic clock. */
   lastEventAt = 0;
 
   constructor(channel: Channel, context: ChannelUsersContext) {
@@ -72,7 +72,7 @@ export class ChannelUsers implements MemberListener {
     for (const info of members) if (info.user !== "" && !found.has(info.user)) found.set(info.user, info);
     for (const info of found.values()) this.#add(info);
     for (const user of [...this.#users.keys()]) {
-      // Presence may not know yet who has just come here.
+      // A user who has just joined here may not be in presence yet.
       if (!found.has(user) && !this.#isHere(user)) this.#remove({ user, client: "" });
     }
     this.ready = true;
@@ -139,7 +139,7 @@ export class ChannelUsers implements MemberListener {
   }
 }
 
-/** A list is compared with presence when nothing was heard of its channel for so long, ms. */
+/** A list is compared with presence after this long without an event, ms. */
 const QUIET_MS = 5_000;
 
 /** The user lists of an instance, as far as they may be wrong. */

@@ -41,7 +41,7 @@ export class Pusher implements ChannelPolicy, MembershipListener {
   #stops: (() => void)[] = [];
 
   constructor(deps: PusherDeps) {
-    const failed = (error: unknown) => deps.log.error("presence", { error });
+    const failed = (error: unknown) => deps.log.error("presence failed", { error });
     this.apps = deps.apps;
     this.#broker = deps.broker;
     this.#presence = deps.presence;
@@ -65,7 +65,7 @@ export class Pusher implements ChannelPolicy, MembershipListener {
     ];
     this.#stops = [
       () => ticks.forEach(clearInterval),
-      // What was told while either was away was told to nobody.
+      // Events sent while the broker or presence was away have reached nobody.
       this.#broker.onStatus(({ state }) => state === "connected" && this.channelUsers.doubt()),
       this.#presence.onStatus((state) => state === "ok" && this.channelUsers.doubt()),
     ];

@@ -14,7 +14,7 @@ import type { PusherState, ResumePoint } from "./state.ts";
  * "so many after that position", names a place in the channel exactly.
  */
 
-/** EventPublisher the client does not count, whoever published them. */
+/** Names of events that the client does not count. */
 const UNCOUNTED = /^(client-|pusher:|pusher_internal:|trunkline:)/;
 
 /** Former connections a client may name. */
@@ -32,7 +32,7 @@ export function rememberPoints(
     state.previousIds = sockets
       .filter((id) => typeof id === "string" && id.length <= 64)
       .slice(-MAX_PREVIOUS_IDS);
-    // Only ids of connections that are gone: nobody takes another's place.
+    // Only ids of closed connections: a client must not take over a live one's id.
     for (const id of state.previousIds)
       if (!context.hub.sessions.has(id)) context.hub.previousIds.set(id, session);
   }

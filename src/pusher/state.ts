@@ -10,7 +10,7 @@ export interface SignedIn {
   readonly info?: string;
 }
 
-/** Where in a channel a client was on its last connection: behind so many messages after a position. */
+/** Where in a channel a client was on its last connection: a position, and how many messages it got after it. */
 export interface ResumePoint {
   readonly from: Position;
   readonly count: number;
@@ -26,7 +26,7 @@ export class PusherState {
   resumes = false;
   /** By channel name, until it is subscribed again. */
   points: Map<string, ResumePoint> | undefined;
-  /** The connections the client had before: what was not for them is not for this one. */
+  /** Ids of the client's previous connections: messages that excluded them are not for this one either. */
   previousIds: readonly string[] = [];
   /** Client events left; made with the first one under a limit. */
   #clientEvents: Bucket | undefined;

@@ -182,7 +182,7 @@ function complete(
   channel: Channel,
   { name, kind, member }: Wanted,
 ): void {
-  // Who a subscriber is stays what it was when it came, whoever signs in later.
+  // A later sign-in does not change who the subscriber is in this channel.
   const user = member?.id ?? session.user;
   const sub: Subscription = { channel, side: "client", user, info: member?.info, overrides: {} };
   const list = member && channel.rules.presence ? context.channelUsers.of(channel) : undefined;

@@ -4,7 +4,7 @@ import type { Presence } from "../presence/presence.ts";
 import { channelKind, type PusherApps } from "./apps.ts";
 import type { WebhookEvents } from "./webhook-events.ts";
 
-/** A channel with so many subscribers is told their number only every {@link SELDOM_MS}. */
+/** From this many subscribers on, a channel is told their number only every {@link SELDOM_MS}. */
 const MANY = 100;
 const SELDOM_MS = 5_000;
 

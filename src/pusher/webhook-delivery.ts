@@ -8,7 +8,7 @@ import { type WebhookItem, webhookLine } from "./webhook-events.ts";
 export interface WebhooksDeps {
   readonly apps: PusherApps;
   readonly outbox: Outbox;
-  /** EventPublisher older than this are given up, ms. */
+  /** Events older than this are given up, ms. */
   readonly maxAgeMs: number;
   /** How long an endpoint may take to answer, ms. */
   readonly timeoutMs: number;
@@ -180,7 +180,7 @@ class Endpoint {
           "X-Pusher-Signature": sign(first!.secret, body),
         },
         body,
-        // Wherever a redirect would lead to, nobody has named it.
+        // Redirects are not followed: their target is not in the configuration.
         redirect: "manual",
         signal: AbortSignal.timeout(timeoutMs),
       });
@@ -218,7 +218,7 @@ class Endpoint {
   }
 }
 
-/** EventPublisher of one request, as Pusher's server SDKs read them. The time is that of the newest. */
+/** Events of one request, as Pusher's server SDKs read them. The time is that of the newest. */
 function bodyOf(items: readonly WebhookItem[]): string {
   return JSON.stringify({ time_ms: items.at(-1)!.timeMs, events: items.map(({ event }) => event) });
 }

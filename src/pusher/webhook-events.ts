@@ -42,7 +42,7 @@ export class WebhookEvents {
     }
   }
 
-  /** Whether an app's webhooks ask for a kind of event: what nobody asks for need not be found out. */
+  /** Whether any webhook of the app asks for a kind of event. */
   wants(app: PusherApp, name: string): boolean {
     return app.webhooks.some((webhook) => asksFor(webhook, name));
   }

@@ -90,7 +90,7 @@ describe("who comes and goes", () => {
     await settled();
     expect(bob.data()).toEqual([1]);
     expect([told(ann), told(bob)]).toEqual([[], []]);
-    expect(gateway.logged.filter(({ message }) => message === "presence").length).toBeGreaterThan(3);
+    expect(gateway.logged.filter(({ message }) => message === "presence failed").length).toBeGreaterThan(3);
   });
 
   test("and is a crashed instance's is told by the one that swept it", async () => {

@@ -12,7 +12,7 @@ export interface AheadWaiterOptions {
    * stored. @throws CommandError brokerUnavailable
    */
   readonly read: (since: Position, until?: number) => Promise<HistoryPage>;
-  /** Nobody can prove that nothing is missing up to this offset. */
+  /** It cannot be proven that nothing is missing up to this offset. */
   readonly unproven: (offset: number) => void;
 }
 
@@ -66,7 +66,7 @@ export class AheadWaiter {
         return;
       }
     }
-    // Not what a copy of the stream has got so far: what the client has seen would come to it a second time.
+    // Reads up to the client's offset: a copy of the stream may be behind it, and would make us send messages twice.
     const page = await read(position(), offset);
     const target = page.publications.findLast((pub) => pub.offset <= offset)?.offset ?? 0;
     await this.#until(target, epoch, deadline - performance.now());

@@ -23,6 +23,6 @@ export interface ChannelContext<C> {
   subscriberOf(client: string): Subscriber | undefined;
   /** Continuity broke: every subscriber must be told. */
   lost(channel: C): void;
-  /** The instance has more to do than it can: what matters least is left out. */
+  /** The instance is overloaded: messages of low priority are left out. */
   overloaded(): boolean;
 }

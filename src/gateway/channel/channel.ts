@@ -46,7 +46,7 @@ export class Channel implements ChannelSink {
   /** Absent until somebody keeps account of the channel's users. */
   #memberListener: MemberListener | undefined;
 
-  /** Offsets below which the store was asked in vain: they cannot be recovered, nobody asks again. */
+  /** Recovery from this offset or below is impossible: the store has been asked, and is not asked again. */
   #unreachable = -1;
   /** Once a client came that had seen more than this instance. */
   #ahead: AheadWaiter | undefined;
@@ -256,7 +256,7 @@ export class Channel implements ChannelSink {
     this.#memberListener = listener;
   }
 
-  /** Tells those who follow users that one has come or gone. */
+  /** Tells subscribers that get comings and goings by user that one has come or gone. */
   userChanged(kind: "join" | "leave", info: ClientInfo): void {
     this.#announce(kind, info, true);
   }
@@ -300,7 +300,7 @@ export class Channel implements ChannelSink {
       // Publications that came between the broker's answer and here are in no ring, but counted in its position.
       this.#position = attachment.position;
       this.#empty = attachment.empty === true;
-      // A ring without a floor serves nobody until a read of the store has proven from where on it is complete.
+      // Without a floor the ring answers no recovery, until a read of the store has proven where it is complete from.
       const floor = this.#empty ? Number.POSITIVE_INFINITY : attachment.position.offset;
       if (this.rules.history) this.#ring = new Ring(floor);
       this.#state = "live";
@@ -323,7 +323,7 @@ export class Channel implements ChannelSink {
   }
 
   async #doFill(): Promise<void> {
-    // Whoever else comes in this tick is served by the same read.
+    // Other subscribers of this tick are served by the same read.
     await new Promise((resolve) => setTimeout(resolve, 0));
     const ring = this.#ring;
     if (!ring) return;

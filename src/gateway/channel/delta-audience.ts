@@ -16,7 +16,7 @@ const MIN_COMPARED_BYTES = 64;
 
 /**
  * Subscribers of one channel that speak one codec and have asked for deltas. The difference between two messages is made
- * once for all of them. Who is new has no message to apply it to: it gets the next one whole, in an audience of its own,
+ * once for all of them. A new subscriber has no message to apply it to: it gets the next one whole, in an audience of its own,
  * and moves over to the others with that.
  */
 export class DeltaAudience implements SubscriberGroup {
@@ -25,7 +25,7 @@ export class DeltaAudience implements SubscriberGroup {
   readonly #channel: string;
   readonly #waiting: Audience;
   readonly #following: Audience;
-  /** What those who follow have got last. */
+  /** The message that the following subscribers got last. */
   #base: Uint8Array | undefined;
 
   /** @param index tells the audiences of a channel apart */
@@ -86,7 +86,7 @@ export class DeltaAudience implements SubscriberGroup {
     return this.#following.publish(fanout, frame) && this.#waiting.publish(fanout, frame);
   }
 
-  /** The push of what is new in a message, where that is shorter. */
+  /** The push of the difference to the message before, where that is shorter. */
   #difference({ publication }: RingEntry, target: Uint8Array): Frame | undefined {
     const base = this.#base;
     if (!base || target.length < MIN_COMPARED_BYTES) return undefined;

@@ -25,9 +25,9 @@ export async function drain(
   // The last to be closed get their grace period too, unless it would take more than half of the time.
   const graceMs = others ? Math.min(longestGraceMs(namespaces), deadlineMs / 2) : 0;
   await closeAll(shuffled([...hub.sessions.values()]), ratePerSecond, deadline - graceMs);
-  // Who slipped in meanwhile.
+  // Connections that were accepted meanwhile.
   for (const session of [...hub.sessions.values()]) session.close(Closes.shutdown);
-  // Where nobody else is, nobody can come back elsewhere.
+  // Without another instance no client can come back elsewhere.
   while (others && tracker.departing > 0 && performance.now() < deadline) await pause(LOOK_MS);
 }
 

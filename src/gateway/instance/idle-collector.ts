@@ -13,7 +13,7 @@ export interface IdleCollectorOptions {
   readonly changes: () => number;
   /** Connections now. */
   readonly connections: () => number;
-  /** The instance has more to do than it can: not now. */
+  /** The instance is overloaded: memory is not freed now. */
   readonly overloaded: () => boolean;
   /** Publications handed out so far (a rising count). */
   readonly publications: () => number;
@@ -40,7 +40,7 @@ export class IdleCollector {
     this.#options = options;
   }
 
-  /** To be called once a second. @returns whether something was done */
+  /** Call once a second. @returns whether memory was freed */
   tick(): boolean {
     const { changes, connections, publications, overloaded, collect } = this.#options;
     const count = changes();

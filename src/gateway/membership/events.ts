@@ -9,7 +9,7 @@ interface Source {
 }
 
 /**
- * EventPublisher for the business cluster, `rtevt.<kind>`: JSON objects with `type`, `timeMs`, `instance`, `region` and what
+ * Publishes events for the business cluster, `rtevt.<kind>`: JSON objects with `type`, `timeMs`, `instance`, `region` and what
  * the kind adds. At least once; the message id makes repetitions recognisable.
  */
 export class EventPublisher {

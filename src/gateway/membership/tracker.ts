@@ -27,7 +27,7 @@ const LOCAL_SHARE = 8;
 const COUNT_EVERY_MS = 1_000;
 
 /**
- * Who is in which channel, told to presence, to the channel's subscribers and to the business cluster. Members of a
+ * Tracks who is in which channel and tells presence, the channel's subscribers and the business cluster. Members of a
  * connection that ended stay for the namespace's grace period, so that a reconnect is no leave and join.
  */
 export class PresenceTracker {
@@ -94,7 +94,7 @@ export class PresenceTracker {
     this.#presence.connected(record).catch(this.#failed);
   }
 
-  /** Who an open session is became known only now. */
+  /** An open session has signed in: its record gets the user. */
   identified(session: Session): void {
     this.#presence.connected(this.record(session)).catch(this.#failed);
   }
@@ -114,7 +114,7 @@ export class PresenceTracker {
     this.#departLater(graceMs, { dueMs: performance.now() + graceMs, client: session.client });
   }
 
-  /** To be called after the subscriber has its answer. */
+  /** A subscriber has joined. Call it after the subscriber has its answer. */
   joined(session: Session, sub: Subscription): void {
     this.#log.trace?.("subscribed", { client: session.client, channel: sub.channel.id, side: sub.side });
     if (!showsPresence(sub)) return;
@@ -274,6 +274,6 @@ export class PresenceTracker {
   }
 
   readonly #failed = (error: unknown): void => {
-    this.#log.error("presence", { error });
+    this.#log.error("presence failed", { error });
   };
 }

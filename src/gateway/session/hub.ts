@@ -29,7 +29,7 @@ const RING_LEAST_BYTES = 4_096;
 /** Everything live on this instance: channels by name, sessions by id and by user. */
 export class Hub {
   readonly sessions = new Map<string, Session>();
-  /** Sessions by the ids their clients had on connections before, where those have told them. */
+  /** Sessions by the ids of their clients' previous connections, where clients have named them. */
   readonly previousIds = new Map<string, Session>();
   readonly channels = new Map<string, Channel>();
   readonly #users = new Map<string, Session | Set<Session>>();
@@ -37,7 +37,7 @@ export class Hub {
   readonly #idle = new Map<Channel, number>();
   /** Channels whose ring was filled from the store beyond its share, for clients that wait right now. */
   readonly #overgrown = new Set<Channel>();
-  /** Channels with a subscriber that was cut off since the last sweep, and between the two before. */
+  /** Channels with a slow consumer since the last sweep, and between the two sweeps before. */
   #slowConsumers = new Set<Channel>();
   #slowConsumersBefore = new Set<Channel>();
   readonly #options: HubOptions;
@@ -93,7 +93,7 @@ export class Hub {
     return this.#options.namespaces.get(name.namespace)!;
   }
 
-  /** The channel, made when nobody used it. Pinned until {@link release}: it will not be given up meanwhile. */
+  /** Returns the channel, creating it if needed. Pinned until {@link release}: the sweep leaves it alone. */
   acquire(name: ChannelName): Channel {
     let channel = this.channels.get(name.id);
     if (!channel) {
@@ -105,7 +105,7 @@ export class Hub {
     return channel;
   }
 
-  /** Ends what {@link acquire} began; also to be called when a subscriber has left. */
+  /** Undoes one {@link acquire}; also called (`pins` 0) when a subscriber has left. */
   release(channel: Channel, pins: 0 | 1 = 1): void {
     channel.pins -= pins;
     if (channel.pins > 0 || channel.size > 0) return;
@@ -113,7 +113,7 @@ export class Hub {
     this.#idle.set(channel, performance.now());
   }
 
-  /** Once a second: gives up channels nobody needs, shares the rings' memory out anew, forgets who was cut off. */
+  /** Once a second: closes unused channels, shares the rings' memory out anew, forgets old slow consumers. */
   sweep(now = performance.now()): void {
     for (const [channel, since] of this.#idle) {
       if (now - since < this.#options.lingerMs) break;
@@ -142,7 +142,7 @@ export class Hub {
     return false;
   }
 
-  /** Anonymous sessions are nobody's: they are found by their id only. */
+  /** Lists a session under its user. Anonymous sessions are found by their id only. */
   addUser(session: Session): void {
     const { user } = session;
     if (user === "") return;

@@ -121,7 +121,7 @@ export class Liveness {
   #answered(session: Session, now: number, stalled: boolean): boolean {
     const pingedAt = session.pongDueAt - this.#options.pongTimeoutMs;
     const seen = session.lastSeenAt >= pingedAt;
-    // Its answer may have come while nobody read: from now on it has the whole time again.
+    // Its answer may have arrived during the stall, unread: it gets the full timeout again.
     session.checkPongAt(!seen && stalled ? now + this.#options.pongTimeoutMs : 0);
     if (seen || stalled) return true;
     this.#stats.deadPeers++;
@@ -133,7 +133,7 @@ export class Liveness {
     session.pingAt(now + this.#options.pingIntervalMs);
     session.checkPongAt(now + this.#options.pongTimeoutMs);
     session.pinged(this.#inboxOffset(session));
-    // Nobody will answer: that it is gone is seen by its transport.
+    // No pong will come: the transport notices when the client is gone.
     if (session.codec.unidirectional) session.seen(now);
     this.#stats.pingsSent++;
     session.send(session.codec.ping);

@@ -9,7 +9,7 @@ export interface Subscription {
   readonly channel: Channel;
   /** Subscribed by the server: the client cannot leave it, and a break of continuity closes the connection. */
   readonly side: "client" | "server";
-  /** Who the session is in this channel, where that is not who it is everywhere. */
+  /** User id of the session in this channel, where it differs from the session's own. */
   readonly user?: string;
   /** JSON text shown to others as `chan_info`. */
   readonly info?: string;

@@ -1,6 +1,6 @@
 import type { Subscription } from "./subscription.ts";
 
-/** Up to so many subscriptions are found by looking at each; a map would cost more than the whole session. */
+/** Up to this many subscriptions are searched one by one; a map would cost more memory than the whole session. */
 const FEW = 8;
 
 /** Shared empty array; do not push. */

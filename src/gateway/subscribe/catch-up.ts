@@ -80,7 +80,8 @@ function readOn(context: GatewayContext, session: Session, task: CatchUp): void 
       catchUp(context, session, task);
     },
     (error: unknown) => {
-      if (!(error instanceof CommandError)) context.log.error("catching up", { error });
+      if (!(error instanceof CommandError))
+        context.log.error("a subscriber could not be brought up to date", { error });
       giveUp(session, task);
     },
   );

@@ -10,7 +10,7 @@ export function bodyOf(data: string): string {
   return isPlain(data) ? data : JSON.stringify(data);
 }
 
-/** The `data` of the Pusher event that a message with this JSON text for a body is, whoever published it. */
+/** The `data` of the Pusher event that a message with this JSON text as its body stands for. */
 export function dataOf(body: string): string {
   return /^\s*"/.test(body) ? (JSON.parse(body) as string) : body;
 }
