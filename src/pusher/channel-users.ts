@@ -67,11 +67,13 @@ export class ChannelUsers implements MemberListener {
 
   async #read(): Promise<void> {
     this.#waiting = [];
-    const { members } = await this.#context.presence.members(this.channel.id, MAX_CONNECTIONS);
+    const { members, partial } = await this.#context.presence.members(this.channel.id, MAX_CONNECTIONS);
     const found = new Map<string, ClientInfo>();
     for (const info of members) if (info.user !== "" && !found.has(info.user)) found.set(info.user, info);
     for (const info of found.values()) this.#add(info);
-    for (const user of [...this.#users.keys()]) {
+    // A partial answer does not prove that the others have left: presence is asked again.
+    if (partial) this.#doubt();
+    for (const user of partial ? [] : [...this.#users.keys()]) {
       // A user who has just joined here may not be in presence yet.
       if (!found.has(user) && !this.#isHere(user)) this.#remove({ user, client: "" });
     }
@@ -82,8 +84,7 @@ export class ChannelUsers implements MemberListener {
   }
 
   memberEvent(event: MemberEvent): void {
-    this.lastEventAt = performance.now();
-    this.#context.doubtful(this);
+    this.#doubt();
     if (this.#waiting) this.#waiting.push(event);
     else this.#apply(event);
   }
@@ -94,8 +95,7 @@ export class ChannelUsers implements MemberListener {
 
   /** A local subscriber joins now: everybody else here is told, before presence and the other instances know. */
   arrived(info: ClientInfo): void {
-    this.lastEventAt = performance.now();
-    this.#context.doubtful(this);
+    this.#doubt();
     this.#add(info);
   }
 
@@ -105,6 +105,12 @@ export class ChannelUsers implements MemberListener {
 
   unwatch(subscriber: Subscriber): void {
     this.#watchers.delete(subscriber);
+  }
+
+  /** Has the list compared with presence once it is quiet. */
+  #doubt(): void {
+    this.lastEventAt = performance.now();
+    this.#context.doubtful(this);
   }
 
   #apply({ kind, info }: MemberEvent): void {

@@ -1,4 +1,5 @@
 type Method<Port> = Extract<keyof Port, string>;
+type AnswerOf<M> = M extends (...args: never[]) => infer R ? Awaited<R> : never;
 type Call = readonly unknown[];
 
 interface Held {
@@ -17,6 +18,7 @@ export class Gate<Port extends object> {
   readonly #holds = new Map<string, "call" | "answer">();
   readonly #held = new Map<string, Held[]>();
   readonly #failures = new Map<string, { readonly error: Error; after: number }>();
+  readonly #changes = new Map<string, (answer: unknown) => unknown>();
   readonly #wrappers = new Map<PropertyKey, unknown>();
 
   constructor(inner: Port) {
@@ -61,6 +63,11 @@ export class Gate<Port extends object> {
     this.#failures.set(method, { error, after });
   }
 
+  /** From now on calls are answered with what this makes of their answers. */
+  change<M extends Method<Port>>(method: M, change: (answer: AnswerOf<Port[M]>) => AnswerOf<Port[M]>): void {
+    this.#changes.set(method, change as (answer: unknown) => unknown);
+  }
+
   /** Ends {@link fail}. */
   heal(method: Method<Port>): void {
     this.#failures.delete(method);
@@ -83,6 +90,8 @@ export class Gate<Port extends object> {
       const failure = this.#failures.get(name);
       if (failure && failure.after-- <= 0) return Promise.reject(failure.error);
       const hold = this.#holds.get(name);
+      const change = this.#changes.get(name);
+      if (change) return Promise.resolve(method(...args)).then(change);
       if (!hold) return method(...args);
       const answer = hold === "answer" ? method(...args) : undefined;
       if (answer instanceof Promise) answer.catch(() => {}); // it is looked at when it is let out

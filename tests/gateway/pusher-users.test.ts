@@ -106,6 +106,23 @@ describe("a presence channel", () => {
     expect(removed(client)).toEqual(["other"]);
   });
 
+  test("keeps whom presence does not know of while its answers are partial", async () => {
+    using clock = stoppedClock();
+    const world = createWorld();
+    await using here = await startGateway({ world });
+    await using there = await startGateway({ world, instance: "there" });
+    const [client, other, third] = [here.pusher(), there.pusher(), here.pusher()];
+    await client.subscribe("presence-a", member("me"));
+    await other.subscribe("presence-a", member("other"));
+    await settled();
+    here.presence.change("members", ({ members }) => ({
+      ...{ members: members.filter(({ user }) => user !== "other"), partial: true },
+    }));
+    await third.subscribe("presence-a", member("third"));
+    await clock.advance(8_000);
+    expect(removed(client)).toEqual([]);
+  });
+
   test("answers a subscribe while presence fails as one to be tried again", async () => {
     await using gateway = await startGateway();
     const client = gateway.pusher();
