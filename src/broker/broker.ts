@@ -70,6 +70,12 @@ export interface ChannelLog {
   history(channel: ChannelName, query: HistoryQuery): Promise<HistoryPage>;
 
   /**
+   * Asks the home of the store what a position is worth; takes up to some two seconds while its leader changes.
+   * @throws CommandError notAvailable in a namespace without history, brokerUnavailable
+   */
+  verify(channel: ChannelName, position: Position): Promise<Standing>;
+
+  /**
    * Removes what the store keeps of one channel; offsets go on rising. @throws CommandError notAvailable in a
    * namespace without history, brokerUnavailable
    */
@@ -204,6 +210,12 @@ export interface Attachment {
   /** Idempotent; the sink is not called again. */
   detach(): void;
 }
+
+/**
+ * What the home of a store says of a position: `stands`, the store has what was there; `void`, it never had it, or holds
+ * something else there now; `unproven`, it keeps nothing there any more, or does not answer.
+ */
+export type Standing = "stands" | "void" | "unproven";
 
 /** What to read. Without `since` and `sinceMs`: from the oldest kept message (from the newest with `reverse`). */
 export interface HistoryQuery {

@@ -45,6 +45,20 @@ export function historyContract(context: () => Context): void {
     expect(none).toEqual({ publications: [], position: at(9), complete: true, more: false });
   });
 
+  test("a position is worth something only where the store has it", async () => {
+    const { a, b } = context();
+    const { channel, at } = await filled(3);
+    expect(await b.broker.verify(channel, at(2))).toBe("stands");
+    expect(await b.broker.verify(channel, { ...at(2), epoch: "" })).toBe("stands");
+    expect(await b.broker.verify(channel, { ...at(2), epoch: "other" })).toBe("void");
+    for (const offset of [Number.MAX_SAFE_INTEGER, at(2).offset + 1_000_000]) {
+      expect(await a.broker.verify(channel, { ...at(2), offset })).toBe("void");
+      const page = await a.broker.history(channel, { since: { ...at(2), offset }, limit: 10 });
+      expect(page).toMatchObject({ publications: [], complete: false });
+    }
+    await failsWith(b.broker.verify(freshChannel("live"), at(2)), Errors.notAvailable);
+  });
+
   test("until an offset: proven complete up to there, and where that cannot be, not said so", async () => {
     const { b } = context();
     const { channel, offsets, at } = await filled(10);

@@ -26,6 +26,7 @@ const context: ChannelContext<Channel> = {
   broker: {
     attach: async () => ({ position: NO_POSITION, detach() {} }),
     history: () => Promise.reject(new Error("nothing is kept")),
+    verify: () => Promise.reject(new Error("nothing is kept")),
   },
   fanout: { publish: () => true },
   stats: new Stats(),

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import type { ChannelSink, HistoryPage, HistoryQuery } from "../../src/broker/broker.ts";
+import type { ChannelSink, HistoryPage, HistoryQuery, Standing } from "../../src/broker/broker.ts";
 import { parseChannel } from "../../src/core/channel.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";
+import type { Position } from "../../src/core/position.ts";
 import { Stats } from "../../src/core/stats.ts";
 import { Channel } from "../../src/gateway/channel/channel.ts";
 import type { ChannelContext } from "../../src/gateway/channel/channel-context.ts";
@@ -14,13 +15,14 @@ import type { Codec } from "../../src/protocol/codec.ts";
 const MEGABYTE = "x".repeat(1024 * 1024);
 const history = { size: 100, ageMs: 60_000, recoverLimit: 10, replicas: 1 };
 
-/** A store of one channel, with its reads counted. */
-function fakeStore(kept: number[], head: number, evicted = 0, empty = false) {
+/** A store of one channel, with its reads counted. @param top where the whole stream is, whatever the channel has */
+function fakeStore(kept: number[], head: number, evicted = 0, { empty = false, top = 0 } = {}) {
   const reads: HistoryQuery[] = [];
   let sink: ChannelSink | undefined;
   const store = {
     reads,
     attaches: 0,
+    verified: [] as number[],
     get sink() {
       return sink!;
     },
@@ -43,6 +45,11 @@ function fakeStore(kept: number[], head: number, evicted = 0, empty = false) {
           complete: since >= evicted,
           more: page.length < after.length,
         };
+      },
+      async verify(_name: unknown, { offset }: Position): Promise<Standing> {
+        store.verified.push(offset);
+        await Promise.resolve();
+        return offset <= Math.max(head, top, ...kept) ? "stands" : "void";
       },
     } satisfies ChannelContext<Channel>["broker"],
   };
@@ -106,7 +113,7 @@ describe("channel", () => {
   });
 
   test("a channel that was empty needs the store for what may have been before its first message only", async () => {
-    const store = fakeStore([15, 17], 10, 12, true);
+    const store = fakeStore([15, 17], 10, 12, { empty: true });
     const { channel } = channelOn(store);
     await channel.prepare();
     for (const offset of [15, 17]) store.sink.publication({ offset, data: `${offset}`, timeMs: 0 });
@@ -197,10 +204,30 @@ describe("channel", () => {
   });
 
   test("a position ahead with nothing before it missing is taken as it is", async () => {
-    const store = fakeStore([], 10);
+    const store = fakeStore([], 10, 0, { top: 50 });
     const { channel } = channelOn(store);
     await channel.prepare(at(50));
     expect(recovered(channel, at(50))).toEqual([]);
+  });
+
+  test("no number above the stream's top is believed, and none becomes a fact for others", async () => {
+    const store = fakeStore([], 10);
+    const { channel } = channelOn(store);
+    const bogus = [Number.MAX_SAFE_INTEGER, 51, 50, 11];
+    await Promise.all(bogus.map((offset) => channel.prepare(at(offset))));
+    for (const offset of bogus) expect(recovered(channel, at(offset))).toBe("unrecoverable");
+    expect(recovered(channel, at(10))).toEqual([]);
+    // Another number was not asked about, and nothing is known of it.
+    expect(recovered(channel, at(20))).toBe("missing");
+    for (let offset = 11; offset < 14; offset++) store.sink.publication({ offset, data: "1", timeMs: 0 });
+    expect(recovered(channel, at(11))).toEqual([12, 13]);
+  });
+
+  test("those who come ahead with one position share one question", async () => {
+    const store = fakeStore([], 10, 0, { top: 50 });
+    const { channel } = channelOn(store);
+    await Promise.all(Array.from({ length: 1000 }, () => channel.prepare(at(50))));
+    expect(store.verified).toEqual([50]);
   });
 
   test("cache mode gives the latest message, unless the client has it", async () => {

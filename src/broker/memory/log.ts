@@ -2,7 +2,7 @@ import { CommandError, Errors } from "../../core/errors.ts";
 import type { HistoryRules } from "../../core/namespace.ts";
 import type { Position } from "../../core/position.ts";
 import type { Publication } from "../../core/publication.ts";
-import type { HistoryPage, HistoryQuery } from "../broker.ts";
+import type { HistoryPage, HistoryQuery, Standing } from "../broker.ts";
 
 /** How long an idempotency key is remembered, ms; the same as the streams' duplicate window. */
 export const DUPLICATE_WINDOW_MS = 120_000;
@@ -93,6 +93,12 @@ export class MemoryLog {
     const kept = this.#kept(name);
     const offset = kept && kept.entries.length > 0 ? kept.last : this.#sequence;
     return { epoch: this.#epoch, offset };
+  }
+
+  /** What a position is worth: one that was never given out is worth nothing. */
+  standing({ epoch, offset }: Position): Standing {
+    if (epoch !== "" && epoch !== this.#epoch) return "void";
+    return offset <= this.#sequence ? "stands" : "void";
   }
 
   /** @throws CommandError unrecoverablePosition */

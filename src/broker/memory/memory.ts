@@ -2,6 +2,7 @@ import { type ChannelName, channelId } from "../../core/channel.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Namespaces } from "../../core/namespace.ts";
+import type { Position } from "../../core/position.ts";
 import type { Body, ClientInfo } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
 import { subjects } from "../../core/subject.ts";
@@ -20,6 +21,7 @@ import type {
   RequestOptions,
   ServiceReply,
   SignalListener,
+  Standing,
 } from "../broker.ts";
 import type { Outbox, OutboxOptions } from "../outbox.ts";
 import { type BusMember, type Handler, type MemoryAttachment, MemoryBus } from "./bus.ts";
@@ -136,6 +138,11 @@ class MemoryBroker implements Broker {
     this.#requireConnected();
     this.#stats.streamReads++;
     return this.#bus.logOf(channel.namespace).read(channel.name, query);
+  }
+
+  async verify(channel: ChannelName, position: Position): Promise<Standing> {
+    this.#requireConnected();
+    return this.#bus.logOf(channel.namespace).standing(position);
   }
 
   async clearHistory(channel: ChannelName): Promise<void> {

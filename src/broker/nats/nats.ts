@@ -3,7 +3,7 @@ import type { ChannelName } from "../../core/channel.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
-import { NO_POSITION } from "../../core/position.ts";
+import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { Body } from "../../core/publication.ts";
 import { type Subjects, subjects as subjectsOf } from "../../core/subject.ts";
 import { utf8Encoder } from "../../core/text.ts";
@@ -21,6 +21,7 @@ import type {
   RequestOptions,
   ServiceReply,
   SignalListener,
+  Standing,
 } from "../broker.ts";
 import type { Outbox, OutboxOptions } from "../outbox.ts";
 import { type NatsBrokerOptions, type Parts, startParts } from "./assembly.ts";
@@ -28,6 +29,7 @@ import { channelEventHeaders } from "./follow/channel-event.ts";
 import type { StreamFollower } from "./follow/follower.ts";
 import type { NamespaceFollowers } from "./follow/followers.ts";
 import { readHistory } from "./follow/history.ts";
+import { standingOf } from "./follow/standing.ts";
 import { publishHeaders } from "./link/headers.ts";
 import { natsOutbox } from "./publish/outbox.ts";
 import { mostReplicas } from "./streams/config.ts";
@@ -127,6 +129,10 @@ class NatsBroker implements Broker {
     this.#options.stats.streamReads++;
     const [subject, cleared] = [follower.subjectOf(channel), follower.clearedOf(channel)];
     return await readHistory({ follower, name: channel, subject, cleared }, query);
+  }
+
+  async verify(channel: ChannelName, position: Position): Promise<Standing> {
+    return await standingOf(this.#followerOf(channel), position);
   }
 
   async clearHistory(channel: ChannelName): Promise<void> {

@@ -6,7 +6,7 @@ import type { Subscriber } from "./subscriber.ts";
 
 /** What a channel needs of its instance. @typeParam C the channel */
 export interface ChannelContext<C> {
-  readonly broker: Pick<ChannelLog, "attach" | "history">;
+  readonly broker: Pick<ChannelLog, "attach" | "history" | "verify">;
   readonly fanout: Fanout;
   readonly stats: Stats;
   /** See {@link Logger.trace}. */

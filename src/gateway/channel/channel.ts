@@ -116,12 +116,17 @@ export class Channel implements ChannelSink {
     const ring = this.#ring;
     if (!ring || (from.epoch !== "" && from.epoch !== this.#position.epoch)) return UNRECOVERABLE;
     if (this.rules.recovery === "cache") return this.#recoverLatest(from, ring);
-    const ahead = from.offset > this.#position.offset;
-    if (ahead && from.offset <= (this.#ahead?.verified ?? 0)) return NOTHING_MISSED;
-    const entries = ahead ? undefined : ring.since(from.offset);
+    if (from.offset > this.#position.offset) return this.#recoverAhead(from.offset);
+    const entries = ring.since(from.offset);
     if (!entries) return from.offset <= this.#unreachable ? UNRECOVERABLE : MISSING;
     const limit = this.rules.history?.recoverLimit ?? 0;
     return entries.length > limit ? UNRECOVERABLE : { outcome: "recovered", entries };
+  }
+
+  #recoverAhead(offset: number): Recovery {
+    const outcome = this.#ahead?.outcome(offset);
+    if (outcome === undefined) return MISSING;
+    return outcome === "refused" ? UNRECOVERABLE : NOTHING_MISSED;
   }
 
   /** Makes {@link newest} known. @throws CommandError brokerUnavailable */
@@ -358,13 +363,11 @@ export class Channel implements ChannelSink {
     this.#ahead ??= new AheadWaiter({
       position: () => this.#position,
       empty: () => this.#empty,
+      verify: (position) => this.#context.broker.verify(this.name, position),
       read: (since, until) => {
         const limit = this.rules.history?.recoverLimit ?? 0;
         const query = { since, limit, ...(until !== undefined && { until }) };
         return this.#context.broker.history(this.name, query);
-      },
-      unproven: (offset) => {
-        this.#unreachable = Math.max(this.#unreachable, offset);
       },
     });
     return this.#ahead;

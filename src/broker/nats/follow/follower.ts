@@ -139,6 +139,11 @@ export class StreamFollower implements RemoteStream {
     return this.#progress.life.lastSeq;
   }
 
+  /** Looks at the stream that were answered so far. */
+  get inspections(): number {
+    return this.#resync.inspections;
+  }
+
   /** Notes a sequence of the stream seen elsewhere (an acknowledgement). */
   saw(seq: number): void {
     this.#progress.saw(seq);

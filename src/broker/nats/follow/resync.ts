@@ -45,6 +45,8 @@ export class Resync {
   readonly #options: ResyncOptions;
   #inspecting: Promise<void> | undefined;
   #inspectedAt = performance.now();
+  /** Looks at the stream that were answered. */
+  inspections = 0;
   /** Last sequence of the stream when the last run began to read. */
   #end = 0;
   #again: ReturnType<typeof setTimeout> | undefined;
@@ -137,6 +139,7 @@ export class Resync {
     const asked = progress.life;
     const life = await inspect();
     this.#inspectedAt = performance.now();
+    this.inspections++;
     // Another inspection may have been answered first, and acted upon.
     if (progress.closed || progress.life.epoch !== asked.epoch) return;
     progress.life = life;

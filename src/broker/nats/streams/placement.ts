@@ -96,10 +96,9 @@ export class StreamPlacement {
   open(wanted: WantedStream, { epoch }: StreamLife): ReplicatedStream {
     const { link, requests, stats, subjects, region } = this.#options;
     const home = this.#remote(wanted);
-    const Origin = home === undefined ? Store : LeaderStore;
-    const store = new ReplicatedStream(new Origin(link, requests, wanted.name), stats, () =>
-      this.#drop(placed),
-    );
+    const leader = new LeaderStore(link, requests, wanted.name);
+    const origin = home === undefined ? new Store(link, requests, wanted.name) : leader;
+    const store = new ReplicatedStream(origin, stats, () => this.#drop(placed), leader);
     const placed: Placed = {
       ...{ wanted, store, epoch },
       copy: home === undefined ? undefined : subjects.mirror(wanted.name, region),

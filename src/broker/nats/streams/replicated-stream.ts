@@ -10,6 +10,8 @@ import type { ReadHints, Store } from "./store.ts";
  */
 export class ReplicatedStream {
   readonly origin: Store;
+  /** The origin at its leader, which alone knows for certain. */
+  readonly home: Store;
   /** The copy in this region, while it is known to be of this life of the stream. */
   mirror: Store | undefined;
   /** Sequence that the copy has reached at least. */
@@ -22,8 +24,9 @@ export class ReplicatedStream {
   readonly #unreadable: () => void;
 
   /** @param unreadable the copy does not answer: it is to be looked at */
-  constructor(origin: Store, stats: Stats, unreadable: () => void = () => {}) {
+  constructor(origin: Store, stats: Stats, unreadable: () => void = () => {}, home = origin) {
     this.origin = origin;
+    this.home = home;
     this.#stats = stats;
     this.#unreadable = unreadable;
   }
@@ -37,6 +40,11 @@ export class ReplicatedStream {
   floor(of: number): number {
     if (!this.mirror) return of;
     return this.away ? 0 : Math.min(of, this.mirrorSeq);
+  }
+
+  /** The message at a sequence, or null when nothing is kept there; the home's word, while it answers. */
+  at(sequence: number): Promise<Envelope | null> {
+    return (this.away && this.mirror ? this.mirror : this.home).at(sequence);
   }
 
   /** The oldest kept message at or after `from` whose subject matches, or null. */

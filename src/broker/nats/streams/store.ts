@@ -48,6 +48,11 @@ export class Store {
     return this.get({ last_by_subj: subject }, timeoutMs);
   }
 
+  /** The message at a sequence, or null when nothing is kept there. */
+  at(sequence: number): Promise<Envelope | null> {
+    return this.get({ seq: sequence }, DIRECT_GET_TIMEOUT_MS);
+  }
+
   /**
    * Gives every kept message of `subject` from `from` on to `each`, oldest first, until that returns false. Resolves
    * with whether the end was reached. In batches; servers without them answer one message at a time, and are asked
