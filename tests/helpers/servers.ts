@@ -102,8 +102,11 @@ export async function testServer(
   };
 }
 
-/** A nats-server with JetStream on files of its own. `config` is appended to its configuration file. */
-export function natsServer(config = ""): Promise<TestServer> {
+/**
+ * A nats-server with JetStream on files of its own, below `js` in its folder. `config` is appended to its configuration
+ * file. @param program default: the one that {@link ensureServer} finds
+ */
+export function natsServer(config = "", program = ensureServer("nats-server")): Promise<TestServer> {
   return testServer(
     async (port, dir) => {
       const file = join(dir, "nats.conf");
@@ -112,7 +115,7 @@ export function natsServer(config = ""): Promise<TestServer> {
         `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${dir}/js", max_file: 4GB }\nmax_payload: 1MB\n` +
           `ping_interval: "5s"\nping_max: 2\n${config}\n`,
       );
-      return [ensureServer("nats-server"), "-c", file];
+      return [program, "-c", file];
     },
     (port) => `nats://127.0.0.1:${port}`,
   );

@@ -8,7 +8,7 @@ import { EphemeralFollower } from "./follow/ephemeral.ts";
 import type { Intercept } from "./follow/followed-channels.ts";
 import { StreamFollower } from "./follow/follower.ts";
 import { NamespaceFollowers } from "./follow/followers.ts";
-import { type Link, type NatsAddress, openLink } from "./link/link.ts";
+import { type Connect, type Link, type NatsAddress, openLink } from "./link/link.ts";
 import { Pool } from "./link/pool.ts";
 import { Requests } from "./link/requests.ts";
 import { retryUntilReady } from "./link/retry.ts";
@@ -46,6 +46,8 @@ export interface NatsBrokerOptions extends NatsAddress {
   readonly pingIntervalMs?: number;
   /** How long `start` tries to connect, ms. Default 10,000. */
   readonly connectTimeoutMs?: number;
+  /** For tests: opens the connection instead of the client library. */
+  readonly connect?: Connect;
   /** For tests: sees every live message first. */
   readonly intercept?: Intercept;
 }

@@ -19,6 +19,9 @@ export interface NatsAddress {
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
 }
 
+/** Opens a connection; rejects as the client library does. */
+export type Connect = (options: ConnectionOptions) => Promise<NatsConnection>;
+
 export interface LinkOptions extends NatsAddress {
   /** Shown in the server's connection list. */
   readonly name: string;
@@ -28,6 +31,8 @@ export interface LinkOptions extends NatsAddress {
   readonly connectTimeoutMs: number;
   readonly log: Logger;
   readonly stats: Stats;
+  /** Default: the client library's. */
+  readonly connect?: Connect;
 }
 
 /** What the headers of a message may take of the server's limit. */
@@ -46,9 +51,10 @@ const FEATURES = [
 /** Connects; tries again until `connectTimeoutMs` unless the login is refused. @throws StartError */
 export async function openLink(options: LinkOptions): Promise<Link> {
   const deadline = Date.now() + options.connectTimeoutMs;
+  const open: Connect = options.connect ?? connect;
   for (;;) {
     try {
-      return new Link(await connect(connectionOptions(options)), options);
+      return new Link(await open(connectionOptions(options)), options);
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
       const refused = code === "AUTHORIZATION_VIOLATION" || code === "AUTHENTICATION_EXPIRED";
