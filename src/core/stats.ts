@@ -24,7 +24,7 @@ export class Stats {
   /** Connections that are no WebSockets, by transport: open now, and begun so far. */
   readonly streamsOpen = new Map<string, number>();
   readonly streamsBegun = new Map<string, number>();
-  /** Requests with commands of such connections, by outcome: `delivered`, `unknown`, `busy`. */
+  /** Requests with commands of such connections, by outcome: `delivered`, `unknown`, `busy`, `limited`. */
   readonly emulated = new Map<string, number>();
   commandErrors = 0;
   pingsSent = 0;

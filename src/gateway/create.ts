@@ -39,7 +39,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
   return {
     context,
     accept: (handshake, dialect) => new Session(host, dialect.newClientId(), dialect, handshake),
-    emulate: (commands) => context.emulation.emulate(commands),
+    emulate: (commands, address) => context.emulation.emulate(commands, address),
     get connections() {
       return hub.sessions.size;
     },

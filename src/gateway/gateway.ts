@@ -16,8 +16,11 @@ export interface EmulatedCommands {
   readonly data: Frame;
 }
 
-/** `busy`: too many are on their way to other instances. */
-export type EmulationOutcome = "delivered" | "unknown" | "busy";
+/**
+ * `busy`: too many are on their way to other instances; `limited`: too many of them come from one address, whose own
+ * fault it is.
+ */
+export type EmulationOutcome = "delivered" | "unknown" | "busy" | "limited";
 
 /**
  * The gateway as the HTTP layer sees it: sockets in, and the operations of the server API. Every operation works from
@@ -26,8 +29,11 @@ export type EmulationOutcome = "delivered" | "unknown" | "busy";
 export interface Gateway {
   /** Makes the handler of one new connection that speaks a dialect. Admission was decided before. */
   accept(handshake: Handshake, dialect: Dialect<Session>): SocketHandler;
-  /** Hands commands to the connection they belong to, here or on another instance, in the order of the calls. */
-  emulate(commands: EmulatedCommands): Promise<EmulationOutcome>;
+  /**
+   * Hands commands to the connection they belong to, here or on another instance, in the order of the calls.
+   * @param address what limits of an address count the request under
+   */
+  emulate(commands: EmulatedCommands, address: string): Promise<EmulationOutcome>;
   /** Live connections of this instance. */
   readonly connections: number;
   readonly operations: Operations;

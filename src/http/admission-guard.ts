@@ -1,7 +1,7 @@
 import type { Logger } from "../core/log.ts";
 import { Stats } from "../core/stats.ts";
 import type { Handshake } from "../gateway/dialect.ts";
-import { type Admission, addressKey } from "../gateway/instance/admission.ts";
+import { type Admission, addressKey, type Refusal } from "../gateway/instance/admission.ts";
 import type { ClientIp } from "./client-ip.ts";
 import type { Health } from "./health.ts";
 
@@ -12,6 +12,21 @@ export interface EntranceDeps {
   readonly stats: Stats;
   readonly log: Logger;
 }
+
+/** Why a client is sent away for a while. */
+type Away = Refusal | "draining" | "overload";
+
+/**
+ * What it is told. A proxy takes 5xx for a fault of the instance: it asks another one, or takes this one out of its
+ * rotation for everybody. So a limit that one caller has reached by itself is 429.
+ */
+export const AWAY: Readonly<Record<Away, { readonly status: 429 | 503; readonly text: string }>> = {
+  draining: { status: 503, text: "This instance is shutting down." },
+  overload: { status: 503, text: "This instance is overloaded." },
+  instance_cap: { status: 503, text: "This instance has no room for more connections." },
+  ip_cap: { status: 429, text: "Too many connections from this address." },
+  ip_rate: { status: 429, text: "Too many new connections from this address." },
+};
 
 /** When to come back after a refusal that has no time of its own; spread, so that not all come at once. */
 const retryLater = () => String(5 + Math.floor(Math.random() * 11));
@@ -33,30 +48,31 @@ export class AdmissionGuard {
     });
   }
 
+  /** What limits of an address count this request under. @param peer address of the TCP peer */
+  addressOf(headers: Headers, peer: string): string {
+    return addressKey(this.#deps.clientIp(headers, peer));
+  }
+
   /**
    * Counts one connection in, or answers why not. Whoever was let in is given back once, with `admission.release`.
    * @param peer address of the TCP peer
    */
   admit(headers: Headers, peer: string): Response | Pick<Handshake, "ip" | "admissionKey" | "origin"> {
     const { admission, health, clientIp } = this.#deps;
-    if (health.draining()) {
-      return this.refuse("draining", 503, "This instance is shutting down.", { "retry-after": "1" });
-    }
-    if (health.overload() === "refusing") {
-      return this.refuse("overload", 503, "This instance is overloaded.", { "retry-after": retryLater() });
-    }
+    if (health.draining()) return this.#away("draining", "1");
+    if (health.overload() === "refusing") return this.#away("overload");
     const ip = clientIp(headers, peer);
     const admissionKey = addressKey(ip);
     const verdict = admission.admit(admissionKey);
     if (verdict === "ip_rate") {
-      const waitSeconds = Math.ceil(admission.retryAfterMs(admissionKey) / 1000);
-      return this.refuse(verdict, 429, "Too many new connections from this address.", {
-        "retry-after": String(waitSeconds),
-      });
+      return this.#away(verdict, String(Math.ceil(admission.retryAfterMs(admissionKey) / 1000)));
     }
-    if (verdict !== "ok") {
-      return this.refuse(verdict, 503, "No more connections can be taken.", { "retry-after": retryLater() });
-    }
+    if (verdict !== "ok") return this.#away(verdict);
     return { ip, admissionKey, origin: headers.get("origin") ?? undefined };
+  }
+
+  #away(reason: Away, retryAfter = retryLater()): Response {
+    const { status, text } = AWAY[reason];
+    return this.refuse(reason, status, text, { "retry-after": retryAfter });
   }
 }

@@ -200,9 +200,9 @@ for (const runtime of ["bun", "deno"] as const) {
         () => new RawStream(instance, "/connection/http_stream", HELLO),
       );
       const answered = (stream: RawStream) =>
-        stream.text.startsWith("HTTP/1.1 503") || stream.messages.length > 0;
+        stream.text.startsWith("HTTP/1.1 429") || stream.messages.length > 0;
       await until(() => streams.every(answered));
-      expect(streams.filter(({ text }) => text.startsWith("HTTP/1.1 503")).length).toBe(10);
+      expect(streams.filter(({ text }) => text.startsWith("HTTP/1.1 429")).length).toBe(10);
       // An EventSource gives up after any status but 200.
       const events = await fetch(`${instance.url}/connection/uni_sse`);
       expect([events.status, await events.text()]).toEqual([

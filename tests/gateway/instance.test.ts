@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Closes, Errors } from "../../src/core/errors.ts";
+import type { EmulatedCommands } from "../../src/gateway/gateway.ts";
 import { Regions } from "../../src/gateway/instance/region-directory.ts";
 import type { InstanceRecord } from "../../src/presence/presence.ts";
 import { createWorld, startGateway, type TestGateway } from "./fixture.ts";
@@ -110,6 +111,10 @@ test("rings share their memory: the more channels, the less each", async () => {
 });
 
 describe("commands in requests of their own", () => {
+  const emulateFrom =
+    ({ gateway }: TestGateway, address = "198.51.100.1") =>
+    (commands: EmulatedCommands) =>
+      gateway.emulate(commands, address);
   const open = async (gateway: TestGateway) => {
     const client = gateway.centrifuge({ transport: "http_stream", session: "s3cret" });
     const answer = await client.ask({ connect: {} });
@@ -121,7 +126,7 @@ describe("commands in requests of their own", () => {
     await using gateway = await startGateway();
     const client = await open(gateway);
     expect(client.answer).toMatchObject({ session: "s3cret", node: "here" });
-    const { emulate } = gateway.gateway;
+    const emulate = emulateFrom(gateway);
     expect(await emulate({ node: "here", session: "s3cret", data: subscribe })).toBe("delivered");
     expect((await client.reply(7)).error).toBeUndefined();
     expect(await emulate({ node: "here", session: "guess", data: subscribe })).toBe("unknown");
@@ -134,7 +139,7 @@ describe("commands in requests of their own", () => {
     await using here = await startGateway({ world });
     await using there = await startGateway({ world, instance: "there" });
     const client = await open(there);
-    const { emulate } = here.gateway;
+    const emulate = emulateFrom(here);
     const to = { node: "there", session: "s3cret" };
     const unsubscribe = JSON.stringify({ id: 8, unsubscribe: { channel: "live:x" } });
     const outcomes = [emulate({ ...to, data: subscribe }), emulate({ ...to, data: unsubscribe })];
@@ -153,13 +158,27 @@ describe("commands in requests of their own", () => {
     expect(await binary.end()).toBe(Closes.badRequest.code);
   });
 
-  test("are refused when too many are on their way", async () => {
+  test("are refused when too many of one address are on their way, which takes no place from others", async () => {
     await using gateway = await startGateway();
     gateway.broker.hold("survey");
-    const { emulate } = gateway.gateway;
     const to = { node: "there", session: "s3cret", data: "{}" };
-    const under = Array.from({ length: 1_024 }, () => emulate(to));
-    expect(await emulate(to)).toBe("busy");
+    const greedy = emulateFrom(gateway, "192.0.2.1");
+    const under = Array.from({ length: 128 }, () => greedy(to));
+    expect(await greedy(to)).toBe("limited");
+    under.push(emulateFrom(gateway, "192.0.2.2")(to));
+    gateway.broker.open("survey");
+    expect(new Set(await Promise.all(under))).toEqual(new Set(["unknown"]));
+    expect(await greedy(to)).toBe("unknown");
+  });
+
+  test("are refused when too many of all addresses are on their way", async () => {
+    await using gateway = await startGateway();
+    gateway.broker.hold("survey");
+    const to = { node: "there", session: "s3cret", data: "{}" };
+    const under = Array.from({ length: 1_024 }, (_, n) =>
+      emulateFrom(gateway, `10.0.${n >> 8}.${n & 255}`)(to),
+    );
+    expect(await emulateFrom(gateway)(to)).toBe("busy");
     gateway.broker.open("survey");
     expect(new Set(await Promise.all(under))).toEqual(new Set(["unknown"]));
   });

@@ -7,12 +7,13 @@ export interface ProxyChanges {
   readonly gateways: readonly number[];
   /** Silence ends a connection after so many seconds, instead of 75. */
   readonly silenceSeconds?: number;
-  /** As told in the file: behind a load balancer that speaks the PROXY protocol; without TLS, for raw clients. */
-  readonly proxyProtocol?: boolean;
+  /** As told in the file: behind a load balancer that speaks the PROXY protocol; `raw`: and without TLS. */
+  readonly proxyProtocol?: "tls" | "raw";
 }
 
 export interface ShippedProxy extends AsyncDisposable {
-  /** wss://localhost:port/connection/websocket, or ws:// with `proxyProtocol`. */
+  readonly port: number;
+  /** wss://localhost:port/connection/websocket, or ws:// where TLS is left out. */
   readonly websocket: string;
   /** https://localhost:port */
   readonly url: string;
@@ -25,13 +26,16 @@ export interface ShippedProxy extends AsyncDisposable {
 const DEPLOY = new URL("../../deploy/", import.meta.url).pathname;
 
 /** Replaces text that must be in the file: one that has changed must not leave a test that tests nothing. */
-function replaced(text: string, changes: readonly (readonly [from: string, to: string])[]): string {
+function replaced(text: string, changes: readonly Change[]): string {
   for (const [from, to] of changes) {
-    if (!text.includes(from)) throw new Error(`not in the shipped file: ${from}`);
-    text = text.replaceAll(from, to);
+    const found = typeof from === "string" ? text.includes(from) : from.test(text);
+    if (!found) throw new Error(`not in the shipped file: ${from}`);
+    text = typeof from === "string" ? text.replaceAll(from, to) : text.replace(from, to);
   }
   return text;
 }
+
+type Change = readonly [from: string | RegExp, to: string];
 
 async function certificate(dir: string): Promise<void> {
   const made = Bun.spawnSync(
@@ -62,7 +66,7 @@ async function certificate(dir: string): Promise<void> {
 async function shipped(
   start: (port: number, dir: string) => Promise<string[]>,
   logFile: string,
-  { proxyProtocol = false }: ProxyChanges,
+  { proxyProtocol }: ProxyChanges,
 ): Promise<ShippedProxy> {
   const server: TestServer = await testServer(
     async (port, dir) => {
@@ -72,7 +76,8 @@ async function shipped(
     (port) => `localhost:${port}`,
   );
   return {
-    websocket: `${proxyProtocol ? "ws" : "wss"}://${server.url}/connection/websocket`,
+    port: server.port,
+    websocket: `${proxyProtocol === "raw" ? "ws" : "wss"}://${server.url}/connection/websocket`,
     url: `https://${server.url}`,
     async restart(meanwhile) {
       // The master first, or it would replace its workers.
@@ -101,17 +106,20 @@ export function nginxProxy(changes: ProxyChanges): Promise<ShippedProxy> {
       ["worker_rlimit_nofile 200000;", ""],
       ["worker_connections 100000;", "worker_connections 512;"],
       [
-        "server 127.0.0.1:8080 max_fails=1 fail_timeout=5s;",
-        gateways.map((gateway) => `server 127.0.0.1:${gateway} max_fails=1 fail_timeout=5s;`).join("\n"),
+        /server 127\.0\.0\.1:8080([^;]*);/,
+        gateways.map((gateway) => `server 127.0.0.1:${gateway}$1;`).join("\n"),
       ],
       ["_timeout 75s;", `_timeout ${silenceSeconds}s;`],
+      [
+        /listen 443 ([^;]*);/,
+        `listen 127.0.0.1:${port} ${{ tls: "$1 proxy_protocol", raw: "proxy_protocol", none: "$1" }[proxyProtocol ?? "none"]};`,
+      ],
       ...(proxyProtocol
         ? ([
-            ["listen 443 ssl;", `listen 127.0.0.1:${port} proxy_protocol;`],
             ["# set_real_ip_from 10.0.0.0/8;", "set_real_ip_from 127.0.0.0/8;"],
             ["# real_ip_header proxy_protocol;", "real_ip_header proxy_protocol;"],
           ] as const)
-        : ([["listen 443 ssl;", `listen 127.0.0.1:${port} ssl;`]] as const)),
+        : []),
     ]);
     const scratch = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
       .map((kind) => `${kind}_temp_path ${dir}/${kind};`)
@@ -126,7 +134,7 @@ export function nginxProxy(changes: ProxyChanges): Promise<ShippedProxy> {
 export function haproxyProxy(changes: ProxyChanges): Promise<ShippedProxy> {
   const { gateways, silenceSeconds = 75, proxyProtocol } = changes;
   const start = async (port: number, dir: string) => {
-    const bind = "bind :443 ssl crt /etc/haproxy/tls/trunkline.pem alpn http/1.1";
+    const tls = `ssl crt ${dir}/trunkline.pem alpn $1`;
     const conf = replaced(await Bun.file(`${DEPLOY}haproxy.cfg`).text(), [
       ["maxconn 100000", "maxconn 256"],
       [
@@ -135,10 +143,8 @@ export function haproxyProxy(changes: ProxyChanges): Promise<ShippedProxy> {
       ],
       [" 75s", ` ${silenceSeconds}s`],
       [
-        bind,
-        proxyProtocol
-          ? `bind 127.0.0.1:${port} accept-proxy`
-          : `bind 127.0.0.1:${port} ssl crt ${dir}/trunkline.pem alpn http/1.1`,
+        /bind :443 ssl crt \/etc\/haproxy\/tls\/trunkline\.pem alpn (\S+)/,
+        `bind 127.0.0.1:${port} ${{ tls: `${tls} accept-proxy`, raw: "accept-proxy", none: tls }[proxyProtocol ?? "none"]}`,
       ],
     ]);
     await Bun.write(join(dir, "haproxy.cfg"), conf);

@@ -10,6 +10,9 @@ const FORWARD_MS = 2_000;
 /** Most requests on their way to other instances at once: what they hold in memory is bounded by it. */
 const MAX_FORWARDS = 1_024;
 
+/** Most of them from one address: it cannot take every place, whatever it sends. Offices share an address, too. */
+const MAX_FORWARDS_PER_ADDRESS = 128;
+
 /**
  * Brings commands that came in requests of their own to their connections, on whatever instance those are: no request
  * has to find its way to the instance that has the stream. Commands of one connection keep the order in which this
@@ -21,6 +24,8 @@ export class Emulation {
   /** Connections of this instance by their secret names. */
   readonly #sessions = new Map<string, Session>();
   #forwards = 0;
+  /** Those of each address; never more entries than there are forwards. */
+  readonly #forwardsBy = new Map<string, number>();
 
   constructor({ instance, broker }: { instance: string; broker: Signals }) {
     this.#instance = instance;
@@ -35,11 +40,15 @@ export class Emulation {
     if (session.handshake.session) this.#sessions.delete(session.handshake.session);
   }
 
-  async emulate({ node, session, data }: EmulatedCommands): Promise<EmulationOutcome> {
+  /** @param address what limits of an address count the request under */
+  async emulate({ node, session, data }: EmulatedCommands, address: string): Promise<EmulationOutcome> {
     if (node === this.#instance) return this.deliver(session, data) ? "delivered" : "unknown";
     if (!INSTANCE_PATTERN.test(node)) return "unknown";
+    const own = this.#forwardsBy.get(address) ?? 0;
+    if (own >= MAX_FORWARDS_PER_ADDRESS) return "limited";
     if (this.#forwards >= MAX_FORWARDS) return "busy";
     this.#forwards++;
+    this.#forwardsBy.set(address, own + 1);
     try {
       const [answer] = await this.#broker.survey(
         "emulate",
@@ -49,6 +58,9 @@ export class Emulation {
       return answer === true ? "delivered" : "unknown";
     } finally {
       this.#forwards--;
+      const left = this.#forwardsBy.get(address)! - 1;
+      if (left > 0) this.#forwardsBy.set(address, left);
+      else this.#forwardsBy.delete(address);
     }
   }
 

@@ -82,8 +82,9 @@ export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
       return c.text("too long\n", 413);
     }
     if (!commands) return c.text("not an emulation request\n", 400);
-    const outcome = await gateway.emulate(commands);
+    const outcome = await gateway.emulate(commands, guard.addressOf(c.req.raw.headers, c.env.ip));
     Stats.bump(stats.emulated, outcome);
+    if (outcome === "limited") return c.text("too many requests\n", 429, { "retry-after": "1" });
     if (outcome === "busy") return c.text("overloaded\n", 503, { "retry-after": "1" });
     if (outcome === "unknown") return c.text("no such session\n", 404);
     return c.body(null, 204);
