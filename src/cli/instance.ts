@@ -11,7 +11,7 @@ import { createGateway, type RunningGateway } from "../gateway/create.ts";
 import { Admission, connectionCap } from "../gateway/instance/admission.ts";
 import { IdleCollector } from "../gateway/instance/idle-collector.ts";
 import { Overload } from "../gateway/instance/overload.ts";
-import { Regions } from "../gateway/instance/region-directory.ts";
+import { RegionDirectory } from "../gateway/instance/region-directory.ts";
 import { adminApp } from "../http/admin.ts";
 import { type App, createApp, REGION_HEADER } from "../http/app.ts";
 import { loadAssets } from "../http/assets.ts";
@@ -227,7 +227,7 @@ class RunningInstance implements Instance {
       admission: this.#admission,
       health: this.#health,
       metrics,
-      regions: new Regions({
+      regions: new RegionDirectory({
         here: config.region,
         urls: new Map(config.regions.map((entry) => entry.split("=", 2) as [string, string])),
         presence,

@@ -4,7 +4,7 @@ import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { Admission } from "../gateway/instance/admission.ts";
-import type { Regions } from "../gateway/instance/region-directory.ts";
+import type { RegionDirectory } from "../gateway/instance/region-directory.ts";
 import type { PusherApp, PusherApps } from "../pusher/apps.ts";
 import type { PusherConnection } from "../pusher/connection.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
@@ -35,7 +35,7 @@ export interface AppDeps {
   readonly metrics: Metrics;
   readonly assets: Assets;
   readonly streams: StreamTransports;
-  readonly regions: Regions;
+  readonly regions: RegionDirectory;
   readonly stats: Stats;
   readonly log: Logger;
   readonly options: AppOptions;

@@ -29,7 +29,7 @@ export interface WorldEvent {
   readonly what: "instance" | "nats" | "redis" | "link";
   /** An instance's id, a region, or a link as `fra-iad`. */
   readonly name: string;
-  readonly state: "up" | "down" | "cut" | "silent";
+  readonly state: "up" | "down" | "cut" | "stalled" | "silent";
 }
 
 /** A world that cannot be; the message says what can. */

@@ -1,8 +1,11 @@
 import { createConnection, createServer, type Socket } from "node:net";
 import { LOOPBACK } from "../process/ports.ts";
 
-/** What becomes of what is sent: `cut`, connections are reset and new ones ended; `silent`, everything is lost. */
-export type LineState = "open" | "cut" | "silent";
+/**
+ * What happens to the bytes on a line. `cut`: connections are reset and new ones are ended. `stalled`: everything is held
+ * back until the line is open again, as if the peer's process were stopped. `silent`: everything is lost.
+ */
+export type LineState = "open" | "cut" | "stalled" | "silent";
 
 /** Bytes that have arrived at a server, and at its clients. */
 interface Bytes {
@@ -19,6 +22,8 @@ export interface Path {
 
 interface Connection {
   end(): void;
+  /** Sends what a stalled line has held back. */
+  release(): void;
   /** Bytes went missing: it is of no use any more. */
   broken: boolean;
 }
@@ -43,6 +48,7 @@ export class Line {
     this.#state = state;
     for (const connection of [...this.connections]) {
       if (state === "cut" || (state === "open" && connection.broken)) connection.end();
+      else if (state !== "stalled") connection.release();
     }
   }
 }
@@ -117,6 +123,7 @@ function carry(near: Socket, far: Socket, path: Path, heard: readonly Buffer[], 
   const { line, bytes } = path;
   const connection: Connection = {
     broken: false,
+    release() {},
     end() {
       line.connections.delete(connection);
       done();
@@ -130,10 +137,14 @@ function carry(near: Socket, far: Socket, path: Path, heard: readonly Buffer[], 
   const inward = oneWay(near, far, connection, line, (size) => {
     bytes.in += size;
   });
-  oneWay(far, near, connection, line, (size) => {
+  const outward = oneWay(far, near, connection, line, (size) => {
     bytes.out += size;
   });
-  for (const data of heard) inward(data);
+  connection.release = () => {
+    inward.release();
+    outward.release();
+  };
+  for (const data of heard) inward.send(data);
 }
 
 /** What is to arrive, and when; without data, the sender has ended. */
@@ -148,7 +159,7 @@ function oneWay(
   connection: Connection,
   line: Line,
   count: (size: number) => void,
-): (data: Buffer) => void {
+): { send(data: Buffer): void; release(): void } {
   let queue: Chunk[] = [];
   let waiting = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -158,6 +169,7 @@ function oneWay(
   };
   const arrive = () => {
     timer = undefined;
+    if (line.state === "stalled") return;
     const now = performance.now();
     const due = queue.findIndex(({ dueMs }) => dueMs > now);
     const ripe = queue.splice(0, due < 0 ? queue.length : due);
@@ -190,5 +202,10 @@ function oneWay(
     clearTimeout(timer);
     queue = [];
   });
-  return send;
+  return {
+    send,
+    release() {
+      if (timer === undefined && queue.length > 0) arrive();
+    },
+  };
 }

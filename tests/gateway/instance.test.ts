@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Closes, Errors } from "../../src/core/errors.ts";
 import type { EmulatedCommands } from "../../src/gateway/gateway.ts";
-import { Regions } from "../../src/gateway/instance/region-directory.ts";
+import { RegionDirectory } from "../../src/gateway/instance/region-directory.ts";
 import type { InstanceRecord } from "../../src/presence/presence.ts";
 import { createWorld, startGateway, type TestGateway } from "./fixture.ts";
 import { eventually, settled, stoppedClock } from "./time.ts";
@@ -198,7 +198,7 @@ describe("the directory of regions", () => {
       status: () => ({ state, sinceMs: 0 }),
     };
     const urls = new Map([["eu", "wss://eu.example"]]);
-    return { directory: new Regions({ here: "eu", urls, presence }), asked: () => asked };
+    return { directory: new RegionDirectory({ here: "eu", urls, presence }), asked: () => asked };
   };
 
   test("tells of every region that is named or lives, with its load", async () => {

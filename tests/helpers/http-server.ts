@@ -6,7 +6,7 @@ import type { Handshake } from "../../src/gateway/dialect.ts";
 import type { Gateway, Operations } from "../../src/gateway/gateway.ts";
 import { Admission, type AdmissionOptions } from "../../src/gateway/instance/admission.ts";
 import type { OverloadState } from "../../src/gateway/instance/overload.ts";
-import { Regions } from "../../src/gateway/instance/region-directory.ts";
+import { RegionDirectory } from "../../src/gateway/instance/region-directory.ts";
 import { type AppOptions, createApp } from "../../src/http/app.ts";
 import type { Assets } from "../../src/http/assets.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
@@ -106,7 +106,7 @@ export function httpServer(
     }),
     assets: setup.assets ?? new Map(),
     streams: new StreamTransports({ backpressureBytes: 1_048_576, stats }),
-    regions: new Regions({
+    regions: new RegionDirectory({
       here: "here",
       urls: new Map(),
       presence: { instances: async () => [], status: () => ({ state: "ok", sinceMs: 0 }) },

@@ -33,7 +33,7 @@ export interface RegionsOptions {
 const FRESH_MS = 2_000;
 
 /** The regions of the world, by the leases of their instances. */
-export class Regions {
+export class RegionDirectory {
   readonly #options: RegionsOptions;
   #answer: Promise<RegionsAnswer> | undefined;
   #askedAt = 0;
