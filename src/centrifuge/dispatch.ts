@@ -25,11 +25,9 @@ export function execute(
     if (command.method !== "connect" && session.state === "connecting") {
       throw new ConnectionError(Closes.badRequest, "a command before connect");
     }
-    if (!session.takeCommand()) {
-      overLimit(context, session, command);
-      return;
-    }
-    if (session.unanswered >= context.options.pendingCommands && command.id > 0) {
+    if (!session.takeCommand() && !passesLimit(context, session, command)) return;
+    const waits = command.id > 0 && command.method !== "unsubscribe";
+    if (waits && session.unanswered >= context.options.pendingCommands) {
       Stats.bump(context.stats.rejected, "pending_commands");
       throw new CommandError(Errors.tooManyRequests);
     }
@@ -126,12 +124,25 @@ function closeFor(error: unknown): CloseCode {
 }
 
 /**
- * Too many commands: those that can be answered are refused; who goes on all the same, or floods with what has no
- * answer, is closed.
+ * Whether a command is carried out although the client has used up its commands. SDKs take any error for an unsubscribe
+ * or a refresh as a reason to drop the whole connection, so those pass: the end of a subscription for nothing (there
+ * cannot be more of them than subscribes), the others as long as the client does not flood. Everything else that can be
+ * answered is refused; who goes on all the same, or floods with what has no answer, is closed.
  */
-function overLimit(context: GatewayContext, session: CentrifugeSession, command: CentrifugeCommand): void {
+function passesLimit(context: GatewayContext, session: CentrifugeSession, command: CentrifugeCommand): boolean {
+  if (command.method === "unsubscribe" && session.subs.get(command.channel)) {
+    session.giveBackCommand();
+    return true;
+  }
   Stats.bump(context.stats.rejected, "command_rate");
-  if (command.id > 0 && !session.ignoresLimit) {
-    session.send(session.codec.error(command.id, Errors.tooManyRequests));
-  } else session.close(Closes.tooManyRequests);
+  if (session.ignoresLimit || command.id === 0) session.close(Closes.tooManyRequests);
+  else if (NEVER_REFUSED.has(command.method)) return true;
+  else session.send(session.codec.error(command.id, Errors.tooManyRequests));
+  return false;
 }
+
+const NEVER_REFUSED: ReadonlySet<CentrifugeCommand["method"]> = new Set([
+  "unsubscribe",
+  "refresh",
+  "subRefresh",
+]);

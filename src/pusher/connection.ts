@@ -13,6 +13,7 @@ import type { PusherContext } from "./context.ts";
 import { pusherMessage } from "./dispatch.ts";
 import { isFor, tellLost } from "./resume.ts";
 import { PusherState } from "./state.ts";
+import { endsSubscription } from "./subscribe.ts";
 
 /** The Pusher protocol at the gateway, on one connection: with what only such a connection has. */
 export class PusherConnection extends PusherState implements Dialect<Session> {
@@ -43,7 +44,12 @@ export class PusherConnection extends PusherState implements Dialect<Session> {
 
   /** What a client gets wrong it is told, and the connection lives on. */
   execute(session: Session, message: PusherMessage): void {
-    if (!session.takeCommand()) {
+    if (session.takeCommand()) {
+      // It has what it needs.
+    } else if (endsSubscription(session, this, message)) {
+      // For nothing: there cannot be more of them than subscribes.
+      session.giveBackCommand();
+    } else {
       Stats.bump(this.#context.stats.rejected, "command_rate");
       session.close(Closes.tooManyRequests);
       return;

@@ -3,6 +3,7 @@ import type { Channel } from "../gateway/channel/channel.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { infoOf, type Subscription } from "../gateway/session/subscription.ts";
 import { admit, countRing, drop } from "../gateway/subscribe/attach.ts";
+import type { PusherMessage } from "../protocol/pusher/message.ts";
 import { cacheMiss, subscriptionError, subscriptionSucceeded } from "../protocol/pusher/pusher.ts";
 import {
   CACHE_MS,
@@ -212,6 +213,13 @@ function sendCached(context: PusherContext, session: Session, channel: Channel, 
   if (now - (missedAt.get(channel) ?? Number.NEGATIVE_INFINITY) < MISS_EVERY_MS) return;
   missedAt.set(channel, now);
   context.webhooks.cacheMiss(channel.id);
+}
+
+/** Whether a message ends a subscription that there is. */
+export function endsSubscription(session: Session, state: PusherState, message: PusherMessage): boolean {
+  if (message.event !== "pusher:unsubscribe") return false;
+  const { channel } = message.fields;
+  return typeof channel === "string" && session.subs.get(pusherChannel(state.app, channel)) !== undefined;
 }
 
 /** Ends a subscription at the client's wish. There is no answer. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Closes, CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
 import type { Plain } from "../helpers/stock-codec.ts";
+import { token } from "./auth.ts";
 import { startGateway, type TestGateway } from "./fixture.ts";
 import { eventually, settled, stoppedClock } from "./time.ts";
 
@@ -193,9 +194,11 @@ test("a message for the business cluster becomes an event", async () => {
   });
 });
 
+const isTooMany = (error: unknown) => (error as Plain | undefined)?.code === Errors.tooManyRequests.code;
+
 describe("limits of one connection", () => {
   const flood = (count: number): Plain[] =>
-    Array.from({ length: count }, () => ({ unsubscribe: { channel: "chat:x" } }));
+    Array.from({ length: count }, () => ({ presence_stats: { channel: "chat:x" } }));
 
   test("commands beyond the rate are refused; who goes on all the same is closed", async () => {
     using clock = stoppedClock();
@@ -204,7 +207,7 @@ describe("limits of one connection", () => {
     const refused = async () => {
       const ids = ann.say(...flood(12));
       const replies = await Promise.all(ids.map((id) => ann.reply(id)));
-      return replies.filter(({ error }) => error).length;
+      return replies.filter(({ error }) => isTooMany(error)).length;
     };
     expect(await refused()).toBe(3); // nine were left beside the connect
     await clock.advance(3_000);
@@ -212,6 +215,46 @@ describe("limits of one connection", () => {
     ann.say(...flood(20));
     expect(await ann.end()).toBe(Closes.tooManyRequests.code);
     expect(gateway.stats.rejected.get("command_rate")).toBeGreaterThan(5);
+  });
+
+  test("what SDKs take no error for is answered beyond the rate, too, until it is a flood", async () => {
+    using _clock = stoppedClock();
+    const fresh = { token: token({ user: "ann" }) };
+    const doors: readonly (readonly [string, Plain])[] = [
+      ["unsubscribe of nothing", { unsubscribe: { channel: "chat:nothing" } }],
+      ["refresh", { refresh: fresh }],
+      [
+        "sub_refresh",
+        { sub_refresh: { channel: "chat:0", token: token({ user: "ann", channel: "chat:0" }) } },
+      ],
+    ];
+    for (const [what, command] of doors) {
+      await using gateway = await startGateway({ options: { commandsPerSecond: 5 } });
+      const ann = await gateway.connect("ann");
+      await ann.subscribe("chat:0");
+      const ids = ann.say(...Array.from({ length: 12 }, () => command));
+      const replies = await Promise.all(ids.map((id) => ann.reply(id)));
+      expect([what, replies.filter(({ error }) => error)]).toEqual([what, []]);
+      expect(gateway.stats.rejected.get("command_rate")).toBe(4); // of ten, connect and subscribe took two
+      ann.say(...Array.from({ length: 12 }, () => command));
+      expect(await ann.end()).toBe(Closes.tooManyRequests.code);
+    }
+  });
+
+  test("unsubscribes from what a client is subscribed to cost nothing, however many come at once", async () => {
+    using clock = stoppedClock();
+    await using gateway = await startGateway({ options: { commandsPerSecond: 5, pendingCommands: 1 } });
+    const ann = await gateway.connect("ann");
+    const channels = Array.from({ length: 30 }, (_, index) => `chat:${index}`);
+    for (const channel of channels) {
+      await ann.subscribe(channel);
+      await clock.advance(1_000);
+    }
+    ann.say(...flood(9));
+    const ids = ann.say(...channels.map((channel) => ({ unsubscribe: { channel } })));
+    const replies = await Promise.all(ids.map((id) => ann.reply(id)));
+    expect(replies.filter(({ error }) => error)).toEqual([]);
+    expect(ann.socket.closed).toBeUndefined();
   });
 
   test("bytes beyond the rate end the connection", async () => {

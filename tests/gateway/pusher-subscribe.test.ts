@@ -42,6 +42,23 @@ describe("a Pusher connection", () => {
   });
 });
 
+test("a Pusher client beyond its rate may end what it is subscribed to, and nothing else", async () => {
+  using clock = stoppedClock();
+  await using gateway = await startGateway({ options: { commandsPerSecond: 5 } });
+  const client = gateway.pusher();
+  const channels = Array.from({ length: 20 }, (_, index) => `room-${index}`);
+  for (const channel of channels) {
+    await client.subscribe(channel);
+    await clock.advance(1_000);
+  }
+  for (let count = 0; count < 10; count++) client.say("pusher:ping");
+  for (const channel of channels) client.say("pusher:unsubscribe", { channel });
+  await settled();
+  expect([client.socket.closed, client.socket.data.subs.size]).toEqual([undefined, 0]);
+  client.say("pusher:unsubscribe", { channel: channels[0] });
+  expect(client.socket.closed).toBeDefined();
+});
+
 describe("subscribing", () => {
   test.each([
     ["public"],

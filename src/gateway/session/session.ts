@@ -227,6 +227,11 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
     return this.#commandsLeft >= 0;
   }
 
+  /** Takes back what {@link takeCommand} took: the command counts for nothing. */
+  giveBackCommand(): void {
+    this.#commandsLeft += 1;
+  }
+
   /** Whether the client has gone on after its commands were used up, for as many as come back in a second. */
   get ignoresLimit(): boolean {
     return this.#commandsLeft <= -(this.#host.commandRate?.perSecond ?? 0);
