@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "nats";
 import { type CheckCounts, Checker } from "../src/bench/check/checker.ts";
 import { StockClients } from "../src/bench/check/clients.ts";
 import { apiSender, natsSender, type Sender } from "../src/bench/check/send.ts";
@@ -8,6 +9,9 @@ import { WRONGS } from "../src/bench/check/watch.ts";
 import { tokenMaker } from "../src/bench/tokens.ts";
 import type { Latency } from "../src/world/links.ts";
 import { startWorld, type World } from "../src/world/world.ts";
+
+/** A connection that is made anew for ever. */
+const LASTING = { maxReconnectAttempts: -1, reconnectTimeWait: 100 };
 
 export interface StageOptions {
   /** Of each region. */
@@ -220,7 +224,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
   const senders: Sender[] = [];
   for (const [n, { nats }] of world.regions.entries()) {
     const start = n * instances;
-    senders.push(await natsSender([nats.url], "rt"));
+    senders.push(await natsSender(() => connect({ servers: nats.url, ...LASTING }), "rt"));
     senders.push(apiSender([...urls.slice(start), ...urls.slice(0, start)], world.secrets.apiKey));
   }
   parts.move();

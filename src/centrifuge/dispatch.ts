@@ -129,7 +129,11 @@ function closeFor(error: unknown): CloseCode {
  * cannot be more of them than subscribes), the others as long as the client does not flood. Everything else that can be
  * answered is refused; who goes on all the same, or floods with what has no answer, is closed.
  */
-function passesLimit(context: GatewayContext, session: CentrifugeSession, command: CentrifugeCommand): boolean {
+function passesLimit(
+  context: GatewayContext,
+  session: CentrifugeSession,
+  command: CentrifugeCommand,
+): boolean {
   if (command.method === "unsubscribe" && session.subs.get(command.channel)) {
     session.giveBackCommand();
     return true;

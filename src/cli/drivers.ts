@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
+import type { NatsConnection } from "nats";
 import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/jwt/issuer.ts";
-import type { NatsAddress } from "../broker/nats/link/link.ts";
-import type { Config } from "../config.ts";
+import { connectPlainly, type NatsAddress } from "../broker/nats/link/link.ts";
+import { type Config, loadConfig } from "../config.ts";
 import type { RedisLink } from "../presence/redis/link.ts";
 import { respLink } from "../presence/redis/link-resp.ts";
 import { upstashLink } from "../presence/redis/link-upstash.ts";
@@ -17,6 +18,36 @@ export async function natsAddress({ nats }: Config): Promise<NatsAddress> {
     ...(nats.token && { token: nats.token }),
     ...(credentials && { credentials }),
   };
+}
+
+/** How programs that are services to an instance reach its NATS, with the login that `serve` takes. */
+export interface NatsAccess {
+  /** First token of the subjects. */
+  readonly root: string;
+  /** Opens a connection of the caller's own. @throws NatsError */
+  connect(): Promise<NatsConnection>;
+}
+
+const NATS_VARIABLE = /^TRUNKLINE_NATS_(USER|PASSWORD|TOKEN|CREDENTIALS|CREDENTIALS_FILE|ROOT)$/;
+const LOGIN_VARIABLE = /^TRUNKLINE_NATS_(?!ROOT$)/;
+
+/**
+ * The NATS of the environment. @param servers addresses with commas between them; a login in one of them counts, and the
+ * environment's does not then. @throws UserError
+ */
+export async function natsOfEnvironment(
+  servers: string,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<NatsAccess> {
+  const own = servers.includes("@");
+  const names = Object.keys(env).filter(
+    (name) => NATS_VARIABLE.test(name) && !(own && LOGIN_VARIABLE.test(name)),
+  );
+  const given = Object.fromEntries(names.map((name) => [name, env[name]]));
+  const result = loadConfig({ env: { ...given, NATS_URL: servers } });
+  if (result.problems) throw new UserError(`NATS: ${result.problems.join("; ")}`);
+  const address = await natsAddress(result.config);
+  return { root: result.config.nats.root, connect: () => connectPlainly(address, "trunkline bench") };
 }
 
 /** The way to the Redis the settings name, if they name one. Nothing is connected yet. */

@@ -17,6 +17,7 @@ import { detectRuntime } from "./detect-runtime.ts";
 import { natsAddress, redisLink, tokenIssuers } from "./drivers.ts";
 import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
 import { paint, printError } from "./output.ts";
+import { warnOfLimits } from "./settings.ts";
 
 /** Events that may wait beside one for each connection, and how many connections are reckoned with. */
 const EVENTS = 10_000;
@@ -33,6 +34,8 @@ export async function run(config: Config, options: RunOptions): Promise<void> {
   const runtime = await detectRuntime();
   const log = consoleLogger(config);
   if (config.insecure) warnOfInsecurity(log);
+  // A supervisor has said it for all of its workers.
+  if (!options.worker) warnOfLimits(config, log);
   // Told to leave while it starts, an instance closes what it has started and goes.
   const leave = new AbortController();
   const removeSignals = abortOnSignals(leave, runtime, log);
@@ -110,6 +113,8 @@ async function buildBroker(config: Config, connections: number, log: Logger, sta
     ...(await natsAddress(config)),
     root: nats.root,
     home: nats.home,
+    eventStreamBytes: nats.eventStreamBytes,
+    longestRequest: config.rpc.bodyBytes,
     publishWindow: nats.publishWindow,
     publishQueue: nats.publishQueue,
     publishTimeoutMs: nats.publishTimeoutMs,

@@ -1,6 +1,14 @@
 import { readFile } from "node:fs/promises";
 import process from "node:process";
-import { CONFIG_VARIABLE, type Config, type Effective, loadConfig, startRefusals } from "../config.ts";
+import {
+  CONFIG_VARIABLE,
+  type Config,
+  type Effective,
+  limitConflicts,
+  loadConfig,
+  startRefusals,
+} from "../config.ts";
+import type { Logger } from "../core/log.ts";
 import { UserError } from "./output.ts";
 
 export interface SettingsOptions {
@@ -45,6 +53,11 @@ export async function startSettings(options: SettingsOptions): Promise<Config> {
   const settings = await readSettings(options);
   if (settings.refusals.length > 0) throw new SettingsError("refusing to start:", settings.refusals);
   return settings.config;
+}
+
+/** Names limits that do not let through what others allow, at a start. */
+export function warnOfLimits(config: Config, log: Logger): void {
+  for (const conflict of limitConflicts(config)) log.warn("limits exclude each other", { conflict });
 }
 
 async function readConfigFile(path: string): Promise<string> {

@@ -6,6 +6,7 @@ import { memoryShare } from "../process/memory.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { consoleLogger } from "./console-log.ts";
 import { UserError } from "./output.ts";
+import { warnOfLimits } from "./settings.ts";
 
 /** What a worker tells its supervisor: where it listens. */
 export interface FromWorker {
@@ -38,6 +39,7 @@ interface Slot {
  */
 export async function supervise(config: Config, runtime: Runtime, file: string | undefined): Promise<void> {
   const log = consoleLogger(config).with({ at: "workers" });
+  warnOfLimits(config, log);
   if (!config.redis.url && !config.upstash.url) {
     log.warn(
       "presence is embedded: each worker knows its own clients only; set REDIS_URL or UPSTASH_REDIS_REST_URL",

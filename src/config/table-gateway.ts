@@ -208,7 +208,12 @@ export const gateway = {
     default: 256,
     doc: "Most commands of one connection that may wait for their answers. Further commands are refused (error 111).",
   }),
-  "limits.frame": size("1KiB", "16MiB", { default: "64KiB", doc: "Longest frame a client may send." }),
+  "limits.frame": size("1KiB", "16MiB", {
+    default: "256KiB",
+    doc:
+      "Longest frame a client may send. SDKs that come back subscribe to all their channels in one frame, with a token for " +
+      "each channel that needs one.",
+  }),
   "limits.backpressure": size("64KiB", "1GiB", {
     default: "1MiB",
     doc: "A connection with more unsent bytes than this is closed. The client reconnects and resumes from its position.",

@@ -1,6 +1,6 @@
 import { LOG_LEVELS } from "../core/log.ts";
 import { REGION_PATTERN } from "../core/subject.ts";
-import { choice, duration, list, maybeText, text, whole, yesNo } from "./setting.ts";
+import { choice, duration, list, maybeText, size, text, whole, yesNo } from "./setting.ts";
 
 const NATS_URL = /^((nats|tls):\/\/)?([^\s@/]+@)?(\[[0-9a-fA-F:]+\]|[^\s@/:]+)(:\d{1,5})?\/?$/;
 
@@ -66,6 +66,10 @@ export const instance = {
   }),
   "nats.home": maybeText(REGION_PATTERN, "the name of a region", {
     doc: "Home region of events and of namespaces without a `home`. If unset, NATS decides where streams live, and no region keeps copies.",
+  }),
+  "nats.eventStream": size("1MiB", "1024GiB", {
+    default: "256MiB",
+    doc: "Room that NATS reserves for `RT_EVENTS`, and as much for `RT_WEBHOOKS`. Events that take more push out the oldest. Set it alike on every instance.",
   }),
   "nats.publishWindow": whole(1, 65_536, {
     default: 1_000,

@@ -70,7 +70,8 @@ for (const runtime of ["bun", "deno"] as const) {
     let unlimited: TestInstance;
     beforeAll(async () => {
       const ping = { interval: "2s", pongTimeout: "1s" };
-      limited = await startInstance({ runtime, config: { ...LOUD, ping, limits: { connectionsPerIp: 20 } } });
+      const limitedBy = { connectionsPerIp: 20, frame: "64KiB" };
+      limited = await startInstance({ runtime, config: { ...LOUD, ping, limits: limitedBy } });
       const limits = { commandsPerSecond: 0, bytesPerSecond: 0 };
       unlimited = await startInstance({ runtime, config: { limits } });
     }, 60_000);

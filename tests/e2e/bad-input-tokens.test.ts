@@ -93,7 +93,7 @@ const TOKENS: readonly (readonly [what: string, token: string, gets: number | "o
   ["a blank before", ` ${valid}`, 3500],
   ["Unicode", "日本.日本.日本", 3500],
   ["10 KB", connectionToken({ user: "mallory", meta: "x".repeat(10_000) }), 3500],
-  ["100 KB", connectionToken({ user: "mallory", meta: "x".repeat(100_000) }), 1009],
+  ["300 KB", connectionToken({ user: "mallory", meta: "x".repeat(300_000) }), 1009],
 ];
 
 for (const runtime of ["bun", "deno"] as const) {

@@ -35,7 +35,7 @@ describe("sources", () => {
       redis: { url: undefined, prefix: "tl:" },
       auth: { anonymous: false },
       ping: { intervalMs: 25_000, pongTimeoutMs: 8_000 },
-      limits: { channels: 128, frameBytes: 65_536, backpressureBytes: 1_048_576, connectDeadlineMs: 10_000 },
+      limits: { channels: 128, frameBytes: 262_144, backpressureBytes: 1_048_576, connectDeadlineMs: 10_000 },
     });
     expect(config.instanceId).not.toBe(loaded({}).instanceId);
   });

@@ -63,7 +63,7 @@ describe("limits of an account", () => {
     ...{ memory: 0, storage: 0, streams: 3, consumers: 0, limits: NONE, api: { total: 0, errors: 0 } },
     ...own,
   });
-  const events = (replicas: number) => [eventStream(subjects(), replicas)];
+  const events = (replicas: number) => [eventStream(subjects(), { replicas, maxBytes: 1024 ** 3 })];
   const verdicts = (own: object, made = events(1)) =>
     [...checkLimits(account(own), made)].map(({ verdict, cause }) => [verdict, cause?.split(",")[0]]);
 

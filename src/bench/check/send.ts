@@ -1,4 +1,4 @@
-import { connect } from "nats";
+import type { NatsConnection } from "nats";
 import { parseChannel } from "../../core/channel.ts";
 import { subjects } from "../../core/subject.ts";
 import type { Numbered } from "./messages.ts";
@@ -40,15 +40,10 @@ export function apiSender(urls: readonly string[], apiKey: string): Sender {
   };
 }
 
-/** Publishes over plain NATS, as any service would. @param servers the first one that answers is used */
-export async function natsSender(servers: readonly string[], root: string): Promise<Sender> {
+/** Publishes over plain NATS, as any service would. @param connect opens a connection that is the sender's own */
+export async function natsSender(connect: () => Promise<NatsConnection>, root: string): Promise<Sender> {
   const names = subjects(root);
-  const connection = await connect({
-    servers: [...servers],
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 100,
-    pingInterval: 5_000,
-  });
+  const connection = await connect();
   const js = connection.jetstream();
   return {
     async send(channel, body, id) {

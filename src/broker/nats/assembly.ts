@@ -30,6 +30,8 @@ export interface NatsBrokerOptions extends NatsAddress {
   readonly stats: Stats;
   /** Region that the stream of events lives in. Unset: wherever NATS puts it. */
   readonly home?: string | undefined;
+  /** Most bytes of the stream of events, and of the outbox. Default 256 MiB. */
+  readonly eventStreamBytes?: number;
   /** First token of the subjects. Default `rt`. */
   readonly root?: string;
   /** How long a channel is still followed after its last sink has gone, ms. Default 10,000. */
@@ -40,6 +42,8 @@ export interface NatsBrokerOptions extends NatsAddress {
   readonly publishQueue?: number;
   /** Time a publish may take, ms. Default 4,000. */
   readonly publishTimeoutMs?: number;
+  /** Longest body of a request to a service, bytes; only to name what the server would not take. */
+  readonly longestRequest?: number;
   /** Most events that wait to be stored. Default 10,000. */
   readonly eventQueue?: number;
   /** Time between two pings of the link, which is given up after three without an answer, ms. Default 5,000. */
@@ -114,6 +118,7 @@ export async function startParts(options: StartOptions): Promise<Parts> {
     const foundation = lay(options, link);
     const lives = await prepareStreams(foundation);
     const parts = assemble(foundation, lives);
+    warnOfSmallPayload(options, link);
     const { server } = link.status;
     log.info("NATS broker", {
       server: server?.version,
@@ -127,6 +132,23 @@ export async function startParts(options: StartOptions): Promise<Parts> {
     await link.close();
     throw error;
   }
+}
+
+/** Names what the settings allow and the NATS server does not take. */
+function warnOfSmallPayload({ namespaces, longestRequest = 0, log }: StartOptions, link: Link): void {
+  const allowed = [...namespaces.values()].map(
+    ({ name, maxMessageBytes }) => [`namespaces.${name}.maxMessage`, maxMessageBytes] as const,
+  );
+  const { ordinaryBody, maxPayload } = link;
+  const beyond = [...allowed, ["rpc.body", longestRequest] as const].filter(
+    ([, bytes]) => bytes > ordinaryBody,
+  );
+  if (beyond.length === 0) return;
+  log.warn("the NATS server takes less than the settings allow: longer messages are refused", {
+    maxPayload,
+    allowed: beyond.map(([setting, bytes]) => `${setting} ${bytes}`).join(", "),
+    remedy: "raise max_payload in nats-server's configuration, or lower these settings",
+  });
 }
 
 function lay(options: StartOptions, link: Link): Foundation {
@@ -151,8 +173,8 @@ async function prepareStreams(foundation: Foundation): Promise<Map<string, Strea
 }
 
 async function makeStreams(foundation: Foundation): Promise<Map<string, StreamLife>> {
-  const { namespaces, home, subjects, placement, link } = foundation;
-  const wanted = wantedStreams(subjects, namespaces, link.messageTtl, home);
+  const { namespaces, home, eventStreamBytes: maxBytes, subjects, placement, link } = foundation;
+  const wanted = wantedStreams(subjects, namespaces, link.messageTtl, { home, maxBytes });
   const events = subjects.eventStream();
   const lives = await Promise.all(wanted.map((one) => placement.start(one, one.name !== events)));
   return new Map(wanted.flatMap(({ name }, index) => (lives[index] ? [[name, lives[index]]] : [])));
@@ -281,8 +303,8 @@ function rejectionReporter(foundation: Foundation, events: EventQueue): ReportRe
 }
 
 function eventQueue(foundation: Foundation): EventQueue {
-  const { streams, subjects, link, requests, log, stats, home } = foundation;
-  const wanted = eventStream(subjects, 1, home);
+  const { streams, subjects, link, requests, log, stats, home, eventStreamBytes: maxBytes } = foundation;
+  const wanted = eventStream(subjects, { replicas: 1, home, maxBytes });
   let lookedAt = Number.NEGATIVE_INFINITY;
   // The stream is only made when it is absent: whether its settings are right was checked at the start.
   const makeWhenGone = async () => {

@@ -1,4 +1,5 @@
-import { nuid } from "nats";
+import { Buffer } from "node:buffer";
+import { type MsgHdrs, nuid } from "nats";
 import type { ChannelName } from "../../core/channel.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
@@ -6,7 +7,6 @@ import type { NamespaceRules } from "../../core/namespace.ts";
 import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { Body } from "../../core/publication.ts";
 import { type Subjects, subjects as subjectsOf } from "../../core/subject.ts";
-import { utf8Encoder } from "../../core/text.ts";
 import { BYTES_TYPE, checkBody, checkOptions } from "../body.ts";
 import type {
   Attachment,
@@ -30,7 +30,7 @@ import type { StreamFollower } from "./follow/follower.ts";
 import type { NamespaceFollowers } from "./follow/followers.ts";
 import { readHistory } from "./follow/history.ts";
 import { standingOf } from "./follow/standing.ts";
-import { publishHeaders } from "./link/headers.ts";
+import { encoded, publishHeaders } from "./link/headers.ts";
 import { natsOutbox } from "./publish/outbox.ts";
 import { mostReplicas } from "./streams/config.ts";
 
@@ -40,8 +40,9 @@ export type { NatsBrokerOptions } from "./assembly.ts";
 const PUBLISH_TIMEOUT_MS = 4_000;
 /** Time the mark of a cleared channel may take to be stored, ms. */
 const CLEAR_TIMEOUT_MS = 5_000;
-/** Bodies shorter than this are measured by an upper bound, three bytes a character, and not counted. */
-const COUNTED_LENGTH = 65_536;
+/** Longest headers and UTF-16 units of infos for which a message need not be measured when its body is short. */
+const SHORT_HEADER_BYTES = 8_192;
+const SHORT_INFO_LENGTH = 1_024;
 
 /**
  * The broker on NATS JetStream: streams that republish store what is sent to namespaces with history, core NATS carries
@@ -192,10 +193,10 @@ class NatsBroker implements Broker {
 
   async outbox(options: OutboxOptions): Promise<Outbox> {
     const { link, requests, streams } = this.#open();
-    const { instance, home, namespaces, stats } = this.#options;
+    const { instance, home, eventStreamBytes: maxBytes, namespaces, stats } = this.#options;
     return await natsOutbox({
       ...options,
-      ...{ link, requests, streams, instance, home, stats },
+      ...{ link, requests, streams, instance, home, maxBytes, stats },
       subjects: this.#subjects,
       replicas: mostReplicas(namespaces),
       log: this.#log,
@@ -227,7 +228,7 @@ class NatsBroker implements Broker {
     const checked = checkBody(body, rules);
     const headers = publishHeaders(options.id ?? (rules.history ? nuid.next() : undefined), options);
     if (typeof checked !== "string") headers.set("Content-Type", BYTES_TYPE);
-    if (sizeOf(checked) > link.maxBody) {
+    if (!fits(checked, headers, options, link.maxPayload)) {
       throw new CommandError(Errors.limitExceeded, "longer than the NATS server takes");
     }
     if (!rules.history) {
@@ -271,8 +272,14 @@ class NatsBroker implements Broker {
   }
 }
 
-/** Bytes that a body has at most; exact for long ones. */
-function sizeOf(body: Body): number {
-  if (typeof body !== "string") return body.length;
-  return body.length < COUNTED_LENGTH ? body.length * 3 : utf8Encoder.encode(body).length;
+/** Whether a message is one the server takes: by an upper bound where that is enough, else measured. */
+function fits(body: Body, headers: MsgHdrs, { info, tags }: PublishOptions, maxBytes: number): boolean {
+  const infoLength = (info?.connInfo?.length ?? 0) + (info?.chanInfo?.length ?? 0);
+  const short = tags === undefined && infoLength <= SHORT_INFO_LENGTH;
+  // Three bytes a character are the most that UTF-8 takes.
+  const most = typeof body === "string" ? body.length * 3 : body.length;
+  if (short && most + SHORT_HEADER_BYTES <= maxBytes) return true;
+  const { length: headerBytes } = encoded(headers);
+  const bodyBytes = typeof body === "string" ? Buffer.byteLength(body) : body.length;
+  return headerBytes + bodyBytes <= maxBytes;
 }

@@ -10,6 +10,7 @@ import type { TargetKind } from "../../bench/load/target/target.ts";
 import { isPeer, peers } from "../../bench/load/target/targets.ts";
 import { remote, trunkline } from "../../bench/load/target/trunkline.ts";
 import { ChildError } from "../../process/error.ts";
+import { type NatsAccess, natsOfEnvironment } from "../drivers.ts";
 import { interruption } from "../interruption.ts";
 import { columns, paint, print, printError, UserError } from "../output.ts";
 import { parseInteger } from "../parse-integer.ts";
@@ -36,7 +37,9 @@ export interface BenchFlags {
 /** `trunkline bench <scenario>`: loads a target and a control in turn, and prints the figures of both. */
 export async function bench(flags: BenchFlags, args: readonly string[]): Promise<void> {
   const options = readOptions(flags, args[0]);
-  const kinds = targets(flags, options);
+  const { NATS_URL: servers } = process.env;
+  const nats = servers ? await natsOfEnvironment(servers, process.env) : undefined;
+  const kinds = targets(flags, options, nats);
 
   const bar = progress();
   using stop = interruption();
@@ -80,9 +83,9 @@ function readOptions(flags: BenchFlags, name: string | undefined): RunOptions {
   };
 }
 
-function targets(flags: BenchFlags, options: RunOptions): TargetKind[] {
+function targets(flags: BenchFlags, options: RunOptions, nats: NatsAccess | undefined): TargetKind[] {
   const { target = "bun,trunkline" } = flags;
-  if (URL.canParse(target)) return elsewhere(new URL(target), flags.channel ?? "bench");
+  if (URL.canParse(target)) return elsewhere(new URL(target), flags.channel ?? "bench", nats);
   return target.split(",").map((name) => {
     if (isPeer(name)) return peers[name];
     if (name !== "trunkline") {
@@ -93,21 +96,23 @@ function targets(flags: BenchFlags, options: RunOptions): TargetKind[] {
     }
     // Several instances need a shared NATS and Redis.
     const several = neededInstances(options) > 1 && !process.env.NATS_URL;
-    return trunkline(process.env, flags.stack || several ? "stack" : "environment");
+    return trunkline(process.env, flags.stack || several ? "stack" : "environment", {
+      ...(nats && { connect: nats.connect }),
+    });
   });
 }
 
-function elsewhere(url: URL, channel: string): TargetKind[] {
+function elsewhere(url: URL, channel: string, nats: NatsAccess | undefined): TargetKind[] {
   if (url.protocol !== "ws:") throw new UserError(`--target ${url.protocol}//…: it must begin with ws://`);
   const secret = process.env.TRUNKLINE_TOKEN_SECRET;
   if (!secret) {
     throw new UserError("set TRUNKLINE_TOKEN_SECRET to the target's, to sign the clients' tokens with");
   }
   const apiKey = process.env.TRUNKLINE_API_KEYS?.split(",")[0]?.trim() ?? "";
-  if (!apiKey && !process.env.NATS_URL) {
+  if (!apiKey && !nats) {
     throw new UserError("set NATS_URL or TRUNKLINE_API_KEYS to the target's, to publish with");
   }
-  const there = remote({ url, channel, secret, apiKey }, process.env);
+  const there = remote({ url, channel, secret, apiKey, nats });
   // A control on this machine cannot be compared with a target on another.
   return isLoopback(url.hostname) ? [peers.bun, there] : [there];
 }

@@ -5,6 +5,7 @@ import { type CheckSample, check } from "../../bench/check/run.ts";
 import { apiSender, natsSender, type Sender } from "../../bench/check/send.ts";
 import { BenchError } from "../../bench/error.ts";
 import { tokenMaker } from "../../bench/tokens.ts";
+import { natsOfEnvironment } from "../drivers.ts";
 import { interruption } from "../interruption.ts";
 import { columns, paint, print, UserError } from "../output.ts";
 import { parseInteger } from "../parse-integer.ts";
@@ -22,7 +23,6 @@ export interface CheckFlags {
 }
 
 const PATH = "/connection/websocket";
-const ROOT = "rt";
 /** Interval of progress lines without a terminal. */
 const SECONDS_PER_LINE = 5;
 const PREFIX = "chat:check";
@@ -93,7 +93,8 @@ function endpointsOf(target: string | undefined): string[] {
 async function senderOf({ nats }: CheckFlags, endpoints: readonly string[]): Promise<Sender> {
   const servers = nats ?? process.env.NATS_URL;
   if (servers) {
-    return await natsSender(servers.split(","), ROOT).catch((error: Error) => {
+    const { connect, root } = await natsOfEnvironment(servers, process.env);
+    return await natsSender(connect, root).catch((error: Error) => {
       throw new UserError(`--nats ${error.message}`);
     });
   }

@@ -1,5 +1,5 @@
 import process from "node:process";
-import type { Config } from "../../config.ts";
+import { type Config, limitConflicts } from "../../config.ts";
 import { UserError } from "../output.ts";
 import { readSettings, SettingsError } from "../settings.ts";
 import { checkAccess } from "./access.ts";
@@ -48,9 +48,15 @@ async function checkSettings(file: string | undefined): Promise<{ config?: Confi
     const { config, effective, refusals } = await readSettings({ file });
     if (refusals.length > 0) return { config, findings: refusals.map(refused) };
     const set = effective.filter(({ source }) => source !== "default").length;
+    const conflicts = [...limitConflicts(config)].map(
+      (what): Finding => ({ check: "limits", verdict: "warning", what }),
+    );
     return {
       config,
-      findings: [{ check, verdict: "ok", what: `no mistakes; ${set} set, the rest as they come` }],
+      findings: [
+        { check, verdict: "ok", what: `no mistakes; ${set} set, the rest as they come` },
+        ...conflicts,
+      ],
     };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -172,11 +172,11 @@ function checkPayload(link: Link, { namespaces }: Config): Finding {
   const longest = [...namespaces.values()].reduce((a, b) => (b.maxMessageBytes > a.maxMessageBytes ? b : a));
   const check = "nats max_payload";
   const what = `${bytes(link.maxPayload)} with headers; longest message ${bytes(longest.maxMessageBytes)} (${longest.name})`;
-  if (longest.maxMessageBytes <= link.maxBody) return { check, verdict: "ok", what };
-  const enough = 2 ** Math.ceil(Math.log2(longest.maxMessageBytes + link.maxPayload - link.maxBody));
+  if (longest.maxMessageBytes <= link.ordinaryBody) return { check, verdict: "ok", what };
+  const enough = 2 ** Math.ceil(Math.log2(longest.maxMessageBytes + link.maxPayload - link.ordinaryBody));
   return {
     ...{ check, verdict: "failed", what },
-    cause: `messages over ${bytes(Math.max(0, link.maxBody))} would be refused`,
+    cause: `messages over ${bytes(link.ordinaryBody)} would be refused`,
     fix: `max_payload: ${enough}   in nats-server's configuration, or a smaller namespaces.${longest.name}.maxMessage`,
   };
 }

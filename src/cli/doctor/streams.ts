@@ -35,9 +35,10 @@ export async function checkStreams({ streams, link, config, reports }: StreamChe
   const names = subjects(config.nats.root);
   const outbox = outboxOptions(config);
   const replicas = mostReplicas(config.namespaces);
+  const { home, eventStreamBytes: maxBytes } = config.nats;
   const wanted = [
-    ...wantedStreams(names, config.namespaces, link.messageTtl, config.nats.home),
-    ...(outbox ? [outboxStream(names, { ...outbox, replicas, home: config.nats.home })] : []),
+    ...wantedStreams(names, config.namespaces, link.messageTtl, { home, maxBytes }),
+    ...(outbox ? [outboxStream(names, { ...outbox, replicas, home, maxBytes })] : []),
   ];
   const server = {
     version: link.status.server?.version ?? "0",

@@ -1,4 +1,4 @@
-import { connect, type NatsConnection } from "nats";
+import type { NatsConnection } from "nats";
 import { parseChannel } from "../../../core/channel.ts";
 import { subjects } from "../../../core/subject.ts";
 import { Times } from "../../tally.ts";
@@ -49,7 +49,8 @@ async function post(url: string, body: unknown, headers: Readonly<Record<string,
 }
 
 export interface NatsOptions {
-  readonly servers: readonly string[];
+  /** Opens a connection that is the publisher's own. */
+  readonly connect: () => Promise<NatsConnection>;
   /** First token of the subjects. */
   readonly root: string;
   /** Delete every stream of this root at the end: they were created for this run. */
@@ -59,7 +60,7 @@ export interface NatsOptions {
 /** Publishes over plain NATS, as any service would: fire and forget. */
 export async function natsPublisher(options: NatsOptions): Promise<Publisher> {
   const names = subjects(options.root);
-  const connection = await connect({ servers: [...options.servers] });
+  const connection = await options.connect();
   return {
     async publish(channel, body) {
       connection.publish(names.message(parseChannel(channel)), JSON.stringify(body));

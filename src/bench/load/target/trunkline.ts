@@ -3,11 +3,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { connect as plainly } from "nats";
 import manifest from "../../../../package.json" with { type: "json" };
 import { type Children, started } from "../../../process/children.ts";
 import { freePort, LOOPBACK } from "../../../process/ports.ts";
 import { endpointsOf, listenOn, reachable } from "./address.ts";
-import { httpPublisher, natsPublisher, type Publisher } from "./publish.ts";
+import { httpPublisher, type NatsOptions, natsPublisher, type Publisher } from "./publish.ts";
 import { startStack } from "./stack.ts";
 import type { Environment, Target, TargetKind, Usage } from "./target.ts";
 
@@ -48,6 +49,8 @@ export interface OwnOptions {
   readonly atOnce?: number;
   /** Called when an instance is ready. */
   readonly onReady?: () => void;
+  /** Opens a connection to the environment's NATS, with its login. */
+  readonly connect?: NatsOptions["connect"];
 }
 
 /**
@@ -76,12 +79,15 @@ export function trunkline(env: Environment, on: On, options: OwnOptions = {}): T
         file,
         JSON.stringify({ ...OWN_SETTINGS, ...options.settings, host: listenOn(clients) }),
       );
-      const foreign = Object.entries(env).filter(([name]) => !/^(TRUNKLINE|UPSTASH)_/.test(name));
+      const foreign = Object.entries(env).filter(([name]) =>
+        stack ? !OWN_VARIABLE.test(name) : !OWN_VARIABLE.test(name) || NATS_LOGIN.test(name),
+      );
       const own = { ...Object.fromEntries(foreign), ...servers, ...secrets, TRUNKLINE_CONFIG: file };
       const running = await launchAll(children, instances, own, options);
       const natsUrl = own.NATS_URL;
+      const { connect = () => plainly({ servers: natsUrl!.split(",") }) } = stack ? {} : options;
       const publisher = natsUrl
-        ? await natsPublisher({ servers: natsUrl.split(","), root: OWN_ROOT, ownsStreams: !stack })
+        ? await natsPublisher({ connect, root: OWN_ROOT, ownsStreams: !stack })
         : apiPublisher(`http://${LOOPBACK}:${running[0]!.port}`, secrets.TRUNKLINE_API_KEYS);
       const release = started.move();
       return {
@@ -135,25 +141,31 @@ async function launch(children: Children, env: Environment) {
   return { port, pid: child.process.pid!, stop: child.stop };
 }
 
+/** Settings and secrets of another system, which a run has its own of; but for the login to its NATS. */
+const OWN_VARIABLE = /^(TRUNKLINE|UPSTASH)_/;
+const NATS_LOGIN = /^TRUNKLINE_NATS_(USER|PASSWORD|TOKEN|CREDENTIALS|CREDENTIALS_FILE)$/;
+
 export interface RemoteOptions {
   /** `ws://host:port` */
   readonly url: URL;
   readonly channel: string;
   readonly secret: string;
   readonly apiKey: string;
+  /** Its NATS, to publish through; the server API without it. */
+  readonly nats?: Pick<NatsOptions, "connect" | "root"> | undefined;
 }
 
 /** A gateway that is already running. */
-export function remote({ url, channel, secret, apiKey }: RemoteOptions, env: Environment): TargetKind {
+export function remote({ url, channel, secret, apiKey, nats }: RemoteOptions): TargetKind {
   const http = `http://${url.host}`;
   return {
     name: url.host,
-    via: env.NATS_URL ? "NATS" : "HTTP",
+    via: nats ? "NATS" : "HTTP",
     connected: true,
     version: "",
     async start(_, { clients }) {
-      const publisher = env.NATS_URL
-        ? await natsPublisher({ servers: env.NATS_URL.split(","), root: "rt", ownsStreams: false })
+      const publisher = nats
+        ? await natsPublisher({ ...nats, ownsStreams: false })
         : apiPublisher(http, apiKey);
       return {
         endpoints: await reachable({ hostname: url.hostname, port: Number(url.port || 80) }, clients),

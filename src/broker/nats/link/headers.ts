@@ -182,6 +182,11 @@ export function publishHeaders(id: string | undefined, options: PublishOptions):
   return out;
 }
 
+/** Headers as they are sent: their length counts for the server's `max_payload`. */
+export function encoded(headers: MsgHdrs): Uint8Array {
+  return (headers as MsgHdrs & { encode(): Uint8Array }).encode();
+}
+
 /** `{client, user, connInfo?, chanInfo?}` as one line of JSON, the infos as JSON within it. */
 export function writeInfo(info: ClientInfo): string {
   let text = `{"client":${JSON.stringify(info.client)},"user":${JSON.stringify(info.user)}`;

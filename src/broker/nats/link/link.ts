@@ -35,11 +35,14 @@ export interface LinkOptions extends NatsAddress {
   readonly connect?: Connect;
 }
 
-/** What the headers of a message may take of the server's limit. */
-const HEADER_BYTES = 64 * 1024;
+/** What the headers of a message take of the server's limit, but for long infos and tags. */
+const HEADER_BYTES = 2 * 1024;
 
 /** Time a closing link takes at most to send what waits, ms. */
 const FLUSH_TIMEOUT_MS = 1_000;
+
+const PLAIN_PING_MS = 5_000;
+const PLAIN_CONNECT_MS = 10_000;
 
 /** What a server lacks and what the driver does instead. The oldest version that has it, and its name. */
 const FEATURES = [
@@ -112,9 +115,9 @@ export class Link {
     return this.nc.info?.max_payload ?? 1024 * 1024;
   }
 
-  /** Most bytes the body of a message may have, whatever its headers. */
-  get maxBody(): number {
-    return this.maxPayload - HEADER_BYTES;
+  /** Most bytes the body of a message with ordinary headers may have; what really fits is measured for each message. */
+  get ordinaryBody(): number {
+    return Math.max(0, this.maxPayload - HEADER_BYTES);
   }
 
   get status(): BrokerStatus {
@@ -243,7 +246,15 @@ function urlOf(server: string): URL {
   return new URL(server.includes("://") ? server : `nats://${server}`);
 }
 
-function connectionOptions(options: LinkOptions): ConnectionOptions {
+/** A plain connection to the servers with their login, for tools that are services to an instance. @throws NatsError */
+export async function connectPlainly(address: NatsAddress, name: string): Promise<NatsConnection> {
+  const options = { ...address, name, pingIntervalMs: PLAIN_PING_MS, connectTimeoutMs: PLAIN_CONNECT_MS };
+  return await connect(connectionOptions(options));
+}
+
+function connectionOptions(
+  options: Pick<LinkOptions, keyof NatsAddress | "name" | "pingIntervalMs" | "connectTimeoutMs">,
+): ConnectionOptions {
   const { user, password: pass, token, tls } = loginOf(options);
   return {
     servers: options.servers.map((server) => urlOf(server).host),

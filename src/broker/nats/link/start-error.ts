@@ -5,10 +5,13 @@ export class StartError extends Error {
   readonly problem: string;
   /** A sentence, with the line to type where there is one. */
   readonly remedy: string;
+  /** It may pass by itself: a cluster is still forming. */
+  readonly passing: boolean;
 
-  constructor(kind: StartError["kind"], problem: string, remedy: string) {
+  constructor(kind: StartError["kind"], problem: string, remedy: string, passing = false) {
     super(`${problem}. ${remedy}`);
     this.name = "StartError";
+    this.passing = passing;
     this.kind = kind;
     this.problem = problem;
     this.remedy = remedy;

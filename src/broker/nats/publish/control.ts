@@ -6,7 +6,7 @@ import type { Subjects } from "../../../core/subject.ts";
 import { utf8Decoder, utf8Encoder } from "../../../core/text.ts";
 import { isHeader } from "../../body.ts";
 import type { Broker, RequestOptions, ServiceReply, SignalListener } from "../../broker.ts";
-import { openEnvelope } from "../link/headers.ts";
+import { encoded, openEnvelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import { RequestError, type Requests, type Waiter } from "../link/requests.ts";
 
@@ -62,13 +62,13 @@ export class Control {
     const subject = service === "rpc" ? subjects.rpc(name) : subjects.auth(name);
     const bytes = typeof body === "string" ? utf8Encoder.encode(body) : body;
     const out = headers();
-    let size = bytes.length;
     for (const [key, value] of Object.entries(given)) {
       if (!isHeader(key, value)) throw new CommandError(Errors.badRequest, "malformed request header");
       out.set(key, value);
-      size += key.length + value.length * 3 + 4;
     }
-    if (size > link.maxPayload) throw new CommandError(Errors.limitExceeded, "request too long");
+    const { length: headerBytes } = encoded(out);
+    if (headerBytes + bytes.length > link.maxPayload)
+      throw new CommandError(Errors.limitExceeded, "request too long");
     try {
       const { errorCode, error, data } = await requests.ask(subject, bytes, timeoutMs, out);
       const reply = { data: utf8Decoder.decode(data) };

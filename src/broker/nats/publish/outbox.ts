@@ -7,6 +7,7 @@ import type { Outbox, OutboxItem, OutboxOptions } from "../../outbox.ts";
 import { publishHeaders } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import { RequestError, type Requests } from "../link/requests.ts";
+import { retryUntilReady } from "../link/retry.ts";
 import { JetStreamError, type StreamAdmin } from "../streams/admin.ts";
 import { outboxStream } from "../streams/config.ts";
 import { isAway } from "../streams/mirrors.ts";
@@ -22,10 +23,13 @@ interface NatsOutboxOptions extends OutboxOptions {
   readonly instance: string;
   readonly replicas: number;
   readonly home?: string | undefined;
+  readonly maxBytes?: number | undefined;
   readonly log: Logger;
   readonly stats: Stats;
 }
 
+/** How long the start waits for a home in another region, ms. */
+const HOME_PATIENCE_MS = 5_000;
 /** Most items waiting to be stored, and of them under way. */
 const QUEUE = 10_000;
 const WINDOW = 256;
@@ -39,7 +43,8 @@ const MEND_PAUSE_MS = 1_000;
 export async function natsOutbox(options: NatsOutboxOptions): Promise<Outbox> {
   const { streams, subjects, home, log } = options;
   try {
-    await streams.ensure(outboxStream(subjects, options));
+    const patience = home === undefined ? {} : { silentMs: HOME_PATIENCE_MS };
+    await retryUntilReady(() => streams.ensure(outboxStream(subjects, options)), patience);
   } catch (error) {
     // The stream's home is another region, which is away now: items wait in the queue until it is back.
     if (home === undefined || !isAway(error)) throw error;

@@ -34,13 +34,21 @@ const REPLICAS = 10074;
 const NO_STORAGE = 10047;
 const NO_PLACE = 10005;
 const NO_JETSTREAM = [10039, 10076];
+/**
+ * What a cluster answers that is still forming, or has no leader: incomplete results, no suitable peers for placement, not
+ * assigned to this server, temporarily unavailable, not the leader, insufficient resources, not a member, offline.
+ */
+export const PASSING = [10004, NO_PLACE, 10007, 10008, 10009, 10023, 10044, 10118] as const;
 
 /** An error JetStream answered with; the codes are those of nats-server's server/errors.json. */
 export class JetStreamError extends Error {
   readonly code: number;
+  /** It may pass by itself. */
+  readonly passing: boolean;
   constructor(code: number, description: string) {
     super(description);
     this.code = code;
+    this.passing = (PASSING as readonly number[]).includes(code);
   }
 }
 
@@ -172,7 +180,7 @@ export class StreamAdmin {
       this.#log.info("stream updated", { stream: wanted.name, changed: differing.join("; ") });
       return updated;
     } catch (error) {
-      if (!(error instanceof JetStreamError)) throw error;
+      if (!(error instanceof JetStreamError) || (error.passing && error.code !== NO_PLACE)) throw error;
       if ([OVERLAP, REPLICAS, NO_PLACE].includes(error.code)) throw await this.#explain(error, wanted);
       throw unfit(found, wanted, `The server refuses to change it (${error.message})`);
     }
@@ -206,7 +214,8 @@ export class StreamAdmin {
     if (code === REPLICAS) return tooFewServers(wanted, message);
     if (code === NO_PLACE && wanted.placement) return nowhere(wanted, message);
     const problem = `stream ${wanted.name} cannot be made: ${message} (${code})`;
-    return new StartError("stream", problem, "What the account may use: nats account info");
+    const passing = (PASSING as readonly number[]).includes(code);
+    return new StartError("stream", problem, "What the account may use: nats account info", passing);
   }
 
   /** Other streams that capture what this one is to capture. */
@@ -248,6 +257,7 @@ function nowhere({ name, placement }: WantedStream, why: string): StartError {
     `stream ${name} is to live in ${home}, and no NATS cluster of that name has a server for it (${why})`,
     `Call the cluster so in its servers' configuration, cluster { name: ${home} }, or set nats.home ` +
       "(or the namespace's home) to the region of one that is there: nats stream info shows where a stream is",
+    true,
   );
 }
 

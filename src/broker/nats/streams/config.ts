@@ -26,7 +26,8 @@ export type WantedStream = Pick<
 /** Longest time a publish's id is remembered, ms: every id costs the server memory. */
 const MAX_DUPLICATE_WINDOW_MS = 120_000;
 const EVENTS_AGE_MS = 24 * 3_600_000;
-const EVENTS_BYTES = 1024 ** 3;
+/** Room for events, and for the outbox, where the settings say nothing: both are reserved when they are made. */
+const EVENT_BYTES = 256 * 1024 ** 2;
 
 /** What of a namespace with history decides how its streams are made. */
 export interface KeptNamespace {
@@ -75,7 +76,7 @@ export function wantedStreams(
   subjects: Subjects,
   namespaces: Namespaces,
   messageTtl: boolean,
-  home?: string,
+  events: Omit<EventStorage, "replicas"> = {},
 ): WantedStream[] {
   const kept = [...namespaces.values()].flatMap((rules) =>
     rules.history
@@ -84,7 +85,7 @@ export function wantedStreams(
   );
   return [
     ...kept.map((one) => channelStream(subjects, one, messageTtl, one.part)),
-    eventStream(subjects, mostReplicas(namespaces), home),
+    eventStream(subjects, { ...events, replicas: mostReplicas(namespaces) }),
   ];
 }
 
@@ -93,8 +94,20 @@ export function mostReplicas(namespaces: Namespaces): number {
   return Math.max(1, ...[...namespaces.values()].map(({ history }) => history?.replicas ?? 1));
 }
 
+/** Where, and in how much room, events are kept. */
+export interface EventStorage {
+  readonly replicas: number;
+  /** Region. Unset: wherever NATS puts them. */
+  readonly home?: string | undefined;
+  /** The oldest go when they take more. Default 256 MiB. */
+  readonly maxBytes?: number | undefined;
+}
+
 /** The stream of events. */
-export function eventStream(subjects: Subjects, replicas: number, home?: string): WantedStream {
+export function eventStream(
+  subjects: Subjects,
+  { replicas, home, maxBytes = EVENT_BYTES }: EventStorage,
+): WantedStream {
   return {
     name: subjects.eventStream(),
     subjects: [subjects.events()],
@@ -103,7 +116,7 @@ export function eventStream(subjects: Subjects, replicas: number, home?: string)
     discard: "old" as StreamConfig["discard"],
     max_age: nanos(EVENTS_AGE_MS),
     max_msgs_per_subject: -1,
-    max_bytes: EVENTS_BYTES,
+    max_bytes: maxBytes,
     duplicate_window: nanos(MAX_DUPLICATE_WINDOW_MS),
     num_replicas: replicas,
     allow_direct: true,
@@ -114,11 +127,10 @@ export function eventStream(subjects: Subjects, replicas: number, home?: string)
 /** The stream of the outbox: what is done is purged, what is never done goes by age or number. */
 export function outboxStream(
   subjects: Subjects,
-  wanted: { maxAgeMs: number; maxItems: number; replicas: number; home?: string | undefined },
+  { maxAgeMs, maxItems, ...storage }: EventStorage & { maxAgeMs: number; maxItems: number },
 ): WantedStream {
-  const { maxAgeMs, maxItems, replicas, home } = wanted;
   return {
-    ...eventStream(subjects, replicas, home),
+    ...eventStream(subjects, storage),
     name: subjects.outboxStream(),
     subjects: [subjects.outboxes()],
     max_age: nanos(maxAgeMs),

@@ -76,8 +76,8 @@ export class StreamPlacement {
     const { streams, log } = this.#options;
     const home = this.#remote(wanted);
     try {
-      const patienceMs = home === undefined ? undefined : HOME_PATIENCE_MS;
-      const life = await retryUntilReady(() => streams.ensure(wanted), patienceMs);
+      const patience = home === undefined ? {} : { silentMs: HOME_PATIENCE_MS };
+      const life = await retryUntilReady(() => streams.ensure(wanted), patience);
       if (copied && home === undefined && wanted.placement) await this.#mirrorless(wanted.name);
       return life;
     } catch (error) {

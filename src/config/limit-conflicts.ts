@@ -1,0 +1,59 @@
+import type { Config } from "./table.ts";
+import { formatSize } from "./units.ts";
+
+/** What one subscribe takes in a frame: a token of the usual length, the channel's name, the rest. */
+const SUBSCRIBE_BYTES = 1_536;
+/** What a command takes beside its body. */
+const ENVELOPE_BYTES = 1_024;
+/** A rate lets so many seconds' worth through at once. */
+const BURST_SECONDS = 2;
+
+/**
+ * Pairs of limits of which one does not let through what the other allows: legal, and seldom what is wanted. Each text
+ * names the settings and what would be enough. They are told at the start and by `doctor`.
+ */
+export function* limitConflicts(config: Config): Generator<string> {
+  yield* subscribeConflicts(config);
+  yield* bodyConflicts(config);
+}
+
+/** A client that comes back subscribes to all its channels at once. */
+function* subscribeConflicts({ limits }: Config): Generator<string> {
+  const { channels, commandsPerSecond, pendingCommands, frameBytes, bytesPerSecond } = limits;
+  const why = `a client with ${channels} channels (limits.channels) subscribes to all of them at once when it comes back`;
+  // Beside the connect command.
+  const commands = Math.ceil((channels + 1) / BURST_SECONDS);
+  if (commandsPerSecond > 0 && commandsPerSecond < commands) {
+    yield `limits.commandsPerSecond: ${why}: set it to ${commands} or more, or lower limits.channels`;
+  }
+  if (pendingCommands < channels) {
+    yield `limits.pendingCommands: ${why}: set it to ${channels} or more, or lower limits.channels`;
+  }
+  const bytes = channels * SUBSCRIBE_BYTES;
+  if (frameBytes < bytes) {
+    yield `limits.frame: ${why}, in one frame, with a token of 1 KiB each that is up to ${formatSize(bytes)}: raise it, or ` +
+      "lower limits.channels";
+  }
+  if (bytesPerSecond > 0 && bytesPerSecond * BURST_SECONDS < bytes) {
+    yield `limits.bytesPerSecond: ${why}: set it to ${formatSize(bytes / BURST_SECONDS)} or more, or lower limits.channels`;
+  }
+}
+
+/** Bodies that clients and services may send must fit what carries them. */
+function* bodyConflicts({ limits, rpc, http, namespaces }: Config): Generator<string> {
+  const frame = limits.frameBytes - ENVELOPE_BYTES;
+  if (rpc.bodyBytes > frame) {
+    yield `rpc.body: a request of that length does not fit limits.frame: set limits.frame to ` +
+      `${formatSize(rpc.bodyBytes + ENVELOPE_BYTES)} or more, or lower rpc.body`;
+  }
+  for (const { name, publish, maxMessageBytes } of namespaces.values()) {
+    if (publish !== "nobody" && maxMessageBytes > frame) {
+      yield `namespaces.${name}.maxMessage: a client's message of that length does not fit limits.frame: set limits.frame ` +
+        `to ${formatSize(maxMessageBytes + ENVELOPE_BYTES)} or more`;
+    }
+    if (maxMessageBytes > http.maxRequestBytes - ENVELOPE_BYTES) {
+      yield `namespaces.${name}.maxMessage: a message of that length does not fit a request of the server API: set ` +
+        `http.maxRequest to ${formatSize(maxMessageBytes + ENVELOPE_BYTES)} or more`;
+    }
+  }
+}
