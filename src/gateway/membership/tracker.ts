@@ -8,6 +8,7 @@ import type { ConnectionRecord, Forgotten, Presence, Swept } from "../../presenc
 import type { Hub } from "../session/hub.ts";
 import type { Session } from "../session/session.ts";
 import { infoOf, type Subscription, showsPresence } from "../session/subscription.ts";
+import { CallQueue, WHOLE } from "./call-queue.ts";
 import type { EventPublisher } from "./events.ts";
 import type { ChannelPolicy, MembershipListener } from "./listener.ts";
 
@@ -44,6 +45,7 @@ export class PresenceTracker {
   readonly #crowds = new Map<string, { big: boolean; askedAt: number }>();
   /** Departures in their grace period, by its length: each list is in order of time. */
   readonly #departures = new Map<number, Departure[]>();
+  readonly #calls = new CallQueue();
 
   constructor(deps: {
     presence: Presence;
@@ -91,12 +93,16 @@ export class PresenceTracker {
     const record = this.record(session);
     this.#log.trace?.("connected", { client: session.client, user: session.user });
     this.#events.connected(record);
-    this.#presence.connected(record).catch(this.#failed);
+    this.#connected(record);
   }
 
   /** An open session has signed in: its record gets the user. */
   identified(session: Session): void {
-    this.#presence.connected(this.record(session)).catch(this.#failed);
+    this.#connected(this.record(session));
+  }
+
+  #connected(record: ConnectionRecord): void {
+    void this.#calls.run(record.client, WHOLE, () => this.#presence.connected(record).catch(this.#failed));
   }
 
   /**
@@ -120,15 +126,17 @@ export class PresenceTracker {
     if (!showsPresence(sub)) return;
     const { channel } = sub;
     const info = infoOf(session, sub);
-    sub.joined = this.#presence
-      .join(channel.id, info)
-      .then((outcome) => {
-        if (outcome.firstOfChannel) this.#events.occupied(channel.id);
-        if (outcome.firstOfUser) this.#events.joined(channel.id, info.user, info.client);
-        this.#tell(channel.name, channel.rules, "join", info, outcome.firstOfUser);
-        this.#listener.changed(channel.name);
-      })
-      .catch(this.#failed);
+    sub.joined = this.#calls.run(session.client, channel.id, () =>
+      this.#presence
+        .join(channel.id, info)
+        .then((outcome) => {
+          if (outcome.firstOfChannel) this.#events.occupied(channel.id);
+          if (outcome.firstOfUser) this.#events.joined(channel.id, info.user, info.client);
+          this.#tell(channel.name, channel.rules, "join", info, outcome.firstOfUser);
+          this.#listener.changed(channel.name);
+        })
+        .catch(this.#failed),
+    );
   }
 
   /** @param reason `unsubscribed` tells at once; `gone` leaves time to come back */
@@ -143,9 +151,7 @@ export class PresenceTracker {
       client: session.client,
       from: { channel, rules, info },
     };
-    // Not before presence knows of the join, which would otherwise win.
     if (graceMs > 0) this.#departLater(graceMs, departure);
-    else if (sub.joined) void sub.joined.then(() => this.#depart(departure));
     else void this.#depart(departure);
   }
 
@@ -203,17 +209,19 @@ export class PresenceTracker {
     }
   }
 
-  async #depart({ client, from }: Departure): Promise<void> {
-    try {
-      if (!from) {
-        await this.#presence.disconnected(client);
-        return;
-      }
-      const { lastOfUser, lastOfChannel } = await this.#presence.leave(from.channel.id, client);
-      this.#departed(from.channel, from.rules, from.info, lastOfUser, lastOfChannel);
-    } catch (error) {
-      this.#failed(error);
+  #depart({ client, from }: Departure): Promise<void> {
+    if (!from) {
+      return this.#calls.runLast(client, () => this.#presence.disconnected(client).catch(this.#failed));
     }
+    const { channel, rules, info } = from;
+    return this.#calls.run(client, channel.id, () =>
+      this.#presence
+        .leave(channel.id, client)
+        .then(({ lastOfUser, lastOfChannel }) =>
+          this.#departed(channel, rules, info, lastOfUser, lastOfChannel),
+        )
+        .catch(this.#failed),
+    );
   }
 
   #departed(
