@@ -7,11 +7,11 @@ import type { GatewayContext } from "../gateway/context.ts";
 import { becomeOpen } from "../gateway/session/open.ts";
 import { admit, countRing, subscriptionFor } from "../gateway/subscribe/attach.ts";
 import { chunkBytes } from "../gateway/subscribe/catch-up.ts";
-import type { ConnectionRecord } from "../presence/presence.ts";
 import type { ConnectCommand, RecoverRequest } from "../protocol/centrifuge/command.ts";
 import type { SubscribeResult } from "../protocol/centrifuge/replies.ts";
 import type { Frame } from "../protocol/codec.ts";
 import { addClientSubscriptions, type WantedSubscription } from "./connect-subscriptions.ts";
+import { type Admission, admitConnection, replace, withdraw } from "./connection-limit.ts";
 import { loadInbox, type PreparedInbox } from "./inbox.ts";
 import { positionResult, secondsLeft } from "./position.ts";
 import type { CentrifugeSession } from "./session.ts";
@@ -38,12 +38,14 @@ export async function connect(
   session.attemptConnect();
   session.queueCommands();
   const prepared: PreparedSub[] = [];
+  let admission: Admission;
   try {
     const identity = await identify(context, session, command);
     if (!session.live) return;
     session.identify(identity);
     session.expireAt(identity.expiresAt ?? 0);
-    await limitConnections(context, session);
+    admission = await admitConnection(context, session);
+    if (!session.live) return;
     const wantedSubs = wantedSubscriptions(context, identity);
     if (session.codec.unidirectional) await addClientSubscriptions(context, session, command, wantedSubs);
     if (wantedSubs.size > context.options.channels) throw new ConnectionError(Closes.channelLimit);
@@ -51,10 +53,10 @@ export async function connect(
       prepared.push(await prepare(context, session, command, wanted));
     }
     if (!session.live) return;
-    refuseSurplus(context, session);
     // In one write: the answer, and those to the subscribes that came with the connect.
-    session.cork(() => open(context, session, command, identity, prepared));
+    session.cork(() => open(context, session, { command, identity, prepared, admission }));
   } finally {
+    if (admission && !session.identified) withdraw(context, session);
     for (const { channel } of prepared) context.hub.release(channel);
     if (session.state !== "open") session.dropQueue();
   }
@@ -85,59 +87,6 @@ async function identify(
   }
   if (!anonymous) throw new ConnectionError(Closes.badRequest, "no credentials");
   return { user: "", subscriptions: [], capabilities: [] };
-}
-
-/** Counts the user's connections everywhere, and lets the newest win where that is the rule. */
-async function limitConnections(context: GatewayContext, session: CentrifugeSession): Promise<void> {
-  const { connectionsPerUser, newestWins } = context.options;
-  if (session.user === "" || (connectionsPerUser === 0 && newestWins === "off")) return;
-  const others = await context.presence.connectionsOf(session.user);
-  if (newestWins !== "off") {
-    const device = session.identity.device ?? "";
-    const replaced = others.filter(
-      (other) => other.client !== session.client && (newestWins === "user" || other.device === device),
-    );
-    for (const { client } of replaced) {
-      context.broker.signal("disconnect", { user: session.user, client, ...Closes.replaced });
-    }
-    return;
-  }
-  if (others.length < connectionsPerUser) return;
-  if ((await countAlive(context, others)) >= connectionsPerUser)
-    throw new ConnectionError(Closes.connectionLimit);
-}
-
-/** Of connections that came at once, none on record yet, no more get in than may: here, in the step that opens them. */
-function refuseSurplus(context: GatewayContext, { user }: CentrifugeSession): void {
-  const { connectionsPerUser, newestWins } = context.options;
-  if (user === "" || connectionsPerUser === 0 || newestWins !== "off") return;
-  if (context.hub.sessionsOf(user).length >= connectionsPerUser) {
-    throw new ConnectionError(Closes.connectionLimit);
-  }
-}
-
-/** How long an instance may take to say which connections it holds, ms; a dead one never does. */
-const ALIVE_MS = 500;
-
-/**
- * How many of these connections really live. Presence keeps a connection for its grace period, and those of a crashed
- * instance until they are swept; nobody must be locked out by them, because 3504 is final for a client.
- */
-async function countAlive(
-  context: GatewayContext,
-  connections: readonly ConnectionRecord[],
-): Promise<number> {
-  const byInstance = Map.groupBy(connections, ({ instance }) => instance);
-  const counts = Array.from(byInstance, async ([instance, held]) => {
-    const body = { clients: held.map(({ client }) => client) };
-    const [alive] = await context.broker.survey("alive", body, {
-      to: { instance },
-      expect: 1,
-      timeoutMs: ALIVE_MS,
-    });
-    return Array.isArray(alive) ? alive.length : 0;
-  });
-  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
 /** Everyone's channels, what the token asks for and the user's inbox, each once. */
@@ -177,13 +126,19 @@ async function prepare(
   }
 }
 
+/** What a session is opened with. */
+interface Opening {
+  readonly command: ConnectCommand;
+  readonly identity: Admitted;
+  readonly prepared: readonly PreparedSub[];
+  readonly admission: Admission;
+}
+
 /** The synchronous end: from here on the session is open. */
 function open(
   context: GatewayContext,
   session: CentrifugeSession,
-  command: ConnectCommand,
-  identity: Admitted,
-  prepared: readonly PreparedSub[],
+  { command, identity, prepared, admission }: Opening,
 ): void {
   const subs = new Map<string, SubscribeResult>();
   const waiting: Frame[] = [];
@@ -197,7 +152,8 @@ function open(
     if (behind) late.set(channel, behind);
     subs.set(channel.id, wanted.data === undefined ? result : { ...result, data: wanted.data });
   }
-  becomeOpen(context, session);
+  becomeOpen(context, session, admission !== undefined);
+  replace(context, session, admission);
   session.send(
     session.codec.connect(command.id, {
       client: session.client,

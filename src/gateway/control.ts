@@ -25,8 +25,15 @@ const signals = {
   }),
   unsubscribe: target.extend({ channel: z.string() }),
   refresh: target.extend({ expired: z.boolean().optional(), expireAt: z.number().optional() }),
-  /** Which of these connections live here? (Presence may know of some that are gone already.) */
-  alive: z.object({ clients: z.array(z.string()) }),
+  /**
+   * Which of these connections live here? (Presence may know of some that are gone already.) They are pinged if so
+   * wished, and those that have left a ping unanswered for as long are ended.
+   */
+  alive: z.object({
+    clients: z.array(z.string()),
+    ping: z.boolean().optional(),
+    endMuteForMs: z.number().optional(),
+  }),
   /** Commands of a connection that reached another instance; for instances among themselves. */
   emulate: z.object({ session: z.string(), data: z.string().optional(), b64data: z.base64().optional() }),
   clear: z.object({ channel: z.string() }),
@@ -60,7 +67,7 @@ type Handlers = {
 const handlers: Handlers = {
   disconnect(context, body) {
     const { code = Closes.forceDisconnect.code, reason = Closes.forceDisconnect.reason } = body;
-    for (const session of targets(context, body)) {
+    for (const session of targets(context, body, true)) {
       if (!body.whitelist?.includes(session.client)) session.close({ code, reason });
     }
   },
@@ -87,7 +94,16 @@ const handlers: Handlers = {
     }
   },
 
-  alive: (context, body) => body.clients.filter((client) => context.hub.sessions.has(client)),
+  alive(context, { clients, ping, endMuteForMs }) {
+    const { hub, liveness } = context;
+    return clients.filter((client) => {
+      const session = hub.sessions.get(client);
+      if (!session?.live) return false;
+      if (ping) liveness.probe(session);
+      if (endMuteForMs !== undefined) liveness.endMute(session, endMuteForMs);
+      return session.live;
+    });
+  },
 
   emulate: (context, { session, data, b64data }) =>
     context.emulation.deliver(session, b64data === undefined ? (data ?? "") : Uint8Array.fromBase64(b64data)),
@@ -137,12 +153,18 @@ export function onSignal(context: GatewayContext, kind: string, body: unknown): 
   return (handlers[known] as (context: GatewayContext, body: unknown) => unknown)(context, parsed.data);
 }
 
-function targets(context: GatewayContext, { user, client }: { user: string; client?: string }): Session[] {
+/** @param opening also those that are about to become open: who is to go must not slip in */
+function targets(
+  context: GatewayContext,
+  { user, client }: { user: string; client?: string },
+  opening = false,
+): Session[] {
+  const fits = (session: Session) => (opening ? session.live : session.state === "open");
   if (client !== undefined) {
     const session = context.hub.sessions.get(client);
-    return session?.state === "open" && session.user === user ? [session] : [];
+    return session && fits(session) && session.user === user ? [session] : [];
   }
-  return user === "" ? [] : context.hub.sessionsOf(user);
+  return user === "" ? [] : context.hub.sessionsOf(user).filter(fits);
 }
 
 /** Which part of `parts` a name belongs to, on every instance (FNV-1a). */

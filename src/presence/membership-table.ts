@@ -1,5 +1,5 @@
 import type { ClientInfo } from "../core/publication.ts";
-import type { ConnectionRecord, JoinOutcome, LeaveOutcome } from "./presence.ts";
+import type { Claim, ClaimTerms, ConnectionRecord, JoinOutcome, LeaveOutcome } from "./presence.ts";
 
 /** What one connection holds. */
 export interface Holding {
@@ -128,6 +128,15 @@ export class MembershipTable {
     this.#users ??= this.#byUser();
     for (let at = this.#users.get(user); at; at = at.next) if (at.record) found.push(at.record);
     return found;
+  }
+
+  /** Records a connection, unless its user has as many as may be. */
+  claim(key: string, record: ConnectionRecord, { limit, ignore }: ClaimTerms): Claim {
+    const others = this.connectionsOf(record.user).filter(({ client }) => client !== record.client);
+    const dead = new Set(ignore.map(({ client }) => client));
+    const admitted = limit === 0 || others.filter(({ client }) => !dead.has(client)).length < limit;
+    if (admitted) this.connect(key, record);
+    return { admitted, others };
   }
 
   #byUser(): Map<string, Holding> {

@@ -35,6 +35,13 @@ export interface Presence {
   /** Records a connection (`tl:conn:{id}`, `tl:user:{id}`). Resolves when written or given up. */
   connected(connection: ConnectionRecord): Promise<void>;
 
+  /**
+   * Records a connection of a user, unless the user has as many as may be. Looked at and written in one step for all
+   * instances: of any number of connections that come together, no more than `limit` are admitted, and each is told
+   * of those that were admitted before it. What was admitted is to be given back by {@link disconnected}.
+   */
+  claim(connection: ConnectionRecord, terms: ClaimTerms): Promise<Claim>;
+
   disconnected(client: string): Promise<void>;
 
   /** Adds a member. The outcome says whether it is the user's, or anybody's, first in the channel. */
@@ -87,6 +94,21 @@ export interface ConnectionRecord {
   readonly ip: string;
   /** Unix time it was opened, ms. */
   readonly sinceMs: number;
+}
+
+/** Under which terms a connection is admitted. */
+export interface ClaimTerms {
+  /** Most connections of the user, this one included; 0: no limit. */
+  readonly limit: number;
+  /** Connections that do not count, because they are known to be dead. */
+  readonly ignore: readonly ConnectionRecord[];
+}
+
+/** What became of a claim. */
+export interface Claim {
+  readonly admitted: boolean;
+  /** The user's other connections, those that do not count included. */
+  readonly others: readonly ConnectionRecord[];
 }
 
 /** One instance, as stored in `tl:inst:{id}`. */

@@ -30,6 +30,8 @@ export class TestSocket implements Socket {
   readonly frames: Frame[] = [];
   /** How it ended. */
   closed: { readonly code: number; readonly reason: string } | undefined;
+  /** Told of each frame, after it was sent. */
+  heard: (() => void) | undefined;
   /** What the peer has not read, bytes. */
   buffered = 0;
   #room: "plenty" | "none" | "none, and it is closed at once" = "plenty";
@@ -48,6 +50,7 @@ export class TestSocket implements Socket {
       return 0;
     }
     this.frames.push(frame);
+    if (this.heard) queueMicrotask(this.heard);
     return frame.length;
   }
 
@@ -159,6 +162,17 @@ export class TestCentrifuge extends TestClient {
     const numbered = commands.map((command, at) => (ids[at] ? { id: ids[at], ...command } : command));
     this.socket.data.message(this.socket, this.#codec.commands(...numbered));
     return ids;
+  }
+
+  /** From now on it answers pings, as stock clients do. */
+  answering(): this {
+    let read = 0;
+    this.socket.heard = () => {
+      const news = this.messages.slice(read);
+      read += news.length;
+      for (const message of news) if (Object.keys(message).length === 0) this.say({});
+    };
+    return this;
   }
 
   /** Waits for the reply to a command. */

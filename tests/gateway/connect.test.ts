@@ -158,7 +158,7 @@ describe("while connect is under way", () => {
     for (const [port, method] of [
       ["authenticator", "connection"],
       ["broker", "attach"],
-      ["presence", "connectionsOf"],
+      ["presence", "claim"],
     ] as const) {
       await using gateway = await startGateway({ options: { connectionsPerUser: 5 } });
       const gate = gateway[port] as { hold(method: string): void; open(method: string): void };
@@ -315,8 +315,8 @@ describe("one-way clients", () => {
 describe("connections of one user", () => {
   test("more than may be are refused, those of other users are not", async () => {
     await using gateway = await startGateway({ options: { connectionsPerUser: 2 } });
-    await gateway.connect("ann");
-    await gateway.connect("ann");
+    (await gateway.connect("ann")).answering();
+    (await gateway.connect("ann")).answering();
     await gateway.connect("bob");
     const third = gateway.centrifuge();
     third.say({ connect: { token: token({ user: "ann" }) } });
@@ -333,16 +333,44 @@ describe("connections of one user", () => {
 
   test("of one instance that come together no more get in than may", async () => {
     await using gateway = await startGateway({ options: { connectionsPerUser: 2 } });
-    gateway.presence.hold("connectionsOf");
+    gateway.presence.hold("claim");
     const clients = Array.from({ length: 5 }, () => {
-      const client = gateway.centrifuge();
+      const client = gateway.centrifuge().answering();
       client.say({ connect: { token: token({ user: "ann" }) } });
       return client;
     });
-    await eventually(() => gateway.presence.waiting("connectionsOf") === 5);
-    for (let left = 5; left > 0; left--) gateway.presence.release("connectionsOf", left - 1);
+    await eventually(() => gateway.presence.waiting("claim") === 5);
+    gateway.presence.open("claim");
+    await eventually(() => clients.filter(({ socket }) => socket.closed).length === 3);
     await settled();
     expect(clients.filter(({ socket }) => !socket.closed)).toHaveLength(2);
+  });
+
+  test("that no longer answer keep nobody out, and are ended", async () => {
+    const world = createWorld();
+    const options = { connectionsPerUser: 2 };
+    await using here = await startGateway({ world, options });
+    await using there = await startGateway({ world, instance: "there", options });
+    const [mute, living] = [await there.connect("ann"), (await here.connect("ann")).answering()];
+    const third = await there.connect("ann");
+    expect(third.id).toBeString();
+    expect(mute.socket.closed?.code).toBe(Closes.noPong.code);
+    expect(living.socket.closed).toBeUndefined();
+  });
+
+  test("that are ended while they come do not get in, and leave nothing behind", async () => {
+    await using gateway = await startGateway({ options: { connectionsPerUser: 2 } });
+    gateway.presence.hold("claim");
+    const client = gateway.centrifuge();
+    client.say({ connect: { token: token({ user: "ann" }) } });
+    await eventually(() => gateway.presence.waiting("claim") === 1);
+    await gateway.gateway.operations.disconnect({ user: "ann" });
+    expect(await client.end()).toBe(Closes.forceDisconnect.code);
+    gateway.presence.open("claim");
+    await eventually(() => gateway.presence.calls("disconnected").length > 0);
+    await settled();
+    expect(await gateway.presence.port.connectionsOf("ann")).toEqual([]);
+    expect(client.messages).toEqual([]);
   });
 
   test("the newest wins, of the user or of the device, on whatever instance the others are", async () => {

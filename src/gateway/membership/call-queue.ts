@@ -28,9 +28,8 @@ export class CallQueue {
   }
 
   #add(client: string, channel: string, answered: Promise<void>): Promise<void> {
-    let calls = this.#last.get(client);
-    if (!calls) this.#last.set(client, (calls = new Map()));
-    const all = calls;
+    const all = this.#last.get(client) ?? new Map<string, Promise<void>>();
+    this.#last.set(client, all);
     const done = answered.then(() => {
       if (all.get(channel) === done) all.delete(channel);
       if (all.size === 0 && this.#last.get(client) === all) this.#last.delete(client);

@@ -4,7 +4,14 @@ import { reconnects } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
 import type { ClientInfo } from "../../core/publication.ts";
-import type { ConnectionRecord, Forgotten, Presence, Swept } from "../../presence/presence.ts";
+import type {
+  Claim,
+  ClaimTerms,
+  ConnectionRecord,
+  Forgotten,
+  Presence,
+  Swept,
+} from "../../presence/presence.ts";
 import type { Hub } from "../session/hub.ts";
 import type { Session } from "../session/session.ts";
 import { infoOf, type Subscription, showsPresence } from "../session/subscription.ts";
@@ -89,11 +96,37 @@ export class PresenceTracker {
     return count;
   }
 
-  opened(session: Session): void {
+  /** Asks presence to admit a connection that is not open yet. */
+  async claim(session: Session, terms: ClaimTerms): Promise<Claim> {
+    let claim: Claim = { admitted: true, others: [] };
+    const record = this.record(session);
+    let failure: unknown;
+    await this.#calls.run(record.client, WHOLE, () =>
+      this.#presence.claim(record, terms).then(
+        (made) => {
+          claim = made;
+        },
+        (error: unknown) => {
+          failure = error;
+        },
+      ),
+    );
+    if (failure !== undefined) throw failure;
+    return claim;
+  }
+
+  /** Gives back what was claimed for a connection that did not become open. */
+  unclaim(session: Session): void {
+    const { client } = session;
+    void this.#calls.runLast(client, () => this.#presence.disconnected(client).catch(this.#failed));
+  }
+
+  /** @param recorded presence has admitted it, and knows it */
+  opened(session: Session, recorded: boolean): void {
     const record = this.record(session);
     this.#log.trace?.("connected", { client: session.client, user: session.user });
     this.#events.connected(record);
-    this.#connected(record);
+    if (!recorded) this.#connected(record);
   }
 
   /** An open session has signed in: its record gets the user. */

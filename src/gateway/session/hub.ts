@@ -142,11 +142,12 @@ export class Hub {
     return false;
   }
 
-  /** Lists a session under its user. Anonymous sessions are found by their id only. */
+  /** Lists a session under its user. Anonymous sessions are found by their id only. Idempotent. */
   addUser(session: Session): void {
     const { user } = session;
     if (user === "") return;
     const present = this.#users.get(user);
+    if (present === session) return;
     if (!present) this.#users.set(user, session);
     else if (present instanceof Set) present.add(session);
     else this.#users.set(user, new Set([present, session]));

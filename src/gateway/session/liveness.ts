@@ -100,6 +100,26 @@ export class Liveness {
     this.#wheel.schedule(session, Math.max(0, at - now));
   }
 
+  /** Pings an open session out of turn, unless a ping is unanswered already. */
+  probe(session: Session): void {
+    if (session.state !== "open" || this.#unansweredMs(session) > 0) return;
+    this.#ping(session, performance.now());
+    this.reschedule(session);
+  }
+
+  /** Ends an open session that has left a ping unanswered for at least so long. */
+  endMute(session: Session, ms: number): void {
+    if (session.state !== "open" || this.#unansweredMs(session) < ms) return;
+    this.#stats.deadPeers++;
+    session.closeNow(Closes.noPong);
+  }
+
+  /** How long the last ping has been without an answer; 0 when it has one. */
+  #unansweredMs({ pongDueAt, lastSeenAt }: Session): number {
+    const pingedAt = pongDueAt - this.#options.pongTimeoutMs;
+    return pongDueAt === 0 || lastSeenAt >= pingedAt ? 0 : performance.now() - pingedAt;
+  }
+
   #due(session: Session): void {
     if (!session.live) return;
     const now = performance.now();

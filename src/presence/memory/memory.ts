@@ -3,6 +3,8 @@ import type { ClientInfo } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
 import { MembershipTable } from "../membership-table.ts";
 import type {
+  Claim,
+  ClaimTerms,
   ConnectionRecord,
   Cursor,
   Forgotten,
@@ -172,6 +174,11 @@ class MemoryPresence implements Presence {
 
   async connected(connection: ConnectionRecord): Promise<void> {
     if (this.#phase === "ok") this.#hub.memberships.connect(this.#prefix + connection.client, connection);
+  }
+
+  async claim(connection: ConnectionRecord, terms: ClaimTerms): Promise<Claim> {
+    if (this.#phase !== "ok") return { admitted: true, others: [] };
+    return this.#hub.memberships.claim(this.#prefix + connection.client, connection, terms);
   }
 
   async disconnected(client: string): Promise<void> {

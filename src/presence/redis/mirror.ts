@@ -1,10 +1,11 @@
 import type { Stats } from "../../core/stats.ts";
 import type { Holding, MembershipTable } from "../membership-table.ts";
+import type { ClaimTerms, ConnectionRecord } from "../presence.ts";
 import type { InstanceLease } from "./instance-lease.ts";
 import type { Keys } from "./keys.ts";
 import { LinkError } from "./link.ts";
 import type { Operation } from "./operations.ts";
-import { holdOperation, releaseOperation } from "./operations.ts";
+import { claimOperation, holdOperation, releaseOperation } from "./operations.ts";
 import type { Pipe } from "./pipe.ts";
 
 /** Connections written in one step when everything is written again. */
@@ -48,6 +49,12 @@ export class Mirror {
     const operation = this.#hold(client, record, channels);
     const user = this.#options.memberships.get(client)?.record?.user ?? "";
     return this.#write(client, user, channels, operation);
+  }
+
+  /** Writes a connection's record unless its user has as many connections as may be. The answer, if any. */
+  claim(record: ConnectionRecord, terms: ClaimTerms): Promise<string | undefined> {
+    const { keys, lease } = this.#options;
+    return this.#write(record.client, record.user, [], claimOperation(keys, lease.instance, record, terms));
   }
 
   /** Removes memberships, or the `whole` connection with them, that are no longer in the table. */

@@ -1,7 +1,7 @@
 import type { ClientInfo } from "../../core/publication.ts";
-import type { ConnectionRecord, JoinOutcome, LeaveOutcome } from "../presence.ts";
+import type { ClaimTerms, ConnectionRecord, JoinOutcome, LeaveOutcome } from "../presence.ts";
 import type { Keys } from "./keys.ts";
-import { escapeName, packInfos, pair, unescapeName } from "./keys.ts";
+import { escapeName, packInfos, pair, unescapeName, unpair } from "./keys.ts";
 
 /** One operation of the script `APPLY`, packed. */
 export interface Operation {
@@ -37,6 +37,35 @@ export function holdOperation(
     operation.args.push(escapeName(channel), escapeName(info.user), packInfos(info));
   }
   return operation;
+}
+
+/** The same for a connection without memberships, unless its user has `limit` others; what is ignored does not count. */
+export function claimOperation(
+  keys: Keys,
+  instance: string,
+  record: ConnectionRecord,
+  { limit, ignore }: ClaimTerms,
+): Operation {
+  const held = holdOperation(keys, instance, record.client, record, []);
+  const members = ignore.map((other) => pair(other.instance, other.client));
+  return { keys: held.keys, args: ["C", limit, members.length, ...members, ...held.args.slice(1)] };
+}
+
+/** Reads the answer to a claim. The others are known by name only. */
+export function readClaim(answer: string): {
+  admitted: boolean;
+  others: { instance: string; client: string }[];
+} {
+  const [admitted, ...members] = answer.split(" ");
+  return {
+    admitted: admitted === "1",
+    others: members
+      .filter((member) => member !== "")
+      .map((member) => {
+        const [instance, client] = unpair(member);
+        return { instance, client };
+      }),
+  };
 }
 
 export interface Release {

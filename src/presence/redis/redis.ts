@@ -3,6 +3,8 @@ import type { ClientInfo } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
 import { MembershipTable } from "../membership-table.ts";
 import type {
+  Claim,
+  ClaimTerms,
   ConnectionRecord,
   Cursor,
   Forgotten,
@@ -16,13 +18,14 @@ import type {
   Swept,
 } from "../presence.ts";
 import { Cursors } from "./cursors.ts";
-import { InstanceLease, readHolders } from "./instance-lease.ts";
+import { InstanceLease } from "./instance-lease.ts";
 import type { Keys } from "./keys.ts";
-import { pair, presenceKeys, unpackMember, unpair } from "./keys.ts";
+import { pair, presenceKeys } from "./keys.ts";
 import type { LinkError, RedisLink } from "./link.ts";
 import { Mirror } from "./mirror.ts";
-import { joinOutcome, leaveOutcome, releaseOperation, storedConnection } from "./operations.ts";
+import { joinOutcome, leaveOutcome, readClaim, releaseOperation } from "./operations.ts";
 import { Pipe } from "./pipe.ts";
+import { Reader } from "./reader.ts";
 import { Sweeper } from "./sweep.ts";
 
 export interface RedisPresenceOptions {
@@ -79,6 +82,7 @@ class RedisPresence implements Presence {
   readonly #mirror: Mirror;
   readonly #sweeper: Sweeper;
   readonly #cursors: Cursors;
+  readonly #reader: Reader;
   readonly #statusListeners = new Set<(state: "ok" | "degraded") => void>();
   readonly #sweptListeners = new Set<(swept: Swept) => void | Promise<void>>();
   #phase: "new" | "ok" | "degraded" | "closed" = "new";
@@ -114,6 +118,7 @@ class RedisPresence implements Presence {
       tell: (swept) => this.#tell(swept),
     });
     this.#cursors = new Cursors(pipe, keys);
+    this.#reader = new Reader(pipe, keys);
   }
 
   async start(): Promise<void> {
@@ -169,6 +174,20 @@ class RedisPresence implements Presence {
     else this.#mirror.doubt(client, user, []);
   }
 
+  async claim(connection: ConnectionRecord, terms: ClaimTerms): Promise<Claim> {
+    const { client, user } = connection;
+    this.#memberships.connect(client, connection);
+    const answer = this.#phase === "ok" ? await this.#mirror.claim(connection, terms) : undefined;
+    let claim: Claim;
+    if (answer !== undefined) {
+      const { admitted, others } = readClaim(answer);
+      claim = { admitted, others: await this.#reader.named(user, others) };
+    } else claim = this.#memberships.claim(client, connection, terms);
+    if (!claim.admitted) this.#memberships.disconnect(client);
+    if (this.#phase !== "ok") this.#mirror.doubt(client, user, []);
+    return claim;
+  }
+
   async disconnected(client: string): Promise<void> {
     await this.#remove(client);
   }
@@ -210,34 +229,20 @@ class RedisPresence implements Presence {
   }
 
   async members(channel: string, limit: number): Promise<Members> {
-    if (this.#phase === "ok") {
-      const count = Math.min(Math.max(0, Math.trunc(limit)), 2 ** 31 - 1);
-      const [flat] =
-        (await this.#pipe.ask([["HRANDFIELD", this.#keys.members(channel), count, "WITHVALUES"]])) ?? [];
-      if (Array.isArray(flat)) return { members: readMembers(flat as string[]), partial: false };
-    }
+    const members = this.#phase === "ok" ? await this.#reader.members(channel, limit) : undefined;
+    if (members) return { members, partial: false };
     return { members: this.#memberships.members(channel, limit), partial: true };
   }
 
   async stats(channel: string): Promise<PresenceStats> {
-    if (this.#phase === "ok") {
-      const counts = await this.#pipe.ask([
-        ["HLEN", this.#keys.members(channel)],
-        ["HLEN", this.#keys.users(channel)],
-      ]);
-      if (counts) return { clients: Number(counts[0]), users: Number(counts[1]), partial: false };
-    }
+    const counts = this.#phase === "ok" ? await this.#reader.stats(channel) : undefined;
+    if (counts) return { ...counts, partial: false };
     return { ...this.#memberships.stats(channel), partial: true };
   }
 
   async connectionsOf(user: string): Promise<readonly ConnectionRecord[]> {
-    if (this.#phase === "ok" && user !== "") {
-      const [members] = (await this.#pipe.ask([["SMEMBERS", this.#keys.user(user)]])) ?? [];
-      const clients = Array.isArray(members) ? members.map((member) => unpair(String(member))[1]) : undefined;
-      const stored = clients && (await this.#stored(clients));
-      if (stored) return stored.flatMap((found) => (found?.record?.user === user ? [found.record] : []));
-    }
-    return this.#memberships.connectionsOf(user);
+    const found = this.#phase === "ok" && user !== "" ? await this.#reader.connectionsOf(user) : undefined;
+    return found ?? this.#memberships.connectionsOf(user);
   }
 
   async forget(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
@@ -259,23 +264,15 @@ class RedisPresence implements Presence {
   }
 
   async instances(): Promise<readonly InstanceRecord[]> {
-    if (this.#phase === "ok") {
-      const [names] = (await this.#pipe.ask([["SMEMBERS", this.#keys.holders]])) ?? [];
-      const holders = Array.isArray(names)
-        ? await readHolders(this.#pipe, this.#keys, names as string[])
-        : undefined;
-      if (holders) {
-        const live = holders.filter(({ state }) => state === "live");
-        return [...new Map(live.map(({ instance, record }) => [instance, record])).values()];
-      }
-    }
+    const found = this.#phase === "ok" ? await this.#reader.instances() : undefined;
+    if (found) return found;
     const { instance, region, load } = this.#options;
     return [{ instance, region, ...load() }];
   }
 
   async #forgetOthers(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
     if (this.#phase !== "ok" || connections.length === 0) return [];
-    const stored = (await this.#stored(connections.map(({ client }) => client))) ?? [];
+    const stored = (await this.#reader.stored(connections.map(({ client }) => client))) ?? [];
     const releases = stored.map(async (found, index) => {
       const { client, instance, user } = connections[index]!;
       if (!found) return [];
@@ -286,13 +283,6 @@ class RedisPresence implements Presence {
       return digits === undefined ? [] : forgotten(client, user, channels, digits);
     });
     return (await Promise.all(releases)).flat();
-  }
-
-  /** Reads connections. `undefined`: Redis does not answer. */
-  async #stored(clients: readonly string[]) {
-    if (clients.length === 0) return [];
-    const replies = await this.#pipe.ask(clients.map((client) => ["HGETALL", this.#keys.connection(client)]));
-    return replies?.map((flat, index) => storedConnection(clients[index]!, flat as string[]));
   }
 
   #tick(): void {
@@ -386,13 +376,4 @@ class RedisPresence implements Presence {
       clearTimeout(timer);
     }
   }
-}
-
-/** Reads fields and values of the members hash. */
-function readMembers(flat: readonly string[]): ClientInfo[] {
-  const members: ClientInfo[] = [];
-  for (let at = 0; at + 1 < flat.length; at += 2) {
-    members.push(unpackMember(unpair(flat[at]!)[1], flat[at + 1]!));
-  }
-  return members;
 }

@@ -64,6 +64,8 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
  * ms, then the operations, as \`redis-ops.ts\` packs them:
  * - \`H\`old: keys conn, user, {members, users}…; client, member, 1 to index by user, 1 when the record follows,
  *   its values as RECORD names them, m, m × {channel, user, infos}. Answers one digit for each channel: 1 first of user, 2 first of channel.
+ * - \`C\`laim: limit (0: none), n, n × member that does not count before it, and then what \`H\`old has. Answers 1 when
+ *   held, 0 when the user has as many connections as may be; then a space, and the user's other members by spaces.
  * - \`R\`elease: keys conn, user, held, swept, {members, users}…; generation, client, member, 1 for the whole
  *   connection, what the swept hash shall say of it or nothing, m, m × channel. One digit for each channel: 1 last of
  *   user, 2 last of channel, 4 removed.
@@ -133,6 +135,24 @@ local function hold()
       held = true
     end
     return table.concat(digits)
+  end, user, member
+end
+
+local function claim()
+  local limit, ignored, others, counted = tonumber(arg()), {}, {}, 0
+  for i = 1, tonumber(arg()) do ignored[arg()] = true end
+  local run, user, member = hold()
+  return function()
+    if fenced then return 'FENCED' end
+    for _, other in ipairs(redis.call('SMEMBERS', user)) do
+      if other ~= member then
+        others[#others + 1] = other
+        if not ignored[other] then counted = counted + 1 end
+      end
+    end
+    local admitted = limit == 0 or counted < limit
+    if admitted then run() end
+    return (admitted and '1 ' or '0 ') .. table.concat(others, ' ')
   end
 end
 
@@ -170,7 +190,7 @@ end
 local results = {}
 while a < #ARGV do
   local kind = arg()
-  local run = kind == 'H' and hold() or release()
+  local run = kind == 'H' and hold() or kind == 'C' and claim() or release()
   local ok, result = pcall(run)
   results[#results + 1] = ok and result or 'ERROR'
 end
