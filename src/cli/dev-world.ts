@@ -57,7 +57,7 @@ export async function devWorld(flags: DevWorldFlags): Promise<void> {
     natsConfig: mappings(subjects(config.nats.root), config.namespaces).join("\n"),
     command: "dev",
     secrets,
-    ...(port > 0 && { port: port + 1 }),
+    ...(port > 0 && { pagePort: port, port: port + 1 }),
     ...(flags.config && { env: { TRUNKLINE_CONFIG: flags.config } }),
     onEvent: output.event,
   };

@@ -105,6 +105,7 @@ class RunningInstance implements Instance {
     this.#streams = new StreamTransports({ backpressureBytes: config.limits.backpressureBytes, stats });
     this.#fanout = new TransportFanout(this.#streams);
     this.#health = {
+      instance: config.instanceId,
       draining: () => this.#draining,
       broker: () => broker.status(),
       overload: () => this.#overload.state,

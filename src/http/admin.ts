@@ -20,7 +20,11 @@ export function adminApp({ health, metrics, metricsToken }: AdminDeps): Hono {
   app.get("/readyz", (c) => {
     const reasons = unreadiness(health, Date.now());
     const ready = reasons.length === 0;
-    return c.json({ ready, ...(ready ? {} : { reasons }) }, ready ? 200 : 503, NO_STORE);
+    return c.json(
+      { ready, instance: health.instance, ...(ready ? {} : { reasons }) },
+      ready ? 200 : 503,
+      NO_STORE,
+    );
   });
 
   const mayRead = metricsToken === undefined ? undefined : secretCheck([metricsToken]);

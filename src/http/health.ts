@@ -3,6 +3,8 @@ import type { OverloadState } from "../gateway/instance/overload.ts";
 
 /** What readiness is made of. */
 export interface Health {
+  /** Id of the instance. */
+  readonly instance: string;
   draining(): boolean;
   broker(): BrokerStatus;
   overload(): OverloadState;

@@ -38,7 +38,8 @@ export async function freePort(): Promise<number> {
   throw new ChildError(`no free TCP port on ${LOOPBACK}`);
 }
 
-async function isFree(port: number): Promise<boolean> {
+/** Whether a TCP port of 127.0.0.1 can be listened on. */
+export async function isFree(port: number): Promise<boolean> {
   const probe = createServer();
   const { promise, resolve } = Promise.withResolvers<boolean>();
   probe.on("error", () => resolve(false));

@@ -49,7 +49,7 @@ export async function startInstance(options: InstanceOptions): Promise<WorldInst
         ...env,
       },
     }),
-    probe: () => isReady(url),
+    probe: () => isReady(url, id),
     onChange,
   });
   return Object.assign(server, {
@@ -65,9 +65,12 @@ function runtimeArgs(): string[] {
   return process.versions.deno ? ["run", "-A", "--no-prompt"] : [];
 }
 
-async function isReady(url: string): Promise<boolean> {
+/** Whether this very instance takes clients: another one may have its port. */
+async function isReady(url: string, id: string): Promise<boolean> {
   try {
-    return (await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(1_000) })).ok;
+    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(1_000) });
+    const { instance } = (await answer.json()) as { instance?: unknown };
+    return answer.ok && instance === id;
   } catch {
     return false;
   }

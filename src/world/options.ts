@@ -20,6 +20,8 @@ export interface WorldOptions {
   readonly natsConfig?: string;
   /** Port of the first instance; the others follow it. Default: free ones. */
   readonly port?: number;
+  /** Port that the caller will listen on itself: checked with those of the instances. */
+  readonly pagePort?: number;
   /** Told whatever begins or ends. */
   readonly onEvent?: (event: WorldEvent) => void;
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Children } from "../process/children.ts";
 import { freePort, LOOPBACK } from "../process/ports.ts";
 import type { City } from "./cities.ts";
+import { instancePort, requireFreePorts } from "./fixed-ports.ts";
 import { formed } from "./forming.ts";
 import { startInstance, type WorldInstance } from "./instance.ts";
 import { Cables, type Links } from "./links.ts";
@@ -55,6 +56,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const { regions: wanted = 3, instances: count = 1, latency = "off" } = options;
   const cities = citiesOf(wanted);
   if (!Number.isInteger(count) || count < 1) throw new WorldError("a region has at least one instance");
+  await requireFreePorts(options, cities, count);
   await using parts = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), "trunkline-world-"));
   parts.defer(() => rm(dir, { recursive: true, force: true, maxRetries: 5 }));
@@ -184,7 +186,7 @@ class WorldStart {
       startInstance({
         ...{ id, region, children: this.#children, onChange: this.#tell("instance", id) },
         command: command ?? "serve",
-        port: port === undefined ? await freePort() : port + place * count + index,
+        port: port === undefined ? await freePort() : instancePort(port, place, index, count),
         env: {
           TRUNKLINE_CONFIG: this.#configFile,
           TRUNKLINE_TOKEN_SECRET: this.secrets.token,

@@ -243,3 +243,23 @@ test("flags with mistakes are refused with what they take", async () => {
     }),
   );
 });
+
+test("ports that are taken are named before anything is started", async () => {
+  using page = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  // The page's port is taken, and then that of the first instance.
+  for (const [from, what] of [
+    [page.port, "the page"],
+    [page.port - 1, "instance iad-1"],
+  ] as const) {
+    const folder = mkdtempSync(join(tmpdir(), "trunkline-tests-"));
+    const refused = Bun.spawn(
+      [process.execPath, MAIN, "dev", "--regions", "iad,fra", "--port", `${from}`, "--json"],
+      { stdout: "pipe", stderr: "pipe", env: { ...process.env, TMPDIR: folder } },
+    );
+    expect(await new Response(refused.stderr).text()).toContain(`${page.port} (${what})`);
+    expect(await new Response(refused.stdout).text()).toBe("");
+    expect(await refused.exited).toBe(1);
+    expect(readdirSync(folder)).toEqual([]);
+    rmSync(folder, { recursive: true, force: true });
+  }
+});

@@ -135,6 +135,23 @@ describe("a world of three regions", () => {
     await publish("fra", "chat:healed", "back");
   }, 30_000);
 
+  test("takes no other server's answer for that of its own instance", async () => {
+    const [instance] = world.region("fra").instances;
+    await instance!.kill();
+    const { hostname, port } = new URL(instance!.url);
+    const other = Bun.serve({
+      hostname,
+      port: Number(port),
+      fetch: () => Response.json({ ready: true, instance: "another's" }),
+    });
+    const began = events.length;
+    await expect(instance!.restart()).rejects.toThrow(`port ${port}`);
+    expect(events.slice(began)).not.toContain("instance fra-1 up");
+    await other.stop(true);
+    await instance!.restart();
+    expect(world.region("fra").state).toBe("up");
+  }, 30_000);
+
   test("leaves no process and no file behind", async () => {
     expect(processesOf(folder).length).toBeGreaterThanOrEqual(7);
     await world[Symbol.asyncDispose]();

@@ -89,6 +89,7 @@ export function httpServer(
     pusherConnection: (app) => new PusherConnection({} as PusherContext, app),
     apps: new PusherApps(setup.apps ?? []),
     health: {
+      instance: "one",
       draining: () => world.draining,
       broker: () => world.broker,
       overload: () => world.overload,
