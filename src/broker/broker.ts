@@ -197,6 +197,8 @@ export interface ChannelSink {
    * Publications after `position` follow.
    */
   lost(position: Position, why: "epoch" | "truncated"): void;
+  /** Positions are given this epoch from now on; nothing was lost, and those handed out stay good. */
+  renewed?(epoch: string): void;
 }
 
 export interface Attachment {
@@ -207,6 +209,11 @@ export interface Attachment {
    * so that only a complete page of history proves what a position before or after it has missed.
    */
   readonly empty?: boolean;
+  /**
+   * A position that somebody comes with, in the terms of now: the stream may have had another name when it was handed
+   * out. Undefined when it belongs to a stream that is gone. An empty epoch means the current one.
+   */
+  current(position: Position): Position | undefined;
   /** Idempotent; the sink is not called again. */
   detach(): void;
 }

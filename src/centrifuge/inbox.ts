@@ -92,8 +92,8 @@ export async function loadInbox(
     return new PreparedInbox(undefined, [], offset);
   }
   const cursor = own ?? (await context.presence.loadCursor(session.user, session.identity.device ?? ""));
-  const { epoch, offset } = channel.position;
-  const known = cursor !== undefined && cursor.epoch === epoch ? cursor.offset : 0;
+  const { offset } = channel.position;
+  const known = (cursor?.epoch && channel.current(cursor)?.offset) || 0;
   session.inboxBegins(known);
   if (known >= offset && known > 0) return new PreparedInbox(own, [], known);
   const since = { epoch: "", offset: known };

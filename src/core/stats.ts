@@ -50,6 +50,8 @@ export class Stats {
   mirrorLag = 0;
   headChecks = 0;
   epochChanges = 0;
+  /** Times a stream's store was found to have gone back, so that what it had acknowledged was lost. */
+  streamCuts = 0;
   bodiesRejected = 0;
   eventsEmitted = 0;
   eventsDropped = 0;

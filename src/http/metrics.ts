@@ -61,6 +61,10 @@ const COUNTERS = {
   streamReads: ["stream_reads_total", "Reads of stored messages."],
   headChecks: ["tail_checks_total", "Checks whether a quiet channel lost its last message."],
   epochChanges: ["epoch_changes_total", "Streams found lost or made anew."],
+  streamCuts: [
+    "stream_cuts_total",
+    "Times a stream's store was found to have gone back, acknowledged messages lost.",
+  ],
   bodiesRejected: ["bodies_rejected_total", "Messages whose body the namespace does not accept."],
   eventsEmitted: ["events_emitted_total", "Events recorded for services."],
   eventsDropped: ["events_dropped_total", "Events lost because their queue was full."],

@@ -76,6 +76,7 @@ function follower(stream: FakeStream) {
     retries: 3,
     cleared: () => "cleared.x",
     valid: () => true,
+    stands: () => true,
     deliver,
     truncated: (_channel, offset) => void lost.push(offset),
     filled: () => {},

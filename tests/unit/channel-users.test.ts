@@ -24,7 +24,7 @@ let channel: Channel;
 /** A channel's instance, as far as users matter. */
 const context: ChannelContext<Channel> = {
   broker: {
-    attach: async () => ({ position: NO_POSITION, detach() {} }),
+    attach: async () => ({ position: NO_POSITION, current: (one) => one, detach() {} }),
     history: () => Promise.reject(new Error("nothing is kept")),
     verify: () => Promise.reject(new Error("nothing is kept")),
   },

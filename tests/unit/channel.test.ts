@@ -31,7 +31,9 @@ function fakeStore(kept: number[], head: number, evicted = 0, { empty = false, t
         store.attaches++;
         await Promise.resolve();
         sink = to;
-        return { position: { epoch: "e", offset: head }, empty, detach() {} };
+        const position = { epoch: "e", offset: head };
+        const current = (one: Position) => (one.epoch === "" ? { ...one, epoch: "e" } : undefined);
+        return { position, empty, current, detach() {} };
       },
       async history(_name: unknown, query: HistoryQuery): Promise<HistoryPage> {
         reads.push(query);

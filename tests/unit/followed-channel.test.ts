@@ -42,9 +42,12 @@ function followStream() {
   const told: string[] = [];
   const one = follow({
     stream: {
-      progress: { saw: (seq) => void told.push(`saw ${seq}`) },
+      saw: ({ seq }) => void told.push(`saw ${seq}`),
+      duplicate: ({ seq }) => void told.push(`duplicate ${seq}`),
+      odd: ({ last }) => void told.push(`odd ${last}`),
+      doubtful: () => false,
       behind: () => void told.push("behind"),
-      suspect: () => void told.push("suspect"),
+      current: (position) => position,
     },
   });
   startChain(one.channel, 4, FollowedChannel.deliver);
@@ -58,7 +61,7 @@ test("a channel delivers what is in line by itself, and tells its follower what 
   channel.take(republished(9, 8));
   channel.take(republished(6, 4));
   expect(said).toEqual(["a 6 6"]);
-  expect(told).toEqual(["saw 6", "saw 9", "behind", "saw 6", "suspect"]);
+  expect(told).toEqual(["saw 6", "saw 9", "behind", "duplicate 6"]);
   channel.take(republished(8, 6));
   expect(said).toEqual(["a 6 6", "a 8 8", "a 9 9"]);
   expect(channel.position.offset).toBe(9);

@@ -28,10 +28,10 @@ const absent = { error: { code: 404, err_code: 10_059, description: "stream not 
 // As nats-server 2.9.10 answers now and then when several instances make a stream at the same time.
 test("a stream without a birthday yet, made by another instance right now, is looked at again", async () => {
   const found = streamsOver(info(UNBORN), info(UNBORN), info(BORN));
-  expect((await found.streams.life(wanted.name))?.epoch).toBe(epochOf(BORN));
+  expect((await found.streams.life(wanted.name))?.id).toBe(epochOf(BORN));
   expect(found.asked).toEqual(["INFO", "INFO", "INFO"]);
 
   const made = streamsOver(absent, info(UNBORN), info(BORN));
-  expect((await made.streams.ensure(wanted)).epoch).toBe(epochOf(BORN));
+  expect((await made.streams.ensure(wanted)).id).toBe(epochOf(BORN));
   expect(made.asked).toEqual(["INFO", "CREATE", "INFO"]);
 });

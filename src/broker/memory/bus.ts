@@ -110,6 +110,12 @@ export class MemoryBus {
     return { ...position, duplicate: false };
   }
 
+  /** See {@link Attachment.current}. */
+  current(channel: ChannelName, position: Position): Position | undefined {
+    const epoch = this.#logs.get(channel.namespace)?.end.epoch ?? "";
+    return position.epoch === "" || position.epoch === epoch ? { epoch, offset: position.offset } : undefined;
+  }
+
   sendEvent(channel: ChannelName, event: ChannelEvent): void {
     this.#toAttached(channel.id, (attachment) => attachment.sink.event(event));
   }

@@ -130,6 +130,7 @@ class MemoryBroker implements Broker {
       get position() {
         return attachment.position;
       },
+      current: (position) => this.#bus.current(channel, position),
       detach,
     };
   }

@@ -269,7 +269,7 @@ function followNamespace(
       cleared: (name: Parameters<Subjects["cleared"]>[0]) => subjects.cleared(name, partitions),
       rejected: (...[channel, offset, flaw]: Parameters<ReportRejected>) =>
         report(channel, offset, flaw, follower),
-      inspect: () => placement.inspect(store, () => follower.high),
+      lives: placement.lives(store, () => follower.high),
     };
     const follower: StreamFollower = new StreamFollower(options, life);
     return follower;
@@ -322,14 +322,14 @@ function eventQueue(foundation: Foundation): EventQueue {
   });
 }
 
-/** Inspects streams that are deleted or made anew. Where the advisories may not be heard, audits find it. */
+/** Inspects streams that are deleted, made anew or given another life. Where the advisories may not be heard, audits find it. */
 function watchStreams({ nc }: Link, byStream: ReadonlyMap<string, StreamFollower>): void {
   nc.subscribe("$JS.EVENT.ADVISORY.STREAM.*.*", {
     callback: (error, message) => {
-      const [, , , , action, stream] = error ? [] : message.subject.split(".");
+      const [, , , , , stream] = error ? [] : message.subject.split(".");
       const follower = byStream.get(stream ?? "");
       // Twice: an inspection under way may have been answered before this happened.
-      if (follower && action !== "UPDATED") void follower.inspect().then(() => follower.inspect());
+      if (follower) void follower.inspect().then(() => follower.inspect());
     },
   });
 }

@@ -226,7 +226,8 @@ class NatsBroker implements Broker {
     const { link, publisher } = this.#open();
     checkOptions(options);
     const checked = checkBody(body, rules);
-    const headers = publishHeaders(options.id ?? (rules.history ? nuid.next() : undefined), options);
+    const id = options.id ?? (rules.history ? nuid.next() : "");
+    const headers = publishHeaders(id === "" ? undefined : id, options);
     if (typeof checked !== "string") headers.set("Content-Type", BYTES_TYPE);
     if (!fits(checked, headers, options, link.maxPayload)) {
       throw new CommandError(Errors.limitExceeded, "longer than the NATS server takes");
@@ -241,8 +242,8 @@ class NatsBroker implements Broker {
     const to = { subject: follower.subjectOf(channel), stream: follower.store.stream };
     const timeoutMs = options.timeoutMs ?? this.#options.publishTimeoutMs ?? PUBLISH_TIMEOUT_MS;
     const ack = await publisher.publish(to, checked, headers, timeoutMs);
+    if (!ack.duplicate) follower.acknowledged(ack.seq, id);
     if (ack.regressed) await follower.inspect();
-    follower.saw(ack.seq);
     return { epoch: follower.epoch, offset: ack.seq, duplicate: ack.duplicate };
   }
 

@@ -98,13 +98,14 @@ export class Channel implements ChannelSink {
    */
   async prepare(from?: Position): Promise<void> {
     if (this.#state !== "live") await this.#attach();
-    if (!from || this.rules.recovery === "off") return;
+    const at = from && this.rules.recovery !== "off" ? this.current(from) : undefined;
+    if (!at) return;
     // Again: the read this call joined may have been for another position, or what it brought has left the ring.
     for (let attempt = 0; attempt < MAX_PREPARE_READS; attempt++) {
-      if (this.recover(from).outcome !== "missing") return;
+      if (this.recover(at).outcome !== "missing") return;
       if (this.rules.recovery === "cache") await this.#fill(-1);
-      else if (from.offset > this.#position.offset) await this.#aheadOfUs().wait(from.offset);
-      else await this.#fill(from.offset);
+      else if (at.offset > this.#position.offset) await this.#aheadOfUs().wait(at.offset);
+      else await this.#fill(at.offset);
     }
   }
 
@@ -114,13 +115,23 @@ export class Channel implements ChannelSink {
    */
   recover(from: Position): Recovery {
     const ring = this.#ring;
-    if (!ring || (from.epoch !== "" && from.epoch !== this.#position.epoch)) return UNRECOVERABLE;
-    if (this.rules.recovery === "cache") return this.#recoverLatest(from, ring);
-    if (from.offset > this.#position.offset) return this.#recoverAhead(from.offset);
-    const entries = ring.since(from.offset);
-    if (!entries) return from.offset <= this.#unreachable ? UNRECOVERABLE : MISSING;
+    const at = ring && this.current(from);
+    if (!at) return UNRECOVERABLE;
+    if (this.rules.recovery === "cache") return this.#recoverLatest(at, ring);
+    if (at.offset > this.#position.offset) return this.#recoverAhead(at.offset);
+    const entries = ring.since(at.offset);
+    if (!entries) return at.offset <= this.#unreachable ? UNRECOVERABLE : MISSING;
     const limit = this.rules.history?.recoverLimit ?? 0;
     return entries.length > limit ? UNRECOVERABLE : { outcome: "recovered", entries };
+  }
+
+  /**
+   * A position that somebody comes with, in the terms of now; undefined when it belongs to a stream that is gone, or the
+   * channel is not live. See {@link Attachment.current}.
+   */
+  current(position: Position): Position | undefined {
+    if (position.epoch === this.#position.epoch) return position;
+    return this.#attachment?.current(position);
   }
 
   #recoverAhead(offset: number): Recovery {
@@ -282,6 +293,11 @@ export class Channel implements ChannelSink {
     this.#unreachable = position.offset - 1;
     this.#ahead?.lost();
     this.#context.lost(this);
+  }
+
+  /** Nobody is told: what subscribers hold stays good. */
+  renewed(epoch: string): void {
+    this.#position = { epoch, offset: this.#position.offset };
   }
 
   // ── the store ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -60,6 +60,17 @@ export function takeLive<M, C extends Chain<M>>(
   return hold(chain, { seq, prev, message }) ? "held" : "duplicate";
 }
 
+/** Keeps a live message for {@link releaseHeld}: whether it continues what was delivered is not known at the moment. */
+export function holdLive<M>(chain: Chain<M>, seq: number, prev: number, message: M): "held" | "duplicate" {
+  if (chain.last !== UNKNOWN && seq <= chain.last) return "duplicate";
+  return hold(chain, { seq, prev, message }) ? "held" : "duplicate";
+}
+
+/** Delivers what is held and in line. */
+export function releaseHeld<M, C extends Chain<M>>(chain: C, deliver: Deliver<M, C>): void {
+  if (chain.held && chain.last !== UNKNOWN) drain(chain, deliver);
+}
+
 /**
  * Takes a message read from the store, where the reader read on from `last`, so that nothing kept is between.
  * Returns whether it was new.

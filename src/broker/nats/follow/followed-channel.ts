@@ -6,9 +6,8 @@ import type { Position } from "../../../core/position.ts";
 import type { Stats } from "../../../core/stats.ts";
 import type { Attachment, ChannelSink } from "../../broker.ts";
 import { type Envelope, openEnvelope } from "../link/headers.ts";
-import { type Chain, type Held, takeLive, UNKNOWN } from "./chain.ts";
+import { type Chain, type Held, holdLive, takeLive, UNKNOWN } from "./chain.ts";
 import { readChannelEvent } from "./channel-event.ts";
-import type { Progress } from "./progress.ts";
 import { isFlawed, toPublication } from "./publication.ts";
 
 /** What the channels of one stream share; without history, what the channels of one namespace share. */
@@ -26,13 +25,20 @@ export interface ChannelContext {
   readonly stats: Stats;
 }
 
-/** What the channels of one stream tell about it. */
+/** What the channels of one stream tell about it, and ask of it. */
 interface ChannelStream {
-  readonly progress: Pick<Progress, "saw">;
+  /** A live message of the stream, in its place or held. */
+  readonly saw: (envelope: Envelope) => void;
+  /** A live message came whose place is taken already. */
+  readonly duplicate: (envelope: Envelope) => void;
+  /** The channel's newest message is not what the one after it says came before. */
+  readonly odd: (channel: FollowedChannel) => void;
+  /** Whether what comes now continues what was seen is being looked at: it is held until that is known. */
+  readonly doubtful: () => boolean;
   /** The channel holds a message whose predecessor is missing. */
   readonly behind: (channel: FollowedChannel) => void;
-  /** Something is odd about the stream: it should be looked at. */
-  readonly suspect: () => void;
+  /** See {@link Attachment.current}. */
+  readonly current: (position: Position) => Position | undefined;
 }
 
 /**
@@ -122,17 +128,45 @@ export class FollowedChannel implements Chain<Envelope> {
         this.#event(envelope);
       } else {
         stats.brokerLive++;
-        stream.progress.saw(envelope.seq);
-        const outcome = takeLive(this, envelope.seq, envelope.prev, envelope, FollowedChannel.deliver);
-        if (outcome === "held") stream.behind(this);
-        else if (outcome === "duplicate") {
-          stats.brokerDuplicates++;
-          // Usually a join or a fill read it first. After a stream was made anew all its sequences look old as well.
-          stream.suspect();
-        }
+        this.#takeStored(stream, envelope);
       }
     } catch (error) {
       this.#context.log.error("a message could not be taken", { channel: this.name.id, error });
+    }
+  }
+
+  #takeStored(stream: ChannelStream, envelope: Envelope): void {
+    const { seq, prev } = envelope;
+    // What is between was removed since, or the store has gone back and another past has grown there.
+    if (prev > 0 && prev < this.last && seq > this.last) stream.odd(this);
+    const outcome = stream.doubtful()
+      ? holdLive(this, seq, prev, envelope)
+      : takeLive(this, seq, prev, envelope, FollowedChannel.deliver);
+    if (outcome === "duplicate") {
+      this.#context.stats.brokerDuplicates++;
+      stream.duplicate(envelope);
+      return;
+    }
+    stream.saw(envelope);
+    if (outcome === "held") stream.behind(this);
+  }
+
+  /** A position in the terms of the stream's life now, see {@link Attachment.current}. */
+  current(position: Position): Position | undefined {
+    const { stream } = this.#context;
+    if (stream) return stream.current(position);
+    return position.epoch === "" ? position : undefined;
+  }
+
+  /** The stream's life has another name; nothing of the channel is lost. */
+  renew(epoch: string): void {
+    this.epoch = epoch;
+    for (let at = this.#first; at; at = at.next) {
+      try {
+        at.sink?.renewed?.(epoch);
+      } catch (error) {
+        this.#threw(error);
+      }
     }
   }
 
@@ -207,6 +241,10 @@ class ChannelAttachment implements Attachment {
 
   get position(): Position {
     return this.#channel.position;
+  }
+
+  current(position: Position): Position | undefined {
+    return this.#channel.current(position);
   }
 
   detach(): void {

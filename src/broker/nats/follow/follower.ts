@@ -1,21 +1,26 @@
 import type { ChannelName } from "../../../core/channel.ts";
 import { CommandError, Errors } from "../../../core/errors.ts";
 import type { NamespaceRules } from "../../../core/namespace.ts";
+import type { Position } from "../../../core/position.ts";
 import type { Attachment, ChannelSink } from "../../broker.ts";
 import { DelayQueue } from "../link/delay-queue.ts";
+import type { Envelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import type { Pool } from "../link/pool.ts";
 import { RequestError } from "../link/requests.ts";
 import { withTimeout } from "../link/timeout.ts";
 import type { RemoteStream } from "../streams/home.ts";
-import type { StreamLife } from "../streams/identity.ts";
+import { currentPosition, type StreamLife } from "../streams/identity.ts";
+import type { StreamLives } from "../streams/placement.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
-import { missingUpTo, startChain, UNKNOWN } from "./chain.ts";
+import { missingUpTo, releaseHeld, startChain, UNKNOWN } from "./chain.ts";
 import { type FillContext, fillChannel } from "./fill.ts";
 import { FollowedChannel } from "./followed-channel.ts";
 import { FollowedChannels, type FollowedChannelsOptions } from "./followed-channels.ts";
 import { HeadAudit } from "./head-audit.ts";
+import { LifeWatch } from "./life-watch.ts";
 import { Progress } from "./progress.ts";
+import { identityOf, isSame, RecentMessages } from "./recent.ts";
 import { Resync } from "./resync.ts";
 
 /** How long a message whose predecessor is missing is held before the store is asked: reorders heal in less, ms. */
@@ -26,9 +31,10 @@ const JOIN_TIMEOUT_MS = 4_000;
 const RETRY_MS = 100;
 /** Heads of channels of a namespace read per second by the audit. */
 const AUDITED_PER_TICK = 50;
-/** Longest and shortest time between two inspections of a stream, ms. */
-const INSPECT_PERIOD_MS = 10_000;
-const INSPECT_PAUSE_MS = 1_000;
+/** Longest time messages are held back because nobody says whether the stream is what it was, ms. */
+const MAX_DOUBT_MS = 15_000;
+/** Least time between two log lines that say a stream cannot be read, ms. */
+const COMPLAINT_PAUSE_MS = 1_000;
 
 export interface StreamFollowerOptions extends Omit<FollowedChannelsOptions, "nc" | "join" | "stream"> {
   readonly link: Link;
@@ -37,8 +43,7 @@ export interface StreamFollowerOptions extends Omit<FollowedChannelsOptions, "nc
   readonly cleared: (name: ChannelName) => string;
   /** Where reads of single channels wait for their turn; shared by the followers of a namespace. */
   readonly pool: Pool;
-  /** Looks at the stream, and makes it anew when it is gone. */
-  readonly inspect: () => Promise<StreamLife>;
+  readonly lives: StreamLives;
 }
 
 /** Follows the channels of a namespace that keeps history: ordered, whole, each message once. */
@@ -51,6 +56,8 @@ export class StreamFollower implements RemoteStream {
   readonly #pool: Pool;
   readonly #audit: HeadAudit;
   readonly #resync: Resync;
+  readonly #recent = new RecentMessages();
+  readonly #watch: LifeWatch;
   /** {@link Progress.followed} when the home was last known to be reachable. */
   #heardUpTo: number;
   /** When it was last logged that the stream cannot be read, ms of the monotonic clock. */
@@ -59,7 +66,7 @@ export class StreamFollower implements RemoteStream {
   #probedHead = 0;
 
   constructor(options: StreamFollowerOptions, life: StreamLife) {
-    const { link, store, log, stats, inspect, rules } = options;
+    const { link, store, log, stats, lives, rules } = options;
     this.#options = options;
     this.store = store;
     this.#pool = options.pool;
@@ -67,30 +74,47 @@ export class StreamFollower implements RemoteStream {
     this.#progress = progress;
     this.#heardUpTo = progress.followed;
     const behind = (channel: FollowedChannel) => this.#hold(channel);
-    const suspect = () => this.suspect();
     this.#channels = new FollowedChannels({
       ...options,
       nc: link.nc,
-      stream: { progress, behind, suspect },
+      stream: {
+        behind,
+        saw: (envelope) => this.#saw(envelope),
+        duplicate: (envelope) => this.#duplicate(envelope),
+        doubtful: () => progress.doubtfulSince !== undefined,
+        odd: ({ last }) => this.#watch.doubt(last, false),
+        current: (position) => this.current(position),
+      },
       join: (channel) => this.#join(channel),
+    });
+    this.#watch = new LifeWatch({
+      ...{ link, store, progress, stats, log, lives },
+      recent: this.#recent,
+      channels: this.#channels.byName,
+      judged: () => this.#release(),
+      restarted: () => void this.#resync.run(),
     });
     this.#audit = new HeadAudit({
       ...{ store, progress, stats, behind },
       channels: this.#channels.byName,
       pool: this.#pool,
       auditedPerTick: Math.ceil(AUDITED_PER_TICK / rules.partitions),
-      suspect,
+      suspect: () => this.suspect(),
       failed: (error) => this.#unreadable(error),
     });
     this.#resync = new Resync({
-      ...{ link, store, progress, stats, log, inspect, behind },
+      ...{ link, store, progress, stats, log, behind },
+      look: () => this.#watch.look(),
       channels: this.#channels.byName,
       pool: this.#pool,
       size: rules.history!.size,
       cleared: (channel) => options.cleared(channel.name),
       fillContext: (channel) => this.#fillContext(channel),
     });
-    link.onDown(() => progress.interrupt());
+    link.onDown(() => {
+      progress.interrupt();
+      this.#watch.interrupt();
+    });
     link.onUp(() => void this.#resync.runTwice());
   }
 
@@ -141,12 +165,25 @@ export class StreamFollower implements RemoteStream {
 
   /** Looks at the stream that were answered so far. */
   get inspections(): number {
-    return this.#resync.inspections;
+    return this.#watch.answered;
   }
 
-  /** Notes a sequence of the stream seen elsewhere (an acknowledgement). */
+  /** Notes a sequence of the stream seen elsewhere (in a page). */
   saw(seq: number): void {
     this.#progress.saw(seq);
+  }
+
+  /** A message that was published here is stored. */
+  acknowledged(seq: number, id: string): void {
+    const known = this.#recent.find(seq);
+    if (known && known.id !== id) this.#watch.doubt(seq, true);
+    else this.#recent.acknowledged(seq, id);
+    this.#progress.saw(seq);
+  }
+
+  /** A position in the terms of the stream's life now, see {@link Attachment.current}. */
+  current(position: Position): Position | undefined {
+    return currentPosition(this.#progress.life, position);
   }
 
   /** To be called once a second. */
@@ -154,17 +191,19 @@ export class StreamFollower implements RemoteStream {
     if (this.#progress.closed || !this.#options.link.connected) return;
     this.#progress.tick();
     this.#audit.tick();
-    if (this.#resync.inspectionAgeMs > INSPECT_PERIOD_MS) void this.inspect();
+    this.#watch.tick();
+    const { doubtfulSince } = this.#progress;
+    if (doubtfulSince !== undefined && performance.now() - doubtfulSince > MAX_DOUBT_MS) this.#release();
   }
 
   /** Inspects the stream; an inspection under way is shared. Sinks are told of a new life, or one that was cut short. */
   inspect(): Promise<void> {
-    return this.#resync.inspect();
+    return this.#watch.inspect();
   }
 
   /** Something is odd about the stream: inspects it, unless that was done within the last second. */
   suspect(): void {
-    if (this.#resync.inspectionAgeMs > INSPECT_PAUSE_MS) void this.inspect();
+    this.#watch.suspect();
   }
 
   // ── the way to its home, where that is another region ──────────────────────────────────────────────────────────
@@ -205,6 +244,28 @@ export class StreamFollower implements RemoteStream {
     this.#channels.close();
   }
 
+  #saw(envelope: Envelope): void {
+    this.#progress.saw(envelope.seq);
+    this.#recent.note(envelope);
+  }
+
+  /** Usually a join or a fill read it first. After the stream went back, new messages come in places that are taken. */
+  #duplicate(envelope: Envelope): void {
+    const known = this.#recent.find(envelope.seq);
+    if (!known) this.suspect();
+    else if (!isSame(known, identityOf(envelope))) this.#watch.doubt(envelope.seq, true);
+  }
+
+  /** What comes is what was seen goes on with: what was held meanwhile is delivered. */
+  #release(): void {
+    if (this.#progress.doubtfulSince === undefined) return;
+    this.#progress.doubtfulSince = undefined;
+    for (const channel of this.#channels.byName.values()) {
+      releaseHeld<Envelope, FollowedChannel>(channel, FollowedChannel.deliver);
+      if (missingUpTo(channel) > 0) this.#hold(channel);
+    }
+  }
+
   /** Something is missing: gives it a moment to arrive. */
   #hold(channel: FollowedChannel): void {
     if (channel.repair !== "none" || channel.last === UNKNOWN) return;
@@ -243,6 +304,7 @@ export class StreamFollower implements RemoteStream {
       size: history.size,
       retries: history.replicas > 1 ? 6 : 1,
       cleared: (one) => this.#options.cleared(one.name),
+      stands: (envelope) => this.#stands(envelope),
       valid: () => turn === this.#progress.turn && !channel.closed,
       deliver: FollowedChannel.deliver,
       truncated: (one, offset) => one.lost({ epoch: this.epoch, offset }, "truncated"),
@@ -252,11 +314,18 @@ export class StreamFollower implements RemoteStream {
     };
   }
 
+  #stands(envelope: Envelope): boolean {
+    const known = this.#recent.find(envelope.seq);
+    if (!known || isSame(known, identityOf(envelope))) return true;
+    this.#watch.doubt(envelope.seq, true);
+    return false;
+  }
+
   #unreadable(error: unknown): void {
     if (this.#progress.closed || !this.#options.link.connected) return;
     // Thousands of channels may find out at once.
     const now = performance.now();
-    if (now - this.#complainedAt > INSPECT_PAUSE_MS) {
+    if (now - this.#complainedAt > COMPLAINT_PAUSE_MS) {
       this.#complainedAt = now;
       this.#options.log.warn("stream cannot be read", { stream: this.store.stream, error });
     }

@@ -31,7 +31,7 @@ export async function readHistory(context: HistoryContext, query: HistoryQuery):
   const { since, limit, reverse, until } = query;
   if (since && since.offset > follower.high) await follower.inspect(); // of a stream that is gone, or one we lag behind
   const { epoch } = follower;
-  if (since?.epoch && since.epoch !== epoch) throw new CommandError(Errors.unrecoverablePosition);
+  if (since && !follower.current(since)) throw new CommandError(Errors.unrecoverablePosition);
   if (since && until !== undefined && until <= follower.high && limit > 0) {
     const page = await readUntil(context, query, until);
     if (follower.epoch !== epoch) throw lostMeanwhile();

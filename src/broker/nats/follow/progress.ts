@@ -13,6 +13,8 @@ export class Progress {
   turn = 0;
   /** Highest sequence of the stream seen. */
   high: number;
+  /** When the link was lost, ms of the monotonic clock, until the stream was seen to be what it was. */
+  doubtfulSince: number | undefined;
   /** {@link high} when the link was lost; later messages must not move it. Infinite when nothing is to be made up. */
   #mark = Number.POSITIVE_INFINITY;
   /** Last sequence of the stream known two ticks ago and one tick ago: the older one is at least one tick old. */
@@ -68,6 +70,7 @@ export class Progress {
   /** The link was lost. */
   interrupt(): void {
     this.turn++;
+    this.doubtfulSince ??= performance.now();
     this.#mark = this.followed;
   }
 

@@ -3,7 +3,6 @@ import type { Stats } from "../../../core/stats.ts";
 import type { Envelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import type { Pool } from "../link/pool.ts";
-import type { StreamLife } from "../streams/identity.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import { missingUpTo, takeStored, UNKNOWN } from "./chain.ts";
 import { type FillContext, fillChannel } from "./fill.ts";
@@ -26,8 +25,8 @@ export interface ResyncOptions {
   readonly pool: Pool;
   /** Messages the stream keeps per channel. */
   readonly size: number;
-  /** Looks at the stream, and makes it anew when it is gone. */
-  readonly inspect: () => Promise<StreamLife>;
+  /** Looks at the stream: {@link LifeWatch.look}. */
+  readonly look: () => Promise<void>;
   /** Subject on which clearing a channel leaves its mark. */
   readonly cleared: (channel: FollowedChannel) => string;
   readonly fillContext: (channel: FollowedChannel) => FillContext;
@@ -37,16 +36,9 @@ export interface ResyncOptions {
   readonly stats: Stats;
 }
 
-/**
- * Brings all channels of a namespace up to date after the link was lost, and tells them when the stream was: made
- * anew, or set back.
- */
+/** Brings all channels of a stream up to date after the link was lost, or the stream went back. */
 export class Resync {
   readonly #options: ResyncOptions;
-  #inspecting: Promise<void> | undefined;
-  #inspectedAt = performance.now();
-  /** Looks at the stream that were answered. */
-  inspections = 0;
   /** Last sequence of the stream when the last run began to read. */
   #end = 0;
   #again: ReturnType<typeof setTimeout> | undefined;
@@ -55,31 +47,12 @@ export class Resync {
     this.#options = options;
   }
 
-  /** Time since the stream was looked at, ms. */
-  get inspectionAgeMs(): number {
-    return performance.now() - this.#inspectedAt;
-  }
-
-  /** Inspects the stream; an inspection under way is shared. Never rejects. */
-  inspect(): Promise<void> {
-    const { progress, link, store, log } = this.#options;
-    this.#inspecting ??= this.#inspect()
-      .catch((error: unknown) => {
-        if (progress.closed || !link.connected) return;
-        log.warn("stream cannot be inspected", { stream: store.stream, error });
-      })
-      .finally(() => {
-        this.#inspecting = undefined;
-      });
-    return this.#inspecting;
-  }
-
   /**
    * Reads what the channels have missed since the link was lost: in one read of the whole stream, or, where that is
    * the longer way, channel by channel. Live messages go on meanwhile as far as their chain is whole. Never rejects.
    */
   async run(): Promise<void> {
-    const { link, progress, channels, stats, store, log, behind } = this.#options;
+    const { link, progress, channels, stats, store, log, behind, look } = this.#options;
     if (progress.state !== "live") return; // the run under way notices the new turn, and begins again
     progress.state = "resyncing";
     clearTimeout(this.#again);
@@ -89,7 +62,7 @@ export class Resync {
       const current = () => turn === progress.turn && link.connected && !progress.closed;
       let failed = false;
       try {
-        await this.#inspect();
+        await look();
         this.#end = progress.life.lastSeq;
         if (current()) await this.#catchUp(current);
       } catch (error) {
@@ -130,44 +103,6 @@ export class Resync {
 
   close(): void {
     clearTimeout(this.#again);
-  }
-
-  async #inspect(): Promise<void> {
-    const { inspect, progress, store, log, stats } = this.#options;
-    // What arrives while the server answers may be newer than its answer.
-    const seen = progress.followed;
-    const asked = progress.life;
-    const life = await inspect();
-    this.#inspectedAt = performance.now();
-    this.inspections++;
-    // Another inspection may have been answered first, and acted upon.
-    if (progress.closed || progress.life.epoch !== asked.epoch) return;
-    progress.life = life;
-    if (life.epoch !== asked.epoch) {
-      stats.epochChanges++;
-      log.error("stream was lost; a new one replaces it", { stream: store.stream, epoch: life.epoch });
-      this.#restart(0, "epoch");
-    } else if (life.lastSeq < seen) {
-      log.error("stream has lost its newest messages", { stream: store.stream, seen, ...life });
-      this.#restart(life.lastSeq, "truncated");
-    } else progress.saw(life.lastSeq);
-  }
-
-  /** Every position beyond `offset` is void: tells it, and goes on from there. */
-  #restart(offset: number, why: "epoch" | "truncated"): void {
-    const { progress, channels } = this.#options;
-    const { epoch } = progress.life;
-    progress.restart(offset);
-    for (const channel of channels.values()) {
-      if (channel.last === UNKNOWN || (why === "truncated" && channel.last <= offset)) continue;
-      channel.last = offset;
-      channel.floor = offset;
-      channel.held = null;
-      channel.wanted = 0;
-      channel.epoch = epoch;
-      channel.lost({ epoch, offset }, why);
-    }
-    void this.run();
   }
 
   async #catchUp(current: () => boolean): Promise<void> {

@@ -8,16 +8,17 @@ const AGAIN_MS = 250;
 /** How long a home without an answer is asked, ms. */
 const PATIENCE_MS = 2_000;
 
-type Asked = Pick<StreamFollower, "epoch" | "end" | "inspect" | "inspections" | "store">;
+type Asked = Pick<StreamFollower, "current" | "end" | "inspect" | "inspections" | "store">;
 
 /**
  * What the home of a stream says of a position, see {@link Standing}. All who come with positions above the stream's
  * top are served by two shared looks at it, whatever their numbers.
  */
-export async function standingOf(follower: Asked, { epoch, offset }: Position): Promise<Standing> {
+export async function standingOf(follower: Asked, position: Position): Promise<Standing> {
+  const { offset } = position;
   const deadline = performance.now() + PATIENCE_MS;
   for (let looks = 0; ; ) {
-    if (epoch !== "" && epoch !== follower.epoch) return "void";
+    if (!follower.current(position)) return "void";
     if (offset === 0) return "stands";
     const top = follower.store.away ? offset : await topOf(follower);
     if (top !== undefined && offset <= top) {

@@ -18,6 +18,8 @@ export class Envelope {
   seq = 0;
   /** `Nats-Last-Sequence`: on republished messages, the sequence before it on its subject. */
   prev = 0;
+  /** `Nats-Msg-Id`, by which the server knows a message that is sent twice. */
+  id: string | undefined;
   /** `Nats-Subject`: the subject it was stored under. */
   subject: string | undefined;
   /** `Nats-Num-Pending` (2.11): messages a batch left; -1 when the server did not say. */
@@ -118,6 +120,9 @@ function put(envelope: Envelope, key: string, value: string): void {
       return;
     case "Nats-Last-Sequence":
       envelope.prev = Number(value);
+      return;
+    case "Nats-Msg-Id":
+      envelope.id = value;
       return;
     case "Nats-Subject":
       envelope.subject = value;

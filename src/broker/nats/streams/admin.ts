@@ -5,7 +5,7 @@ import { atLeast } from "../../../core/version.ts";
 import { RequestError, type Requests } from "../link/requests.ts";
 import { StartError } from "../link/start-error.ts";
 import type { WantedStream } from "./config.ts";
-import { isUnborn, lifeOf, type StreamLife } from "./identity.ts";
+import { isLeaderless, isUnborn, lifeOf, nameOf, newLifeId, type StreamLife } from "./identity.ts";
 
 /** What a server says of itself when one connects. */
 export interface ServerFacts {
@@ -25,6 +25,11 @@ const API_TIMEOUT_MS = 3_000;
 const RETRY_MS = 10;
 /** How often a stream that is being made is looked at. */
 const UNBORN_LOOKS = 200;
+/** Time that instances which run have to write the name of a stream's life again, which somebody took away, ms. */
+const NAMING_PATIENCE_MS = 500;
+/** Pause before a stream is looked at again that has no leader at the moment, ms, and how often. */
+const LEADERLESS_RETRY_MS = 250;
+const LEADERLESS_LOOKS = 8;
 
 // JetStream API error codes (nats-server, server/errors.json).
 const NOT_FOUND = 10059;
@@ -92,12 +97,14 @@ export class StreamAdmin {
    */
   async ensure(wanted: WantedStream): Promise<StreamLife> {
     for (let attempt = 0; ; attempt++) {
-      const found = await this.info(wanted.name);
+      const found = await this.#namedByOthers(wanted.name);
       if (found) return lifeOf(await this.#conform(found, wanted));
       try {
-        const made = await this.#finished(await this.api<StreamInfo>(`STREAM.CREATE.${wanted.name}`, wanted));
-        this.#log.info("stream created", { stream: wanted.name });
-        return lifeOf(made);
+        const named = { ...wanted, ...nameOf({}, { id: newLifeId(), before: [] }) };
+        const made = await this.#finished(await this.api<StreamInfo>(`STREAM.CREATE.${wanted.name}`, named));
+        const life = lifeOf(made);
+        this.#log.info("stream created", { stream: wanted.name, life: life.id });
+        return life;
       } catch (error) {
         if (!(error instanceof JetStreamError)) throw error;
         if (attempt === 10 || !(await this.#inTheMaking(error, wanted))) {
@@ -108,14 +115,41 @@ export class StreamAdmin {
     }
   }
 
+  /** The stream; where its life has no name, after those who know it by one had the time to write that again. */
+  async #namedByOthers(name: string): Promise<StreamInfo | null> {
+    const found = await this.info(name);
+    if (!found || lifeOf(found).named) return found;
+    await new Promise((resolve) => setTimeout(resolve, NAMING_PATIENCE_MS));
+    return await this.info(name);
+  }
+
   /** What {@link ensure} would do with the stream as things are; changes nothing. */
   async plan(wanted: WantedStream, server: ServerFacts): Promise<StreamPlan> {
     const found = await this.info(wanted.name);
     const refused = await this.#foreseen(found, wanted, server);
     if (refused) return { action: "refuse", error: refused };
     if (!found) return { action: "create" };
+    const { named, id } = lifeOf(found);
     const changes = differences(found.config, wanted);
+    if (!named) changes.push(`its life has no name, will be ${id}`);
     return changes.length > 0 ? { action: "update", changes } : { action: "keep" };
+  }
+
+  /**
+   * Writes into the stream's configuration which life it is of, unless it says another one than `asked` by now: then
+   * that is what comes back. The last of those who write at once counts.
+   */
+  async rename(
+    name: string,
+    asked: Pick<StreamLife, "id" | "named">,
+    life: Pick<StreamLife, "id" | "before">,
+  ): Promise<StreamLife> {
+    const found = await this.info(name);
+    if (!found) throw new RequestError("absent", name);
+    const now = lifeOf(found);
+    if (now.id !== asked.id || now.named !== asked.named) return now;
+    const config = { ...found.config, ...nameOf(found.config, life) };
+    return lifeOf(await this.api<StreamInfo>(`STREAM.UPDATE.${name}`, config));
   }
 
   /** Removes the messages of a subject before a sequence. */
@@ -146,14 +180,19 @@ export class StreamAdmin {
   }
 
   /**
-   * Asks again about a stream that another instance is making at this moment. Its zero time taken for an epoch would be
-   * a lost stream at the next look.
+   * Asks again about a stream that another instance is making at this moment (its zero time would be taken for the name
+   * of its life), or whose replicas have no leader: what they say then may be behind.
    */
   async #finished(info: StreamInfo): Promise<StreamInfo> {
     let found = info;
-    for (let attempt = 0; isUnborn(found) && attempt < UNBORN_LOOKS; attempt++) {
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    const again = async (pauseMs: number) => {
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
       found = await this.api<StreamInfo>(`STREAM.INFO.${info.config.name}`);
+    };
+    for (let looks = 0; isUnborn(found) && looks < UNBORN_LOOKS; looks++) await again(RETRY_MS);
+    for (let looks = 0; isLeaderless(found); looks++) {
+      if (looks === LEADERLESS_LOOKS) throw new RequestError("timeout", `leader of ${info.config.name}`);
+      await again(LEADERLESS_RETRY_MS);
     }
     return found;
   }
@@ -172,12 +211,14 @@ export class StreamAdmin {
   async #conform(found: StreamInfo, wanted: WantedStream): Promise<StreamInfo> {
     const differing = differences(found.config, wanted);
     const fixed = obstacles(found.config);
-    if (differing.length === 0 && fixed.length === 0) return found;
+    const { id, before, named } = lifeOf(found);
+    if (differing.length === 0 && fixed.length === 0 && named) return found;
     if (fixed.length > 0) throw unfit(found, wanted, "That cannot be changed");
     try {
-      const config = { ...found.config, ...wanted };
+      // A stream of an earlier version, or one whose name was taken away: all who find it so give it the same.
+      const config = { ...found.config, ...wanted, ...(named ? {} : nameOf(found.config, { id, before })) };
       const updated = await this.api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, config);
-      this.#log.info("stream updated", { stream: wanted.name, changed: differing.join("; ") });
+      this.#log.info("stream updated", { stream: wanted.name, life: id, changed: differing.join("; ") });
       return updated;
     } catch (error) {
       if (!(error instanceof JetStreamError) || (error.passing && error.code !== NO_PLACE)) throw error;

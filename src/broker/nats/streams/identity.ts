@@ -1,17 +1,118 @@
-import type { StreamInfo } from "nats";
+import type { StreamConfig, StreamInfo } from "nats";
+import type { Position } from "../../../core/position.ts";
 
-/** What the life of a stream is, as far as positions are concerned. */
+/** A life that a stream had before it went back: what it has up to `fork` it has still. */
+interface FormerLife {
+  readonly id: string;
+  readonly fork: number;
+  /** The stream's last sequence when the cut was noticed. */
+  readonly mark: number;
+}
+
+/**
+ * What the life of a stream is, as far as positions are concerned. Its id is of our own making and stands in the
+ * stream's configuration: the time of creation, which NATS gives, changes without a loss (a restart after an update,
+ * a restored backup).
+ */
 export interface StreamLife {
+  readonly id: string;
+  /** What positions of this life are marked with: `t_` and the id. */
   readonly epoch: string;
+  /** The lives before, the latest first. */
+  readonly before: readonly FormerLife[];
+  /** The id stands in the stream's configuration. */
+  readonly named: boolean;
   readonly firstSeq: number;
   readonly lastSeq: number;
+  /** The server that leads the stream; empty where there is no cluster. */
+  readonly leader: string;
 }
+
+type Named = Pick<StreamConfig, "description" | "metadata">;
+
+/** Former lives that are written down. */
+const MAX_FORMER = 4;
+
+const ID_KEY = "trunkline-life";
+const BEFORE_KEY = "trunkline-before";
+/** What we write into a description, wherever in it: nats-server 2.9 knows no metadata. */
+const OURS = /trunkline, life (\w+)(?:, before ((?:\w+@\d+-\d+ ?)+))?/;
+const OF_COPY = /^copy of \S+, life (\w+)$/;
+const FORMER = /(\w+)@(\d+)-(\d+)/g;
 
 export function lifeOf(info: StreamInfo): StreamLife {
-  return { epoch: epochOf(info.created), firstSeq: info.state.first_seq, lastSeq: info.state.last_seq };
+  const { config, created, state, cluster } = info;
+  const named = readName(config);
+  return {
+    ...lifeNamed(named?.id ?? epochOf(created)),
+    before: named?.before ?? [],
+    named: named !== undefined,
+    firstSeq: state.first_seq,
+    lastSeq: state.last_seq,
+    leader: cluster?.leader ?? "",
+  };
 }
 
-/** A short name for the moment a stream was created (RFC 3339 with nanoseconds): its microseconds in base 36. */
+/** A life of which only the id is known. */
+export function lifeNamed(id: string): StreamLife {
+  return { id, epoch: `t_${id}`, before: [], named: true, firstSeq: 0, lastSeq: 0, leader: "" };
+}
+
+/** The id of a life that begins now: 12 characters in base 36. */
+export function newLifeId(): string {
+  const values = crypto.getRandomValues(new Uint32Array(12));
+  return Array.from(values, (value) => (value % 36).toString(36)).join("");
+}
+
+/** What a configuration says of the stream's life. */
+function readName({ description, metadata }: Named): Pick<StreamLife, "id" | "before"> | undefined {
+  const [, described, former = ""] = OURS.exec(description ?? "") ?? OF_COPY.exec(description ?? "") ?? [];
+  const id = metadata?.[ID_KEY] ?? described;
+  if (id === undefined || !/^\w+$/.test(id)) return undefined;
+  const before = metadata?.[ID_KEY] === undefined ? former : (metadata[BEFORE_KEY] ?? "");
+  return {
+    id,
+    before: Array.from(before.matchAll(FORMER), ([, old, fork, mark]) => ({
+      id: old!,
+      fork: Number(fork),
+      mark: Number(mark),
+    })),
+  };
+}
+
+/** The parts of a configuration that name a life; what an operator wrote beside stays. */
+export function nameOf({ description, metadata }: Named, life: Pick<StreamLife, "id" | "before">): Named {
+  const former = life.before.slice(0, MAX_FORMER).map(({ id, fork, mark }) => `${id}@${fork}-${mark}`);
+  const ours = `trunkline, life ${life.id}${former.length > 0 ? `, before ${former.join(" ")}` : ""}`;
+  const theirs = OF_COPY.test(description ?? "") ? "" : (description ?? "");
+  const kept = Object.entries(metadata ?? {}).filter(([key]) => key !== BEFORE_KEY);
+  return {
+    description: OURS.test(theirs) ? theirs.replace(OURS, ours) : theirs ? `${theirs}; ${ours}` : ours,
+    metadata: {
+      ...Object.fromEntries(kept),
+      [ID_KEY]: life.id,
+      ...(former.length > 0 && { [BEFORE_KEY]: former.join(" ") }),
+    },
+  };
+}
+
+/**
+ * A position in the terms of a life, or undefined when it cannot be one of it: of another stream, or of a former life
+ * and after the cut that ended it. An empty epoch means the life now. The id without `t_` is what earlier versions
+ * called a stream by.
+ */
+export function currentPosition(life: StreamLife, position: Position): Position | undefined {
+  const { epoch, offset } = position;
+  if (epoch === life.epoch) return position;
+  if (epoch === "" || epoch === life.id) return { epoch: life.epoch, offset };
+  const former = life.before.find(({ id }) => epoch === id || epoch === `t_${id}`);
+  return former && offset <= former.fork ? { epoch: life.epoch, offset } : undefined;
+}
+
+/**
+ * A short name for the moment a stream was created (RFC 3339 with nanoseconds): its microseconds in base 36. The id of
+ * streams that an earlier version made.
+ */
 export function epochOf(created: string): string {
   const fraction = /\.(\d+)/.exec(created)?.[1] ?? "";
   const micros = Number(fraction.padEnd(6, "0").slice(0, 6));
@@ -21,4 +122,9 @@ export function epochOf(created: string): string {
 /** Whether the server shows a stream it is still making: nats-server 2.9 does, without a time, in one of 500 races. */
 export function isUnborn(info: StreamInfo): boolean {
   return info.created.startsWith("0001-01-01T"); // Go's zero time
+}
+
+/** Whether a stream's replicas have no leader at this moment: what the answer says may be behind. */
+export function isLeaderless({ cluster }: StreamInfo): boolean {
+  return cluster !== undefined && cluster !== null && !cluster.leader;
 }

@@ -3,7 +3,7 @@ import type { Logger } from "../../../core/log.ts";
 import { RequestError } from "../link/requests.ts";
 import { JetStreamError, type StreamAdmin } from "./admin.ts";
 import { placed, type WantedStream } from "./config.ts";
-import type { StreamLife } from "./identity.ts";
+import { lifeOf, type StreamLife } from "./identity.ts";
 
 /** Pause between removing a copy and making it anew: nats-server 2.9 removes files late, and then the new ones, ms. */
 const REMAKE_PAUSE_MS = 500;
@@ -41,8 +41,8 @@ export class Mirrors {
    * Makes the copy, or keeps it as it must be. One of another life of its origin is removed and made anew.
    * @throws JetStreamError, RequestError
    */
-  async ensure(name: string, origin: WantedStream, epoch: string): Promise<void> {
-    const wanted = mirrorOf(name, origin, this.#region, epoch);
+  async ensure(name: string, origin: WantedStream, life: string): Promise<void> {
+    const wanted = mirrorOf(name, origin, this.#region, life);
     const found = await this.#streams.info(name);
     if (found?.config.mirror?.name === origin.name && found.config.description === wanted.description) {
       const config: StreamConfig = { ...found.config, ...wanted, placement: found.config.placement };
@@ -57,7 +57,9 @@ export class Mirrors {
       await new Promise((resolve) => setTimeout(resolve, REMAKE_PAUSE_MS));
     }
     try {
-      await this.#streams.api(`STREAM.CREATE.${name}`, wanted);
+      // Promoted, it is the same life, cut short where the copying ended. (2.9 leaves metadata out.)
+      const metadata = { "trunkline-life": life };
+      await this.#streams.api(`STREAM.CREATE.${name}`, { ...wanted, metadata });
       this.#log.info("copy created", { stream: name, of: origin.name });
     } catch (error) {
       if (!(error instanceof JetStreamError && error.code === IN_USE)) throw error;
@@ -110,9 +112,8 @@ export class Mirrors {
   /** What the copy knows of its origin, or null when there is no copy. */
   async life(name: string): Promise<StreamLife | null> {
     const info = await this.#streams.info(name);
-    const epoch = /, life (\w+)$/.exec(info?.config.description ?? "")?.[1];
-    if (!info || epoch === undefined) return null;
-    return { epoch, firstSeq: info.state.first_seq, lastSeq: info.state.last_seq };
+    const life = info && lifeOf(info);
+    return life?.named ? life : null;
   }
 }
 
@@ -122,11 +123,11 @@ export function isAway(error: unknown): boolean {
   return error instanceof JetStreamError && OFFLINE.includes(error.code);
 }
 
-function mirrorOf(name: string, origin: WantedStream, region: string, epoch: string): MirrorConfig {
+function mirrorOf(name: string, origin: WantedStream, region: string, life: string): MirrorConfig {
   const { storage, retention, discard, max_age, max_msgs_per_subject, max_bytes, num_replicas } = origin;
   return {
     ...{ name, storage, retention, discard, max_age, max_msgs_per_subject, max_bytes, num_replicas },
-    description: `copy of ${origin.name}, life ${epoch}`,
+    description: `copy of ${origin.name}, life ${life}`,
     mirror: { name: origin.name },
     allow_direct: true,
     ...placed(region),

@@ -8,7 +8,7 @@ import { StartError } from "../link/start-error.ts";
 import { JetStreamError, type StreamAdmin } from "./admin.ts";
 import type { WantedStream } from "./config.ts";
 import { Home, type RemoteStream } from "./home.ts";
-import type { StreamLife } from "./identity.ts";
+import { newLifeId, type StreamLife } from "./identity.ts";
 import { LeaderStore } from "./leader-store.ts";
 import { isAway, Mirrors } from "./mirrors.ts";
 import { ReplicatedStream } from "./replicated-stream.ts";
@@ -36,12 +36,38 @@ interface Placed {
   readonly store: ReplicatedStream;
   /** Name of the copy in this region; none where the stream lives here, or nowhere in particular. */
   readonly copy: string | undefined;
-  /** The life that the copy is, or is to be, of. */
-  epoch: string;
+  /** Id of the life that the copy is, or is to be, of. */
+  life: string;
   keeping: Promise<void> | undefined;
   keptAt: number;
 }
 
+/** What was found of a stream: at its home, in the copy while that is away, or it was gone and is made anew. */
+export interface Inspection {
+  readonly life: StreamLife;
+  readonly from: "home" | "copy" | "made";
+}
+
+/** What is asked, and done, about the life of one stream. Every method may throw JetStreamError, RequestError. */
+export interface StreamLives {
+  /** Looks at the stream, and makes it anew when it is gone; while its home is away, looks at the copy. */
+  inspect(): Promise<Inspection>;
+  /** The stream is of this life from now on: a copy of another one is removed and made anew. */
+  adopt(life: StreamLife): void;
+  /**
+   * The stream went back: gives it a new life, unless another instance has done so. What the old one had up to `fork`
+   * it has still (-1: nothing). Resolves with the life it has now.
+   */
+  renew(old: StreamLife, cut: { readonly fork: number; readonly mark: number }): Promise<StreamLife>;
+  /** Writes the id of the stream's life into its configuration again, from which somebody took it. */
+  nameAgain(found: StreamLife, life: StreamLife): Promise<StreamLife>;
+}
+
+/** How often a stream is looked for before it counts as gone, and the pause between, ms. */
+const LOOKS_FOR_LOST = 3;
+const LOST_RETRY_MS = 400;
+/** Longest pause before the one who finds a cut writes it down, ms. */
+const RENEW_JITTER_MS = 300;
 /** How long a start waits for a home in another region before it makes do with the copy, ms. */
 const HOME_PATIENCE_MS = 5_000;
 /** Pause before a copy that cannot be made or read is tried again, ms. */
@@ -93,14 +119,14 @@ export class StreamPlacement {
   }
 
   /** The reads of a stream of channels. Where it lives in another region a copy is kept here from now on. */
-  open(wanted: WantedStream, { epoch }: StreamLife): ReplicatedStream {
+  open(wanted: WantedStream, { id: life }: StreamLife): ReplicatedStream {
     const { link, requests, stats, subjects, region } = this.#options;
     const home = this.#remote(wanted);
     const leader = new LeaderStore(link, requests, wanted.name);
     const origin = home === undefined ? new Store(link, requests, wanted.name) : leader;
     const store = new ReplicatedStream(origin, stats, () => this.#drop(placed), leader);
     const placed: Placed = {
-      ...{ wanted, store, epoch },
+      ...{ wanted, store, life },
       copy: home === undefined ? undefined : subjects.mirror(wanted.name, region),
       keeping: undefined,
       keptAt: Number.NEGATIVE_INFINITY,
@@ -113,27 +139,53 @@ export class StreamPlacement {
     return store;
   }
 
-  /** Looks at a stream, and makes it anew when it is gone; while its home is away, looks at the copy. */
-  async inspect(store: ReplicatedStream, high: () => number): Promise<StreamLife> {
-    const { streams } = this.#options;
+  /**
+   * What is asked and done about the life of a stream that was opened here.
+   * @param high highest sequence of the stream seen
+   */
+  lives(store: ReplicatedStream, high: () => number): StreamLives {
     const placed = this.#placed.find((one) => one.store === store)!;
+    const { streams } = this.#options;
+    const { stream } = store;
+    return {
+      inspect: () => this.#inspect(placed, high),
+      adopt: (life) => this.#adopt(placed, life),
+      async renew(old, cut) {
+        // Whoever is second sees what the first has written.
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * RENEW_JITTER_MS));
+        const before = [...(cut.fork < 0 ? [] : [{ id: old.id, ...cut }]), ...old.before];
+        return await streams.rename(stream, old, { id: newLifeId(), before });
+      },
+      nameAgain: (found, life) => streams.rename(stream, found, life),
+    };
+  }
+
+  async #inspect(placed: Placed, high: () => number): Promise<Inspection> {
+    const { streams } = this.#options;
+    const { name } = placed.wanted;
     let life: StreamLife | null;
     try {
-      life = await streams.life(placed.wanted.name);
+      life = await streams.life(name);
+      // One such answer proves nothing: it may be a server's that has not heard of the stream yet.
+      for (let looks = 1; !life && looks < LOOKS_FOR_LOST; looks++) {
+        await new Promise((resolve) => setTimeout(resolve, LOST_RETRY_MS));
+        life = await streams.life(name);
+      }
     } catch (error) {
       const known = placed.copy && isAway(error) ? await this.#mirrors.life(placed.copy) : null;
-      if (known?.epoch !== placed.epoch) throw error;
+      if (known?.id !== placed.life) throw error;
       // It may be behind what was seen: that is no loss.
-      return { ...known, lastSeq: Math.max(known.lastSeq, high()) };
+      return { life: { ...known, lastSeq: Math.max(known.lastSeq, high()) }, from: "copy" };
     }
-    life ??= await remake(streams, placed.wanted);
-    if (life.epoch !== placed.epoch) {
-      placed.epoch = life.epoch;
-      this.#drop(placed);
-      placed.keptAt = Number.NEGATIVE_INFINITY;
-      this.#keep(placed);
-    }
-    return life;
+    return life ? { life, from: "home" } : { life: await remake(streams, placed.wanted), from: "made" };
+  }
+
+  #adopt(placed: Placed, { id }: StreamLife): void {
+    if (id === placed.life) return;
+    placed.life = id;
+    this.#drop(placed);
+    placed.keptAt = Number.NEGATIVE_INFINITY;
+    this.#keep(placed);
   }
 
   /** Watches the homes of these streams from now on. Call once. */
@@ -186,13 +238,13 @@ export class StreamPlacement {
   /** Makes the copy and reads from it, in its own time: without it everything is asked of the home. */
   #keep(placed: Placed): void {
     const { link, requests, log } = this.#options;
-    const { copy, wanted, epoch, store } = placed;
+    const { copy, wanted, life, store } = placed;
     if (!copy || placed.keeping || performance.now() - placed.keptAt < KEEP_PAUSE_MS) return;
     placed.keptAt = performance.now();
     placed.keeping = this.#mirrors
-      .ensure(copy, wanted, epoch)
+      .ensure(copy, wanted, life)
       .then(() => {
-        if (placed.epoch === epoch) store.mirror = new Store(link, requests, copy);
+        if (placed.life === life) store.mirror = new Store(link, requests, copy);
       })
       .catch((error: unknown) => {
         const remedy = error instanceof JetStreamError ? noCluster(this.#options.region) : undefined;

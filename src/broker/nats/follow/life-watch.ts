@@ -1,0 +1,289 @@
+import type { Logger } from "../../../core/log.ts";
+import type { Stats } from "../../../core/stats.ts";
+import type { Link } from "../link/link.ts";
+import type { StreamLife } from "../streams/identity.ts";
+import type { Inspection, StreamLives } from "../streams/placement.ts";
+import type { ReplicatedStream } from "../streams/replicated-stream.ts";
+import { UNKNOWN } from "./chain.ts";
+import { type Continuity, ContinuityCheck } from "./continuity.ts";
+import type { FollowedChannel } from "./followed-channel.ts";
+import type { Progress } from "./progress.ts";
+import type { RecentMessages } from "./recent.ts";
+
+export interface LifeWatchOptions {
+  readonly link: Link;
+  readonly store: ReplicatedStream;
+  readonly progress: Progress;
+  readonly channels: ReadonlyMap<string, FollowedChannel>;
+  readonly recent: RecentMessages;
+  readonly lives: StreamLives;
+  /** It is known whether the stream is what it was; also called when nothing was in doubt. */
+  readonly judged: () => void;
+  /** Positions were made void: the channels are to be read on from where they are now. */
+  readonly restarted: () => void;
+  readonly log: Logger;
+  readonly stats: Stats;
+}
+
+/** Longest time between two looks at a stream, ms. */
+const PERIOD_MS = 10_000;
+/** Least time between two looks at a stream because something about it is odd, ms. */
+const PAUSE_MS = 1_000;
+/** Time between two answers that must agree before a stream's newest messages count as lost, ms. */
+const LOWER_PATIENCE_MS = 2_000;
+/** Longest time such an answer is doubted, ms. */
+const LOWER_DOUBT_MS = 10_000;
+/** Time between two answers that must agree before a stream counts as another one, ms. */
+const OTHER_PATIENCE_MS = 1_000;
+/** How often something contradictory is looked for meanwhile, which ends the wait, ms. */
+const STEP_MS = 50;
+
+/**
+ * Watches which life of its stream a follower follows. A loss is believed slowly: an answer that shows less than was
+ * seen may come from a leader that is a little behind, and waiting harms nobody. A contradiction, another message where
+ * a known one stood, is believed at once.
+ */
+export class LifeWatch {
+  readonly #options: LifeWatchOptions;
+  readonly #continuity: ContinuityCheck;
+  #looking: Promise<void> | undefined;
+  #lookedAt = performance.now();
+  /** When the answers that are doubted now began. */
+  #doubtedSince: number | undefined;
+  /** Looks at the stream that were answered. */
+  answered = 0;
+
+  constructor(options: LifeWatchOptions) {
+    this.#options = options;
+    this.#continuity = new ContinuityCheck(options.recent, (seq) => options.store.home.at(seq));
+  }
+
+  /** Time since the stream was looked at, ms. */
+  get ageMs(): number {
+    return performance.now() - this.#lookedAt;
+  }
+
+  /** Looks at the stream; a look under way is shared. Never rejects. */
+  inspect(): Promise<void> {
+    const { progress, link, store, log } = this.#options;
+    return this.look().catch((error: unknown) => {
+      if (progress.closed || !link.connected) return;
+      log.warn("stream cannot be inspected", { stream: store.stream, error });
+    });
+  }
+
+  /** As {@link inspect}. @throws Error when nobody answers */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  /** Something is odd about the stream: looks at it, unless that was done within the last second. */
+  suspect(): void {
+    if (this.ageMs > PAUSE_MS) void this.inspect();
+  }
+
+  /**
+   * The message at this sequence may be another one than it was.
+   * @param sure another one was seen there: looked at at once; else within a second
+   */
+  doubt(seq: number, sure: boolean): void {
+    const known = this.#continuity.suspect(seq);
+    if (known && sure && this.ageMs > STEP_MS) void this.inspect();
+    else this.suspect();
+  }
+
+  /** Once a second. */
+  tick(): void {
+    this.#options.recent.tick();
+    if (this.ageMs > PERIOD_MS || (this.#continuity.suspicious && this.ageMs > PAUSE_MS)) void this.inspect();
+  }
+
+  /** The link was lost. */
+  interrupt(): void {
+    this.#continuity.interrupt();
+  }
+
+  async #look(): Promise<void> {
+    const { progress, lives, judged, link } = this.#options;
+    const { generation } = link;
+    for (let found: Inspection | undefined; ; ) {
+      // What arrives while the server answers may be newer than its answer.
+      const seen = progress.followed;
+      const before = found?.life;
+      found = await lives.inspect();
+      if (progress.closed) return;
+      const continuity: Continuity =
+        found.from === "home" ? await this.#check(found.life) : { kind: "unknown" };
+      if (progress.closed) return;
+      this.#lookedAt = performance.now();
+      this.answered++;
+      const doubtMs = await this.#judge(found, continuity, { seen, before });
+      if (doubtMs === 0) {
+        if (progress.closed || generation !== link.generation) return;
+        judged();
+        return;
+      }
+      await this.#doubtFor(doubtMs);
+      if (progress.closed || !link.connected) return;
+    }
+  }
+
+  async #check(life: StreamLife): Promise<Continuity> {
+    const { recent, store, progress } = this.#options;
+    const continuity = await this.#continuity.check(life);
+    // So that the newest message is known even where no channel is followed that has it.
+    if (
+      continuity.kind !== "cut" &&
+      life.lastSeq > (recent.newest?.seq ?? 0) &&
+      life.id === progress.life.id
+    ) {
+      const newest = await store.home.at(life.lastSeq);
+      if (newest) recent.note(newest);
+    }
+    return continuity;
+  }
+
+  /** Acts upon what was found. Resolves with how long to wait before looking again, 0 when all is clear. */
+  async #judge(
+    { life, from }: Inspection,
+    continuity: Continuity,
+    { seen, before }: { seen: number; before: StreamLife | undefined },
+  ): Promise<number> {
+    const { progress } = this.#options;
+    const known = progress.life;
+    const agreed = before?.id === life.id && before.leader === life.leader && before.lastSeq <= life.lastSeq;
+    const other = life.id !== known.id;
+    if (from === "made") this.#replaced(life);
+    else if (from === "copy") this.#adopt(life);
+    else if (!life.named && (continuity.kind === "stands" || (!other && continuity.kind === "unknown")))
+      await this.#nameAgain(life);
+    else if (continuity.kind === "cut") {
+      if (other && !isHeir(life, known)) this.#replaced(life);
+      else await this.#cut(life, continuity.fork);
+    } else if (other && (continuity.kind === "stands" || isHeir(life, known)))
+      this.#inherit(life, continuity);
+    else if (other) {
+      if (before?.id !== life.id) return OTHER_PATIENCE_MS;
+      this.#replaced(life);
+    } else if (continuity.kind === "lower" || (continuity.kind === "unknown" && life.lastSeq < seen)) {
+      if (!agreed && this.#doubted() < LOWER_DOUBT_MS) return LOWER_PATIENCE_MS;
+      const fork = await this.#continuity.fork(life.lastSeq + 1);
+      await this.#cut(life, fork < 0 ? life.lastSeq : fork);
+    } else this.#adopt(life);
+    this.#doubtedSince = undefined;
+    return 0;
+  }
+
+  /** How long the answers of now have been doubted, ms. */
+  #doubted(): number {
+    this.#doubtedSince ??= performance.now();
+    return performance.now() - this.#doubtedSince;
+  }
+
+  /** Waits, unless a contradiction shows meanwhile. */
+  async #doubtFor(ms: number): Promise<void> {
+    const end = performance.now() + ms;
+    while (performance.now() < end && !this.#continuity.suspicious && !this.#options.progress.closed)
+      await new Promise((resolve) => setTimeout(resolve, STEP_MS));
+  }
+
+  /** Nothing has happened, or what happened changes nothing of what was handed out. */
+  #adopt(life: StreamLife): void {
+    const { progress, lives } = this.#options;
+    const renamed = life.id !== progress.life.id;
+    progress.life = life;
+    progress.saw(life.lastSeq);
+    lives.adopt(life);
+    if (renamed) for (const channel of this.#options.channels.values()) channel.renew(life.epoch);
+  }
+
+  /** Somebody took the id away: the stream is what it was. */
+  async #nameAgain(found: StreamLife): Promise<void> {
+    const { progress, lives, log, store } = this.#options;
+    const { id, epoch, before } = progress.life;
+    const life = { ...found, id, epoch, before };
+    log.warn("the name of the stream's life was taken away; writing it again", {
+      stream: store.stream,
+      life: id,
+    });
+    const named = await lives.nameAgain(found, life).catch((error: unknown) => {
+      log.warn("the stream's life cannot be named", { stream: store.stream, error });
+      return life;
+    });
+    this.#adopt(named.id === id ? named : life);
+  }
+
+  /** Another instance, or an operator, has given the stream another life. */
+  #inherit(life: StreamLife, { kind }: Continuity): void {
+    const { progress, store, log } = this.#options;
+    const known = progress.life;
+    const former = life.before.find(({ id }) => id === known.id);
+    if (kind === "stands") {
+      log.info("stream has a new life; nothing of it is lost", { stream: store.stream, life: life.id });
+      const all = { id: known.id, fork: life.lastSeq, mark: life.lastSeq };
+      this.#adopt({ ...life, before: former ? life.before : [all, ...known.before, ...life.before] });
+    } else this.#setBack(life, former?.fork ?? -1);
+  }
+
+  /** The store went back: gives the stream a new life, so that no position of the old one is taken for one of it. */
+  async #cut(life: StreamLife, fork: number): Promise<void> {
+    const { lives, progress } = this.#options;
+    const known = progress.life;
+    const next = isHeir(life, known) ? life : await lives.renew(known, { fork, mark: life.lastSeq });
+    this.#setBack(next, fork);
+    // Two may have written at once.
+    setTimeout(() => void (progress.closed || this.inspect()), PAUSE_MS);
+  }
+
+  #setBack(life: StreamLife, fork: number): void {
+    const { stats, log, store, progress } = this.#options;
+    stats.streamCuts++;
+    log.error("stream has lost its newest messages: its store went back", {
+      ...{ stream: store.stream, fork, lost: fork < 0 ? "unknown" : Math.max(0, progress.high - fork) },
+      life: life.id,
+    });
+    this.#continuity.settle(fork);
+    this.#restart(life, fork, "truncated");
+  }
+
+  #replaced(life: StreamLife): void {
+    const { stats, log, store } = this.#options;
+    stats.epochChanges++;
+    log.error("stream was lost; a new one replaces it", { stream: store.stream, life: life.id });
+    this.#continuity.settle(-1);
+    this.#restart(life, 0, "epoch");
+  }
+
+  /** Every position beyond `fork` (-1: every one) is void: tells it, and goes on from there. */
+  #restart(life: StreamLife, fork: number, why: "epoch" | "truncated"): void {
+    const { progress, channels, lives, restarted } = this.#options;
+    const { epoch, lastSeq } = life;
+    const offset = fork < 0 ? lastSeq : fork;
+    progress.life = life;
+    lives.adopt(life);
+    progress.restart(offset);
+    for (const channel of channels.values()) {
+      // What is held, or known to be missing, may be of the past that is gone.
+      channel.held = null;
+      channel.wanted = 0;
+      if (channel.last === UNKNOWN) continue;
+      if (why === "truncated" && channel.position.offset <= fork) {
+        channel.renew(epoch);
+        continue;
+      }
+      channel.last = offset;
+      channel.floor = offset;
+      channel.epoch = epoch;
+      channel.lost({ epoch, offset }, why);
+    }
+    restarted();
+  }
+}
+
+/** Whether a life says of itself that it followed upon another. */
+function isHeir(life: StreamLife, old: StreamLife): boolean {
+  return life.before.some(({ id }) => id === old.id);
+}
