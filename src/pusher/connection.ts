@@ -85,8 +85,6 @@ export class PusherConnection extends PusherState implements Dialect<Session> {
       channelUsers.known(channel)?.unwatch(session);
       hub.release(channel);
     }
-    for (const client of this.previousIds) {
-      if (hub.previousIds.get(client) === session) hub.previousIds.delete(client);
-    }
+    hub.previousIds.replace(session, this.previousIds, []);
   }
 }

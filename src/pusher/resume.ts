@@ -19,6 +19,8 @@ const UNCOUNTED = /^(client-|pusher:|pusher_internal:|trunkline:)/;
 
 /** Former connections a client may name. */
 const MAX_PREVIOUS_IDS = 20;
+/** Longest id looked at; a socket id has at most 41 characters. */
+const MAX_ID_CHARS = 64;
 
 /** `trunkline:resume`: sent before the subscribes of a new connection. Also how a client says that it counts. */
 export function rememberPoints(
@@ -29,12 +31,14 @@ export function rememberPoints(
 ): void {
   state.resumes = true;
   if (Array.isArray(sockets)) {
+    const { sessions, previousIds } = context.hub;
+    const before = state.previousIds;
     state.previousIds = sockets
-      .filter((id) => typeof id === "string" && id.length <= 64)
+      .filter((id) => typeof id === "string" && id.length <= MAX_ID_CHARS)
       .slice(-MAX_PREVIOUS_IDS);
     // Only ids of closed connections: a client must not take over a live one's id.
-    for (const id of state.previousIds)
-      if (!context.hub.sessions.has(id)) context.hub.previousIds.set(id, session);
+    const closed = state.previousIds.filter((id) => !sessions.has(id));
+    previousIds.replace(session, before, closed);
   }
   if (typeof channels !== "object" || channels === null) return;
   state.points = new Map();

@@ -3,6 +3,7 @@ import { CommandError, Errors } from "../../core/errors.ts";
 import type { Namespaces } from "../../core/namespace.ts";
 import { Channel } from "../channel/channel.ts";
 import type { ChannelContext } from "../channel/channel-context.ts";
+import { PreviousIds } from "./previous-ids.ts";
 import type { Session } from "./session.ts";
 
 export interface HubOptions {
@@ -29,8 +30,7 @@ const RING_LEAST_BYTES = 4_096;
 /** Everything live on this instance: channels by name, sessions by id and by user. */
 export class Hub {
   readonly sessions = new Map<string, Session>();
-  /** Sessions by the ids of their clients' previous connections, where clients have named them. */
-  readonly previousIds = new Map<string, Session>();
+  readonly previousIds = new PreviousIds();
   readonly channels = new Map<string, Channel>();
   readonly #users = new Map<string, Session | Set<Session>>();
   /** Channels without subscribers and since when, oldest first. */
