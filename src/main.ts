@@ -79,7 +79,12 @@ const commands: readonly Row[] = [
       ["--json", "print JSON (the default if the output is not a terminal)"],
       ["--schema", "print the JSON Schema of the configuration file instead"],
       ["--docs", "print the documentation of all settings instead"],
-      ["--nats", "print the account, mappings and rights for nats-server's configuration instead"],
+      [
+        "--nats",
+        "print accounts, mappings and the rights of each role for nats-server's configuration instead",
+      ],
+      ["--consumers <names>", "with --nats: durable consumers of events, a login for each (default events)"],
+      ["--jwt <folder>", "with --nats: make nkeys, JWTs and a .creds file for each role there, no passwords"],
     ],
     run: async (options) => (await import("./cli/config.ts")).config(options),
   },
@@ -87,7 +92,14 @@ const commands: readonly Row[] = [
     name: "doctor",
     summary:
       "check that this machine and these settings can run an instance; for each failed check, print the command to type",
-    flags: [CONFIG_FLAG, ["--json", "print JSON"]],
+    flags: [
+      CONFIG_FLAG,
+      ["--json", "print JSON"],
+      [
+        "--roles [folder]",
+        "try what each role of NATS may do: its .creds files, or <ROLE>_PASSWORD in the environment",
+      ],
+    ],
     run: async (options) =>
       (await import("./cli/doctor/doctor.ts")).doctor({
         ...options,

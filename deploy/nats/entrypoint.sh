@@ -7,7 +7,9 @@
 #   PEERS              every region's gateway address: "iad=host:7222,fra=host:7222"
 #                      on Fly it is made from REGIONS="iad,fra,sin" (and FLY_APP_NAME)
 #   ROUTES             addresses of this region's servers: "host:6222,…"; one server: its own
-#   GATEWAY_PASSWORD, SERVICE_PASSWORD, ADMIN_PASSWORD   users of accounts.conf
+#   GATEWAY_PASSWORD, ADMIN_PASSWORD   users of accounts.conf
+#   PUBLISHER_PASSWORD, RPC_PASSWORD, AUTH_PASSWORD, CONTROL_PASSWORD, EVENTS_PASSWORD, OPERATOR_PASSWORD
+#                      its other users; as one whose password is not set nobody can log in
 #   CLUSTER_PASSWORD   what servers tell each other; the same everywhere
 #   optional: DATA (/data), MAX_FILE (8GB), MAX_MEMORY (256MB), CLIENT_PORT, CLUSTER_PORT, GATEWAY_PORT, MONITOR_PORT,
 #             LISTEN (address; all), ADVERTISE (host peers reach this server by), NATS_SERVER_BIN, NATS_CONF_DIR
@@ -23,7 +25,11 @@ listen=${LISTEN:-${FLY_APP_NAME:+[::]}}
 listen=${listen:-0.0.0.0}
 client=${CLIENT_PORT:-4222} cluster=${CLUSTER_PORT:-6222} gateway=${GATEWAY_PORT:-7222} monitor=${MONITOR_PORT:-8222}
 
-for secret in GATEWAY_PASSWORD SERVICE_PASSWORD ADMIN_PASSWORD CLUSTER_PASSWORD; do
+for role in PUBLISHER RPC AUTH CONTROL EVENTS OPERATOR; do
+  eval "[ -n \"\${${role}_PASSWORD:-}\" ]" || eval "${role}_PASSWORD=$(od -An -N 24 -tx1 /dev/urandom | tr -d ' \n')"
+done
+for secret in GATEWAY_PASSWORD PUBLISHER_PASSWORD RPC_PASSWORD AUTH_PASSWORD CONTROL_PASSWORD EVENTS_PASSWORD \
+  OPERATOR_PASSWORD ADMIN_PASSWORD CLUSTER_PASSWORD; do
   eval "value=\${$secret:-}"
   case $value in
     '') echo "$secret is not set" >&2; exit 1 ;;

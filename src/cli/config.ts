@@ -1,7 +1,9 @@
 import process from "node:process";
-import { configMarkdown, configSchema, type Effective } from "../config.ts";
-import { accountConfig } from "./nats-account.ts";
-import { columns, paint, print, printError } from "./output.ts";
+import { type Config, configMarkdown, configSchema, type Effective } from "../config.ts";
+import { subjects } from "../core/subject.ts";
+import { accountConfig } from "./nats/account.ts";
+import { CONSUMER_PATTERN, rolesOf } from "./nats/roles.ts";
+import { columns, paint, print, printError, UserError } from "./output.ts";
 import { readSettings } from "./settings.ts";
 
 export interface ConfigOptions {
@@ -11,6 +13,10 @@ export interface ConfigOptions {
   readonly schema?: boolean;
   readonly docs?: boolean;
   readonly nats?: boolean;
+  /** With `nats`: names of durable consumers of events, separated by commas. */
+  readonly consumers?: string;
+  /** With `nats`: a folder for accounts as JWTs with nkeys, instead of users with passwords. */
+  readonly jwt?: string;
 }
 
 /**
@@ -21,14 +27,31 @@ export async function config(options: ConfigOptions): Promise<void> {
   if (options.schema) return print(JSON.stringify(configSchema(), null, 2));
   if (options.docs) return print(configMarkdown().trimEnd());
   const settings = await readSettings({ file: options.config, profile: options.dev ? "dev" : "serve" });
-  if (options.nats) {
-    const { nats, namespaces } = settings.config;
-    return print(accountConfig({ root: nats.root, namespaces }));
-  }
+  if (options.nats) return await natsAccounts(settings.config, options);
   const asTable = process.stdout.isTTY && !options.json;
   print(asTable ? toTable(settings.effective) : toJson(settings.effective));
   for (const refusal of settings.refusals)
     printError(`\n${paint("yellow", "serve would not start", process.stderr)}: ${refusal}`);
+}
+
+async function natsAccounts({ nats, namespaces }: Config, { consumers, jwt }: ConfigOptions): Promise<void> {
+  const names = consumers?.split(",").map((name) => name.trim());
+  const account = { root: nats.root, namespaces, consumers: names && checkedConsumers(names) };
+  if (jwt === undefined) return print(accountConfig(account));
+  const { writeAccounts } = await import("./nats/jwt-accounts.ts");
+  print(await writeAccounts(jwt, account));
+}
+
+/** @throws UserError */
+function checkedConsumers(names: readonly string[]): readonly string[] {
+  const taken = rolesOf(subjects(), []).map(({ name }) => name);
+  const wrong = names.find(
+    (name, at) => !CONSUMER_PATTERN.test(name) || taken.includes(name) || names.indexOf(name) !== at,
+  );
+  if (wrong === undefined) return names;
+  throw new UserError(
+    `--consumers: ${wrong} is no name for a consumer: up to 32 of a-z, 0-9 and _, a letter first, no role's name, each once`,
+  );
 }
 
 function toJson(effective: readonly Effective[]): string {

@@ -14,7 +14,7 @@ import { WorldError, type WorldEvent, type WorldOptions } from "../world/options
 import { type Sample, watcher } from "../world/watch.ts";
 import { startWorld, type World } from "../world/world.ts";
 import { detectRuntime } from "./detect-runtime.ts";
-import { mappings } from "./nats-account.ts";
+import { mappings } from "./nats/account.ts";
 import { print, UserError } from "./output.ts";
 import { parseInteger } from "./parse-integer.ts";
 import { readSettings } from "./settings.ts";

@@ -1,11 +1,13 @@
 import { readFile } from "node:fs/promises";
 import type { NatsConnection } from "nats";
 import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/jwt/issuer.ts";
-import { connectPlainly, type NatsAddress } from "../broker/nats/link/link.ts";
+import { connectPlainly, eachServer, type NatsAddress } from "../broker/nats/link/link.ts";
 import { type Config, loadConfig } from "../config.ts";
+import { subjects } from "../core/subject.ts";
 import type { RedisLink } from "../presence/redis/link.ts";
 import { respLink } from "../presence/redis/link-resp.ts";
 import { upstashLink } from "../presence/redis/link-upstash.ts";
+import { rolesOf } from "./nats/roles.ts";
 import { UserError } from "./output.ts";
 
 /** Where NATS is and how to log in, as the settings have it. @throws UserError when a credentials file is unreadable */
@@ -13,6 +15,7 @@ export async function natsAddress({ nats }: Config): Promise<NatsAddress> {
   const credentials = nats.credentials ?? (await readCredentials(nats.credentialsFile));
   return {
     servers: nats.urls,
+    inbox: nats.inbox ?? subjects(nats.root).inbox("gateway"),
     ...(nats.user && { user: nats.user }),
     ...(nats.password && { password: nats.password }),
     ...(nats.token && { token: nats.token }),
@@ -28,8 +31,8 @@ export interface NatsAccess {
   connect(): Promise<NatsConnection>;
 }
 
-const NATS_VARIABLE = /^TRUNKLINE_NATS_(USER|PASSWORD|TOKEN|CREDENTIALS|CREDENTIALS_FILE|ROOT)$/;
-const LOGIN_VARIABLE = /^TRUNKLINE_NATS_(?!ROOT$)/;
+const NATS_VARIABLE = /^TRUNKLINE_NATS_(USER|PASSWORD|TOKEN|CREDENTIALS|CREDENTIALS_FILE|INBOX|ROOT)$/;
+const LOGIN_VARIABLE = /^TRUNKLINE_NATS_(?!ROOT$|INBOX$)/;
 
 /**
  * The NATS of the environment. @param servers addresses with commas between them; a login in one of them counts, and the
@@ -46,8 +49,13 @@ export async function natsOfEnvironment(
   const given = Object.fromEntries(names.map((name) => [name, env[name]]));
   const result = loadConfig({ env: { ...given, NATS_URL: servers } });
   if (result.problems) throw new UserError(`NATS: ${result.problems.join("; ")}`);
+  const { nats } = result.config;
   const address = await natsAddress(result.config);
-  return { root: result.config.nats.root, connect: () => connectPlainly(address, "trunkline bench") };
+  // A login of another role has an inbox of its own.
+  const user = eachServer(address)[0]?.user;
+  const role = rolesOf(subjects(nats.root)).find(({ name }) => name === user);
+  const inbox = nats.inbox ?? role?.inbox ?? address.inbox;
+  return { root: nats.root, connect: () => connectPlainly({ ...address, inbox }, "trunkline bench") };
 }
 
 /** The way to the Redis the settings name, if they name one. Nothing is connected yet. */

@@ -60,6 +60,14 @@ export const instance = {
     doc: "Text of a NATS credentials file (`.creds`), for platforms that pass secrets as variables.",
   }),
   "nats.credentialsFile": maybeText(/^.+$/, "a path", { doc: "Path of a NATS credentials file (`.creds`)." }),
+  "nats.inbox": maybeText(
+    /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/,
+    "a subject without wildcards, such as _INBOX",
+    {
+      fallbackText: "`<nats.root>inbox.gateway`",
+      doc: "What the subjects of answers begin with. Nobody but gateways may be allowed to listen there.",
+    },
+  ),
   "nats.root": text(/^[a-z][a-z0-9]{0,15}$/, "up to 16 of a-z and 0-9, a letter first", {
     default: "rt",
     doc: "First token of every subject. Two systems on one NATS account need different roots.",

@@ -122,6 +122,8 @@ export interface Subjects {
   control(kind: string, instance?: string): string;
   /** What an instance listens to: `rtctl.*` and `rtctl.inst.<instance>.*`. */
   controls(instance: string): readonly [all: string, own: string];
+  /** `rtinbox.<role>`: prefix of the inboxes of those who log in with a role. */
+  inbox(role: string): string;
   /** `RT_<ns>`, or `RT_<ns>_p<partition>of<partitions>`: a stream of a namespace. */
   stream(namespace: string, part?: Part): string;
   /** `RT_<ns>_<region>`, or `RT_<ns>_p<partition>of<partitions>_<region>`: the copy of a stream in another region. */
@@ -178,6 +180,7 @@ export function subjects(root = "rt"): Subjects {
         ? `${control}${checkKind(kind)}`
         : `${control}inst.${checkInstance(instance)}.${checkKind(kind)}`,
     controls: (instance) => [`${control}*`, `${control}inst.${checkInstance(instance)}.*`],
+    inbox: (role) => `${root}inbox.${checkKind(role)}`,
     stream: (namespace, part) =>
       `${root.toUpperCase()}_${checkNamespace(namespace)}${part ? `_p${part.index}of${part.of}` : ""}`,
     mirror: (stream, region) => `${stream}_${checkRegion(region)}`,

@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
 import { connect, headers, type NatsConnection } from "nats";
-import { accountConfig, mappings } from "../../src/cli/nats-account.ts";
+import { accountConfig, mappings } from "../../src/cli/nats/account.ts";
 import { MAX_CHANNEL_LENGTH } from "../../src/core/channel.ts";
 import { NAMESPACE_DEFAULTS, type Namespaces } from "../../src/core/namespace.ts";
 import { subjects } from "../../src/core/subject.ts";
 import { testClient } from "../helpers/clients.ts";
 import { doctor } from "../helpers/doctor.ts";
 import { startInstance } from "../helpers/instances.ts";
+import { passwordOf, withPasswords } from "../helpers/nats-roles.ts";
 import { natsServer, type TestServer } from "../helpers/servers.ts";
 import { until } from "../helpers/until.ts";
 
@@ -37,24 +38,25 @@ let env: Record<string, string>;
 
 beforeAll(async () => {
   stack = new AsyncDisposableStack();
-  const account = accountConfig({ root: "rt", namespaces })
-    .replace("$GATEWAY_PASSWORD", "of-gateways")
-    .replace("$SERVICE_PASSWORD", "of-services")
-    .replace("$ADMIN_PASSWORD", "of-operators");
-  nats = stack.use(await natsServer(account));
+  nats = stack.use(await natsServer(withPasswords(accountConfig({ root: "rt", namespaces }))));
   env = {
     NATS_URL: nats.url,
     TRUNKLINE_NATS_USER: "gateway",
-    TRUNKLINE_NATS_PASSWORD: "of-gateways",
+    TRUNKLINE_NATS_PASSWORD: passwordOf("gateway"),
   };
-  service = await connect({ servers: nats.url, user: "service", pass: "of-services" });
+  service = await connect({
+    servers: nats.url,
+    user: "publisher",
+    pass: passwordOf("publisher"),
+    inboxPrefix: "rtinbox.publisher",
+  });
   stack.defer(() => service.close());
 }, 30_000);
 
 afterAll(() => stack.disposeAsync());
 
 test("nats-server divides names as we do, whatever stands in them", async () => {
-  const gateway = await connect({ servers: nats.url, user: "gateway", pass: "of-gateways" });
+  const gateway = await connect({ servers: nats.url, user: "gateway", pass: passwordOf("gateway") });
   const seen: string[] = [];
   gateway.subscribe("rt.>", { callback: (_, message) => void seen.push(message.subject) });
   await gateway.flush();

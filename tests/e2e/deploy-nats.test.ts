@@ -15,7 +15,7 @@ import { until } from "../helpers/until.ts";
 const SCRIPT = new URL("../../deploy/nats/entrypoint.sh", import.meta.url).pathname;
 const SECRETS = {
   GATEWAY_PASSWORD: "12345678",
-  SERVICE_PASSWORD: "148e12",
+  PUBLISHER_PASSWORD: "148e12",
   ADMIN_PASSWORD: "admin-secret",
   CLUSTER_PASSWORD: "cluster_secret",
 };
@@ -73,18 +73,17 @@ async function superCluster(...regions: string[]): Promise<Servers> {
 test("three regions become one: a service publishes in one, clients in the others get it and recover", async () => {
   await using servers = await superCluster("iad", "fra", "sin");
   await using redis = await redisServer();
-  const password = SECRETS.SERVICE_PASSWORD;
+  const password = SECRETS.PUBLISHER_PASSWORD;
   const service: NatsConnection = await until(
     () =>
-      connect({ servers: servers.urls.sin ?? "", user: "service", pass: password }).catch(() => undefined),
+      connect({
+        ...{ servers: servers.urls.sin ?? "", user: "publisher", pass: password },
+        inboxPrefix: "rtinbox.publisher",
+      }).catch(() => undefined),
     { what: "nats-server in sin" },
   );
   try {
     const js = service.jetstream();
-    await until(() => service.jetstreamManager().catch(() => undefined), {
-      timeoutMs: 30_000,
-      what: "JetStream",
-    });
     const instance = (region: string) =>
       startInstance({
         env: {

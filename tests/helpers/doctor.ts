@@ -18,16 +18,23 @@ export interface Report {
 export interface DoctorRun {
   readonly env?: Readonly<Record<string, string>>;
   readonly runtime?: RuntimeName;
+  /** Flags beside `--json`. */
+  readonly flags?: readonly string[];
   /** Content of a configuration file. */
   readonly config?: object;
 }
 
 /** Runs `trunkline doctor --json` on settings that are flawless but for what is given. */
-export async function doctor({ env = {}, runtime = "bun", config }: DoctorRun = {}): Promise<Report> {
+export async function doctor({
+  env = {},
+  runtime = "bun",
+  config,
+  flags = [],
+}: DoctorRun = {}): Promise<Report> {
   const file = config && `/tmp/trunkline-${crypto.randomUUID()}.json`;
   if (file) await Bun.write(file, JSON.stringify(config));
   try {
-    const { code, out, err } = await trunkline(["doctor", "--json"], {
+    const { code, out, err } = await trunkline(["doctor", "--json", ...flags], {
       env: {
         PORT: "0",
         TRUNKLINE_TOKEN_SECRET: TEST_SECRET,

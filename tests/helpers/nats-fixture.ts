@@ -1,7 +1,7 @@
 import { connect, headers, type NatsConnection } from "nats";
 import type { Broker } from "../../src/broker/broker.ts";
 import { type NatsBrokerOptions, natsBroker } from "../../src/broker/nats/nats.ts";
-import { mappings } from "../../src/cli/nats-account.ts";
+import { mappings } from "../../src/cli/nats/account.ts";
 import { silent } from "../../src/core/log.ts";
 import type { Namespaces } from "../../src/core/namespace.ts";
 import { partsOf } from "../../src/core/partition.ts";

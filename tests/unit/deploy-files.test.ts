@@ -6,7 +6,7 @@ import { HorizontalPodAutoscaler } from "kubernetes-models/autoscaling/v2";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
 import { Service } from "kubernetes-models/v1";
 import { parse, parseAllDocuments } from "yaml";
-import { accountConfig } from "../../src/cli/nats-account.ts";
+import { accountConfig } from "../../src/cli/nats/account.ts";
 import { loadConfig } from "../../src/config.ts";
 import { bytes, milliseconds } from "../helpers/units.ts";
 

@@ -18,6 +18,7 @@ function wire() {
       },
       publish: (_: string, __: unknown, { reply }: { reply: string }) => replyTo.push(reply),
     },
+    newInbox: () => "_INBOX.test",
     onDown() {},
     onUp() {},
   } as unknown as Link;

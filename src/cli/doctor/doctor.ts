@@ -7,10 +7,13 @@ import { checkMachine, type Machine, thisMachine } from "./machine.ts";
 import { checkNats } from "./nats.ts";
 import { checkRedis } from "./redis.ts";
 import { type Finding, overall, toJson, toText } from "./report.ts";
+import { checkRoles } from "./roles.ts";
 
 export interface DoctorOptions {
   readonly config?: string;
   readonly json?: boolean;
+  /** Tries the roles of NATS: a folder of `.creds` files, or true for passwords in the environment. */
+  readonly roles?: string | true;
   /** The oldest Bun an instance runs on. */
   readonly bun: string;
 }
@@ -28,7 +31,7 @@ export async function doctor(options: DoctorOptions): Promise<void> {
 }
 
 /** Everything that is found, in the same order each time. */
-async function diagnose({ config: file, bun }: DoctorOptions, machine: Machine): Promise<Finding[]> {
+async function diagnose({ config: file, bun, roles }: DoctorOptions, machine: Machine): Promise<Finding[]> {
   const { config, findings } = await checkSettings(file);
   if (!config) return [...findings, ...(await checkMachine(machine, { bun }))];
   const { host, port, limits } = config;
@@ -38,6 +41,7 @@ async function diagnose({ config: file, bun }: DoctorOptions, machine: Machine):
     checkNats(config),
     checkRedis(config),
     checkAccess(config),
+    ...(roles === undefined ? [] : [checkRoles(config, roles)]),
   ]);
   return [...findings, ...groups.flat()];
 }

@@ -9,6 +9,7 @@ import { atLeast } from "../../core/version.ts";
 import { natsAddress } from "../drivers.ts";
 import { UserError } from "../output.ts";
 import { type Finding, median } from "./report.ts";
+import { checkRights } from "./roles.ts";
 import { checkStreams } from "./streams.ts";
 
 const CONNECT_TIMEOUT_MS = 2_000;
@@ -65,7 +66,9 @@ export async function checkNats(config: Config): Promise<Finding[]> {
   try {
     const reached = attempts.map((one) => checkServer(one, links.length > 0));
     const [link] = links;
-    return link ? [...reached, ...(await checkLink(link, config, reports))] : reached;
+    if (!link) return reached;
+    const server = servers[attempts.findIndex((one) => one.link === link)]!;
+    return [...reached, await checkRights(config, server), ...(await checkLink(link, config, reports))];
   } finally {
     await Promise.all(links.map((link) => link.close()));
   }

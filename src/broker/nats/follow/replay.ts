@@ -1,4 +1,4 @@
-import { createInbox, type Msg, nuid } from "nats";
+import { type Msg, nuid } from "nats";
 import { type Envelope, openEnvelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import type { Store } from "../streams/store.ts";
@@ -65,7 +65,7 @@ class ReplayConsumer {
 
   async run(from: number): Promise<void> {
     const { nc, generation } = this.#link;
-    const inbox = createInbox();
+    const inbox = this.#link.newInbox();
     const subscription = nc.subscribe(inbox, {
       callback: (error, message) => {
         try {

@@ -1,4 +1,4 @@
-import { type ConnectionOptions, connect, credsAuthenticator, type NatsConnection } from "nats";
+import { type ConnectionOptions, connect, createInbox, credsAuthenticator, type NatsConnection } from "nats";
 import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
 import { utf8Encoder } from "../../../core/text.ts";
@@ -16,6 +16,8 @@ export interface NatsAddress {
   readonly token?: string;
   /** Text of a `.creds` file. */
   readonly credentials?: string;
+  /** What the subjects of answers begin with. Default `_INBOX`, which logins with few rights may not listen to. */
+  readonly inbox?: string;
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
 }
 
@@ -108,6 +110,11 @@ export class Link {
 
   get connected(): boolean {
     return this.#status.state === "connected";
+  }
+
+  /** A fresh subject for answers, which this login may listen to. */
+  newInbox(): string {
+    return createInbox(this.#options.inbox);
   }
 
   /** Most bytes a message may have, headers included. */
@@ -262,6 +269,7 @@ function connectionOptions(
     ...(user !== undefined && { user, pass }),
     ...(token !== undefined && { token }),
     ...(tls && { tls }),
+    ...(options.inbox !== undefined && { inboxPrefix: options.inbox }),
     ...(options.credentials && {
       authenticator: credsAuthenticator(utf8Encoder.encode(options.credentials)),
     }),

@@ -1,4 +1,4 @@
-import { createInbox, type Msg, type MsgHdrs } from "nats";
+import type { Msg, MsgHdrs } from "nats";
 import { CommandError, Errors } from "../../../core/errors.ts";
 import { type Envelope, openEnvelope } from "./headers.ts";
 import type { Link } from "./link.ts";
@@ -44,7 +44,7 @@ export class Requests {
 
   constructor(link: Link) {
     this.#link = link;
-    this.#prefix = `${createInbox()}.`;
+    this.#prefix = `${link.newInbox()}.`;
     link.nc.subscribe(`${this.#prefix}*`, {
       callback: (error, message) => {
         if (!error) this.#reply(message);

@@ -118,16 +118,23 @@ export class Control {
     for (const remove of this.#served) remove();
   }
 
+  #isInbox(subject: string | undefined): boolean {
+    const { root } = this.#options.subjects;
+    return subject !== undefined && (subject.startsWith(`${root}inbox.`) || subject.startsWith("_INBOX"));
+  }
+
   #signalled(message: Msg): void {
     const { subjects, log, listeners } = this.#options;
     const kind = subjects.controlKind(message.subject);
-    if (kind === undefined) return;
+    // Who may read a stream may have its messages delivered to any subject, rights or not: no signal comes that way.
+    if (kind === undefined || message.reply?.startsWith("$JS.")) return;
     const text = utf8Decoder.decode(message.data);
     for (const listener of listeners) {
       try {
         // Each its own copy: a listener may change what it is given.
         const answer = listener(kind, text === "" ? null : JSON.parse(text));
-        if (answer !== undefined && message.reply) message.respond(jsonOf(answer));
+        // Answers go to inboxes only: an instance has rights that whoever asks may lack.
+        if (answer !== undefined && this.#isInbox(message.reply)) message.respond(jsonOf(answer));
       } catch (error) {
         log.error("a signal could not be handled", { kind, error });
       }
