@@ -57,7 +57,7 @@ export function rolesOf(subjects: Subjects, consumers: readonly string[] = DEFAU
       role(name, `reads events as the durable consumer ${name}`, consumerRights(subjects, name)),
     ),
     role("operator", "looks after streams and consumers, and asks services how they are", {
-      publish: [...signals, subjects.control("info"), "$JS.API.>", "$SRV.>"],
+      publish: [...signals, subjects.control("info"), "$JS.API.>", "$SYS.REQ.USER.INFO", "$SRV.>"],
       subscribe: [subjects.events(), "$JS.EVENT.>"],
     }),
   ];
