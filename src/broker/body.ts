@@ -1,12 +1,12 @@
 import { CommandError, Errors } from "../core/errors.ts";
-import { isDeeper, MAX_JSON_DEPTH } from "../core/json-text.ts";
+import { type JsonFlaw, jsonFlaw, oneLine } from "../core/json-check.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import type { Body } from "../core/publication.ts";
 import { strictUtf8Decoder, utf8Encoder } from "../core/text.ts";
 import type { PublishOptions } from "./broker.ts";
 
 /** Why a body is not what its namespace accepts; the word that stands in event `rejected`. */
-export type Flaw = "too long" | "not UTF-8" | "not JSON" | "nested too deep" | "lone surrogate";
+export type Flaw = JsonFlaw | "too long" | "not UTF-8";
 
 /** A body that was refused. One shared object for each reason: telling it from a {@link Body} costs nothing. */
 export interface Refused {
@@ -15,9 +15,11 @@ export interface Refused {
 
 const TOO_LONG: Refused = { flaw: "too long" };
 const NOT_UTF8: Refused = { flaw: "not UTF-8" };
-const NOT_JSON: Refused = { flaw: "not JSON" };
-const TOO_DEEP: Refused = { flaw: "nested too deep" };
-const LONE_SURROGATE: Refused = { flaw: "lone surrogate" };
+const REFUSED: Readonly<Record<JsonFlaw, Refused>> = {
+  "not JSON": { flaw: "not JSON" },
+  "nested too deep": { flaw: "nested too deep" },
+  "lone surrogate": { flaw: "lone surrogate" },
+};
 
 type BodyRules = Pick<NamespaceRules, "format" | "maxMessageBytes">;
 
@@ -65,7 +67,7 @@ function checkOwn(body: Body, rules: BodyRules): Body | Refused {
     return readBody(body, rules.format === "binary" ? BYTES_TYPE : undefined, rules);
   }
   if (!fitsUtf8(body, rules.maxMessageBytes)) return TOO_LONG;
-  return body.isWellFormed() ? readJson(body) : LONE_SURROGATE;
+  return readJson(body);
 }
 
 /** Content type of bodies that are bytes, where their publisher says nothing better. */
@@ -80,38 +82,8 @@ function fitsUtf8(text: string, bytes: number): boolean {
 }
 
 function readJson(text: string): string | Refused {
-  try {
-    JSON.parse(text);
-  } catch {
-    return NOT_JSON;
-  }
-  if (isDeeper(text, MAX_JSON_DEPTH)) return TOO_DEEP;
-  if (SURROGATE_ESCAPE.test(text) && hasLoneEscape(text)) return LONE_SURROGATE;
-  return oneLine(text);
-}
-
-/** JSON text without raw newlines, which stand between its tokens only. @param text valid JSON */
-export function oneLine(text: string): string {
-  return NEWLINE.test(text) ? text.replace(/[\r\n]/g, " ") : text;
-}
-
-const NEWLINE = /[\r\n]/;
-const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
-
-/**
- * Whether an escape names half a surrogate pair (`"\ud800"`). JavaScript reads it; other languages' clients refuse the
- * whole frame, and would refuse it again at every recovery (RFC 8259 section 8.2, forbidden by RFC 7493).
- */
-function hasLoneEscape(text: string): boolean {
-  let highEnd = -1; // index behind a high half that waits for its low one
-  for (const found of text.matchAll(/\\(?:u([0-9a-fA-F]{4})|.)/g)) {
-    const unit = found[1] === undefined ? 0 : Number.parseInt(found[1], 16);
-    const isLow = unit >= 0xdc00 && unit <= 0xdfff;
-    if (isLow !== (highEnd === found.index)) return true;
-    if (highEnd >= 0 && highEnd !== found.index) return true;
-    highEnd = unit >= 0xd800 && unit <= 0xdbff ? found.index + 6 : -1;
-  }
-  return highEnd >= 0;
+  const flaw = jsonFlaw(text);
+  return flaw === undefined ? oneLine(text) : REFUSED[flaw];
 }
 
 const ID = /^[\x21-\x7e]{1,128}$/;

@@ -5,7 +5,7 @@ import type { Position } from "../core/position.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import { becomeOpen } from "../gateway/session/open.ts";
-import { admit, countRing, subscriptionFor } from "../gateway/subscribe/attach.ts";
+import { addSubscription, admit, countRing, subscriptionFor } from "../gateway/subscribe/attach.ts";
 import { chunkBytes } from "../gateway/subscribe/catch-up.ts";
 import type { ConnectCommand, RecoverRequest } from "../protocol/centrifuge/command.ts";
 import type { SubscribeResult } from "../protocol/centrifuge/replies.ts";
@@ -145,7 +145,7 @@ function open(
   const late = new Map<Channel, Position>();
   for (const { wanted, channel, inbox, from } of prepared) {
     const sub = subscriptionFor(channel, "server", wanted);
-    session.subs.add(sub);
+    addSubscription(session, sub);
     const news = inbox?.result(channel, session.codec, chunkBytes(context));
     if (news) waiting.push(...news.pushes);
     const { result, behind } = news ?? positionResult(context, session, sub, from);

@@ -3,7 +3,7 @@ import type { GatewayContext } from "../gateway/context.ts";
 import type { Dialect, ForcedSubscribe } from "../gateway/dialect.ts";
 import type { Session } from "../gateway/session/session.ts";
 import type { Subscription } from "../gateway/session/subscription.ts";
-import { admit, revoke, subscriptionFor } from "../gateway/subscribe/attach.ts";
+import { addSubscription, admit, revoke, subscriptionFor } from "../gateway/subscribe/attach.ts";
 import { CENTRIFUGE_CODECS } from "../protocol/centrifuge/codecs.ts";
 import type { CentrifugeCommand } from "../protocol/centrifuge/command.ts";
 import type { CentrifugeCodec, CentrifugeCodecName } from "../protocol/centrifuge/replies.ts";
@@ -49,7 +49,7 @@ export class CentrifugeDialect implements Dialect<Session> {
         if (session.state !== "open" || session.subs.has(id)) return;
         const sub = subscriptionFor(channel, "server", { info });
         const { result } = positionResult(context, session, sub, undefined);
-        session.subs.add(sub);
+        addSubscription(session, sub);
         session.send(session.codec.subscribePush(id, data === undefined ? result : { ...result, data }));
         if (!session.live) return; // that was too much for it
         admit(context, session, sub, false, undefined);

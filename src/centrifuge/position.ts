@@ -1,3 +1,4 @@
+import { MAX_INT32 } from "../core/numbers.ts";
 import type { Position } from "../core/position.ts";
 import { Stats } from "../core/stats.ts";
 import type { GatewayContext } from "../gateway/context.ts";
@@ -60,8 +61,10 @@ export function positionResult(
 
 /**
  * Whole seconds until an expiry in Unix seconds, at least 1 (the clock of the token's issuer may be a little behind);
- * `undefined` for "never" (0).
+ * `undefined` for "never" (0). At most what the protocol's field holds, 68 years: the client then asks for a new token, and
+ * nothing expires.
  */
 export function secondsLeft(expiresAt: number): number | undefined {
-  return expiresAt > 0 ? Math.max(1, Math.ceil(expiresAt - Date.now() / 1000)) : undefined;
+  if (expiresAt <= 0) return undefined;
+  return Math.min(Math.max(1, Math.ceil(expiresAt - Date.now() / 1000)), MAX_INT32);
 }

@@ -4,7 +4,7 @@ import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts
 import type { Channel } from "../gateway/channel/channel.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
-import { admit, countRing, drop, subscriptionFor } from "../gateway/subscribe/attach.ts";
+import { addSubscription, admit, countRing, drop, subscriptionFor } from "../gateway/subscribe/attach.ts";
 import type { RecoverRequest, SubscribeCommand } from "../protocol/centrifuge/command.ts";
 import { positionResult } from "./position.ts";
 import type { CentrifugeSession } from "./session.ts";
@@ -122,7 +122,7 @@ function complete(
   if (command.rejectUnrecovered && result.wasRecovering && !result.recovered) {
     throw new CommandError(Errors.unrecoverablePosition);
   }
-  session.subs.add(sub);
+  addSubscription(session, sub);
   const data = grant.data === undefined ? result : { ...result, data: grant.data };
   session.send(session.codec.subscribe(command.id, data));
   if (!session.live) return; // that was too much for it

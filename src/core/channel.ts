@@ -50,6 +50,11 @@ export function channelId(namespace: string, name: string): string {
   return namespace === DEFAULT_NAMESPACE ? name : `${namespace}:${name}`;
 }
 
+/** Whether a channel is the inbox of somebody else: nobody is ever subscribed to one, whoever asks for it. */
+export function isForeignInbox({ id, namespace }: ChannelName, user: string): boolean {
+  return namespace === USER_NAMESPACE && (user === "" || id !== inboxOf(user));
+}
+
 /** The inbox of a user. */
 export function inboxOf(user: string): string {
   return `${USER_NAMESPACE}:${user}`;

@@ -39,6 +39,29 @@ export function rawMember(text: string, ...path: readonly string[]): string | un
   return text.slice(start, end);
 }
 
+/** The source texts of an array's items, in order. @param text a valid JSON array, as {@link rawMember} gives it */
+export function rawItems(text: string): readonly string[] {
+  const items: string[] = [];
+  for (let at = skipSpace(text, 1); at < text.length && text.charCodeAt(at) !== 93; ) {
+    const end = skipValue(text, at);
+    items.push(text.slice(at, end));
+    at = skipSpace(text, end);
+    if (text.charCodeAt(at) !== 44) break; // no comma: the end
+    at = skipSpace(text, at + 1);
+  }
+  return items;
+}
+
+/**
+ * The id that a JSON text names: a string's content, or a whole number's digits as they stand, which as a JavaScript
+ * number would be rounded. `undefined` for anything else, 1.0, 1e3 and -0 included.
+ */
+export function idOf(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  if (text.charCodeAt(0) === QUOTE) return JSON.parse(text) as string;
+  return /^(?:0|-?[1-9]\d*)$/.test(text) ? text : undefined;
+}
+
 /**
  * Levels of nesting that JSON from outside may have, in messages, commands and frames alike: the parsers of some client
  * languages recurse, and give up or crash at some hundreds.

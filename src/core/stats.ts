@@ -53,6 +53,8 @@ export class Stats {
   /** Times a stream's store was found to have gone back, so that what it had acknowledged was lost. */
   streamCuts = 0;
   bodiesRejected = 0;
+  /** Frames that were not made because something was to be written into a field it does not fit. */
+  framesRefused = 0;
   eventsEmitted = 0;
   eventsDropped = 0;
 
@@ -77,6 +79,8 @@ export class Stats {
   /** Times the driver became degraded. */
   presenceDegraded = 0;
   presenceSweeps = 0;
+  /** Members read from Redis that no instance wrote: left out. */
+  presenceBadRecords = 0;
   /** Latency samples of presence calls since the last scrape, ms; bounded, oldest first. */
   readonly presenceLatencyMs: number[] = [];
 

@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { NumericDate } from "../auth/claims.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
+import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import type { GatewayContext } from "./context.ts";
 import type { Session } from "./session/session.ts";
 import { revoke } from "./subscribe/attach.ts";
@@ -8,6 +10,12 @@ import { revoke } from "./subscribe/attach.ts";
  * Control signals, `rtctl.<kind>`: public, so that a service can send them without the HTTP API. Each is carried out
  * by every instance for the connections it holds.
  */
+
+/** JSON text that is to be spliced into frames. */
+const jsonText = z
+  .string()
+  .refine((text) => jsonFlaw(text) === undefined, "not JSON text")
+  .transform(oneLine);
 
 const target = z.object({ user: z.string(), client: z.string().optional() });
 
@@ -20,11 +28,11 @@ const signals = {
   }),
   subscribe: target.extend({
     channel: z.string(),
-    info: z.string().optional(),
-    data: z.string().optional(),
+    info: jsonText.optional(),
+    data: jsonText.optional(),
   }),
   unsubscribe: target.extend({ channel: z.string() }),
-  refresh: target.extend({ expired: z.boolean().optional(), expireAt: z.number().optional() }),
+  refresh: target.extend({ expired: z.boolean().optional(), expireAt: NumericDate.optional() }),
   /**
    * Which of these connections live here? (Presence may know of some that are gone already.) They are pinged if so
    * wished, and those that have left a ping unanswered for as long are ended.

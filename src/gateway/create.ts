@@ -81,7 +81,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
 
 /** Puts the parts of an instance together. */
 function createContext(deps: GatewayDeps): GatewayContext {
-  const { options, stats, broker, fanout, overloaded } = deps;
+  const { options, stats, broker, fanout, overloaded, log } = deps;
   const events = new EventPublisher(broker, deps, deps.membership);
   const hub = new Hub(
     { namespaces: deps.namespaces, ...options },
@@ -91,6 +91,10 @@ function createContext(deps: GatewayDeps): GatewayContext {
       stats,
       trace: deps.log.trace,
       overloaded,
+      refused(channel, field) {
+        // Whoever sends one may send thousands: all are counted.
+        if (stats.framesRefused <= 10) log.error("a message could not be written", { channel, field });
+      },
       lost(channel, sessions) {
         if (channel.rules.recovery === "off") return;
         for (const session of sessions) {

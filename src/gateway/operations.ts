@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isForeignInbox } from "../core/channel.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
@@ -25,7 +26,7 @@ export function createOperations(context: GatewayContext): Operations {
 
   return {
     async publish(channel, body, request) {
-      const published = await broker.publish(hub.resolve(channel), body, request);
+      const published = await broker.publish(hub.resolve(channel), body, forChannel(request, channel));
       context.log.trace?.("published", { channel, offset: published.offset });
       return published;
     },
@@ -33,7 +34,9 @@ export function createOperations(context: GatewayContext): Operations {
     broadcast: (channels, body, request) => broadcast(context, channels, body, request),
 
     async subscribe(target, channel, options) {
-      hub.resolve(channel);
+      if (isForeignInbox(hub.resolve(channel), target.user)) {
+        throw new CommandError(Errors.permissionDenied, "the inbox of another user");
+      }
       signal("subscribe", { ...target, channel, ...options });
     },
 
@@ -118,10 +121,8 @@ async function broadcast(
     while (next < channels.length) {
       const index = next++;
       const channel = channels[index]!;
-      // Keys count per namespace: one for all would make the second channel a duplicate of the first.
-      const id = request?.id && createHash("sha256").update(`${request.id}\n${channel}`).digest("base64url");
       try {
-        results[index] = await broker.publish(hub.resolve(channel), body, { ...request, id });
+        results[index] = await broker.publish(hub.resolve(channel), body, forChannel(request, channel));
       } catch (error) {
         results[index] = { error: errorOf(error) };
       }
@@ -129,6 +130,15 @@ async function broadcast(
   };
   await Promise.all(Array.from({ length: Math.min(BROADCAST_WINDOW, channels.length) }, worker));
   return results;
+}
+
+/**
+ * A request with the caller's idempotency key as the store's id. The store's ids count for a namespace or a part of it, the
+ * caller's keys for one channel, by whatever method and API they come.
+ */
+function forChannel(request: PublishRequest | undefined, channel: string): PublishRequest | undefined {
+  if (request?.id === undefined) return request;
+  return { ...request, id: createHash("sha256").update(`${request.id}\n${channel}`).digest("base64url") };
 }
 
 /** Channels with subscribers on any instance, with their number. @param pattern a glob; absent: all */

@@ -65,6 +65,7 @@ const COUNTERS = {
     "stream_cuts_total",
     "Times a stream's store was found to have gone back, acknowledged messages lost.",
   ],
+  framesRefused: ["frames_refused_total", "Frames not made because a value does not fit its field."],
   bodiesRejected: ["bodies_rejected_total", "Messages whose body the namespace does not accept."],
   eventsEmitted: ["events_emitted_total", "Events recorded for services."],
   eventsDropped: ["events_dropped_total", "Events lost because their queue was full."],
@@ -78,6 +79,7 @@ const COUNTERS = {
   presenceErrors: ["presence_errors_total", "Calls of the presence store that failed."],
   presenceTimeouts: ["presence_timeouts_total", "Calls of the presence store not answered in time."],
   presenceDegraded: ["presence_degradations_total", "Times the presence store was given up for a while."],
+  presenceBadRecords: ["presence_bad_records_total", "Members in Redis that no instance wrote: left out."],
   presenceSweeps: ["presence_sweeps_total", "Dead instances swept by this one."],
   drains: ["drains_total", "Drains begun."],
 } as const satisfies Record<

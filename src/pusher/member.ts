@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
-import { rawMember } from "../core/json-text.ts";
+import { jsonFlaw, oneLine } from "../core/json-check.ts";
+import { idOf, rawMember } from "../core/json-text.ts";
 import { isUserId } from "./apps.ts";
 import type { SignedIn } from "./state.ts";
 
@@ -14,17 +15,10 @@ export function readUser(
   limitBytes: number,
 ): SignedIn | undefined {
   if (Buffer.byteLength(text) > limitBytes) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null) return undefined;
-  const named = (value as Record<string, unknown>)[names.id];
+  if (jsonFlaw(text) !== undefined) return undefined;
   // Documented as a string, and written as a number by many.
-  const id = typeof named === "number" ? String(named) : named;
-  if (typeof id !== "string" || !isUserId(id)) return undefined;
-  const info = rawMember(text, names.info)?.replace(/[\r\n]/g, " ");
-  return info === undefined ? { id } : { id, info };
+  const id = idOf(rawMember(text, names.id));
+  if (id === undefined || !isUserId(id)) return undefined;
+  const info = rawMember(text, names.info);
+  return info === undefined ? { id } : { id, info: oneLine(info) };
 }

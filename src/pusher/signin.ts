@@ -1,3 +1,4 @@
+import { idOf, rawItems, rawMember } from "../core/json-text.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { PusherErrors } from "../protocol/pusher/codes.ts";
@@ -55,9 +56,9 @@ export function signin(
 }
 
 function readWatchlist(userData: string): string[] {
-  const { watchlist } = JSON.parse(userData) as { watchlist?: unknown };
-  if (!Array.isArray(watchlist)) return [];
-  return [...new Set(watchlist)].filter((id): id is string => typeof id === "string" && isUserId(id));
+  const list = rawMember(userData, "watchlist");
+  const ids = list?.startsWith("[") ? rawItems(list).map(idOf) : [];
+  return [...new Set(ids)].filter((id) => id !== undefined && isUserId(id)) as string[];
 }
 
 /** Tells who of the watchlist is online, and from then on who comes and goes: online is who hears their own channel. */

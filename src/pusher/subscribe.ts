@@ -2,7 +2,7 @@ import { CommandError } from "../core/errors.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { infoOf, type Subscription } from "../gateway/session/subscription.ts";
-import { admit, countRing, drop } from "../gateway/subscribe/attach.ts";
+import { addSubscription, admit, countRing, drop } from "../gateway/subscribe/attach.ts";
 import type { PusherMessage } from "../protocol/pusher/message.ts";
 import { cacheMiss, subscriptionError, subscriptionSucceeded } from "../protocol/pusher/pusher.ts";
 import {
@@ -193,7 +193,7 @@ function complete(
   }
   // Before the session follows the channel: it finds itself in the list, and everybody else is told.
   list?.arrived(infoOf(session, sub));
-  session.subs.add(sub);
+  addSubscription(session, sub);
   session.send(subscriptionSucceeded(name, presence));
   const behind = resumeFrom(context, session, state, channel, name);
   if (!session.live) return; // one of these was too much for it

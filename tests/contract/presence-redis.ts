@@ -316,6 +316,15 @@ export function redisPresenceContract(makeWorld: () => Promise<RedisWorld>): voi
     expect(await b.stats("x")).toEqual({ clients: 2, users: 2, partial: false });
   });
 
+  inWorld("a member that no instance wrote costs nobody but itself", async (world) => {
+    const a = await world.instance("a");
+    await a.join("x", info("c1", "ann"));
+    await world.redis("HSET", `${world.prefix}pres:x`, "a|c2", "0123abcd bob [null");
+    const { members, partial } = await a.members("x", 10);
+    expect([members.map(({ client }) => client), partial]).toEqual([["c1"], false]);
+    expect(world.stats.get("a")!.presenceBadRecords).toBe(1);
+  });
+
   inWorld("keys that went missing are written again in time", async (world) => {
     const a = await world.instance("a");
     await a.connected(connection("c1", "ann", "a"));

@@ -257,11 +257,15 @@ export class TestPusher extends TestClient {
     );
   }
 
+  /** What an application's server signs when the client says which user it is. */
+  signinAuth(userData: string): Plain {
+    return { auth: signature(`${this.id}::user::${userData}`), user_data: userData };
+  }
+
   /** Signs in, and waits for the answer. */
   async signin(user: object): Promise<Plain> {
     const seen = this.messages.length;
-    const userData = JSON.stringify(user);
-    this.say("pusher:signin", { auth: signature(`${this.id}::user::${userData}`), user_data: userData });
+    this.say("pusher:signin", this.signinAuth(JSON.stringify(user)));
     return await this.first(
       (message) =>
         message.event === "pusher:signin_success" || message.event === "pusher:error" ? message : undefined,

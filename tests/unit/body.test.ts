@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { checkBody, checkOptions, isHeader, isRefused, oneLine, readBody } from "../../src/broker/body.ts";
+import { checkBody, checkOptions, isHeader, isRefused, readBody } from "../../src/broker/body.ts";
 import type { PublishOptions } from "../../src/broker/broker.ts";
 import { CommandError, Errors } from "../../src/core/errors.ts";
+import { oneLine } from "../../src/core/json-check.ts";
 import { MAX_JSON_DEPTH } from "../../src/core/json-text.ts";
 
 const json = { format: "json", maxMessageBytes: 1_000 } as const;

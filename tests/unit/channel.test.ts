@@ -12,7 +12,7 @@ import { centrifugeJson } from "../../src/protocol/centrifuge/json.ts";
 import { centrifugeProtobuf } from "../../src/protocol/centrifuge/protobuf.ts";
 import type { Codec } from "../../src/protocol/codec.ts";
 
-const MEGABYTE = "x".repeat(1024 * 1024);
+const MEGABYTE = JSON.stringify("x".repeat(1024 * 1024 - 2));
 const history = { size: 100, ageMs: 60_000, recoverLimit: 10, replicas: 1 };
 
 /** A store of one channel, with its reads counted. @param top where the whole stream is, whatever the channel has */

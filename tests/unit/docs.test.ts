@@ -129,7 +129,8 @@ describe("docs/subjects.md", () => {
     expect(names.filter((name) => !section.includes(`\`${name}\``))).toEqual([]);
 
     const [, flaws = ""] = /export type Flaw =([^;]+);/.exec(read("src/broker/body.ts")) ?? [];
-    const reasons = [...flaws.matchAll(/"([^"]+)"/g)].map(([, reason]) => reason!);
+    const [, jsonFlaws = ""] = /export type JsonFlaw =([^;]+);/.exec(read("src/core/json-check.ts")) ?? [];
+    const reasons = [...`${flaws}${jsonFlaws}`.matchAll(/"([^"]+)"/g)].map(([, reason]) => reason!);
     expect(reasons).toContain("not JSON");
     expect(reasons.filter((reason) => !read("docs/subjects.md").includes(`\`${reason}\``))).toEqual([]);
   });

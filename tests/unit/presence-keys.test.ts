@@ -7,6 +7,7 @@ import {
   presenceKeys,
   unescapeName,
   unpackMember,
+  unpackMembers,
   unpair,
 } from "../../src/presence/redis/keys.ts";
 
@@ -103,4 +104,20 @@ test("a member's value comes back as it was, on one line", () => {
       expect(unpackMember(client, value)).toEqual(member);
     }),
   );
+});
+
+test.each([
+  "",
+  "nonsense",
+  "0123abcd ann [null",
+  '0123abcd ann {"a":1}',
+  "0123abcd ann [1,2]",
+  '0123abcd ann ["NOT JSON",null]',
+  '0123abcd ann ["1\\n2",null]',
+  '0123abcd ann ["1"]',
+])("a value that no instance wrote costs one member: %p", (value) => {
+  const good = "0123abcd ann ";
+  const flat = [pair("i", "one"), good, pair("i", "two"), value, pair("i", "three"), good];
+  const member = (client: string) => ({ client, user: "ann" });
+  expect(unpackMembers(flat)).toEqual([member("one"), undefined, member("three")]);
 });

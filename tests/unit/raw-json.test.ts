@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { isDeeper, rawMember } from "../../src/core/json-text.ts";
+import { idOf, isDeeper, rawItems, rawMember } from "../../src/core/json-text.ts";
 
 test("gives a member's text exactly as it was written", () => {
   const text =
@@ -35,4 +35,26 @@ test("depth is counted outside strings, and of texts that are no JSON", () => {
   expect([isDeeper(deep(10), 10), isDeeper(deep(11), 10)]).toEqual([false, true]);
   expect([isDeeper('{"a":'.repeat(11), 10), isDeeper(`"${"[".repeat(50)}`, 10)]).toEqual([true, false]);
   expect(isDeeper("[1],".repeat(50), 1)).toBe(false);
+});
+
+test("gives an array's items as they were written", () => {
+  expect(rawItems('[ 1.0 , "a,]", {"b":[2]} ,[3]\n]')).toEqual(["1.0", '"a,]"', '{"b":[2]}', "[3]"]);
+  expect([rawItems("[]"), rawItems("[ ]")]).toEqual([[], []]);
+  fc.assert(
+    fc.property(fc.array(fc.jsonValue()), fc.nat(2), (items, indent) => {
+      expect(rawItems(JSON.stringify(items, null, indent)).map((text) => JSON.parse(text))).toEqual(
+        JSON.parse(JSON.stringify(items)),
+      );
+    }),
+  );
+});
+
+test("an id is a string's content, or a whole number's digits", () => {
+  expect(idOf('"a\\u0062"')).toBe("ab");
+  for (const digits of ["0", "7", "-7", "9007199254740993", "12345678901234567890123"]) {
+    expect(idOf(digits)).toBe(digits);
+  }
+  for (const none of ["1.0", "1e3", "-0", "true", "null", "{}", "[]", undefined]) {
+    expect(idOf(none)).toBeUndefined();
+  }
 });

@@ -1,5 +1,6 @@
 import { type ChannelName, channelId } from "../../core/channel.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
+import { oneLine } from "../../core/json-check.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Namespaces } from "../../core/namespace.ts";
 import type { Position } from "../../core/position.ts";
@@ -7,7 +8,7 @@ import type { Body, ClientInfo } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
 import { subjects } from "../../core/subject.ts";
 import { utf8Decoder, utf8Encoder } from "../../core/text.ts";
-import { checkBody, checkOptions, type Flaw, isHeader, oneLine } from "../body.ts";
+import { checkBody, checkOptions, type Flaw, isHeader } from "../body.ts";
 import type {
   Attachment,
   Broker,

@@ -11,6 +11,8 @@ export interface ChannelContext<C> {
   readonly stats: Stats;
   /** See {@link Logger.trace}. */
   readonly trace?: Logger["trace"];
+  /** Something was left out because a field of it cannot be written. */
+  readonly refused?: (channel: string, field: string) => void;
   /** Most bytes the ring of one channel may hold now. */
   ringBytes(): number;
   /** The ring was filled beyond that; it is to be trimmed when the waiting clients are served. */

@@ -7,6 +7,7 @@ import type { ClientInfo, Publication } from "../../core/publication.ts";
 import { AheadWaiter } from "./ahead-waiter.ts";
 import type { Audience, SubscriberGroup } from "./audience.ts";
 import type { ChannelContext } from "./channel-context.ts";
+import { isSound } from "./entry-check.ts";
 import type { MemberListener } from "./member-listener.ts";
 import { MISSING, NOTHING_MISSED, type Recovery, UNRECOVERABLE } from "./recovery.ts";
 import { Ring, RingEntry } from "./ring.ts";
@@ -217,6 +218,7 @@ export class Channel implements ChannelSink {
 
   publication(publication: Publication): void {
     const { stats, overloaded } = this.#context;
+    if (!isSound(this.#context, this.id, publication)) return;
     // Only where nothing is promised: a channel with history stays whole.
     if (publication.priority === "low" && !this.rules.history && overloaded()) {
       stats.lowPriorityDropped++;
@@ -255,6 +257,7 @@ export class Channel implements ChannelSink {
 
   event(event: ChannelEvent): void {
     const { fanout } = this.#context;
+    if (!isSound(this.#context, this.id, event)) return;
     if (event.kind === "event") this.#broadcast(new RingEntry({ ...event, offset: 0, timeMs: 0 }));
     else if (event.kind === "count") {
       for (const audience of this.#audiences) {

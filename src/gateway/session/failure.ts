@@ -1,5 +1,6 @@
 import { CommandError, ConnectionError } from "../../core/errors.ts";
 import type { Command } from "../../protocol/command.ts";
+import { EncodeError } from "../../protocol/fields.ts";
 import type { GatewayContext } from "../context.ts";
 import type { Session } from "./session.ts";
 
@@ -11,6 +12,7 @@ export function countFailure(
   error: unknown,
 ): void {
   stats.commandErrors++;
+  if (error instanceof EncodeError) stats.framesRefused++;
   if (!(error instanceof CommandError || error instanceof ConnectionError)) {
     log.error("a command failed", { method, error });
   } else log.debug("a command was refused", { method, client: session.client, error });

@@ -1,6 +1,6 @@
 import type { Permission } from "../../auth/auth.ts";
 import { allows } from "../../auth/capabilities.ts";
-import { type ChannelName, inboxOf, USER_NAMESPACE } from "../../core/channel.ts";
+import { type ChannelName, isForeignInbox } from "../../core/channel.ts";
 import type { Access, NamespaceRules } from "../../core/namespace.ts";
 import { unreachable } from "../../core/unreachable.ts";
 import type { GatewayContext } from "../context.ts";
@@ -17,8 +17,8 @@ export function mayAccess(
   permission: Permission,
 ): boolean {
   const { insecure } = context.options;
-  const { id, namespace } = channel;
-  if (namespace === USER_NAMESPACE && (session.user === "" || id !== inboxOf(session.user))) return false;
+  const { id } = channel;
+  if (isForeignInbox(channel, session.user)) return false;
   if (insecure && permission !== "sub") return true;
   const access = accessRule(context.hub.rules(channel), permission);
   if (access === "nobody") return false;

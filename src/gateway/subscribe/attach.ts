@@ -1,5 +1,6 @@
 import type { SubscriptionGrant, SubscriptionOverrides } from "../../auth/auth.ts";
-import type { CloseCode } from "../../core/errors.ts";
+import { isForeignInbox } from "../../core/channel.ts";
+import { type CloseCode, CommandError, Errors } from "../../core/errors.ts";
 import type { Position } from "../../core/position.ts";
 import type { Channel } from "../channel/channel.ts";
 import type { GatewayContext } from "../context.ts";
@@ -35,6 +36,18 @@ function overridesOf(grant: SubscriptionGrant): SubscriptionOverrides {
   return changed === undefined
     ? NO_OVERRIDES
     : { presence, joinLeave, forceJoinLeave, recovery, positioning };
+}
+
+/**
+ * Gives a session its subscription, before its answer is sent. Every subscription of every family comes through here: what
+ * holds for all of them is asked here, whoever wants it and whatever was granted.
+ * @throws CommandError permissionDenied: the inbox of another user
+ */
+export function addSubscription(session: Session, sub: Subscription): void {
+  if (isForeignInbox(sub.channel.name, session.user)) {
+    throw new CommandError(Errors.permissionDenied, "the inbox of another user");
+  }
+  session.subs.add(sub);
 }
 
 /** Whether a recovery is answered from memory; counted. */

@@ -1,3 +1,4 @@
+import { readCount } from "../../core/numbers.ts";
 import type { Cursor } from "../presence.ts";
 import type { Keys } from "./keys.ts";
 import type { Pipe } from "./pipe.ts";
@@ -29,7 +30,8 @@ export class Cursors {
     const [text] = (await this.#pipe.ask([["GET", key]])) ?? [];
     if (typeof text !== "string") return undefined;
     const space = text.indexOf(" ");
-    return { epoch: text.slice(space + 1), offset: Number(text.slice(0, space)) };
+    const offset = readCount(text.slice(0, Math.max(0, space)));
+    return offset === undefined ? undefined : { epoch: text.slice(space + 1), offset };
   }
 
   /** `ask` as in {@link load}. */

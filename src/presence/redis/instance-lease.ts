@@ -1,3 +1,4 @@
+import { readCount } from "../../core/numbers.ts";
 import type { InstanceLoad, InstanceRecord } from "../presence.ts";
 import type { Keys } from "./keys.ts";
 import { pair, unpair } from "./keys.ts";
@@ -138,7 +139,12 @@ function holderState(holder: string, instance: string, generation: string, reply
     instance,
     generation,
     state: live ? "live" : gen === null ? "missing" : "replaced",
-    record: { instance, region: region ?? "", connections: Number(connections), capacity: Number(capacity) },
+    record: {
+      instance,
+      region: region ?? "",
+      connections: readCount(connections ?? "") ?? 0,
+      capacity: readCount(capacity ?? "") ?? 0,
+    },
   };
 }
 

@@ -1,3 +1,4 @@
+import { isJsonLine } from "../../core/json-check.ts";
 import type { ClientInfo } from "../../core/publication.ts";
 
 /**
@@ -93,18 +94,42 @@ export function packInfos({ connInfo, chanInfo }: ClientInfo): string {
   return JSON.stringify([connInfo ?? null, chanInfo ?? null]);
 }
 
-/** Reads a value of the members hash. */
-export function unpackMember(client: string, value: string): ClientInfo {
+/** Reads a value of the members hash; `undefined` when it is none of ours: anybody with the password may write there. */
+export function unpackMember(client: string, value: string): ClientInfo | undefined {
   const first = value.indexOf(" ");
   const second = value.indexOf(" ", first + 1);
+  if (first < 0 || second < 0) return undefined;
   const user = unescapeName(value.slice(first + 1, second));
   const infos = value.slice(second + 1);
   if (infos === "") return { client, user };
-  const [connInfo, chanInfo] = JSON.parse(infos) as [string | null, string | null];
+  const [connInfo, chanInfo] = readInfos(infos) ?? [];
+  if (connInfo === undefined || chanInfo === undefined) return undefined;
   return {
     client,
     user,
     ...(connInfo !== null && { connInfo }),
     ...(chanInfo !== null && { chanInfo }),
   };
+}
+
+/** Reads fields and values of the members hash, each as {@link unpackMember}. */
+export function unpackMembers(flat: readonly string[]): (ClientInfo | undefined)[] {
+  const members: (ClientInfo | undefined)[] = [];
+  for (let at = 0; at + 1 < flat.length; at += 2) {
+    members.push(unpackMember(unpair(flat[at]!)[1], flat[at + 1]!));
+  }
+  return members;
+}
+
+/** The two texts of {@link packInfos}, `null` where one is absent; `undefined` when they are not JSON texts. */
+function readInfos(packed: string): readonly (string | null)[] | undefined {
+  try {
+    const infos: unknown = JSON.parse(packed);
+    if (!Array.isArray(infos)) return undefined;
+    return infos.every((info) => info === null || (typeof info === "string" && isJsonLine(info)))
+      ? (infos as (string | null)[])
+      : undefined;
+  } catch {
+    return undefined;
+  }
 }

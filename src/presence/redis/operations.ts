@@ -1,3 +1,4 @@
+import { readTimeMs } from "../../core/numbers.ts";
 import type { ClientInfo } from "../../core/publication.ts";
 import type { ClaimTerms, ConnectionRecord, JoinOutcome, LeaveOutcome } from "../presence.ts";
 import type { Keys } from "./keys.ts";
@@ -138,7 +139,7 @@ export function storedConnection(client: string, flat: readonly string[]): Store
         region: field("region"),
         instance: field("instance"),
         ip: field("ip"),
-        sinceMs: Number(field("since")),
+        sinceMs: readTimeMs(field("since")),
       }
     : undefined;
   return { record, generation: field("gen"), channels };

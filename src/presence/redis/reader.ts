@@ -1,8 +1,10 @@
+import type { Logger } from "../../core/log.ts";
 import type { ClientInfo } from "../../core/publication.ts";
+import type { Stats } from "../../core/stats.ts";
 import type { ConnectionRecord, InstanceRecord } from "../presence.ts";
 import { readHolders } from "./instance-lease.ts";
 import type { Keys } from "./keys.ts";
-import { unpackMember, unpair } from "./keys.ts";
+import { unpackMembers, unpair } from "./keys.ts";
 import { type StoredConnection, storedConnection } from "./operations.ts";
 import type { Pipe } from "./pipe.ts";
 
@@ -12,14 +14,22 @@ export interface ConnectionName {
   readonly client: string;
 }
 
+/** Where bad records are counted and told. */
+interface Report {
+  readonly log: Logger;
+  readonly stats: Stats;
+}
+
 /** What Redis says of all instances. Every answer is `undefined` when Redis does not answer. */
 export class Reader {
   readonly #pipe: Pipe;
   readonly #keys: Keys;
+  readonly #report: Report;
 
-  constructor(pipe: Pipe, keys: Keys) {
+  constructor(pipe: Pipe, keys: Keys, report: Report) {
     this.#pipe = pipe;
     this.#keys = keys;
+    this.#report = report;
   }
 
   /** Up to `limit` members of a channel. */
@@ -28,7 +38,17 @@ export class Reader {
     const [flat] =
       (await this.#pipe.ask([["HRANDFIELD", this.#keys.members(channel), count, "WITHVALUES"]])) ?? [];
     if (!Array.isArray(flat)) return undefined;
-    return readMembers(flat as string[]);
+    return this.#own(unpackMembers(flat as string[]));
+  }
+
+  /** Leaves out what no instance wrote, counted and reported. */
+  #own(found: readonly (ClientInfo | undefined)[]): ClientInfo[] {
+    const members = found.filter((member) => member !== undefined);
+    const bad = found.length - members.length;
+    const { stats, log } = this.#report;
+    if (bad > 0 && stats.presenceBadRecords === 0) log.warn("members that no instance wrote are left out");
+    stats.presenceBadRecords += bad;
+    return members;
   }
 
   async stats(channel: string): Promise<{ clients: number; users: number } | undefined> {
@@ -71,13 +91,4 @@ export class Reader {
     const live = holders?.filter(({ state }) => state === "live");
     return live && [...new Map(live.map(({ instance, record }) => [instance, record])).values()];
   }
-}
-
-/** Reads fields and values of the members hash. */
-function readMembers(flat: readonly string[]): ClientInfo[] {
-  const members: ClientInfo[] = [];
-  for (let at = 0; at + 1 < flat.length; at += 2) {
-    members.push(unpackMember(unpair(flat[at]!)[1], flat[at + 1]!));
-  }
-  return members;
 }

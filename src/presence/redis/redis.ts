@@ -118,7 +118,7 @@ class RedisPresence implements Presence {
       tell: (swept) => this.#tell(swept),
     });
     this.#cursors = new Cursors(pipe, keys);
-    this.#reader = new Reader(pipe, keys);
+    this.#reader = new Reader(pipe, keys, { log, stats });
   }
 
   async start(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Logger } from "../../core/log.ts";
 import type { Stats } from "../../core/stats.ts";
-import type { Swept } from "../presence.ts";
+import type { ConnectionRecord, Swept } from "../presence.ts";
 import type { Holder } from "./instance-lease.ts";
 import { readHolders } from "./instance-lease.ts";
 import type { Keys } from "./keys.ts";
@@ -155,21 +155,31 @@ export class Sweeper {
 
 /** Reads entries of the swept hash: a line for the connection (`-`: it lives on), one for each membership removed. */
 function readSwept(instance: string, flat: readonly string[]): Swept {
-  const connections = [];
+  const connections: ConnectionRecord[] = [];
   const left = [];
   for (let at = 0; at + 1 < flat.length; at += 2) {
     const client = unescapeName(flat[at]!);
     const [record, ...lines] = flat[at + 1]!.split("\n");
-    if (record !== "-") connections.push(JSON.parse(record!));
+    const connection = record === "-" ? undefined : readRecord(record!);
+    if (connection) connections.push(connection);
     for (const line of lines) {
       const [digit, channel] = line.split(" ", 2) as [string, string];
-      const value = line.slice(digit.length + channel.length + 2);
-      left.push({
-        ...leaveOutcome(digit),
-        channel: unescapeName(channel),
-        info: unpackMember(client, value),
-      });
+      const info = unpackMember(client, line.slice(digit.length + (channel ?? "").length + 2));
+      // What no instance wrote costs nobody but itself.
+      if (info) left.push({ ...leaveOutcome(digit), channel: unescapeName(channel), info });
     }
   }
   return { instance, connections, left };
+}
+
+/** A connection's record as `#release` has written it; `undefined` for anything else. */
+function readRecord(text: string): ConnectionRecord | undefined {
+  try {
+    const record = JSON.parse(text) as Partial<ConnectionRecord> | null;
+    return typeof record?.client === "string" && typeof record.user === "string"
+      ? (record as ConnectionRecord)
+      : undefined;
+  } catch {
+    return undefined;
+  }
 }

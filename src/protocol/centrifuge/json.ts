@@ -1,6 +1,7 @@
 import { type ClientInfo, type Publication, tagsOf } from "../../core/publication.ts";
 import { strictUtf8Decoder, utf8Encoder } from "../../core/text.ts";
 import type { DeltaEncoder } from "../codec.ts";
+import { commandId, count, int32, jsonText } from "../fields.ts";
 import { decodeJsonFrame } from "./json-decode.ts";
 import type { CentrifugeCodec, ConnectResult, SubscribeResult } from "./replies.ts";
 
@@ -34,32 +35,32 @@ export const centrifugeJson = {
       : [{ method: "malformed", detail: "binary frame on a JSON connection" }],
 
   error: (id, error) =>
-    `{"id":${id},"error":{"code":${error.code},"message":${quote(error.message)}${
+    `{"id":${commandId(id)},"error":{"code":${int32("code", error.code)},"message":${quote(error.message)}${
       error.temporary ? ',"temporary":true' : ""
     }}}`,
 
-  empty: (id, method) => `{"id":${id},"${method}":{}}`,
-  connect: (id, result) => `{"id":${id},"connect":${connectResult(result)}}`,
-  subscribe: (id, result) => `{"id":${id},"subscribe":{${subscribeFields(result)}}}`,
+  empty: (id, method) => `{"id":${commandId(id)},"${method}":{}}`,
+  connect: (id, result) => `{"id":${commandId(id)},"connect":${connectResult(result)}}`,
+  subscribe: (id, result) => `{"id":${commandId(id)},"subscribe":{${subscribeFields(result)}}}`,
 
   presence(id, members) {
     const entries = members.map((info) => `${quote(info.client)}:${clientInfo(info)}`);
-    return `{"id":${id},"presence":{"presence":{${entries.join()}}}}`;
+    return `{"id":${commandId(id)},"presence":{"presence":{${entries.join()}}}}`;
   },
 
   presenceStats: (id, clients, users) =>
-    `{"id":${id},"presence_stats":{"num_clients":${clients},"num_users":${users}}}`,
+    `{"id":${commandId(id)},"presence_stats":{"num_clients":${int32("num_clients", clients)},"num_users":${int32("num_users", users)}}}`,
 
   history: (id, publications, position) =>
-    `{"id":${id},"history":{"publications":[${publications.map(publication).join()}],` +
-    `"offset":${position.offset},"epoch":${quote(position.epoch)}}}`,
+    `{"id":${commandId(id)},"history":{"publications":[${publications.map(publication).join()}],` +
+    `"offset":${count("offset", position.offset)},"epoch":${quote(position.epoch)}}}`,
 
-  rpc: (id, data) => `{"id":${id},"rpc":{"data":${data}}}`,
+  rpc: (id, data) => `{"id":${commandId(id)},"rpc":{"data":${jsonText("data", data)}}}`,
 
   refresh: (id, client, version, ttl) =>
-    `{"id":${id},"refresh":{"client":${quote(client)},"version":${quote(version)}${expiry(ttl)}}}`,
+    `{"id":${commandId(id)},"refresh":{"client":${quote(client)},"version":${quote(version)}${expiry(ttl)}}}`,
 
-  subRefresh: (id, ttl) => `{"id":${id},"sub_refresh":{${expiry(ttl).slice(1)}}}`,
+  subRefresh: (id, ttl) => `{"id":${commandId(id)},"sub_refresh":{${expiry(ttl).slice(1)}}}`,
 
   publication,
   publicationPush: (channel, encoded) => `{"push":{"channel":${quote(channel)},"pub":${encoded}}}`,
@@ -68,18 +69,19 @@ export const centrifugeJson = {
   subscribePush: (channel, result) =>
     `{"push":{"channel":${quote(channel)},"subscribe":{${subscribeFields(result)}}}}`,
   unsubscribePush: (channel, code, reason) =>
-    `{"push":{"channel":${quote(channel)},"unsubscribe":{"code":${code},"reason":${quote(reason)}}}}`,
-  refreshPush: (ttl) => `{"push":{"refresh":{"expires":true,"ttl":${ttl}}}}`,
-  disconnectPush: (code, reason) => `{"push":{"disconnect":{"code":${code},"reason":${quote(reason)}}}}`,
+    `{"push":{"channel":${quote(channel)},"unsubscribe":{"code":${int32("code", code)},"reason":${quote(reason)}}}}`,
+  refreshPush: (ttl) => `{"push":{"refresh":{${expiry(ttl).slice(1)}}}}`,
+  disconnectPush: (code, reason) =>
+    `{"push":{"disconnect":{"code":${int32("code", code)},"reason":${quote(reason)}}}}`,
   streamed: (frame) => `${frame as string}\n`,
 } as const satisfies CentrifugeCodec;
 
 function connectResult(result: ConnectResult): string {
   let text =
     `{"client":${quote(result.client)},"version":${quote(result.version)},` +
-    `"ping":${result.ping}${result.pong ? ',"pong":true' : ""},"node":${quote(result.node)},"time":${result.timeMs}`;
+    `"ping":${int32("ping", result.ping)}${result.pong ? ',"pong":true' : ""},"node":${quote(result.node)},"time":${count("time", result.timeMs)}`;
   if (result.session !== undefined) text += `,"session":${quote(result.session)}`;
-  if (result.data !== undefined) text += `,"data":${result.data}`;
+  if (result.data !== undefined) text += `,"data":${jsonText("data", result.data)}`;
   text += expiry(result.ttl);
   if (result.subs.size > 0) {
     const subs = Array.from(result.subs, ([channel, sub]) => `${quote(channel)}:{${subscribeFields(sub)}}`);
@@ -93,25 +95,28 @@ function subscribeFields(result: SubscribeResult): string {
   if (result.recoverable) fields.push('"recoverable":true');
   if (result.positioned) fields.push('"positioned":true');
   if (result.recoverable || result.positioned) {
-    fields.push(`"epoch":${quote(result.position.epoch)}`, `"offset":${result.position.offset}`);
+    fields.push(
+      `"epoch":${quote(result.position.epoch)}`,
+      `"offset":${count("offset", result.position.offset)}`,
+    );
   }
   if (result.wasRecovering) fields.push('"was_recovering":true');
   if (result.recovered) fields.push('"recovered":true');
   if (result.publications.length > 0) fields.push(`"publications":[${result.publications.join()}]`);
   if (result.delta) fields.push('"delta":true');
-  if (result.ttl !== undefined) fields.push(`"expires":true,"ttl":${result.ttl}`);
-  if (result.data !== undefined) fields.push(`"data":${result.data}`);
+  if (result.ttl !== undefined) fields.push(expiry(result.ttl).slice(1));
+  if (result.data !== undefined) fields.push(`"data":${jsonText("data", result.data)}`);
   return fields.join();
 }
 
 /** Starts with a comma, empty when there is no expiry. */
 function expiry(ttl: number | undefined): string {
-  return ttl === undefined ? "" : `,"expires":true,"ttl":${ttl}`;
+  return ttl === undefined ? "" : `,"expires":true,"ttl":${int32("ttl", ttl)}`;
 }
 
 /** Bytes have no JSON form: a JSON client gets them as a base64 string. */
 function jsonOf({ data }: Publication): string {
-  return typeof data === "string" ? data : `"${data.toBase64()}"`;
+  return typeof data === "string" ? jsonText("data", data) : `"${data.toBase64()}"`;
 }
 
 function publication(pub: Publication): string {
@@ -120,17 +125,19 @@ function publication(pub: Publication): string {
 
 /** @param more further members, each after a comma */
 function publicationOf(pub: Publication, data: string, more = ""): string {
-  let text = pub.offset > 0 ? `{"offset":${pub.offset},"data":${data}` : `{"data":${data}`;
+  const offset = count("offset", pub.offset);
+  let text = offset > 0 ? `{"offset":${offset},"data":${data}` : `{"data":${data}`;
   if (pub.info) text += `,"info":${clientInfo(pub.info)}`;
   const tags = tagsOf(pub);
   if (tags) text += `,"tags":${JSON.stringify(tags)}`;
-  if (pub.timeMs > 0) text += `,"time":${pub.timeMs}`;
+  const time = count("time", pub.timeMs);
+  if (time > 0) text += `,"time":${time}`;
   return `${text}${more}}`;
 }
 
 function clientInfo(info: ClientInfo): string {
   let text = `{"user":${quote(info.user)},"client":${quote(info.client)}`;
-  if (info.connInfo !== undefined) text += `,"conn_info":${info.connInfo}`;
-  if (info.chanInfo !== undefined) text += `,"chan_info":${info.chanInfo}`;
+  if (info.connInfo !== undefined) text += `,"conn_info":${jsonText("conn_info", info.connInfo)}`;
+  if (info.chanInfo !== undefined) text += `,"chan_info":${jsonText("chan_info", info.chanInfo)}`;
   return `${text}}`;
 }

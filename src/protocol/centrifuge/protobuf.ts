@@ -2,6 +2,7 @@ import { Writer } from "protobufjs/minimal.js";
 import { type ClientInfo, type Publication, tagsOf } from "../../core/publication.ts";
 import { utf8Encoder } from "../../core/text.ts";
 import type { DeltaEncoder, Frame } from "../codec.ts";
+import { commandId, count, int32, jsonText } from "../fields.ts";
 import { decodeProtobufFrame } from "./protobuf-decode.ts";
 import type { CentrifugeCodec, ConnectResult, SubscribeResult } from "./replies.ts";
 
@@ -67,7 +68,7 @@ export const centrifugeProtobuf = {
 
   error: (id, error) =>
     reply(id, REPLY.error, (w) => {
-      number(w, 1, error.code);
+      int(w, 1, "code", error.code);
       text(w, 2, error.message);
       flag(w, 3, error.temporary);
     }),
@@ -88,8 +89,8 @@ export const centrifugeProtobuf = {
 
   presenceStats: (id, clients, users) =>
     reply(id, REPLY.presenceStats, (w) => {
-      number(w, 1, clients);
-      number(w, 2, users);
+      int(w, 1, "num_clients", clients);
+      int(w, 2, "num_users", users);
     }),
 
   history: (id, publications, position) =>
@@ -97,14 +98,14 @@ export const centrifugeProtobuf = {
       for (const pub of publications) {
         nested(w, 1, () => {
           publicationHead(w, pub);
-          payload(w, DATA, pub.data);
+          payload(w, DATA, "data", pub.data);
         });
       }
       text(w, 2, position.epoch);
-      number(w, 3, position.offset);
+      long(w, 3, "offset", position.offset);
     }),
 
-  rpc: (id, data) => reply(id, REPLY.rpc, (w) => payload(w, 1, data)),
+  rpc: (id, data) => reply(id, REPLY.rpc, (w) => payload(w, 1, "data", data)),
 
   refresh: (id, client, version, ttl) =>
     reply(id, REPLY.refresh, (w) => {
@@ -134,16 +135,16 @@ export const centrifugeProtobuf = {
         flag(w, 1, result.recoverable);
         if (result.recoverable || result.positioned) {
           text(w, 4, result.position.epoch);
-          number(w, 5, result.position.offset);
+          long(w, 5, "offset", result.position.offset);
         }
         flag(w, 6, result.positioned);
-        payload(w, 7, result.data);
+        payload(w, 7, "data", result.data);
       }),
     ),
   unsubscribePush: (channel, code, reason) =>
     push(channel, (w) =>
       nested(w, PUSH.unsubscribe, () => {
-        number(w, 2, code);
+        int(w, 2, "code", code);
         text(w, 3, reason);
       }),
     ),
@@ -151,7 +152,7 @@ export const centrifugeProtobuf = {
   disconnectPush: (code, reason) =>
     push("", (w) =>
       nested(w, PUSH.disconnect, () => {
-        number(w, 1, code);
+        int(w, 1, "code", code);
         text(w, 2, reason);
       }),
     ),
@@ -162,7 +163,7 @@ export const centrifugeProtobuf = {
 function reply(id: number, field: number, write: Write): Frame {
   const writer = new Writer();
   writer.fork();
-  number(writer, REPLY.id, id);
+  number(writer, REPLY.id, commandId(id));
   nested(writer, field, () => write(writer));
   return writer.ldelim().finish(true);
 }
@@ -178,18 +179,18 @@ function connectResult(w: Writer, result: ConnectResult): void {
   text(w, 1, result.client);
   text(w, 2, result.version);
   expiry(w, 3, result.ttl);
-  payload(w, 5, result.data);
+  payload(w, 5, "data", result.data);
   for (const [channel, sub] of result.subs) {
     nested(w, 6, () => {
       text(w, 1, channel);
       nested(w, 2, () => subscribeResult(w, sub));
     });
   }
-  number(w, 7, result.ping);
+  int(w, 7, "ping", result.ping);
   flag(w, 8, result.pong);
   if (result.session) text(w, 9, result.session);
   text(w, 10, result.node);
-  number(w, 11, result.timeMs);
+  long(w, 11, "time", result.timeMs);
 }
 
 function subscribeResult(w: Writer, result: SubscribeResult): void {
@@ -197,18 +198,18 @@ function subscribeResult(w: Writer, result: SubscribeResult): void {
   flag(w, 3, result.recoverable);
   if (result.recoverable || result.positioned) {
     text(w, 6, result.position.epoch);
-    number(w, 9, result.position.offset);
+    long(w, 9, "offset", result.position.offset);
   }
   for (const publication of result.publications) w.uint32(tag(7, BYTES)).bytes(publication as Uint8Array);
   flag(w, 8, result.recovered);
   flag(w, 10, result.positioned);
-  payload(w, 11, result.data);
+  payload(w, 11, "data", result.data);
   flag(w, 12, result.wasRecovering);
   flag(w, 13, result.delta);
 }
 
 function bytesOf({ data }: Publication): Uint8Array {
-  return typeof data === "string" ? utf8Encoder.encode(data) : data;
+  return typeof data === "string" ? utf8Encoder.encode(jsonText("data", data)) : data;
 }
 
 function publication(pub: Publication): Uint8Array {
@@ -231,7 +232,7 @@ function publicationOf(pub: Publication, data: Uint8Array, delta: boolean): Uint
 function publicationHead(w: Writer, pub: Publication): void {
   const { info } = pub;
   if (info) nested(w, 5, () => clientInfo(w, info));
-  number(w, 6, pub.offset);
+  long(w, 6, "offset", pub.offset);
   const tags = tagsOf(pub);
   if (tags) {
     for (const [name, value] of Object.entries(tags)) {
@@ -241,21 +242,21 @@ function publicationHead(w: Writer, pub: Publication): void {
       });
     }
   }
-  number(w, 9, pub.timeMs);
+  long(w, 9, "time", pub.timeMs);
 }
 
 function clientInfo(w: Writer, info: ClientInfo): void {
   text(w, 1, info.user);
   text(w, 2, info.client);
-  payload(w, 3, info.connInfo);
-  payload(w, 4, info.chanInfo);
+  payload(w, 3, "conn_info", info.connInfo);
+  payload(w, 4, "chan_info", info.chanInfo);
 }
 
 /** `expires` at this field, `ttl` at the next one. */
 function expiry(w: Writer, field: number, ttl: number | undefined): void {
   if (ttl === undefined) return;
   flag(w, field, true);
-  number(w, field + 1, ttl);
+  int(w, field + 1, "ttl", ttl);
 }
 
 // ── fields ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -276,6 +277,17 @@ function tag(field: number, wire: typeof VARINT | typeof BYTES): number {
   return (field << 3) | wire;
 }
 
+/** A field of 32 bits. */
+function int(w: Writer, field: number, name: string, value: number): void {
+  number(w, field, int32(name, value));
+}
+
+/** A field of 64 bits. */
+function long(w: Writer, field: number, name: string, value: number): void {
+  number(w, field, count(name, value));
+}
+
+/** @param value within the field's bounds */
 function number(w: Writer, field: number, value: number): void {
   if (value !== 0) w.uint32(tag(field, VARINT)).uint64(value);
 }
@@ -289,9 +301,10 @@ function text(w: Writer, field: number, value: string): void {
 }
 
 /** A JSON text or bytes. */
-function payload(w: Writer, field: number, value: string | Uint8Array | undefined): void {
+function payload(w: Writer, field: number, name: string, value: string | Uint8Array | undefined): void {
   if (value === undefined || value.length === 0) return;
-  w.uint32(tag(field, BYTES)).bytes(typeof value === "string" ? utf8Encoder.encode(value) : value);
+  const bytes = typeof value === "string" ? utf8Encoder.encode(jsonText(name, value)) : value;
+  w.uint32(tag(field, BYTES)).bytes(bytes);
 }
 
 function nested(w: Writer, field: number, write: () => void): void {

@@ -1,6 +1,7 @@
 import type { Publication } from "../../core/publication.ts";
 import { strictUtf8Decoder } from "../../core/text.ts";
 import type { Codec } from "../codec.ts";
+import { count, int32, jsonText } from "../fields.ts";
 import { pusherClose } from "./codes.ts";
 import { decodePusherFrame } from "./decode.ts";
 import type { PusherMessage } from "./message.ts";
@@ -53,7 +54,8 @@ function publication(pub: Publication): string {
 
 /** A body as the string it stands for (`pusher-data.ts`): the text of JSON, and of a JSON string its content. */
 function dataMember(body: string): string {
-  return /^\s*"/.test(body) ? body : quote(body);
+  const text = jsonText("data", body);
+  return /^\s*"/.test(text) ? text : quote(text);
 }
 
 /** Bytes have no JSON form: what is no text is given in base64. */
@@ -74,14 +76,14 @@ function event(name: string, channel: string | undefined, data: string): string 
 // ── what only this protocol says; channels by the names clients know ────────────────────────────────────────────
 
 export function connectionEstablished(socketId: string, activityTimeout: number): string {
-  const data = `{"socket_id":${quote(socketId)},"activity_timeout":${activityTimeout}}`;
+  const data = `{"socket_id":${quote(socketId)},"activity_timeout":${int32("activity_timeout", activityTimeout)}}`;
   return event("pusher:connection_established", undefined, data);
 }
 
 export const PONG = '{"event":"pusher:pong","data":"{}"}';
 
 export function pusherError(error: { readonly code: number; readonly message: string }): string {
-  const data = `{"code":${error.code},"message":${quote(error.message)}}`;
+  const data = `{"code":${int32("code", error.code)},"message":${quote(error.message)}}`;
   return event("pusher:error", undefined, data);
 }
 
@@ -92,18 +94,21 @@ export function subscriptionSucceeded(
 ): string {
   if (!users) return event("pusher_internal:subscription_succeeded", channel, "{}");
   const ids = Array.from(users.keys(), quote);
-  const hash = Array.from(users, ([id, info]) => `${quote(id)}:${info ?? "null"}`);
+  const hash = Array.from(
+    users,
+    ([id, info]) => `${quote(id)}:${info === undefined ? "null" : jsonText("hash", info)}`,
+  );
   const presence = `{"ids":[${ids.join()}],"hash":{${hash.join()}},"count":${users.size}}`;
   return event("pusher_internal:subscription_succeeded", channel, `{"presence":${presence}}`);
 }
 
 export function subscriptionError(channel: string, type: string, error: string, status: number): string {
-  const data = `{"type":${quote(type)},"error":${quote(error)},"status":${status}}`;
+  const data = `{"type":${quote(type)},"error":${quote(error)},"status":${int32("status", status)}}`;
   return event("pusher:subscription_error", channel, data);
 }
 
 function memberAdded(channel: string, user: string, info: string | undefined): string {
-  const member = info === undefined ? "" : `,"user_info":${info}`;
+  const member = info === undefined ? "" : `,"user_info":${jsonText("user_info", info)}`;
   return event("pusher_internal:member_added", bare(channel), `{"user_id":${quote(user)}${member}}`);
 }
 
@@ -111,8 +116,9 @@ function memberRemoved(channel: string, user: string): string {
   return event("pusher_internal:member_removed", bare(channel), `{"user_id":${quote(user)}}`);
 }
 
-function subscriptionCount(channel: string, count: number): string {
-  return event("pusher_internal:subscription_count", bare(channel), `{"subscription_count":${count}}`);
+function subscriptionCount(channel: string, subscribers: number): string {
+  const data = `{"subscription_count":${count("subscription_count", subscribers)}}`;
+  return event("pusher_internal:subscription_count", bare(channel), data);
 }
 
 export function cacheMiss(channel: string): string {
@@ -138,6 +144,6 @@ export function position(
   { epoch, offset }: { readonly epoch: string; readonly offset: number },
   whole: boolean,
 ): string {
-  const data = `{"epoch":${quote(epoch)},"offset":${offset},"recovered":${whole}}`;
+  const data = `{"epoch":${quote(epoch)},"offset":${count("offset", offset)},"recovered":${whole}}`;
   return event("trunkline:position", channel, data);
 }

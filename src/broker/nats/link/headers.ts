@@ -1,8 +1,10 @@
 import { headers, type Msg, type MsgHdrs } from "nats";
+import { oneLine } from "../../../core/json-check.ts";
 import { rawMember } from "../../../core/json-text.ts";
+import { readCount, readTimeMs } from "../../../core/numbers.ts";
 import type { ClientInfo, Priority } from "../../../core/publication.ts";
 import { utf8Decoder } from "../../../core/text.ts";
-import { checkBody, oneLine } from "../../body.ts";
+import { checkBody } from "../../body.ts";
 import type { PublishOptions } from "../../broker.ts";
 
 const TAG = "Trunkline-Tag-";
@@ -116,10 +118,10 @@ function scan(envelope: Envelope, block: string): void {
 function put(envelope: Envelope, key: string, value: string): void {
   switch (key) {
     case "Nats-Sequence":
-      envelope.seq = Number(value);
+      envelope.seq = readCount(value) ?? 0;
       return;
     case "Nats-Last-Sequence":
-      envelope.prev = Number(value);
+      envelope.prev = readCount(value) ?? 0;
       return;
     case "Nats-Msg-Id":
       envelope.id = value;
@@ -128,13 +130,13 @@ function put(envelope: Envelope, key: string, value: string): void {
       envelope.subject = value;
       return;
     case "Nats-Num-Pending":
-      envelope.pending = Number(value);
+      envelope.pending = readCount(value) ?? -1;
       return;
     case "Nats-Time-Stamp":
       envelope.stored = value;
       return;
     case "Trunkline-Time":
-      envelope.published = Number.parseInt(value, 10) || 0;
+      envelope.published = readTimeMs(value);
       return;
     case "Content-Type":
       envelope.contentType = value;
@@ -158,7 +160,7 @@ function put(envelope: Envelope, key: string, value: string): void {
       envelope.of = value;
       return;
     case "Trunkline-Count":
-      envelope.count = Number(value);
+      envelope.count = readCount(value) ?? -1;
       return;
     case "Nats-Service-Error-Code":
       envelope.errorCode = value;
@@ -169,7 +171,8 @@ function put(envelope: Envelope, key: string, value: string): void {
     default: // a tag, or nothing of ours
   }
   if (key.startsWith(TAG) && key.length > TAG.length) {
-    envelope.tags ??= {};
+    // Without a prototype: a tag may have any name.
+    envelope.tags ??= Object.create(null) as Record<string, string>;
     envelope.tags[key.slice(TAG.length)] = value;
   }
 }
