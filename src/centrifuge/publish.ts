@@ -4,6 +4,7 @@ import { z } from "zod";
 import { checkBody } from "../broker/body.ts";
 import type { Published } from "../broker/broker.ts";
 import { CommandError, Errors } from "../core/errors.ts";
+import { headerText, jsonFlaw, oneLine } from "../core/json-check.ts";
 import { rawMember } from "../core/json-text.ts";
 import type { Body } from "../core/publication.ts";
 import type { GatewayContext } from "../gateway/context.ts";
@@ -124,11 +125,12 @@ function identityHeaders(context: GatewayContext, session: CentrifugeSession): R
     ip: handshake.ip,
     region: context.region,
     instance: context.instance,
-    info: identity.info === undefined ? undefined : (JSON.parse(identity.info) as unknown),
-    meta: identity.meta === undefined ? undefined : (JSON.parse(identity.meta) as unknown),
   };
+  const own = JSON.stringify(from).slice(0, -1);
+  const info = identity.info === undefined ? "" : `,"info":${identity.info}`;
+  const meta = identity.meta === undefined ? "" : `,"meta":${identity.meta}`;
   return {
-    "Trunkline-From": JSON.stringify(from),
+    "Trunkline-From": headerText(`${own}${info}${meta}}`),
     "Trunkline-Client": client,
     "Trunkline-User": encodeURIComponent(user),
   };
@@ -137,10 +139,7 @@ function identityHeaders(context: GatewayContext, session: CentrifugeSession): R
 /** A service's answer as one line of JSON. @throws CommandError internal when it is none */
 function jsonLine(text: string): string {
   if (text === "") return "null";
-  try {
-    JSON.parse(text);
-  } catch {
-    throw new CommandError(Errors.internal, "a service answered with something that is not JSON");
-  }
-  return text.replace(/[\r\n]/g, " "); // outside strings only: inside they are escaped
+  const flaw = jsonFlaw(text);
+  if (flaw !== undefined) throw new CommandError(Errors.internal, `a service's answer is ${flaw}`);
+  return oneLine(text);
 }

@@ -3,7 +3,7 @@ import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Logger } from "../../../core/log.ts";
 import type { Body } from "../../../core/publication.ts";
 import type { Subjects } from "../../../core/subject.ts";
-import { utf8Decoder, utf8Encoder } from "../../../core/text.ts";
+import { strictUtf8Decoder, utf8Decoder, utf8Encoder } from "../../../core/text.ts";
 import { isHeader } from "../../body.ts";
 import type { Broker, RequestOptions, ServiceReply, SignalListener } from "../../broker.ts";
 import { encoded, openEnvelope } from "../link/headers.ts";
@@ -71,7 +71,7 @@ export class Control {
       throw new CommandError(Errors.limitExceeded, "request too long");
     try {
       const { errorCode, error, data } = await requests.ask(subject, bytes, timeoutMs, out);
-      const reply = { data: utf8Decoder.decode(data) };
+      const reply = { data: textOf(data) };
       if (errorCode === undefined) return reply;
       return { ...reply, error: { code: Number.parseInt(errorCode, 10) || 0, message: error ?? "" } };
     } catch (error) {
@@ -139,6 +139,15 @@ export class Control {
         log.error("a signal could not be handled", { kind, error });
       }
     }
+  }
+}
+
+/** A service's answer as text: what is none must not be taken for something it did not say. @throws CommandError */
+function textOf(bytes: Uint8Array): string {
+  try {
+    return strictUtf8Decoder.decode(bytes);
+  } catch {
+    throw new CommandError(Errors.internal, "a service answered with bytes that are not UTF-8");
   }
 }
 
