@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { isForeignInbox } from "../core/channel.ts";
+import { type ChannelName, isForeignInbox } from "../core/channel.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
@@ -34,9 +34,7 @@ export function createOperations(context: GatewayContext): Operations {
     broadcast: (channels, body, request) => broadcast(context, channels, body, request),
 
     async subscribe(target, channel, options) {
-      if (isForeignInbox(hub.resolve(channel), target.user)) {
-        throw new CommandError(Errors.permissionDenied, "the inbox of another user");
-      }
+      refuseForeignInbox(hub.resolve(channel), target);
       signal("subscribe", { ...target, channel, ...options });
     },
 
@@ -80,6 +78,13 @@ export function createOperations(context: GatewayContext): Operations {
 
     info: async () => (await survey(context, "info", {})) as InstanceInfo[],
   };
+}
+
+/** @throws CommandError permissionDenied */
+function refuseForeignInbox(channel: ChannelName, { user }: Target): void {
+  if (isForeignInbox(channel, user)) {
+    throw new CommandError(Errors.permissionDenied, "the inbox of another user");
+  }
 }
 
 /** Has presence forget connections that are about to be closed: nobody sees them as online, whatever becomes of the signal. */
