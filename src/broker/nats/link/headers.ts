@@ -168,13 +168,15 @@ function put(envelope: Envelope, key: string, value: string): void {
     case "Nats-Service-Error":
       envelope.error = value;
       return;
-    default: // a tag, or nothing of ours
+    default:
+      if (key.startsWith(TAG) && key.length > TAG.length) putTag(envelope, key.slice(TAG.length), value);
   }
-  if (key.startsWith(TAG) && key.length > TAG.length) {
-    // Without a prototype: a tag may have any name.
-    envelope.tags ??= Object.create(null) as Record<string, string>;
-    envelope.tags[key.slice(TAG.length)] = value;
-  }
+}
+
+function putTag(envelope: Envelope, name: string, value: string): void {
+  // Without a prototype: a tag may have any name.
+  envelope.tags ??= Object.create(null) as Record<string, string>;
+  envelope.tags[name] = value;
 }
 
 /** Makes the headers of one publish. @param options checked: nothing in them can break a header */
