@@ -374,8 +374,14 @@ export class Channel implements ChannelSink {
     const readTo = page.more ? (page.publications.at(-1)?.offset ?? from) : page.position.offset;
     // The page must meet the ring, which may have been trimmed meanwhile. (One without a floor has never been.)
     const meets = ring.floor === Number.POSITIVE_INFINITY ? !page.more : readTo >= ring.floor;
-    if (page.complete && meets) ring.prepend(page.publications, from);
-    else if (page.more || !page.complete) this.#unreachable = Math.max(this.#unreachable, from);
+    // What the store has already and the channel has not, everybody will be given as it comes.
+    const { offset } = this.#position;
+    if (page.complete && meets) {
+      ring.prepend(
+        page.publications.filter((publication) => publication.offset <= offset),
+        from,
+      );
+    } else if (page.more || !page.complete) this.#unreachable = Math.max(this.#unreachable, from);
   }
 
   #aheadOfUs(): AheadWaiter {

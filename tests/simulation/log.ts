@@ -1,0 +1,88 @@
+/** Headers of a message in order, as the server keeps them. */
+export type Headers = readonly (readonly [key: string, value: string])[];
+
+/** A message in a stream. */
+export interface Entry {
+  readonly seq: number;
+  readonly subject: string;
+  readonly headers: Headers;
+  readonly data: Uint8Array;
+  /** As the server writes it, RFC 3339 with nanoseconds. */
+  readonly time: string;
+}
+
+/** What one server has of a stream. */
+export class Log {
+  /** By rising sequence. */
+  entries: Entry[] = [];
+  last = 0;
+  lastTime = "0001-01-01T00:00:00Z";
+  /** When a follower has got everything that its leader has sent. */
+  caughtUpAt = 0;
+
+  get first(): number {
+    return this.entries[0]?.seq ?? this.last + 1;
+  }
+
+  copy(): Log {
+    const log = new Log();
+    log.entries = [...this.entries];
+    log.last = this.last;
+    log.lastTime = this.lastTime;
+    return log;
+  }
+
+  /** Adds an entry, unless this server has one of that sequence: then it keeps its own. */
+  add(entry: Entry, mostPerSubject: number): void {
+    if (entry.seq <= this.last) return;
+    this.entries.push(entry);
+    this.last = entry.seq;
+    this.lastTime = entry.time;
+    if (mostPerSubject <= 0) return;
+    const same = this.entries.filter(({ subject }) => subject === entry.subject);
+    if (same.length > mostPerSubject) this.remove(same[0]!.seq);
+  }
+
+  remove(seq: number): void {
+    this.entries = this.entries.filter((entry) => entry.seq !== seq);
+  }
+
+  /** Removes what fits, before a sequence. */
+  purge(filter: string, before: number): number {
+    const kept = this.entries.filter(({ subject, seq }) => seq >= before || !matches(filter, subject));
+    const purged = this.entries.length - kept.length;
+    this.entries = kept;
+    return purged;
+  }
+
+  /** Forgets everything after a sequence. */
+  cut(seq: number): void {
+    this.entries = this.entries.filter((entry) => entry.seq <= seq);
+    this.last = Math.min(this.last, seq);
+    this.lastTime = this.entries.at(-1)?.time ?? this.lastTime;
+  }
+
+  get(seq: number): Entry | undefined {
+    return this.entries.find((entry) => entry.seq === seq);
+  }
+
+  next(filter: string, from: number): Entry | undefined {
+    return this.entries.find((entry) => entry.seq >= from && matches(filter, entry.subject));
+  }
+
+  newest(filter: string): Entry | undefined {
+    return this.entries.findLast((entry) => matches(filter, entry.subject));
+  }
+}
+
+/** Whether a subject fits a filter with NATS's wildcards. */
+export function matches(filter: string, subject: string): boolean {
+  if (filter === subject || filter === ">") return true;
+  if (!filter.includes("*") && !filter.endsWith(">")) return false;
+  const [wanted, is] = [filter.split("."), subject.split(".")];
+  for (const [index, token] of wanted.entries()) {
+    if (token === ">") return is.length > index;
+    if (index >= is.length || (token !== "*" && token !== is[index])) return false;
+  }
+  return wanted.length === is.length;
+}

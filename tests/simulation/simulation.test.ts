@@ -1,0 +1,103 @@
+import { expect, test } from "bun:test";
+import { cp, mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { FAULTS, type FaultName } from "./faults.ts";
+import { type Outcome, simulate } from "./run.ts";
+
+/**
+ * The NATS driver as it is against servers in memory, under everything that can happen to it: a short share of what
+ * `npm run simulate` does at length.
+ */
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const TEST_MS = 120_000;
+const SEEDS = 1_000;
+
+/** Kinds of faults that the driver does not stand yet. */
+const NOT_YET: readonly FaultName[] = ["rollback", "forgetful", "deletion"];
+const FAULTS_NOW = (Object.keys(FAULTS) as FaultName[]).filter((name) => !NOT_YET.includes(name));
+
+/** Runs that were wrong, with what was. A run must not begin in a promise's continuation. */
+async function wrongs(seeds: number, faults: readonly FaultName[], replicas = 1): Promise<Outcome[]> {
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  const { promise, resolve } = Promise.withResolvers<Outcome[]>();
+  setTimeout(() => {
+    const bad: Outcome[] = [];
+    for (let seed = 1; seed <= seeds && bad.length < 3; seed++) {
+      const outcome = simulate({ seed, faults, replicas });
+      if (outcome.wrongs.length > 0) bad.push(outcome);
+    }
+    resolve(bad);
+  }, 0);
+  return await promise;
+}
+
+test(
+  `${SEEDS} runs: whoever is not told of a gap has exactly what stands, and nobody is told without need`,
+  async () => {
+    const bad = await wrongs(SEEDS, FAULTS_NOW);
+    expect(bad.map(({ seed, wrongs: [first] }) => `seed ${seed}: ${first!.text}`)).toEqual([]);
+  },
+  TEST_MS,
+);
+
+test("the same seed is the same run, line by line", async () => {
+  const { promise, resolve } = Promise.withResolvers<(readonly string[])[]>();
+  setTimeout(() => resolve([1, 2].map(() => simulate({ seed: 4, faults: FAULTS_NOW }).history)), 0);
+  const [one, other] = await promise;
+  expect(one!.length).toBeGreaterThan(50);
+  expect(one).toEqual(other!);
+});
+
+/** A line of the driver, and what breaks it. */
+const MUTATIONS = [
+  {
+    what: "a message whose predecessor is missing is delivered",
+    file: "src/broker/nats/follow/chain.ts",
+    is: "if (prev <= chain.last) {",
+    becomes: "if (prev >= 0) {",
+  },
+  {
+    what: "what was seen already is delivered again",
+    file: "src/broker/nats/follow/chain.ts",
+    is: 'if (seq <= chain.last) return "duplicate";',
+    becomes: "",
+  },
+  {
+    what: "a newest message that never arrived is not read",
+    file: "src/broker/nats/follow/head-audit.ts",
+    is: "if (head.seq > channel.last) {",
+    becomes: "if (head.seq < 0) {",
+  },
+];
+
+for (const { what, file, is, becomes } of MUTATIONS) {
+  test(
+    `a broken driver is found: ${what}`,
+    async () => {
+      const dir = await mkdtemp(join(tmpdir(), "trunkline-simulation-"));
+      try {
+        for (const part of ["src", "tests/simulation", "package.json", "tsconfig.json"]) {
+          await cp(join(ROOT, part), join(dir, part), { recursive: true });
+        }
+        await symlink(join(ROOT, "node_modules"), join(dir, "node_modules"));
+        const text = await Bun.file(join(dir, file)).text();
+        expect(text).toContain(is);
+        await Bun.write(join(dir, file), text.replace(is, becomes));
+        const main = join(dir, "tests/simulation/main.ts");
+        const flags = ["--seeds", "300", "--most", "1", "--replicas", "1", "--faults", FAULTS_NOW.join(",")];
+        const child = Bun.spawn([process.execPath, main, ...flags], { stdout: "pipe", stderr: "ignore" });
+        const said = await new Response(child.stdout).text();
+        expect({ code: await child.exited, said }).toEqual({
+          code: 1,
+          said: expect.stringContaining("1 bad"),
+        });
+      } finally {
+        await rm(dir, { recursive: true, force: true });
+      }
+    },
+    TEST_MS,
+  );
+}
