@@ -9,6 +9,7 @@ import type { Stats } from "../core/stats.ts";
 import type { GatewayOptions } from "../gateway/context.ts";
 import { createGateway, type RunningGateway } from "../gateway/create.ts";
 import { Admission, connectionCap } from "../gateway/instance/admission.ts";
+import { Evacuation } from "../gateway/instance/evacuation.ts";
 import { IdleCollector } from "../gateway/instance/idle-collector.ts";
 import { Overload } from "../gateway/instance/overload.ts";
 import { RegionDirectory } from "../gateway/instance/region-directory.ts";
@@ -16,7 +17,7 @@ import { adminApp } from "../http/admin.ts";
 import { type App, createApp, REGION_HEADER } from "../http/app.ts";
 import { loadAssets } from "../http/assets.ts";
 import { TransportFanout } from "../http/fanout.ts";
-import type { Health } from "../http/health.ts";
+import { brokerFault, type Health, unreadiness } from "../http/health.ts";
 import { createMetrics, type Metrics } from "../http/metrics.ts";
 import { StreamTransports } from "../http/streams/transports.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
@@ -139,10 +140,7 @@ class RunningInstance implements Instance {
     started.closeFirst("authenticator", () => authenticator.close());
     await step("start the check of tokens", stop, () => authenticator.start());
 
-    const presence = this.#parts.presence(() => ({
-      connections: this.#gateway.connections,
-      capacity: this.#draining || this.#overload.state === "refusing" ? 0 : this.#cap,
-    }));
+    const presence = this.#parts.presence(() => this.#load());
     const pusher = new Pusher({
       ...{ apps: this.#apps, outbox, broker, presence, fanout: this.#fanout },
       log: log.with({ at: "gateway" }),
@@ -160,7 +158,7 @@ class RunningInstance implements Instance {
     pusher.start();
     started.closeFirst("gateway", () => gateway.close());
     gateway.start();
-    this.#startTimers();
+    this.#startTimers(presence);
     this.#listen(app, metrics);
     log.info(this.#parts.worker ? "worker listening" : "listening", {
       url: this.url,
@@ -232,6 +230,7 @@ class RunningInstance implements Instance {
         here: config.region,
         urls: new Map(config.regions.map((entry) => entry.split("=", 2) as [string, string])),
         presence,
+        own: () => ({ instance: config.instanceId, region: config.region, ...this.#load() }),
       }),
       assets: await loadAssets(fileURLToPath(new URL("../console", import.meta.url).href)),
       streams: this.#streams,
@@ -248,9 +247,15 @@ class RunningInstance implements Instance {
     });
   }
 
+  /** What others are told of it: 0 of capacity while it should get no new clients. */
+  #load(): InstanceLoad {
+    const ready = unreadiness(this.#health, Date.now()).length === 0;
+    return { connections: this.#gateway.connections, capacity: ready ? this.#cap : 0 };
+  }
+
   /** Watches the load, sheds connections under it, and gives unused memory back when there is little to do. */
-  #startTimers(): void {
-    const { runtime, stats, log } = this.#parts;
+  #startTimers(presence: Presence): void {
+    const { config, runtime, stats, log } = this.#parts;
     const [gateway, overload] = [this.#gateway, this.#overload];
     const idleCollector = new IdleCollector({
       changes: () => stats.connects + stats.disconnects,
@@ -265,10 +270,20 @@ class RunningInstance implements Instance {
     const collecting = setInterval(() => idleCollector.tick(), IDLE_COLLECTION_INTERVAL_MS);
     overload.onChange((state) => log.warn("overload", { state, delayMs: Math.round(overload.delayMs) }));
     overload.start();
+    const evacuation = new Evacuation({
+      ...{ instance: config.instanceId, presence, log, ratePerSecond: config.drain.ratePerSecond },
+      canServe: () => this.#draining || brokerFault(this.#health, Date.now()) === undefined,
+      // Until then every other instance has renewed its lease, and says whether it can serve.
+      patienceMs: 2 * config.presence.leaseRenewMs,
+      connections: () => gateway.connections,
+      sendAway: (count) => gateway.sendAway(count),
+    });
+    evacuation.start();
     this.#started.closeFirst("timers", () => {
       clearInterval(shedding);
       clearInterval(collecting);
       overload.stop();
+      evacuation.stop();
     });
   }
 

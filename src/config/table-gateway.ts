@@ -272,6 +272,8 @@ export const gateway = {
   }),
   "health.natsAway": duration("0s", "1h", {
     default: "10s",
-    doc: "`/readyz` fails once NATS has been away for longer than this.",
+    doc:
+      "Once NATS has been away for longer than this, the instance cannot serve: `/readyz` fails, `GET /regions` says so, " +
+      "upgrades get 503, and its clients are sent to other instances, if some can serve.",
   }),
 } as const;

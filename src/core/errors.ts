@@ -66,6 +66,8 @@ export const Closes = {
   stateInvalidated: { code: 3014, reason: "state invalidated" },
   /** Shed under overload: come back later, somewhere else. */
   overloaded: { code: 3020, reason: "overloaded" },
+  /** The instance has lost its broker, and others have not: come back there. */
+  cannotServe: { code: 3021, reason: "cannot serve" },
   invalidToken: { code: 3500, reason: "invalid token" },
   badRequest: { code: 3501, reason: "bad request" },
   stale: { code: 3502, reason: "stale" },

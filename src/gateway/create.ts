@@ -4,7 +4,7 @@ import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { onSignal } from "./control.ts";
 import type { Gateway } from "./gateway.ts";
 import { drain } from "./instance/drain.ts";
-import { shed } from "./instance/shed.ts";
+import { sendAway, shed } from "./instance/shed.ts";
 import { EventPublisher } from "./membership/events.ts";
 import { PresenceTracker } from "./membership/tracker.ts";
 import { createOperations } from "./operations.ts";
@@ -46,6 +46,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
     operations: createOperations(context),
     drain: (pace) => drain(context, pace),
     shed: (count) => shed(hub, stats, count),
+    sendAway: (count) => sendAway(hub, stats, count),
 
     start() {
       if (state !== "idle") return;

@@ -44,6 +44,8 @@ export interface Gateway {
   drain(options: { ratePerSecond: number; deadlineMs: number }): Promise<void>;
   /** Closes up to `count` of the connections that were silent longest, with 3020. Used when overloaded. */
   shed(count: number): number;
+  /** Closes up to `count` connections with 3021. Used when nothing can be served here, and somewhere else it can. */
+  sendAway(count: number): number;
 }
 
 /** A failed part of a composite answer. */

@@ -3,7 +3,7 @@ import { Stats } from "../core/stats.ts";
 import type { Handshake } from "../gateway/dialect.ts";
 import { type Admission, addressKey, type Refusal } from "../gateway/instance/admission.ts";
 import type { ClientIp } from "./client-ip.ts";
-import type { Health } from "./health.ts";
+import { brokerFault, type Health } from "./health.ts";
 
 export interface EntranceDeps {
   readonly admission: Admission;
@@ -14,7 +14,7 @@ export interface EntranceDeps {
 }
 
 /** Why a client is sent away for a while. */
-type Away = Refusal | "draining" | "overload";
+type Away = Refusal | "draining" | "overload" | "broker_away";
 
 /**
  * What it is told. A proxy takes 5xx for a fault of the instance: it asks another one, or takes this one out of its
@@ -23,6 +23,7 @@ type Away = Refusal | "draining" | "overload";
 export const AWAY: Readonly<Record<Away, { readonly status: 429 | 503; readonly text: string }>> = {
   draining: { status: 503, text: "This instance is shutting down." },
   overload: { status: 503, text: "This instance is overloaded." },
+  broker_away: { status: 503, text: "This instance cannot reach NATS." },
   instance_cap: { status: 503, text: "This instance has no room for more connections." },
   ip_cap: { status: 429, text: "Too many connections from this address." },
   ip_rate: { status: 429, text: "Too many new connections from this address." },
@@ -61,6 +62,7 @@ export class AdmissionGuard {
     const { admission, health, clientIp } = this.#deps;
     if (health.draining()) return this.#away("draining", "1");
     if (health.overload() === "refusing") return this.#away("overload");
+    if (brokerFault(health, Date.now()) !== undefined) return this.#away("broker_away");
     const ip = clientIp(headers, peer);
     const admissionKey = addressKey(ip);
     const verdict = admission.admit(admissionKey);

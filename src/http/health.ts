@@ -1,7 +1,10 @@
 import type { BrokerStatus } from "../broker/broker.ts";
 import type { OverloadState } from "../gateway/instance/overload.ts";
 
-/** What readiness is made of. */
+/**
+ * What readiness is made of: of `/readyz`, of the region in `GET /regions`, of whom the instance lets in, and of whether it
+ * keeps those it has.
+ */
 export interface Health {
   /** Id of the instance. */
   readonly instance: string;
@@ -16,12 +19,19 @@ export interface Health {
 export function unreadiness(health: Health, nowMs: number): string[] {
   const reasons: string[] = [];
   if (health.draining()) reasons.push("draining");
-  const broker = health.broker();
-  if (broker.state === "disconnected") {
-    if (nowMs - broker.sinceMs > health.brokerAwayMs) reasons.push("broker away");
-  } else if (broker.state !== "connected") {
-    reasons.push(`broker ${broker.state}`);
-  }
+  const broker = brokerFault(health, nowMs);
+  if (broker !== undefined) reasons.push(broker);
   if (health.overload() === "refusing") reasons.push("overloaded");
   return reasons;
+}
+
+/** What of the broker keeps the instance from serving anybody, those it has included; a short absence does not. */
+export function brokerFault(
+  health: Pick<Health, "broker" | "brokerAwayMs">,
+  nowMs: number,
+): string | undefined {
+  const { state, sinceMs } = health.broker();
+  if (state === "connected") return undefined;
+  if (state !== "disconnected") return `broker ${state}`;
+  return nowMs - sinceMs > health.brokerAwayMs ? "broker away" : undefined;
 }

@@ -105,6 +105,8 @@ class WorldStart {
   readonly #dir: string;
   readonly #children: Children;
   readonly #running: ManagedServer[] = [];
+  /** Of the instances, by region. */
+  readonly #ports = new Map<string, number[]>();
   #ending = false;
 
   /** @param parts where everything that is started is put, to be ended with the world */
@@ -161,21 +163,28 @@ class WorldStart {
 
   /** Starts the instances. @param count of each region */
   async regions(count: number): Promise<Region[]> {
+    const { port } = this.#options;
+    for (const [place, { code }] of this.#cities.entries()) {
+      const own = Array.from({ length: count }, (_, index) =>
+        port === undefined ? undefined : instancePort(port, place, index, count),
+      );
+      this.#ports.set(code, await Promise.all(own.map((one) => one ?? freePort())));
+    }
     // The first one alone: it makes the streams, which the others copy.
-    const maker = await this.#instance(this.#cities[0]!, 0, count);
+    const maker = await this.#instance(this.#cities[0]!, 0);
     return await Promise.all(
       this.#cities.map(async (city, place) => {
         const indexes = Array.from({ length: count }, (_, index) => index);
         const instances = await Promise.all(
-          indexes.map((index) => (place + index === 0 ? maker : this.#instance(city, index, count))),
+          indexes.map((index) => (place + index === 0 ? maker : this.#instance(city, index))),
         );
         return regionOf(city, this.nats[place]!, instances);
       }),
     );
   }
 
-  async #instance(city: City, index: number, count: number) {
-    const { command, port, env } = this.#options;
+  async #instance(city: City, index: number) {
+    const { command, env } = this.#options;
     const region = city.code;
     const id = `${region}-${index + 1}`;
     const place = this.#cities.indexOf(city);
@@ -186,18 +195,24 @@ class WorldStart {
       startInstance({
         ...{ id, region, children: this.#children, onChange: this.#tell("instance", id) },
         command: command ?? "serve",
-        port: port === undefined ? await freePort() : instancePort(port, place, index, count),
+        port: this.#ports.get(region)![index]!,
         env: {
           TRUNKLINE_CONFIG: this.#configFile,
           TRUNKLINE_TOKEN_SECRET: this.secrets.token,
           TRUNKLINE_API_KEYS: this.secrets.apiKey,
           TRUNKLINE_NATS_HOME: home,
+          TRUNKLINE_REGIONS: this.#addresses,
           NATS_URL: this.nats[place]!.url,
           REDIS_URL: `redis://${LOOPBACK}:${toRedis}`,
           ...env,
         },
       }),
     );
+  }
+
+  /** The setting `regions`: where clients find each region. */
+  get #addresses(): string {
+    return [...this.#ports].map(([region, [port]]) => `${region}=http://${LOOPBACK}:${port}`).join(",");
   }
 
   get #configFile(): string {

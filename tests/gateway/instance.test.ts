@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { Closes, Errors } from "../../src/core/errors.ts";
+import { silent } from "../../src/core/log.ts";
 import type { EmulatedCommands } from "../../src/gateway/gateway.ts";
+import { Evacuation } from "../../src/gateway/instance/evacuation.ts";
 import { RegionDirectory } from "../../src/gateway/instance/region-directory.ts";
 import type { InstanceRecord } from "../../src/presence/presence.ts";
 import { createWorld, startGateway, type TestGateway } from "./fixture.ts";
@@ -198,7 +200,8 @@ describe("the directory of regions", () => {
       status: () => ({ state, sinceMs: 0 }),
     };
     const urls = new Map([["eu", "wss://eu.example"]]);
-    return { directory: new RegionDirectory({ here: "eu", urls, presence }), asked: () => asked };
+    const own = () => instance("eu", 1, 0);
+    return { directory: new RegionDirectory({ here: "eu", urls, presence, own }), asked: () => asked };
   };
 
   test("tells of every region that is named or lives, with its load", async () => {
@@ -219,12 +222,79 @@ describe("the directory of regions", () => {
     });
   });
 
+  test("knows of itself what it is now, whatever its lease says", async () => {
+    const found = await directory([instance("eu", 1, 100), instance("us", 1, 100)]).directory.list();
+    expect(found.regions.map(({ name, ready }) => [name, ready])).toEqual([
+      ["eu", false],
+      ["us", true],
+    ]);
+  });
+
   test("says when it knows of this instance alone, and asks once for all who ask together", async () => {
     const { directory: regions, asked } = directory([instance("eu", 1, 2)], "degraded");
     expect(regions.here).toBe("eu");
     const answers = await Promise.all([regions.list(), regions.list()]);
     expect(answers[0]).toMatchObject({ partial: true });
     expect(asked()).toBe(1);
+  });
+});
+
+describe("an instance that has lost its broker", () => {
+  const record = (name: string, capacity: number): InstanceRecord => ({
+    ...{ instance: name, region: name, connections: 0, capacity },
+  });
+  async function stage(others: readonly InstanceRecord[]) {
+    const gateway = await startGateway();
+    const clients = [...(await crowd(gateway, 5)), gateway.pusher()];
+    const state = { canServe: true, others };
+    const evacuation = new Evacuation({
+      ...{ instance: "here", patienceMs: 10_000, ratePerSecond: 20, log: silent },
+      canServe: () => state.canServe,
+      presence: { instances: async () => [record("here", 0), ...state.others] },
+      connections: () => gateway.gateway.connections,
+      sendAway: (count) => gateway.gateway.sendAway(count),
+    });
+    const codes = () => clients.map(({ socket }) => socket.closed?.code);
+    return { gateway, state, evacuation, codes };
+  }
+  const STAY = Array<undefined>(6).fill(undefined);
+
+  test("keeps its clients for a while, then sends them, in waves, to where they are served", async () => {
+    using clock = stoppedClock();
+    const { gateway, state, evacuation, codes } = await stage([record("us", 100)]);
+    await using _ = gateway;
+    await evacuation.tick();
+    state.canServe = false;
+    for (const elapsed of [0, 9_000]) {
+      await clock.advance(elapsed);
+      await evacuation.tick();
+      expect(codes()).toEqual(STAY);
+    }
+    await clock.advance(2_000);
+    const waves = evacuation.tick();
+    await settled();
+    expect(codes().filter((code) => code !== undefined)).toHaveLength(2);
+    await clock.advance(1_000);
+    await waves;
+    expect(codes()).toEqual([...Array(5).fill(3021), 4100]);
+    expect(gateway.stats.rejected.get("sent_away")).toBe(6);
+  });
+
+  test("keeps them where nobody else takes clients, and when it serves again", async () => {
+    using clock = stoppedClock();
+    const { gateway, state, evacuation, codes } = await stage([record("us", 0)]);
+    await using _ = gateway;
+    state.canServe = false;
+    await evacuation.tick();
+    await clock.advance(20_000);
+    await evacuation.tick();
+    expect(codes()).toEqual(STAY);
+    // Back and away again: a new absence, of which the others may not know yet.
+    state.canServe = true;
+    await evacuation.tick();
+    [state.canServe, state.others] = [false, [record("us", 100)]];
+    await evacuation.tick();
+    expect(codes()).toEqual(STAY);
   });
 });
 

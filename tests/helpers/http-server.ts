@@ -80,6 +80,7 @@ export function httpServer(
     operations: { ...setup.operations } as Operations,
     drain: async () => {},
     shed: () => 0,
+    sendAway: () => 0,
   };
   const app = createApp({
     gateway,
@@ -111,6 +112,7 @@ export function httpServer(
       here: "here",
       urls: new Map(),
       presence: { instances: async () => [], status: () => ({ state: "ok", sinceMs: 0 }) },
+      own: () => ({ instance: "one", region: "here", connections: 0, capacity: 100 }),
     }),
     stats,
     log: silent,

@@ -3,6 +3,8 @@ import { Centrifuge, State, SubscriptionState } from "centrifuge";
 import { failover } from "../../console/nearest.js";
 import type { Checker } from "./checker.ts";
 
+const DAY_MS = 86_400_000;
+
 export interface StockClientsOptions {
   /** WebSocket addresses. Clients start at each in turn, and move to the next when one cannot be reached. */
   readonly endpoints: readonly string[];
@@ -140,7 +142,8 @@ export class StockClients implements Disposable {
     const start = number % endpoints.length;
     const rotated = [...endpoints.slice(start), ...endpoints.slice(0, start)];
     const centrifuge = new Centrifuge(rotated[0]!, {
-      websocket: failover(rotated),
+      // It stays where it is, so that a return is one of the system's.
+      websocket: failover(rotated, { homeMs: DAY_MS }),
       ...(token(number) && { getToken: async () => token(number) }),
       ...(delaysMs && { minReconnectDelay: delaysMs[0], maxReconnectDelay: delaysMs[1] }),
     });

@@ -140,6 +140,7 @@ class NatsBroker implements Broker {
     const follower = this.#followerOf(channel);
     const { stream } = follower.store;
     const { publisher, streams, placement } = this.#open();
+    refuseAway(follower);
     const mark = { subject: follower.clearedOf(channel), stream };
     const { seq } = await publisher.publish(mark, "", publishHeaders(nuid.next(), {}), CLEAR_TIMEOUT_MS);
     await streams.purge(stream, follower.subjectOf(channel), seq);
@@ -239,6 +240,7 @@ class NatsBroker implements Broker {
       return { ...NO_POSITION, duplicate: false };
     }
     const follower = this.#followerOf(channel);
+    refuseAway(follower);
     const to = { subject: follower.subjectOf(channel), stream: follower.store.stream };
     const timeoutMs = options.timeoutMs ?? this.#options.publishTimeoutMs ?? PUBLISH_TIMEOUT_MS;
     const ack = await publisher.publish(to, checked, headers, timeoutMs);
@@ -271,6 +273,14 @@ class NatsBroker implements Broker {
   #followerOf(channel: ChannelName): StreamFollower {
     return this.#followersOf(channel.namespace).of(channel);
   }
+}
+
+/**
+ * Fails at once what the stream's home would have to store while it is known to be away: to wait for it would slow down
+ * whoever publishes in turn. @throws CommandError brokerUnavailable
+ */
+function refuseAway({ store }: StreamFollower): void {
+  if (store.away) throw new CommandError(Errors.brokerUnavailable, "the home region does not answer");
 }
 
 /** Whether a message is one the server takes: by an upper bound where that is enough, else measured. */

@@ -1,4 +1,4 @@
-import type { Presence } from "../../presence/presence.ts";
+import type { InstanceRecord, Presence } from "../../presence/presence.ts";
 
 /** One region as clients are told of it. */
 interface RegionInfo {
@@ -27,6 +27,8 @@ export interface RegionsOptions {
   /** Public addresses by region. */
   readonly urls: ReadonlyMap<string, string>;
   readonly presence: Pick<Presence, "instances" | "status">;
+  /** This instance, as it is now: its lease is seconds old. */
+  readonly own: () => InstanceRecord;
 }
 
 /** How long an answer serves everybody who asks, ms: clients may ask as often as they like. */
@@ -58,13 +60,15 @@ export class RegionDirectory {
   }
 
   async #ask(): Promise<RegionsAnswer> {
-    const { here, urls, presence } = this.#options;
-    const instances = await presence.instances();
+    const { here, urls, presence, own: self } = this.#options;
+    const leased = await presence.instances();
+    const own = self();
+    const instances = leased.map((one) => (one.instance === own.instance ? own : one));
     const partial = presence.status().state !== "ok";
     const names = new Set([...urls.keys(), ...instances.map(({ region }) => region)]);
     const regions = [...names].sort().map((name): RegionInfo => {
-      const own = instances.filter(({ region }) => region === name);
-      const taking = own.filter(({ capacity }) => capacity > 0);
+      const there = instances.filter(({ region }) => region === name);
+      const taking = there.filter(({ capacity }) => capacity > 0);
       const places = sum(taking, ({ capacity }) => capacity);
       const url = urls.get(name);
       return {
@@ -73,7 +77,7 @@ export class RegionDirectory {
         load:
           places > 0 ? Math.round((100 * sum(taking, ({ connections }) => connections)) / places) / 100 : 0,
         ready: taking.length > 0,
-        instances: own.length,
+        instances: there.length,
       };
     });
     return { here, regions, ...(partial && { partial }) };

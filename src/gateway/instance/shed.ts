@@ -2,6 +2,14 @@ import { Closes } from "../../core/errors.ts";
 import { Stats } from "../../core/stats.ts";
 import type { Hub } from "../session/hub.ts";
 
+/** Closes up to `count` connections with 3021, those first that came first. @returns how many */
+export function sendAway(hub: Hub, stats: Stats, count: number): number {
+  const leaving = hub.sessions.values().take(count).toArray();
+  for (const session of leaving) session.close(Closes.cannotServe);
+  Stats.bump(stats.rejected, "sent_away", leaving.length);
+  return leaving.length;
+}
+
 /** Closes up to `count` of the connections that were silent longest, with 3020. @returns how many */
 export function shed(hub: Hub, stats: Stats, count: number): number {
   // Numbers sort without calling back: this runs when there is no time.
