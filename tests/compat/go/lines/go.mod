@@ -1,0 +1,3 @@
+module trunkline/compat/lines
+
+go 1.24
