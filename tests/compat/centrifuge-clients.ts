@@ -5,16 +5,13 @@ import { balancer } from "../helpers/balancer.ts";
 import { tcpProxy } from "../helpers/proxy.ts";
 import { connectionToken, inSeconds, subscriptionToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
-import { forEachSdk, fresh, type Stage } from "./centrifuge-world.ts";
+import { type Feature, forEachSdk, fresh, numbers, type Stage } from "./centrifuge-world.ts";
 import type { LanguageSdk } from "./languages.ts";
 
 /* What stock Centrifuge clients do, in whatever language: the one table of features. Titles are what the pages show. */
 
-type Feature = (name: string, run: () => Promise<void>) => void;
-
 const tellsCodes = ({ quirks }: LanguageSdk) => !quirks?.includes("does not tell why a connection ended");
 const portOf = (url: string) => Number(new URL(url).port);
-const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => from + at);
 
 await forEachSdk("centrifuge", (stage, feature) => {
   identity(stage, feature);

@@ -21,6 +21,7 @@ const WORLD_CONFIG = {
     room: { ...OPEN, ...KEPT, presence: true, joinLeave: "connection" },
     scores: { ...OPEN, ...KEPT, delta: true },
     closed: { subscribe: "token", publish: "token" },
+    bytes: { ...OPEN, ...KEPT, format: "binary" },
   },
   ping: { interval: "2s", pongTimeout: "1s" },
   auth: { expiryGrace: "2s" },
@@ -53,6 +54,13 @@ async function startWorld(config: object): Promise<World> {
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
+
+/** Registers one feature's scenario. */
+export type Feature = (name: string, run: () => Promise<void>) => void;
+
+/** Whole numbers, both ends included. */
+export const numbers = (from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, at) => from + at);
 
 let next = 0;
 
@@ -119,7 +127,7 @@ export interface ClientOptions {
 /** Registers scenarios for each SDK of a kind that is ready here, once for each of its protocols. */
 export async function forEachSdk(
   kind: Kind,
-  scenarios: (stage: Stage, feature: (name: string, run: () => Promise<void>) => void) => void,
+  scenarios: (stage: Stage, feature: Feature) => void,
 ): Promise<void> {
   const prepared = await preparedSdks();
   for (const sdk of LANGUAGE_SDKS.filter((one) => one.kind === kind)) {

@@ -127,6 +127,8 @@ export const LANGUAGE_SDKS: readonly LanguageSdk[] = [
     package: "pusher",
     version: "3.3.4",
     program: "pusher_server.py",
+    // It has the call, but leaves the app out of the path, which no server can serve.
+    lacks: ["users: end all connections"],
   },
   {
     name: "pusher-http-go",
@@ -205,5 +207,6 @@ export const LANGUAGE_SDKS: readonly LanguageSdk[] = [
     package: "com.pusher:pusher-java-client",
     version: "2.4.4",
     program: "pusher-client",
+    lacks: ["watchlists"],
   },
 ];

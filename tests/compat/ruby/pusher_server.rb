@@ -7,15 +7,8 @@ require "pusher"
 
 $stdout.sync = true
 
-# What Pusher::WebHook reads of a Rack request.
-Request = Struct.new(:content_type, :env, :body)
-
 def webhook(pusher, ask)
-  env = { "HTTP_X_PUSHER_KEY" => ask["key"], "HTTP_X_PUSHER_SIGNATURE" => ask["signature"] }
-  found = pusher.webhook(
-    { key: ask["key"], signature: ask["signature"], content_type: "application/json", body: ask["body"] }
-    .then { |given| Request.new("application/json", env, StringIO.new(given[:body])) }
-  )
+  found = pusher.webhook({ key: ask["key"], signature: ask["signature"], body: ask["body"] })
   { valid: found.valid?, events: found.valid? ? found.events : [] }
 end
 
@@ -56,7 +49,7 @@ $stdin.each_line do |line|
     if ask["do"] == "new"
       pusher = Pusher::Client.new(
         app_id: ask["app"], key: ask["key"], secret: ask["secret"],
-        host: ask["host"], port: ask["port"], scheme: "http"
+        host: ask["host"], port: ask["port"], use_tls: false
       )
       result = {}
     else

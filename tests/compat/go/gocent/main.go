@@ -46,7 +46,7 @@ var client *gocent.Client
 
 func main() {
 	lines.Serve(do, func(err error) lines.Failure {
-		var reply gocent.Error
+		var reply *gocent.Error
 		if errors.As(err, &reply) {
 			return lines.Failure{Code: reply.Code, Message: reply.Message}
 		}

@@ -29,7 +29,7 @@ final class PusherServer {
         String channel = text(ask, "channel");
         return switch (what) {
             case "new" -> {
-                pusher = new Pusher(text(ask, "app"), text(ask, "key"), text(ask, "secret"));
+                pusher = new Pusher(text(ask, "app"), text(ask, "key"), text(ask, "secret"), text(ask, "masterKey"));
                 pusher.setHost(text(ask, "host") + ":" + text(ask, "port"));
                 yield done();
             }
