@@ -73,7 +73,15 @@ export async function startPusherWorld(): Promise<PusherWorld> {
   const [shop, ...others] = PUSHER_CONFIG.apps;
   const config = {
     ...PUSHER_CONFIG,
-    apps: [{ ...shop, id: APP.id, webhooks: [{ url: `http://127.0.0.1:${app.port}/hook` }] }, ...others],
+    apps: [
+      {
+        ...shop,
+        id: APP.id,
+        keys: [{ key: APP.key, secret: APP.secret }],
+        webhooks: [{ url: `http://127.0.0.1:${app.port}/hook` }],
+      },
+      ...others,
+    ],
   };
   const options = { config, env: { NATS_URL: nats.url, REDIS_URL: redis.url } };
   const a = stack.use(await startInstance(options));
