@@ -87,7 +87,8 @@ export const Caps = z
   });
 
 const ConnectionClaims = z.object({
-  sub: User,
+  // Absent as it is empty: nobody in particular, where that is allowed.
+  sub: User.default(""),
   exp: NumericDate.optional(),
   iat: NumericDate.optional(),
   jti: z.string().optional(),

@@ -110,3 +110,15 @@ export function reconnects(code: number): boolean {
     (code < 3500 || (code >= 4000 && code < 4500) || code >= 5000) && code !== 1009 // message too big is terminal in centrifuge-js
   );
 }
+
+/** Close codes of a client that ended its own connection in order: normal closure, and none given (RFC 6455 §7.4.1). */
+const GOODBYES: readonly number[] = [1000, 1005];
+
+/**
+ * Whether somebody whose connection ended with this code may be back in a moment. One that was told to stay away is not
+ * expected, nor one that said goodbye; a page that is left (1001) may be one that is loaded anew, and a link that broke
+ * (1006) says nothing at all.
+ */
+export function mayBeBack(code: number): boolean {
+  return reconnects(code) && !GOODBYES.includes(code);
+}

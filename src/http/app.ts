@@ -60,6 +60,9 @@ export const REGION_HEADER = "trunkline-region";
 /** Where Centrifuge clients connect. */
 const WEBSOCKET_PATH = "/connection/websocket";
 
+/** Where clients of the Pusher protocol connect, with a prefix of their own before it. */
+const BEHIND_PREFIX = /^\/.+\/app\/([^/]*)\/?$/;
+
 export interface App {
   /** Answers a request. */
   fetch(request: Request, context: RequestContext): Response | Promise<Response>;
@@ -103,14 +106,20 @@ function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
   const guard = new AdmissionGuard({ admission, health, clientIp: clientIp(options.proxy), stats, log });
   const sockets = { gateway, admission, guard, originAllowed };
   const centrifuge = upgrade(sockets, chooseEncoding(dialects));
-  app.get(WEBSOCKET_PATH, (c) => centrifuge(c.req.raw, c.env));
-  // Clients may have a prefix of their own before the path.
+  for (const path of [WEBSOCKET_PATH, `${WEBSOCKET_PATH}/`]) {
+    app.get(path, (c) => centrifuge(c.req.raw, c.env));
+  }
   const pusherUpgrade = upgrade(sockets, choosePusher(deps.apps, deps.pusherConnection));
   const pusher = (c: Context<{ Bindings: RequestContext }>) =>
     pusherUpgrade(c.req.raw, c.env, c.req.param("key"));
   app.get("/app/:key", pusher);
   app.get("/app/", pusher);
-  app.get("/:prefix{.+}/app/:key", pusher);
+  // Clients may have a prefix of their own before the path. By hand: which of Hono's routers serves depends on all
+  // routes, and one of them takes a greedy parameter too far.
+  app.notFound((c) => {
+    const key = c.req.method === "GET" ? BEHIND_PREFIX.exec(c.req.path)?.[1] : undefined;
+    return key === undefined ? c.text("not found\n", 404) : pusherUpgrade(c.req.raw, c.env, key);
+  });
   const headers = { [REGION_HEADER]: deps.regions.here };
   app.route(
     "/",
@@ -145,7 +154,6 @@ function routePages(app: Router, { regions, assets }: AppDeps): void {
   });
   app.use(serveAssets(assets));
   app.get("/", (c) => c.text("Trunkline: connect a Centrifuge client to /connection/websocket\n"));
-  app.notFound((c) => c.text("not found\n", 404));
 }
 
 /** Whether an absolute URL has exactly this path, written the plain way; any other is for the router. */

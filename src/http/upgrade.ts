@@ -48,7 +48,7 @@ export function upgrade(deps: UpgradeDeps, choose: Choose): Upgrade {
 
   return (request, context, key) => {
     const { headers } = request;
-    if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
+    if (!wantsWebSocket(headers.get("upgrade"))) {
       return refuse("no_upgrade", 426, "This is a WebSocket endpoint.", { upgrade: "websocket" });
     }
     if (headers.get("sec-websocket-version") !== "13") {
@@ -80,6 +80,13 @@ export function upgrade(deps: UpgradeDeps, choose: Choose): Upgrade {
     deps.admission.release(admitted.admissionKey);
     return refuse("handshake", 400, "Not a valid WebSocket handshake.");
   };
+}
+
+/** The header may offer several protocols (RFC 9110 §7.8). */
+function wantsWebSocket(offered: string | null): boolean {
+  if (offered === null) return false;
+  const protocols = offered.toLowerCase();
+  return protocols === "websocket" || protocols.split(",").some((one) => one.trim() === "websocket");
 }
 
 /** `GET /connection/websocket`: one of the Centrifuge encodings. */

@@ -29,6 +29,8 @@ export interface Codec<C extends Command = Command> {
   /** The server ended a subscription. */
   unsubscribePush(channel: string, code: number, reason: string): Frame;
   readonly ping: Frame;
+  /** Beside that, a WebSocket ping goes out: clients need not know what the frame means, their WebSockets answer. */
+  readonly pingsByFrame?: true;
   /** Writes differences between messages; absent from protocols that have no such thing. */
   readonly deltas?: DeltaEncoder;
   /** The client says nothing after its connect, and answers no ping. */

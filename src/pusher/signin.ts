@@ -8,6 +8,7 @@ import type { PusherContext } from "./context.ts";
 import { readUser } from "./member.ts";
 import { signinText, splitAuth, verify } from "./signature.ts";
 import type { PusherState } from "./state.ts";
+import { hearUser } from "./subscribe.ts";
 
 /** Longest list of users one user may follow. */
 const MAX_WATCHED = 100;
@@ -49,10 +50,13 @@ export function signin(
     context.hub.addUser(session);
     context.tracker.identified(session);
   }
-  session.send(signinSuccess(userData));
-  if (watchlist.length > MAX_WATCHED) session.send(pusherError(PusherErrors.watchlist));
-  if (watchlist.length === 0 || state.watched.length > 0) return undefined;
-  return watch(context, session, state, watchlist.slice(0, MAX_WATCHED));
+  const heard = hearUser(context, session, state, user, () => session.send(signinSuccess(userData)));
+  const follow = () => {
+    if (watchlist.length > MAX_WATCHED) session.send(pusherError(PusherErrors.watchlist));
+    if (watchlist.length === 0 || state.watched.length > 0 || !session.live) return undefined;
+    return watch(context, session, state, watchlist.slice(0, MAX_WATCHED));
+  };
+  return heard ? heard.then(follow) : follow();
 }
 
 function readWatchlist(userData: string): string[] {

@@ -11,6 +11,7 @@ import {
   isChannelName,
   type PusherChannelKind,
   pusherChannel,
+  userChannelOf,
   userOfChannel,
 } from "./apps.ts";
 import type { PusherContext } from "./context.ts";
@@ -31,6 +32,8 @@ interface Wanted {
   readonly kind: PusherChannelKind;
   /** Who the client is in the channel; in presence channels and its own user's channel only. */
   readonly member?: SignedIn;
+  /** Says in place of the answer why the client hears the channel: it has not asked for it yet. */
+  readonly unasked?: () => void;
 }
 
 /** Refuses one subscribe; the client is told. */
@@ -112,6 +115,53 @@ function begin(
   return undefined;
 }
 
+/**
+ * Has a connection that signed in hear its user's channel from the moment it is told so, and not only once it has
+ * subscribed to the channel: what is sent to the user in between would be lost.
+ * @param tell says that it is signed in: called exactly once, right before the first that may be for the user
+ * @returns a promise when something must be read first
+ */
+export function hearUser(
+  context: PusherContext,
+  session: Session,
+  state: PusherState,
+  user: SignedIn,
+  tell: () => void,
+): Promise<void> | undefined {
+  const name = userChannelOf(user.id);
+  const id = pusherChannel(state.app, name);
+  let told = false;
+  const unasked = () => {
+    if (!told) tell();
+    told = true;
+  };
+  const failed = (error: unknown) => {
+    // The client hears of it when it subscribes.
+    if (!(error instanceof CommandError)) context.log.error("a sign-in failed", { error });
+    unasked();
+  };
+  const begin = (): Promise<void> | undefined => {
+    if (session.state !== "open") return undefined;
+    if (session.subs.has(id) || session.hasChannels(context.options.channels)) {
+      unasked();
+      return undefined;
+    }
+    const wanted: Wanted = { name, kind: channelKind(name), member: user, unasked };
+    const channel = context.hub.acquire(context.hub.resolve(id));
+    if (!isReady(context, channel, state, wanted)) {
+      return later(context, session, state, channel, wanted).catch(failed);
+    }
+    try {
+      complete(context, session, state, channel, wanted);
+    } finally {
+      context.hub.release(channel);
+    }
+    return undefined;
+  };
+  const busy = session.subscribing(id);
+  return session.queuePerChannel(id, busy ? busy.then(begin) : begin());
+}
+
 /** @throws Refusal */
 function authorize(
   context: PusherContext,
@@ -181,7 +231,7 @@ function complete(
   session: Session,
   state: PusherState,
   channel: Channel,
-  { name, kind, member }: Wanted,
+  { name, kind, member, unasked }: Wanted,
 ): void {
   // A later sign-in does not change who the subscriber is in this channel.
   const user = member?.id ?? session.user;
@@ -194,7 +244,8 @@ function complete(
   // Before the session follows the channel: it finds itself in the list, and everybody else is told.
   list?.arrived(infoOf(session, sub));
   addSubscription(session, sub);
-  session.send(subscriptionSucceeded(name, presence));
+  if (unasked) unasked();
+  else session.send(subscriptionSucceeded(name, presence));
   const behind = resumeFrom(context, session, state, channel, name);
   if (!session.live) return; // one of these was too much for it
   if (kind.cache && !behind) sendCached(context, session, channel, name);

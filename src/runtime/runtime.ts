@@ -11,7 +11,10 @@ export interface SocketHandler {
   /** Frame types the peer may send: `true` for text only. */
   opened(socket: Socket): void;
   message(socket: Socket, frame: string | Uint8Array): void;
-  /** A WebSocket ping or pong arrived (on Deno: two pongs with no message between them, pings never). */
+  /**
+   * A WebSocket ping or pong arrived. On Deno: the first frame after a {@link Socket.ping}, or two pongs with no message
+   * between them; pings never.
+   */
   onControlFrame(socket: Socket): void;
   /** All that was buffered has been written. */
   drained(socket: Socket): void;
@@ -28,6 +31,8 @@ export interface Socket {
   data: SocketHandler;
   /** > 0 bytes handed to the kernel or queued; -1 queued under backpressure; 0 dropped, the socket is closing. */
   send(frame: string | Uint8Array): number;
+  /** Sends a WebSocket ping, which the peer's WebSocket answers without asking the application. */
+  ping(): void;
   /** Close frame after what is queued. */
   close(code?: number, reason?: string): void;
   /** No close frame, at once. */

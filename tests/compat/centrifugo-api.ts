@@ -141,9 +141,14 @@ function looking(stage: Stage, feature: Feature): void {
     const channel = fresh("room:");
     using ann = await reader(stage, channel);
     using bob = await reader(stage, channel);
-    const { presence } = await call<{ presence: Record<string, { user: string }> }>("presence", { channel });
-    const users = Object.values(presence).map(({ user }) => user);
-    expect(users.toSorted()).toEqual([ann.user, bob.user].toSorted());
+    const users = async () => {
+      const { presence } = await call<{ presence: Record<string, { user: string }> }>("presence", {
+        channel,
+      });
+      return Object.values(presence).map(({ user }) => user);
+    };
+    await until(async () => (await users()).length === 2);
+    expect((await users()).toSorted()).toEqual([ann.user, bob.user].toSorted());
     expect(await call("presence_stats", { channel })).toMatchObject({ num_clients: 2, num_users: 2 });
   });
 

@@ -3,18 +3,25 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureChromium } from "../helpers/browser.ts";
 import { ensureServer } from "../helpers/servers.ts";
+import { LANGUAGE_SDKS } from "./languages.ts";
 import { compatibilityPage, readmeWith } from "./page.ts";
 import { FILES, type Kept, pack, parseReport, resultsOf } from "./results.ts";
+import { readmeWithSdks, sdksPage } from "./sdk-page.ts";
+import { failures, type KeptSdks, SCENARIOS, sdkRuns } from "./sdk-results.ts";
 import { SDKS } from "./table.ts";
+import { prepare } from "./toolchains.ts";
 
 /*
- * Runs the tests of stock clients and writes what came out of it into README.md, docs/compatibility.md and the JSON both
- * are made from: `npm run compat`, about five minutes. Files after `--` are run alone, and what is kept of the others
- * stays: while no client has changed its version. With `--render` nothing runs: the pages are made anew.
+ * Runs the tests of stock clients, and the stock SDKs of all languages by programs of their own, and writes what came out
+ * of it into README.md, docs/compatibility.md, docs/sdks.md and the JSON that these are made from: `npm run compat`, about
+ * ten minutes, and more the first time, when packages are fetched and built. Test files after `--` are run alone, and what
+ * is kept of the others stays: while no client has changed its version. With `--sdks` the SDKs of all languages run alone.
+ * With `--render` nothing runs: the pages are made anew.
  */
 
 const ROOT = join(import.meta.dir, "../..");
 const DATA = join(ROOT, "docs/compatibility.json");
+const SDK_DATA = join(ROOT, "docs/sdks.json");
 
 /** Version a program gives: some say it on standard error. */
 function version(...command: string[]): string {
@@ -78,15 +85,72 @@ async function run(chosen: readonly string[]): Promise<Kept> {
   };
 }
 
+/** The version a program of a language says it has; none: it is not here. */
+function toolchain(name: string, ...command: string[]): string[] {
+  return Bun.which(command[0]!) ? [`${name} ${version(...command)}`] : [];
+}
+
+/** Runs the SDKs of all languages. */
+async function runSdks(): Promise<KeptSdks> {
+  const prepared = await prepare();
+  const xml = await report(Object.values(SCENARIOS).map((file) => `./${file}`));
+  const ready = LANGUAGE_SDKS.filter(({ name }) => !("missing" in prepared[name]!));
+  return {
+    on: new Date().toISOString().slice(0, 10),
+    programs: [
+      `Bun ${Bun.version}`,
+      ...toolchain("Go", "go", "version"),
+      ...toolchain("Python", "python3", "--version"),
+      ...toolchain("Java", "java", "--version"),
+      ...toolchain("Rust", "cargo", "--version"),
+      ...toolchain("PHP", "php", "--version"),
+      ...toolchain("Ruby", "ruby", "--version"),
+      ...(["nats-server", "redis-server"] as const).map(
+        (name) => `${name} ${version(ensureServer(name), "--version")}`,
+      ),
+    ],
+    versions: Object.fromEntries(ready.map((sdk) => [sdk.name, sdk.version])),
+    missing: Object.fromEntries(
+      Object.entries(prepared).flatMap(([name, how]) => ("missing" in how ? [[name, how.missing]] : [])),
+    ),
+    fromSource: Object.entries(prepared).flatMap(([name, how]) => ("fromSource" in how ? [name] : [])),
+    runs: sdkRuns(xml, prepared),
+  };
+}
+
+/** Runs what the words ask for, or takes what was kept, and writes data and page. */
+async function write<T>(
+  data: string,
+  page: string,
+  wanted: boolean,
+  run: () => Promise<T>,
+  show: (kept: T) => string,
+) {
+  const kept = wanted ? await run() : ((await Bun.file(data).json()) as T);
+  if (wanted) await Bun.write(data, `${JSON.stringify(kept, null, 1)}\n`);
+  await Bun.write(join(ROOT, page), show(kept));
+  return kept;
+}
+
 const words = process.argv.slice(2);
-const kept = words.includes("--render") ? ((await Bun.file(DATA).json()) as Kept) : await run(words);
+const files = words.filter((word) => !word.startsWith("--"));
+const render = words.includes("--render");
+const sdksOnly = words.includes("--sdks");
+const kept = await write(
+  DATA,
+  "docs/compatibility.md",
+  !render && !sdksOnly,
+  () => run(files),
+  (it) => compatibilityPage(resultsOf(it)),
+);
+const keptSdks = await write(SDK_DATA, "docs/sdks.md", !render && files.length === 0, runSdks, sdksPage);
 const results = resultsOf(kept);
-await Bun.write(DATA, `${JSON.stringify(kept, null, 1)}\n`);
-await Bun.write(join(ROOT, "docs/compatibility.md"), compatibilityPage(results));
 const readme = join(ROOT, "README.md");
-await Bun.write(readme, readmeWith(await Bun.file(readme).text(), results));
+await Bun.write(readme, readmeWithSdks(readmeWith(await Bun.file(readme).text(), results), keptSdks));
 const failed = results.sdks.flatMap(({ runs }) => runs).filter(({ tests }) => tests.passed < tests.of);
-if (failed.length > 0) {
+const failedSdks = failures(keptSdks);
+for (const line of failedSdks) console.error(line);
+if (failed.length + failedSdks.length > 0) {
   console.error("some tests did not pass; the tables say which");
   process.exitCode = 1;
 }

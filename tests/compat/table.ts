@@ -9,9 +9,9 @@ import type { Sdk } from "./types.ts";
  */
 export const SDKS: readonly Sdk[] = [...centrifugeClients, ...pusherClients, ...plainClients];
 
-/** Clients of the same protocols that no test runs. */
+/** Clients of the same protocols that no test runs; `languages.ts` has those that run in languages of their own. */
 export const NOT_RUN = [
-  "Centrifuge protocol: centrifuge-dart (Dart, Flutter), centrifuge-swift, centrifuge-java (Java, Kotlin, Android), centrifuge-go, centrifuge-python, centrifuge-csharp",
-  "Pusher protocol 7, clients: pusher-websocket-swift, pusher-websocket-java, pusher-websocket-dotnet, pusher-channels-flutter",
-  "Pusher HTTP API, servers: those for PHP (and Laravel), Ruby, Python, Go, .NET, Java",
+  "Centrifuge protocol: centrifuge-dart (Dart, Flutter), centrifuge-swift, centrifuge-csharp",
+  "Pusher protocol 7, clients: pusher-websocket-swift, pusher-websocket-dotnet, pusher-channels-flutter",
+  "Pusher HTTP API, servers: the one for .NET",
 ] as const;

@@ -15,7 +15,7 @@ export function pusherConnectionTests({ world, client, fresh }: PusherContext): 
     socket.frames
       .filter(({ opcode }) => opcode === OPCODE.text)
       .map(
-        ({ payload }) => JSON.parse(payload.toString()) as { event: string; data: string; channel?: string },
+        ({ payload }) => JSON.parse(payload.toString()) as { event: string; data: unknown; channel?: string },
       );
 
   const heard = (socket: RawWebSocket, event: string) =>
@@ -23,10 +23,12 @@ export function pusherConnectionTests({ world, client, fresh }: PusherContext): 
 
   describe("connections", () => {
     test("begin with the handshake of the protocol, also behind a prefix", async () => {
-      for (const path of ["/app/shop-key", "/some/prefix/app/shop-key"]) {
+      const keys = ["shop-key", "app", "app-key", "apples", "_-0app"];
+      const prefixes = ["", "/ws", "/app", "/some/long/prefix", "/apps/1/channels"];
+      for (const path of keys.flatMap((key) => prefixes.map((prefix) => `${prefix}/app/${key}`))) {
         using socket = await open(`${path}?${QUERY}`);
         const { data } = await heard(socket, "pusher:connection_established");
-        const { socket_id, activity_timeout } = JSON.parse(data);
+        const { socket_id, activity_timeout } = JSON.parse(data as string);
         expect(socket_id).toMatch(/^\d+\.\d+$/);
         expect(activity_timeout).toBeGreaterThan(0);
       }
@@ -42,7 +44,8 @@ export function pusherConnectionTests({ world, client, fresh }: PusherContext): 
     ])("with %s are closed with %p", async (_what, path, query, code) => {
       using socket = await open(`${path}?${query}`);
       expect(await closeCode(socket)).toBe(code);
-      expect(JSON.parse((await heard(socket, "pusher:error")).data).code).toBe(code);
+      // The one event whose data is an object: whoever waits for `data.code` is not told by a text.
+      expect((await heard(socket, "pusher:error")).data).toEqual({ code, message: expect.any(String) });
     });
 
     test("of a foreign page are closed with 4009", async () => {
@@ -54,6 +57,22 @@ export function pusherConnectionTests({ world, client, fresh }: PusherContext): 
       using one = client({ key: "nobody" });
       await until(() => one.states.includes("disconnected"), { what: "a refusal" });
       expect(JSON.stringify(one.errors)).toContain("4001");
+    });
+
+    test("lives on when its WebSocket answers pings and nobody knows the event", async () => {
+      using socket = await open(`/app/shop-key?${QUERY}`);
+      await heard(socket, "pusher:connection_established");
+      for (let round = 0; round < 3; round++) {
+        await socket.take(OPCODE.ping);
+        socket.send("", OPCODE.pong);
+      }
+      expect(socket.frames.filter(({ opcode }) => opcode === OPCODE.close)).toEqual([]);
+      expect(socket.ended).toBe(false);
+    });
+
+    test("that answers nothing is closed with 4201", async () => {
+      using socket = await open(`/app/shop-key?${QUERY}`);
+      expect(await closeCode(socket)).toBe(4201);
     });
 
     test("a ping is answered", async () => {

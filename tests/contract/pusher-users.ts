@@ -105,6 +105,23 @@ export function pusherUserTests({ world, client, server, fresh }: PusherContext)
       expect(got).toEqual([{ n: 1 }, { n: 1 }]);
     });
 
+    test("get what is sent the moment they are told that they are signed in", async () => {
+      const user = fresh("user");
+      using one = client({ user });
+      const got: unknown[] = [];
+      one.pusher.user.bind("hello", (data: unknown) => got.push(data));
+      // Neither does the client subscribe to its channel before this is sent.
+      one.pusher.connection.bind("message", ({ event }: { event: string }) => {
+        if (event === "pusher:signin_success") void server().sendToUser(user, "hello", { n: 1 });
+      });
+      one.pusher.signin();
+      await until(() => got.length === 1, { what: "the event" });
+      await one.receives(1, "pusher_internal:subscription_succeeded", `#server-to-user-${user}`);
+      await server().sendToUser(user, "hello", { n: 2 });
+      await until(() => got.length === 2, { what: "the next event" });
+      expect(got).toEqual([{ n: 1 }, { n: 2 }]);
+    });
+
     test("need no channel_data in presence channels", async () => {
       const user = fresh("user");
       const channel = fresh("presence-");

@@ -237,6 +237,22 @@ export function runtimeContract(
       }
     });
 
+    test("sends ping frames, and tells of each answer, whatever it is", async () => {
+      using client = await fixture.open();
+      let heard = 0;
+      for (const answer of [OPCODE.pong, OPCODE.text, OPCODE.pong, OPCODE.pong]) {
+        client.send("ping");
+        expect((await client.take(OPCODE.ping)).toString()).toBe("");
+        client.send("", answer);
+        // A message is heard as such; Deno cannot tell them apart and says both.
+        if (answer === OPCODE.pong || !facts.showsPings) heard++;
+        await until(() => fixture.count("heard", client.id) === heard, { what: "an answer" });
+      }
+      client.send("echo:still here");
+      expect((await client.take(OPCODE.text)).toString()).toBe("still here");
+      expect(fixture.count("closed", client.id)).toBe(0);
+    });
+
     test("tells of pongs, and takes no message for one", async () => {
       using client = await fixture.open();
       for (const text of ["echo:a", "echo:b", "echo:c"]) {

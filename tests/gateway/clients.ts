@@ -59,6 +59,13 @@ export class TestSocket implements Socket {
     this.#room = when ? "none, and it is closed at once" : "none";
   }
 
+  /** WebSocket pings it was sent. */
+  pings = 0;
+
+  ping(): void {
+    this.pings++;
+  }
+
   close(code = 1005, reason = ""): void {
     this.end(code, reason);
   }

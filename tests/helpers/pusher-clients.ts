@@ -17,6 +17,7 @@ const MASTER_KEY = Buffer.alloc(32, 7).toString("base64");
 
 /** Settings of instances that serve it, beside one that is disabled, and one without history and client events. */
 export const PUSHER_CONFIG = {
+  ping: { interval: "2s", pongTimeout: "1s" },
   namespaces: {
     shop: {
       history: { size: 1000, age: "1h", recoverLimit: 1000 },
@@ -37,6 +38,8 @@ export const PUSHER_CONFIG = {
       keys: [
         { key: "shop-key-of-old", secret: "shop-secret-of-old" },
         { key: SHOP.key, secret: SHOP.secret },
+        // Names that paths are made of, too.
+        ...["app", "app-key", "apples", "_-0app"].map((key) => ({ key, secret: SHOP.secret })),
       ],
       namespace: SHOP.namespace,
       clientEvents: true,

@@ -24,6 +24,7 @@ class Handler implements SocketHandler {
     }
     const [verb, a = "", b = ""] = frame.split(":");
     if (verb === "echo") socket.send(a);
+    else if (verb === "ping") socket.ping();
     else if (verb === "subscribe") socket.subscribe(a);
     else if (verb === "unsubscribe") socket.unsubscribe(a);
     else if (verb === "publish") server.publish(a, b);

@@ -1,6 +1,6 @@
 import type { Broker } from "../../broker/broker.ts";
 import type { ChannelName } from "../../core/channel.ts";
-import { reconnects } from "../../core/errors.ts";
+import { mayBeBack } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
 import type { ClientInfo } from "../../core/publication.ts";
@@ -140,15 +140,15 @@ export class PresenceTracker {
 
   /**
    * The connection is over. Its channels are left after their grace periods, and only then is its record removed: the
-   * members hang on it. A client that was told not to come back is gone at once.
+   * members hang on it. A client that said goodbye, or was told not to come back, is gone at once.
    */
   ended(session: Session, code: number, reason: string): void {
     this.#events.disconnected(this.record(session), code, reason);
     let graceMs = 0;
+    const waits = mayBeBack(code);
     for (const sub of session.subs.values()) {
-      this.left(session, sub, reconnects(code) ? "gone" : "unsubscribed");
-      if (showsPresence(sub) && reconnects(code))
-        graceMs = Math.max(graceMs, sub.channel.rules.presenceGraceMs);
+      this.left(session, sub, waits ? "gone" : "unsubscribed");
+      if (waits && showsPresence(sub)) graceMs = Math.max(graceMs, sub.channel.rules.presenceGraceMs);
     }
     this.#departLater(graceMs, { dueMs: performance.now() + graceMs, client: session.client });
   }

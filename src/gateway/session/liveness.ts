@@ -157,6 +157,7 @@ export class Liveness {
     if (session.codec.unidirectional) session.seen(now);
     this.#stats.pingsSent++;
     session.send(session.codec.ping);
+    if (session.codec.pingsByFrame) session.pingSocket();
   }
 
   #expire(session: Session): void {

@@ -337,6 +337,11 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
     }
   }
 
+  /** Has the peer's WebSocket say that it is there. */
+  pingSocket(): void {
+    if (this.live) this.#socket?.ping();
+  }
+
   /** All that is sent within goes out in one write. */
   cork(callback: () => void): void {
     if (this.#socket) this.#socket.cork(callback);

@@ -105,6 +105,9 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
     return this.#queued > this.#streams.backpressureBytes / 4 ? -1 : bytes;
   }
 
+  /** There is no such thing on a stream. */
+  ping(): void {}
+
   close(code = 1000, reason = ""): void {
     if (this.#state !== "open") return;
     this.#push(this.#codec.disconnectPush(code, reason));

@@ -1,4 +1,4 @@
-import type { ErrorCode } from "../../core/errors.ts";
+import { type ErrorCode, Errors } from "../../core/errors.ts";
 import type { Body } from "../../core/publication.ts";
 
 /**
@@ -20,6 +20,23 @@ export type CentrifugeCommand =
   | SubRefreshCommand
   | PongCommand
   | RefusedCommand;
+
+/** Longest name or version a client is known by, characters. */
+const MAX_LABEL = 255;
+
+/** What a client calls itself or its version: for people alone, so that what is longer than anybody reads is cut. */
+export function label(text: string): string {
+  return text.length <= MAX_LABEL ? text : text.slice(0, MAX_LABEL).toWellFormed();
+}
+
+/**
+ * A command that asks for something else than its plain form: to be told only some publications (`tf`), to change a map
+ * (`type`, `key`, `removed`), to follow single keys (`track`). None of it is served, and to do the plain thing instead
+ * would deliver what nobody asked for.
+ */
+export function notServed(id: number): RefusedCommand {
+  return { method: "refused", id, error: Errors.notAvailable };
+}
 
 /** Where a client wants to go on. */
 export interface RecoverRequest {

@@ -4,7 +4,9 @@ import type { DecodeFailure } from "../command.ts";
 import {
   type CentrifugeCommand,
   type ConnectSubscription,
+  label,
   MAX_COMMANDS,
+  notServed,
   PONG,
   type RecoverRequest,
 } from "./command.ts";
@@ -75,15 +77,7 @@ const METHODS: readonly (readonly [string, Decode])[] = [
   ["connect", connect],
   ["subscribe", subscribe],
   ["unsubscribe", (id, f) => ({ method: "unsubscribe", id, channel: string(f, "channel") })],
-  [
-    "publish",
-    (id, f, line) => ({
-      method: "publish",
-      id,
-      channel: string(f, "channel"),
-      data: payload(line, "publish") ?? "null",
-    }),
-  ],
+  ["publish", publish],
   ["presence", (id, f) => ({ method: "presence", id, channel: string(f, "channel") })],
   ["presence_stats", (id, f) => ({ method: "presenceStats", id, channel: string(f, "channel") })],
   ["history", history],
@@ -97,13 +91,11 @@ const METHODS: readonly (readonly [string, Decode])[] = [
     }),
   ],
   ["refresh", (id, f) => ({ method: "refresh", id, token: string(f, "token") })],
-  [
-    "sub_refresh",
-    (id, f) => ({ method: "subRefresh", id, channel: string(f, "channel"), token: string(f, "token") }),
-  ],
+  ["sub_refresh", subRefresh],
 ];
 
-const UNAVAILABLE = ["ping", "sub_publish", "track", "untrack"] as const;
+/** The schema has it, without members. */
+const UNAVAILABLE = ["ping"] as const;
 
 function connect(id: number, f: Fields, line: string): CentrifugeCommand {
   const subs = new Map<string, ConnectSubscription>();
@@ -117,23 +109,20 @@ function connect(id: number, f: Fields, line: string): CentrifugeCommand {
     if (typeof value !== "string") throw new Flaw("headers");
     headers[name] = value;
   }
-  const name = string(f, "name");
-  const version = string(f, "version");
-  if (name.length > 16) throw new Flaw("name");
-  if (version.length > 64) throw new Flaw("version");
   return {
     method: "connect",
     id,
     token: string(f, "token"),
     data: payload(line, "connect"),
-    name,
-    version,
+    name: label(string(f, "name")),
+    version: label(string(f, "version")),
     headers,
     subs,
   };
 }
 
 function subscribe(id: number, f: Fields, line: string): CentrifugeCommand {
+  if (f.tf != null) return notServed(id);
   return {
     method: "subscribe",
     id,
@@ -148,6 +137,17 @@ function subscribe(id: number, f: Fields, line: string): CentrifugeCommand {
     type: number(f, "type"),
     ...recovery(f),
   };
+}
+
+function publish(id: number, f: Fields, line: string): CentrifugeCommand {
+  if (number(f, "type") !== 0 || string(f, "key") !== "" || boolean(f, "removed")) return notServed(id);
+  const data = payload(line, "publish") ?? "null";
+  return { method: "publish", id, channel: string(f, "channel"), data };
+}
+
+function subRefresh(id: number, f: Fields): CentrifugeCommand {
+  if (number(f, "type") !== 0 || f.track != null || f.untrack != null) return notServed(id);
+  return { method: "subRefresh", id, channel: string(f, "channel"), token: string(f, "token") };
 }
 
 function history(id: number, f: Fields): CentrifugeCommand {

@@ -2,7 +2,14 @@ import { Reader } from "protobufjs/minimal.js";
 import { Errors } from "../../core/errors.ts";
 import { strictUtf8Decoder } from "../../core/text.ts";
 import type { DecodeFailure } from "../command.ts";
-import { type CentrifugeCommand, MAX_COMMANDS, PONG, type RecoverRequest } from "./command.ts";
+import {
+  type CentrifugeCommand,
+  label,
+  MAX_COMMANDS,
+  notServed,
+  PONG,
+  type RecoverRequest,
+} from "./command.ts";
 import { FOSSIL } from "./json-decode.ts";
 import { bytes, count, FieldError, flag, int32, map, message, nested, text } from "./protobuf-wire.ts";
 
@@ -22,6 +29,7 @@ const subscribeRequest = message({
   recoverable: [10, flag],
   joinLeave: [11, flag],
   delta: [12, text],
+  filter: [13, bytes],
   flag: [14, count],
   type: [15, int32],
 });
@@ -33,6 +41,22 @@ const connectRequest = message({
   name: [4, text],
   version: [5, text],
   headers: [6, map(text)],
+});
+
+const publishRequest = message({
+  channel: [1, text],
+  data: [2, bytes],
+  type: [3, int32],
+  key: [4, text],
+  removed: [5, flag],
+});
+
+const subRefreshRequest = message({
+  channel: [1, text],
+  token: [2, text],
+  type: [3, int32],
+  track: [4, bytes],
+  untrack: [5, text],
 });
 
 const channelRequest = message({ channel: [1, text] });
@@ -49,7 +73,7 @@ const command = message({
   connect: [4, nested(connectRequest)],
   subscribe: [5, nested(subscribeRequest)],
   unsubscribe: [6, nested(channelRequest)],
-  publish: [7, nested(message({ channel: [1, text], data: [2, bytes] }))],
+  publish: [7, nested(publishRequest)],
   presence: [8, nested(channelRequest)],
   presenceStats: [9, nested(channelRequest)],
   history: [10, nested(historyRequest)],
@@ -57,7 +81,7 @@ const command = message({
   send: [12, nested(message({ data: [1, bytes] }))],
   rpc: [13, nested(message({ data: [1, bytes], method: [2, text] }))],
   refresh: [14, nested(message({ token: [1, text] }))],
-  subRefresh: [15, nested(message({ channel: [1, text], token: [2, text] }))],
+  subRefresh: [15, nested(subRefreshRequest)],
 });
 
 type Fields = ReturnType<typeof command>;
@@ -100,19 +124,28 @@ function withId(id: number, fields: Fields): CentrifugeCommand {
   const { connect, subscribe, unsubscribe, publish, presence, presenceStats, history, rpc } = fields;
   if (connect) return toConnect(id, connect);
   if (subscribe) {
-    const { flag: bits, data, delta, ...rest } = subscribe;
+    const { flag: bits, data, delta, filter, ...rest } = subscribe;
+    if (filter) return notServed(id);
     const rejectUnrecovered = (bits & 2) !== 0;
     return { method: "subscribe", id, ...rest, data: json(data), delta: delta === FOSSIL, rejectUnrecovered };
   }
   if (unsubscribe) return { method: "unsubscribe", id, ...unsubscribe };
-  if (publish) return { method: "publish", id, channel: publish.channel, data: publish.data ?? NOTHING };
+  if (publish) {
+    const { channel, data, type, key, removed } = publish;
+    if (type !== 0 || key !== "" || removed) return notServed(id);
+    return { method: "publish", id, channel, data: data ?? NOTHING };
+  }
   if (presence) return { method: "presence", id, ...presence };
   if (presenceStats) return { method: "presenceStats", id, ...presenceStats };
   if (history) return { method: "history", id, ...history };
   if (fields.ping) return { method: "refused", id, error: Errors.notAvailable };
   if (rpc) return { method: "rpc", id, rpcMethod: rpc.method, data: json(rpc.data) ?? "null" };
   if (fields.refresh) return { method: "refresh", id, ...fields.refresh };
-  if (fields.subRefresh) return { method: "subRefresh", id, ...fields.subRefresh };
+  if (fields.subRefresh) {
+    const { channel, token, type, track, untrack } = fields.subRefresh;
+    if (type !== 0 || track || untrack !== "") return notServed(id);
+    return { method: "subRefresh", id, channel, token };
+  }
   throw new FieldError("unknown method");
 }
 
@@ -134,9 +167,8 @@ const NOTHING = new Uint8Array(0);
 const NO_RECOVERY: RecoverRequest = { recover: false, offset: 0, epoch: "" };
 
 function toConnect(id: number, fields: ReturnType<typeof connectRequest>): CentrifugeCommand {
-  const { token, name, version } = fields;
-  if (name.length > 16) throw new FieldError("name");
-  if (version.length > 64) throw new FieldError("version");
+  const { token } = fields;
+  const [name, version] = [label(fields.name), label(fields.version)];
   const subs = new Map<string, RecoverRequest>();
   for (const [channel, from] of fields.subs) subs.set(channel, from ?? NO_RECOVERY);
   const headers = Object.fromEntries(fields.headers);

@@ -18,6 +18,8 @@ const DEFAULT_EVENT = "message";
 export const pusher = {
   name: "pusher",
   ping: '{"event":"pusher:ping","data":"{}"}',
+  // The protocol has clients whose WebSockets know pings answer those alone.
+  pingsByFrame: true,
   closing: pusherClose,
 
   decode: (frame) => [
@@ -82,9 +84,9 @@ export function connectionEstablished(socketId: string, activityTimeout: number)
 
 export const PONG = '{"event":"pusher:pong","data":"{}"}';
 
+/** The one event whose `data` is an object, not the text of one. */
 export function pusherError(error: { readonly code: number; readonly message: string }): string {
-  const data = `{"code":${int32("code", error.code)},"message":${quote(error.message)}}`;
-  return event("pusher:error", undefined, data);
+  return `{"event":"pusher:error","data":{"code":${int32("code", error.code)},"message":${quote(error.message)}}}`;
 }
 
 /** @param users who is there, with what is known of each as JSON text; only in presence channels */

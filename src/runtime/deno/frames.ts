@@ -7,6 +7,14 @@
 /** That method's name (ext/websocket/01_websocket.js). */
 const TAKES_FRAME = "Symbol([[serverHandleIdleTimeout]])";
 
+/** Where a WebSocket keeps how long, s, it may be silent: after half of it, that method has it pinged. */
+const IDLE_TIMEOUT = "Symbol([[idleTimeout]])";
+
+/** As short as a time may be, s. */
+const AT_ONCE = 0.001;
+/** Longer than anybody goes without a ping, s: when Deno would ping by itself. */
+const NEVER = 86_400;
+
 /** Where a WebSocket keeps who is told of its frames. */
 const OWNER = Symbol("owner");
 
@@ -16,6 +24,22 @@ export interface FrameWatcher {
 }
 
 const watched = new WeakSet<object>();
+
+/** That method, as Deno has it. */
+let takeFrame: ((this: WebSocket) => void) | undefined;
+
+/**
+ * Sends a ping, where {@link watchFrames} found a way: Deno pings a socket that has been silent for half of its idle
+ * time-out, so that is made to be over at once, and to be never again.
+ */
+export function sendPing(socket: WebSocket): void {
+  const name = Object.getOwnPropertySymbols(socket).find((symbol) => String(symbol) === IDLE_TIMEOUT);
+  if (!takeFrame || !name) return;
+  const own = socket as WebSocket & Record<symbol, number>;
+  own[name] = AT_ONCE;
+  takeFrame.call(socket);
+  own[name] = NEVER;
+}
 
 type Watched = WebSocket & { [OWNER]?: FrameWatcher };
 
@@ -31,6 +55,7 @@ export function watchFrames(prototype: object): void {
   const method = name && Object.getOwnPropertyDescriptor(prototype, name);
   if (!name || typeof method?.value !== "function" || !method.configurable) return;
   const original = method.value as () => void;
+  takeFrame = original;
   Object.defineProperty(prototype, name, {
     ...method,
     value(this: Watched) {

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { SLOW_READER, type Socket, type SocketHandler } from "../runtime.ts";
 import type { Topics } from "../topics.ts";
-import { type FrameWatcher, ownFrames } from "./frames.ts";
+import { type FrameWatcher, ownFrames, sendPing } from "./frames.ts";
 
 /** What the sockets of one server share. */
 export interface SocketGroup {
@@ -32,6 +32,8 @@ export class DenoSocket implements Socket, FrameWatcher {
   #over = 0;
   /** A frame was taken and no message came of it yet; undefined before Deno's own first call, which no frame caused. */
   #taken: boolean | undefined;
+  /** A ping is out, and no frame came since. */
+  #pinged = false;
   #state: "connecting" | "open" | "closed" = "connecting";
 
   constructor(socket: WebSocket, handler: SocketHandler, group: SocketGroup) {
@@ -46,8 +48,11 @@ export class DenoSocket implements Socket, FrameWatcher {
 
   /** A frame was taken. What no message came of is a pong, which shows when the next frame is taken. */
   frame(): void {
-    const pong = this.#taken;
-    this.#taken = pong !== undefined;
+    // Whatever it is, it answers the ping, and nobody needs to know more.
+    const answer = this.#pinged;
+    const pong = this.#taken || answer;
+    this.#pinged = false;
+    this.#taken = this.#taken !== undefined && !answer;
     if (pong && this.#state === "open") this.data.onControlFrame(this);
   }
 
@@ -88,6 +93,12 @@ export class DenoSocket implements Socket, FrameWatcher {
     if (buffered + frame.length <= backpressureBytes / 4) return frame.length;
     pressed.add(this);
     return -1;
+  }
+
+  ping(): void {
+    if (this.#state !== "open") return;
+    this.#pinged = true;
+    sendPing(this.#socket);
   }
 
   close(code = 1000, reason = ""): void {

@@ -1,0 +1,79 @@
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { LANGUAGE_SDKS } from "../compat/languages.ts";
+import { readmeWithSdks, sdksPage } from "../compat/sdk-page.ts";
+import { type KeptSdks, runsOf, SCENARIOS, sdkRuns } from "../compat/sdk-results.ts";
+import type { Prepared } from "../compat/toolchains.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
+const kept = JSON.parse(read("docs/sdks.json")) as KeptSdks;
+
+describe("the page of SDKs", () => {
+  test("README and docs/sdks.md are made of docs/sdks.json (mend: npx bun tests/compat/main.ts --render)", () => {
+    expect(read("docs/sdks.md")).toBe(sdksPage(kept));
+    expect(read("README.md")).toBe(readmeWithSdks(read("README.md"), kept));
+  });
+
+  test("says of each SDK of the table, in its version of now, that it ran or why not (mend: npm run compat -- --sdks)", () => {
+    const known = { ...kept.missing, ...kept.versions };
+    expect(Object.keys(known).toSorted()).toEqual(LANGUAGE_SDKS.map(({ name }) => name).toSorted());
+    const versions = LANGUAGE_SDKS.filter(({ name }) => kept.versions[name]);
+    expect(kept.versions).toEqual(Object.fromEntries(versions.map(({ name, version }) => [name, version])));
+  });
+});
+
+describe("the table of SDKs", () => {
+  test("names no feature as lacking that no scenario has", () => {
+    const unknown = LANGUAGE_SDKS.flatMap(({ name, kind, lacks = [] }) =>
+      lacks
+        .filter((feature) => !read(SCENARIOS[kind]).includes(`"${feature}"`))
+        .map((it) => `${name}: ${it}`),
+    );
+    expect(unknown).toEqual([]);
+  });
+
+  test("has the versions that the languages' own files ask for", () => {
+    const asked = [
+      "package.json",
+      "tests/compat/python/requirements.txt",
+      "tests/compat/java/pom.xml",
+      "tests/compat/rust/Cargo.toml",
+      "tests/compat/php/composer.json",
+      ...["centrifuge", "gocent", "pusher"].map((name) => `tests/compat/go/${name}/go.mod`),
+    ].map(read);
+    const elsewhere = LANGUAGE_SDKS.filter(
+      ({ language, package: name, version }) =>
+        language !== "Ruby" && // its version stands in the table alone
+        !asked.some((text) => text.includes(name.split(":").at(-1)!) && text.includes(version)),
+    );
+    expect(elsewhere.map(({ name }) => name)).toEqual([]);
+  });
+});
+
+test("what an SDK lacks and what could not be had are no passes; a run without a scenario is told", () => {
+  const [first] = LANGUAGE_SDKS.filter(({ lacks }) => lacks);
+  const { under } = runsOf(first!)[0]!;
+  const lacking = first!.lacks![0]!;
+  const xml = LANGUAGE_SDKS.flatMap((sdk) =>
+    runsOf(sdk).map(
+      (run) =>
+        `<testsuite name="${SCENARIOS[sdk.kind]}"><testsuite name="${run.under}">
+           <testcase name="good" file="${SCENARIOS[sdk.kind]}" />
+           <testcase name="bad" file="${SCENARIOS[sdk.kind]}"><failure /></testcase>
+           <testcase name="${sdk.lacks?.[0] ?? "more"}" file="${SCENARIOS[sdk.kind]}"><skipped /></testcase>
+         </testsuite></testsuite>`,
+    ),
+  ).join("\n");
+  const ready = Object.fromEntries(LANGUAGE_SDKS.map(({ name }) => [name, { command: [] } as Prepared]));
+  const runs = sdkRuns(`<testsuites>${xml}</testsuites>`, ready);
+  const its = runs.find(({ sdk }) => sdk === first!.name)!;
+  expect(its.features).toEqual({ good: "passed", bad: "failed", [lacking]: "lacking" });
+  const without = sdkRuns(`<testsuites>${xml}</testsuites>`, {
+    ...ready,
+    [first!.name]: { missing: "no Go" },
+  });
+  expect(without.some(({ sdk }) => sdk === first!.name)).toBe(false);
+  expect(() => sdkRuns("<testsuites></testsuites>", ready)).toThrow(under.split(" ")[0]);
+});
