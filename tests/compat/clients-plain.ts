@@ -84,6 +84,8 @@ export const plainClients: readonly Sdk[] = [
         titles: [
           "begin with the handshake of the protocol, also behind a prefix",
           "a ping is answered",
+          "lives on when its WebSocket answers pings and nobody knows the event",
+          "that answers nothing is closed with 4201",
           "data may be a string that holds JSON",
         ],
       },

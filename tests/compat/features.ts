@@ -6,6 +6,8 @@ export const centrifugeFeatures: readonly Feature[] = [
     name: "connect, identity, ping and pong",
     titles: [
       "connect: identity, ping interval, and no entry without credentials",
+      "what a client calls itself, however long, keeps it from nothing",
+      "a token without a user is one for nobody in particular",
       "a client that answers pings lives on",
       "send reaches nobody in the room, and breaks nothing",
     ],
@@ -40,7 +42,10 @@ export const centrifugeFeatures: readonly Feature[] = [
   },
   {
     name: "presence, join and leave",
-    titles: ["presence, its counts, join and leave, on both instances"],
+    titles: [
+      "presence, its counts, join and leave, on both instances",
+      "who says goodbye has left at once, whose link breaks is waited for",
+    ],
   },
   {
     name: "inbox of a user, channels for everyone, server-side subscriptions",
@@ -189,6 +194,7 @@ export const pusherFeatures: readonly Feature[] = [
     name: "signed-in users, watchlists",
     titles: [
       "are reached by name, on all their connections",
+      "get what is sent the moment they are told that they are signed in",
       "need no channel_data in presence channels",
       "are refused with a signature of somebody else's",
       "are ended everywhere by terminate_connections, and stay away",

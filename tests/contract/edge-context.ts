@@ -1,4 +1,4 @@
-import type { ClientOptions, TestClient } from "../helpers/clients.ts";
+import type { ClientOptions, TestClient, TestTransport } from "../helpers/clients.ts";
 import type { TestInstance } from "../helpers/instances.ts";
 
 /** What the suite runs on: two instances that share broker and presence, or twice the same one. */
@@ -12,6 +12,7 @@ export interface EdgeContext {
   readonly world: () => EdgeWorld;
   /** A stock client of one instance, with a token for `user`; it does not connect yet. */
   readonly client: (user?: string, options?: Partial<ClientOptions>, instance?: "a" | "b") => TestClient;
+  readonly transport: TestTransport;
   /** A channel no other test uses. */
   readonly fresh: (namespace: string) => string;
 }

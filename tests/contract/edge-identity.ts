@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { connectionToken, inSeconds, subscriptionToken } from "../helpers/tokens.ts";
+import { connectionToken, inSeconds, signed, subscriptionToken } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 import type { EdgeContext } from "./edge-context.ts";
 
@@ -11,6 +11,19 @@ export function identityTests({ world, client, fresh }: EdgeContext): void {
     expect(id).toMatch(/^[0-9a-f-]{36}$/);
     using nobody = client();
     await expect(nobody.connected()).rejects.toMatchObject({ code: 3501 });
+  });
+
+  test("what a client calls itself, however long, keeps it from nothing", async () => {
+    for (const name of ["my-shop-android-app", "n".repeat(5_000), "🎉".repeat(300)]) {
+      using ann = client("ann", { name, version: name });
+      await ann.connected();
+    }
+  });
+
+  test("a token without a user is one for nobody in particular", async () => {
+    using ann = client(undefined, { token: signed({ iat: inSeconds(-1) }) });
+    // 3507, as with an empty user: not a token that is wrong.
+    await expect(ann.connected()).rejects.toMatchObject({ code: 3507 });
   });
 
   test("an inbox belongs to its user alone", async () => {

@@ -4,7 +4,7 @@ import { until } from "../helpers/until.ts";
 import type { EdgeContext } from "./edge-context.ts";
 
 /** Messages, positions, recovery, history, presence: what a room is made of. */
-export function messagesTests({ world, client, fresh }: EdgeContext): void {
+export function messagesTests({ world, client, fresh, transport }: EdgeContext): void {
   test("publish and subscribe across instances, with who it was", async () => {
     using ann = client("ann", {
       getToken: async () => connectionToken({ user: "ann", info: { name: "Ann" } }),
@@ -114,6 +114,31 @@ export function messagesTests({ world, client, fresh }: EdgeContext): void {
     await until(() => seen.includes("leave bob"));
     expect(Object.keys((await here.sub.presence()).clients)).toEqual([annId]);
   });
+
+  // A stream that ends says nothing of why.
+  test.if(transport === "websocket")(
+    "who says goodbye has left at once, whose link breaks is waited for",
+    async () => {
+      using ann = client("ann");
+      await ann.connected();
+      const channel = fresh("chat");
+      const here = await ann.subscribe(channel, { joinLeave: true });
+      const left: string[] = [];
+      here.sub.on("leave", ({ info }) => left.push(info.user));
+      using bob = client("bob", {}, "b");
+      using cat = client("cat", { minReconnectDelay: 60_000, maxReconnectDelay: 60_000 }, "b");
+      for (const each of [cat, bob]) {
+        await each.connected();
+        await each.subscribe(channel);
+      }
+      await until(async () => (await here.sub.presenceStats()).numClients === 3);
+      cat.breakLink();
+      bob.centrifuge.disconnect();
+      await until(() => left.length === 1, { what: "a leave", timeoutMs: 2_500 });
+      expect(left).toEqual(["bob"]);
+      expect((await here.sub.presenceStats()).numClients).toBe(2);
+    },
+  );
 
   test("history: forwards, backwards, from a position, and the top only", async () => {
     using ann = client("ann");

@@ -77,6 +77,7 @@ export function edgeContract(
     ][]) {
       const context: EdgeContext = {
         world: () => world,
+        transport,
         client: (user, options = {}, instance = "a") =>
           testClient(world[instance].websocket, {
             encoding,

@@ -117,6 +117,18 @@ test("the encoding is that of the first subprotocol known here, or of the query"
   expect(refused.status).toBe(400);
 });
 
+test("a WebSocket offered among other protocols, and a slash behind the path, are taken", async () => {
+  await using server = httpServer();
+  for (const [url, upgrade] of [
+    [server.url, "h2c, websocket"],
+    [server.url, "WebSocket"],
+    [`${server.url}/`, "websocket"],
+  ] as const) {
+    using client = await RawWebSocket.open(url, { Upgrade: upgrade });
+    expect([url, upgrade, client.status]).toEqual([url, upgrade, 101]);
+  }
+});
+
 test("what is no WebSocket handshake is told so", async () => {
   await using server = httpServer();
   const plain = await fetch(server.url.replace("ws:", "http:"));

@@ -17,7 +17,8 @@ export class Links {
     class TrackedWebSocket extends WebSocket {
       constructor(address: string | URL, protocols?: string | string[]) {
         super(address, protocols);
-        open.add(() => this.close());
+        // No close frame: a link that breaks says no goodbye.
+        open.add(() => (this as unknown as { terminate(): void }).terminate());
       }
     }
     class TrackedEventSource extends EventSource {
