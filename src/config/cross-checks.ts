@@ -30,7 +30,7 @@ export function* crossChecks(config: Config): Generator<string> {
   }
   for (const channel of channels.everyone) {
     const colon = channel.indexOf(":");
-    const namespace = colon < 0 ? DEFAULT_NAMESPACE : channel.slice(0, colon);
+    const namespace = colon < 0 ? DEFAULT_NAMESPACE : channel.slice(0, colon).replace(/^\$/, "");
     if (namespace === USER_NAMESPACE || !config.namespaces.has(namespace)) {
       yield `channels.everyone: ${channel} is in no namespace everyone may be subscribed to`;
     }

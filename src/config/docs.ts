@@ -99,8 +99,15 @@ until \`http.allowedOrigins\` names them.
 const NAMESPACES = `## Namespaces
 
 A channel is named \`namespace:name\`. A name without a colon belongs to the namespace \`default\`. The file holds the
-rules of a namespace under \`namespaces.<name>\`. The name of a namespace has up to 32 of a-z, 0-9 and -, and begins with
-a letter.
+rules of a namespace under \`namespaces.<name>\`. The name of a namespace has up to 64 of A-Z, a-z, 0-9,
+\`_\`, \`.\` and \`-\`, and does not begin with a dot or \`-\`.
+
+Two signs in a channel's name close it to people, in every namespace:
+
+- \`$chat:room\` (\`$room\` in \`default\`) is private. It takes a subscription token or a capability.
+- \`chat:room#42,43\` is for users 42 and 43. Others need a subscription token or a capability.
+
+What the namespace's rules let anybody do in a channel that is closed to them takes a subscription.
 
 - If \`history\` is absent or \`null\`, the namespace keeps no messages and delivers each one at most once.
 - Rules in the file change a built-in namespace key by key. \`"chat": null\` removes it. \`default\` and \`user\` always

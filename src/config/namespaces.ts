@@ -1,4 +1,4 @@
-import { DEFAULT_NAMESPACE, NAMESPACE_PATTERN, USER_NAMESPACE } from "../core/channel.ts";
+import { DEFAULT_NAMESPACE, NAMESPACE_PATTERN, NAMESPACE_WORDS, USER_NAMESPACE } from "../core/channel.ts";
 import { type Access, NAMESPACE_DEFAULTS, type NamespaceRules, type Namespaces } from "../core/namespace.ts";
 import { REGION_PATTERN } from "../core/subject.ts";
 import { choice, duration, maybeText, type Setting, size, whole, yesNo } from "./setting.ts";
@@ -117,7 +117,7 @@ export function readNamespaces(file: unknown, report: (text: string) => void, ho
     const at = `namespaces.${name}`;
     const own = Object.hasOwn(given, name) ? given[name] : {};
     if (!NAMESPACE_PATTERN.test(name)) {
-      report(`${at} (file): a namespace's name is up to 32 of a-z, 0-9 and -, a letter first`);
+      report(`${at} (file): a namespace's name is ${NAMESPACE_WORDS}`);
     } else if (own === null && Object.hasOwn(BUILT_IN, name)) {
       if (name === DEFAULT_NAMESPACE || name === USER_NAMESPACE)
         report(`${at} (file): it cannot be taken away`);

@@ -9,8 +9,17 @@ export const DEFAULT_NAMESPACE = "default";
 /** The namespace of every user's own inbox, `user:<id>`. */
 export const USER_NAMESPACE = "user";
 
-/** Namespaces are lower case with no underscore, so that stream names glued from them stay unambiguous. */
-export const NAMESPACE_PATTERN = /^[a-z][a-z0-9-]{0,31}$/;
+/** What namespaces may be called: channel names of shipped apps begin with theirs, so this is what other servers take. */
+export const NAMESPACE_PATTERN = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
+
+/** {@link NAMESPACE_PATTERN} in words. */
+export const NAMESPACE_WORDS = "up to 64 of A-Z, a-z, 0-9, _, . and -, none of the last two first";
+
+/** What the name of a channel begins with that nobody may use without a token, as its clients write it: `$ns:room`. */
+const PRIVATE = "$";
+
+/** Behind it stand the users a channel is for, with commas between them: `room#42,43`. */
+const USERS = "#";
 
 /** A channel name taken apart. `id` is the whole name as clients write it (`chat:room.42`). */
 export interface ChannelName {
@@ -21,7 +30,8 @@ export interface ChannelName {
 
 /**
  * Takes a channel name apart: `chat:room.42` → namespace `chat`, name `room.42`; without a colon the namespace is
- * `default`. The first colon decides. Whether the namespace exists is not asked here.
+ * `default`. The first colon decides. Whether the namespace exists is not asked here. A private channel is written with
+ * its sign in front of all: `$chat:room` → namespace `chat`, name `$room`.
  *
  * Any character may stand in a name except lone surrogates (they have no UTF-8 form); what NATS or Redis cannot
  * carry is escaped where subjects and keys are built.
@@ -33,21 +43,47 @@ export function parseChannel(id: string): ChannelName {
     throw new CommandError(Errors.badRequest, "channel name is empty or too long");
   }
   const colon = id.indexOf(":");
-  const namespace = colon < 0 ? DEFAULT_NAMESPACE : id.slice(0, colon);
-  const name = colon < 0 ? id : id.slice(colon + 1);
-  if (name.length === 0 || !NAMESPACE_PATTERN.test(namespace) || !id.isWellFormed()) {
+  const sign = colon > 0 && id.startsWith(PRIVATE) ? PRIVATE : "";
+  const namespace = colon < 0 ? DEFAULT_NAMESPACE : id.slice(sign.length, colon);
+  const rest = colon < 0 ? id : id.slice(colon + 1);
+  const name = sign + rest;
+  if (rest.length === 0 || !NAMESPACE_PATTERN.test(namespace) || !id.isWellFormed()) {
     throw new CommandError(Errors.badRequest, "malformed channel name");
   }
   // `default:x` and `x` would be two names of one channel: only the short form is one.
   if (colon >= 0 && namespace === DEFAULT_NAMESPACE) {
     throw new CommandError(Errors.badRequest, "write channels of the default namespace without a prefix");
   }
+  // So would `chat:$x` and `$chat:x`.
+  if (colon >= 0 && sign === "" && rest.startsWith(PRIVATE)) {
+    throw new CommandError(Errors.badRequest, "write $ in front of the namespace");
+  }
   return { id, namespace, name };
 }
 
 /** The client-visible name of a channel; the inverse of {@link parseChannel} (a default-namespace name has no colon). */
 export function channelId(namespace: string, name: string): string {
-  return namespace === DEFAULT_NAMESPACE ? name : `${namespace}:${name}`;
+  if (namespace === DEFAULT_NAMESPACE) return name;
+  return name.startsWith(PRIVATE)
+    ? `${PRIVATE}${namespace}:${name.slice(PRIVATE.length)}`
+    : `${namespace}:${name}`;
+}
+
+/**
+ * Whether a channel is by its name not for this user, unless a token or a capability says otherwise: a private one is for
+ * nobody, one that names users is for them. Servers that clients may come from have the same rules.
+ */
+export function isKeptFrom({ name }: Pick<ChannelName, "name">, user: string): boolean {
+  if (name.startsWith(PRIVATE)) return true;
+  const users = name.lastIndexOf(USERS);
+  if (users < 0) return false;
+  return (
+    user === "" ||
+    !name
+      .slice(users + USERS.length)
+      .split(",")
+      .includes(user)
+  );
 }
 
 /** Whether a channel is the inbox of somebody else: nobody is ever subscribed to one, whoever asks for it. */

@@ -80,7 +80,7 @@ interface SubjectMapping {
 /** Builds and reads the subjects of one root. Every method throws CommandError badRequest for what is malformed. */
 export interface Subjects {
   readonly root: string;
-  /** `rt.<ns>.<name>`: where messages are published. */
+  /** `rt.<ns>.<name>`: where messages are published; a dot in the namespace is `%2E`. */
   message(channel: Named): string;
   /**
    * Where messages are stored: the same, and with partitions `rt.%.<ns>.<partitions>.<partition>.<name>`, to which a
@@ -128,7 +128,7 @@ export interface Subjects {
   stream(namespace: string, part?: Part): string;
   /** `RT_<ns>_<region>`, or `RT_<ns>_p<partition>of<partitions>_<region>`: the copy of a stream in another region. */
   mirror(stream: string, region: string): string;
-  /** `RT_EVENTS`. Namespaces are lower case: none has this stream. */
+  /** `RT_EVENTS`. Namespaces are lower case in the names of streams: none has this one. */
   eventStream(): string;
   /**
    * What the NATS account must map (nats-server's `mappings`) where a namespace has partitions: from
@@ -152,8 +152,8 @@ export function subjects(root = "rt"): Subjects {
   const control = `${root}ctl.`;
   const within = (namespace: string, part: Part | undefined) =>
     part
-      ? `${stored}%.${checkNamespace(namespace)}.${part.of}.${part.index}.`
-      : `${stored}${checkNamespace(namespace)}.`;
+      ? `${stored}%.${namespaceToken(namespace)}.${part.of}.${part.index}.`
+      : `${stored}${namespaceToken(namespace)}.`;
   /** @param mark what stands before the name */
   const place = ({ namespace, name }: Named, partitions: number, mark: string) => {
     const tail = encodeTail(name);
@@ -163,12 +163,12 @@ export function subjects(root = "rt"): Subjects {
 
   return {
     root,
-    message: ({ namespace, name }) => `${stored}${checkNamespace(namespace)}.${encodeTail(name)}`,
-    live: ({ namespace, name }) => `${live}${checkNamespace(namespace)}.${encodeTail(name)}`,
+    message: ({ namespace, name }) => `${stored}${namespaceToken(namespace)}.${encodeTail(name)}`,
+    live: ({ namespace, name }) => `${live}${namespaceToken(namespace)}.${encodeTail(name)}`,
     stored: (channel, partitions) => place(channel, partitions, ""),
     messages: (namespace, part) => `${within(namespace, part)}>`,
-    divided: (namespace) => `${stored}%.${checkNamespace(namespace)}.>`,
-    lives: (namespace) => `${live}${checkNamespace(namespace)}.>`,
+    divided: (namespace) => `${stored}%.${namespaceToken(namespace)}.>`,
+    lives: (namespace) => `${live}${namespaceToken(namespace)}.>`,
     cleared: (channel, partitions) => place(channel, partitions, "%."),
     rpc: (method) => `${root}rpc.${encodeTail(method)}`,
     auth: (name) => `${root}auth.${encodeTail(name)}`,
@@ -182,7 +182,7 @@ export function subjects(root = "rt"): Subjects {
     controls: (instance) => [`${control}*`, `${control}inst.${checkInstance(instance)}.*`],
     inbox: (role) => `${root}inbox.${checkKind(role)}`,
     stream: (namespace, part) =>
-      `${root.toUpperCase()}_${checkNamespace(namespace)}${part ? `_p${part.index}of${part.of}` : ""}`,
+      `${root.toUpperCase()}_${streamToken(namespace)}${part ? `_p${part.index}of${part.of}` : ""}`,
     mirror: (stream, region) => `${stream}_${checkRegion(region)}`,
     eventStream: () => `${root.toUpperCase()}_EVENTS`,
     mapping: (namespace, partitions) => partitionMapping(stored, namespace, partitions),
@@ -219,14 +219,15 @@ function outboxSubjects(root: string): OutboxSubjects {
 
 /** @param stored what stored subjects begin with, such as `rt.` */
 function partitionMapping(stored: string, namespace: string, partitions: number): readonly SubjectMapping[] {
-  const to = `${stored}%.${checkNamespace(namespace)}.${partitions}`;
+  const own = namespaceToken(namespace);
+  const to = `${stored}%.${own}.${partitions}`;
   return Array.from({ length: HASHED_TOKENS + 1 }, (_, index) => {
     const count = Math.min(index + 1, HASHED_TOKENS);
     const rest = index === HASHED_TOKENS ? ".>" : "";
     const tokens = Array.from({ length: count }, (_, token) => token + 1);
     const names = tokens.map((token) => `{{wildcard(${token})}}`).join(".");
     return {
-      from: `${stored}${namespace}${".*".repeat(count)}${rest}`,
+      from: `${stored}${own}${".*".repeat(count)}${rest}`,
       to: `${to}.{{partition(${partitions},${tokens.join(",")})}}.${names}${rest}`,
     };
   });
@@ -236,7 +237,8 @@ function readChannel(subject: string, prefix: string): ChannelName | undefined {
   if (!subject.startsWith(prefix)) return undefined;
   const dot = subject.indexOf(".", prefix.length);
   if (dot < 0) return undefined;
-  const namespace = subject.slice(prefix.length, dot);
+  const token = subject.slice(prefix.length, dot);
+  const namespace = token.includes("%") ? token.replaceAll("%2E", ".") : token;
   const name = decodeTail(subject.slice(dot + 1));
   if (name === undefined || !NAMESPACE_PATTERN.test(namespace)) return undefined;
   // Written without its prefix, such a name would be read as a channel of another namespace.
@@ -246,6 +248,23 @@ function readChannel(subject: string, prefix: string): ChannelName | undefined {
 }
 
 const checkNamespace = checker(NAMESPACE_PATTERN, "namespace");
+
+/** A namespace as one token of a subject: only a dot needs its escape. */
+function namespaceToken(namespace: string): string {
+  checkNamespace(namespace);
+  return namespace.includes(".") ? namespace.replaceAll(".", "%2E") : namespace;
+}
+
+/**
+ * A namespace within the name of a stream, where `_` separates, capital letters are what is not a namespace's, dots may
+ * not stand, and some file systems tell no capital from a small letter: all of them as `=XX`.
+ */
+function streamToken(namespace: string): string {
+  return checkNamespace(namespace).replace(
+    /[A-Z_.]/g,
+    (character) => `=${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
 const checkInstance = checker(INSTANCE_PATTERN, "instance id");
 const checkRegion = checker(REGION_PATTERN, "region");
 const checkKind = checker(KIND_PATTERN, "kind");

@@ -19,6 +19,7 @@ export const centrifugeFeatures: readonly Feature[] = [
       "an idempotent publish from a client is stored once",
       "ephemeral channels deliver, without positions",
       "names of any kind work, and stay apart",
+      "namespaces may be called as other servers' are",
     ],
   },
   {
@@ -52,6 +53,7 @@ export const centrifugeFeatures: readonly Feature[] = [
     titles: [
       "the inbox keeps what arrives while its user is away",
       "an inbox belongs to its user alone",
+      "private channels want a token, and channels that name users are for these",
       "server-side subscriptions from the token",
       "one publish reaches all users, on every instance",
     ],

@@ -33,7 +33,7 @@ export interface LanguageSdk {
   readonly protocols?: readonly ("json" | "protobuf")[];
 }
 
-const NO_TOKEN_GETTER = "subscription tokens, renewed on the live subscription";
+const NO_TOKEN_GETTER = "subscription tokens, renewed while subscribed";
 
 /** All of them. */
 export const LANGUAGE_SDKS: readonly LanguageSdk[] = [
@@ -83,15 +83,15 @@ export const LANGUAGE_SDKS: readonly LanguageSdk[] = [
     protocols: ["json", "protobuf"],
     quirks: ["does not tell why a connection ended", "does not subscribe again once the server ended it"],
     lacks: [
-      "a token that ran out is replaced at connecting; one about to run out on the live connection",
+      "tokens: an expired one is replaced, a live one renewed",
       NO_TOKEN_GETTER,
       "presence and its counts",
-      "history: forwards, backwards, from a position, the top alone",
+      "history: forwards, backwards, since, the top alone",
       "join and leave; a clean goodbye leaves at once",
       "server-side subscriptions, recovered",
       "deltas (fossil)",
       "recovery after a cut: each message once, in order",
-      "recovery after kill -9 of its instance, on the other one",
+      "recovery after kill -9 of its instance",
     ],
   },
   {

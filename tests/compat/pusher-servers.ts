@@ -117,12 +117,18 @@ function signatures({ program, world }: PusherStage, feature: Feature): void {
   });
 
   feature("webhooks: a true signature is taken, a forged one is not", async () => {
-    const channel = fresh("news-");
     using ann = await pusherClient(world().a).connected();
-    await ann.subscribe(channel);
-    const hook = await until(() => world().hooks.find(({ body }) => body.includes(channel)), {
-      what: "a webhook",
-    });
+    let channel = "";
+    // Not one of other tests' encrypted channels among them: those have no data, and the SDK for PHP fails on that.
+    const hook = await until(
+      async () => {
+        channel = fresh("news-");
+        await ann.subscribe(channel);
+        const told = await until(() => world().hooks.find(({ body }) => body.includes(channel)));
+        return told.body.includes("encrypted") ? undefined : told;
+      },
+      { what: "a webhook" },
+    );
     const found = await program().do<{ valid: boolean; events: object[] }>("webhook", hook);
     expect(found.valid).toBe(true);
     expect(JSON.stringify(found.events)).toContain(channel);

@@ -12,7 +12,7 @@ const HEADINGS: Readonly<Record<Kind, string>> = {
   "pusher-client": "Pusher clients",
 };
 
-const MARKS: Readonly<Record<Outcome, string>> = { passed: "✓", failed: "**✗**", lacking: "–" };
+const MARKS: Readonly<Record<Outcome, string>> = { passed: "✓", failed: "✗", lacking: "–" };
 
 const letter = (index: number) => String.fromCharCode(65 + index);
 const tableOf = (name: string) => LANGUAGE_SDKS.find((sdk) => sdk.name === name)!;
@@ -63,7 +63,7 @@ export function sdksPage(kept: KeptSdks): string {
     "instances on one nats-server and one redis-server. [Compatibility](compatibility.md) shows the runs of the JavaScript",
     "SDKs in browsers, over other transports and on other gateways.",
     "",
-    "✓: the feature works. **✗**: it does not. –: the SDK has no call for it.",
+    "✓: the feature works. ✗: it does not. –: the SDK has no call for it.",
     "",
     `Run on ${kept.on} with ${kept.programs.join(", ")}: ${ran.size} SDKs in ${languages.size} languages,`,
     `${failed.length === 0 ? "every feature works" : `${failed.length} features fail`}.`,
@@ -88,7 +88,8 @@ function section(kind: Kind, kept: KeptSdks): string[] {
     const { language, package: name, quirks } = tableOf(sdk);
     const source = kept.fromSource.includes(sdk) ? "; from its repository" : "";
     const notes = (quirks ?? []).map((quirk) => `; it ${quirk}`).join("");
-    return `- **${letter(index)}**: ${sdk} ${kept.versions[sdk]}, ${language}, ${protocol} (\`${name}\`${source}${notes})`;
+    const what = `${sdk} ${kept.versions[sdk]}, ${language}, ${protocol}`;
+    return `- **${letter(index)}**: ${what}; features passed: ${score([runs[index]!])} (\`${name}\`${source}${notes})`;
   });
   const features = [...new Set(runs.flatMap((run) => Object.keys(run.features)))];
   const rows = features.map((feature) => [
@@ -96,6 +97,5 @@ function section(kind: Kind, kept: KeptSdks): string[] {
     ...runs.map((run) => (run.features[feature] ? MARKS[run.features[feature]] : "")),
   ]);
   const head = ["feature", ...runs.map((_, index) => letter(index))];
-  const total = ["features passed", ...runs.map((run) => score([run]))];
-  return ["", `## ${HEADINGS[kind]}`, "", ...legend, "", ...aligned([head, ...rows, total])];
+  return ["", `## ${HEADINGS[kind]}`, "", ...legend, "", ...aligned([head, ...rows])];
 }

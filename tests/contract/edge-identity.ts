@@ -26,6 +26,28 @@ export function identityTests({ world, client, fresh }: EdgeContext): void {
     await expect(ann.connected()).rejects.toMatchObject({ code: 3507 });
   });
 
+  test("private channels want a token, and channels that name users are for these", async () => {
+    using ann = client("ann");
+    using bob = client("bob", {}, "b");
+    await Promise.all([ann.connected(), bob.connected()]);
+    for (const channel of [fresh("$chat"), `$${fresh("lobby").replace(":", "-")}`]) {
+      await expect(ann.subscribe(channel)).rejects.toMatchObject({ code: 103 });
+      await expect(ann.centrifuge.publish(channel, 1)).rejects.toMatchObject({ code: 103 });
+      await expect(ann.centrifuge.history(channel, { limit: 1 })).rejects.toMatchObject({ code: 103 });
+      const sub = await testSubscription(channel, "ann");
+      await world().b.api("publish", { channel, data: 1 });
+      await until(() => sub.received.length === 1);
+      sub.client[Symbol.dispose]();
+    }
+    const both = `${fresh("chat")}#ann,bob`;
+    const [one, two] = [await ann.subscribe(both), await bob.subscribe(both)];
+    await ann.centrifuge.publish(both, "hi");
+    await until(() => one.received.length === 1 && two.received.length === 1);
+    for (const channel of [`${fresh("chat")}#bob`, `${fresh("chat")}#annx,bob`, `${fresh("chat")}#`]) {
+      await expect(ann.subscribe(channel)).rejects.toMatchObject({ code: 103 });
+    }
+  });
+
   test("an inbox belongs to its user alone", async () => {
     using ann = client("ann");
     await ann.connected();

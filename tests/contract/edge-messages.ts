@@ -115,6 +115,20 @@ export function messagesTests({ world, client, fresh, transport }: EdgeContext):
     expect(Object.keys((await here.sub.presence()).clients)).toEqual([annId]);
   });
 
+  test("namespaces may be called as other servers' are", async () => {
+    const channel = fresh("My_app.v2");
+    using ann = client("ann");
+    using bob = client("bob", {}, "b");
+    await Promise.all([ann.connected(), bob.connected()]);
+    const { received, sub } = await ann.subscribe(channel);
+    await bob.centrifuge.publish(channel, 1);
+    await world().b.api("publish", { channel, data: 2 });
+    await until(() => received.length === 2);
+    const { publications } = await sub.history({ limit: 10 });
+    expect(publications.map(({ data }) => data)).toEqual([1, 2]);
+    await expect(ann.subscribe(fresh("my_app.v2"))).rejects.toMatchObject({ code: 102 });
+  });
+
   // A stream that ends says nothing of why.
   test.if(transport === "websocket")(
     "who says goodbye has left at once, whose link breaks is waited for",

@@ -135,7 +135,7 @@ export function operationsTests({ world, client, fresh }: EdgeContext): void {
       "日本",
       "🙂",
       "a:b",
-      "#1",
+      "#ann",
     ];
     const subs = await Promise.all(names.map((one) => ann.subscribe(`${base}${one}`)));
     for (const one of names) await world().b.api("publish", { channel: `${base}${one}`, data: one });

@@ -23,7 +23,7 @@ describe("a subscribe is refused", () => {
   });
 
   test.each([
-    ["malformed", { channel: "Chat:x" }, Errors.badRequest],
+    ["malformed", { channel: "-chat:x" }, Errors.badRequest],
     ["too long", { channel: `chat:${"x".repeat(300)}` }, Errors.badRequest],
     ["of an unknown namespace", { channel: "nowhere:x" }, Errors.unknownChannel],
     ["subscribed already", { channel: "chat:here" }, Errors.alreadySubscribed],

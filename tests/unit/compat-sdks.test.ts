@@ -54,7 +54,6 @@ describe("the table of SDKs", () => {
 
 test("what an SDK lacks and what could not be had are no passes; a run without a scenario is told", () => {
   const [first] = LANGUAGE_SDKS.filter(({ lacks }) => lacks);
-  const { under } = runsOf(first!)[0]!;
   const lacking = first!.lacks![0]!;
   const xml = LANGUAGE_SDKS.flatMap((sdk) =>
     runsOf(sdk).map(
@@ -75,5 +74,5 @@ test("what an SDK lacks and what could not be had are no passes; a run without a
     [first!.name]: { missing: "no Go" },
   });
   expect(without.some(({ sdk }) => sdk === first!.name)).toBe(false);
-  expect(() => sdkRuns("<testsuites></testsuites>", ready)).toThrow(under.split(" ")[0]);
+  expect(() => sdkRuns("<testsuites></testsuites>", ready)).toThrow("no scenario ran for");
 });

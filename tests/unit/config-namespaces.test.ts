@@ -102,8 +102,8 @@ describe("mistakes in namespaces", () => {
       { user: { subscribe: "authenticated" } },
       "namespaces.user.subscribe: inboxes are private",
     ],
-    ["a name in capitals", { Chat: {} }, "namespaces.Chat (file): a namespace's name is"],
-    ["a name with an underscore", { a_b: {} }, "namespaces.a_b (file): a namespace's name is"],
+    ["a name with a space", { "a b": {} }, "namespaces.a b (file): a namespace's name is"],
+    ["a name with a sign in front", { "-a": {} }, "namespaces.-a (file): a namespace's name is"],
     ["rules that are no object", { a: "on" }, "namespaces.a (file): it must be an object"],
     [
       "history that is no object",

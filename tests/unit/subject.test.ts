@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { MAX_CHANNEL_LENGTH, parseChannel } from "../../src/core/channel.ts";
+import { channelId, MAX_CHANNEL_LENGTH, parseChannel } from "../../src/core/channel.ts";
 import { CommandError, Errors } from "../../src/core/errors.ts";
 import { decodeTail, encodeTail, subjects } from "../../src/core/subject.ts";
 
@@ -150,13 +150,46 @@ describe("subjects", () => {
     ]);
   });
 
+  test("of namespaces with capitals, underscores and dots stay one token, and their streams apart", () => {
+    const namespaces = [
+      "news",
+      "News",
+      "my_ns",
+      "chat.v2",
+      "chat",
+      "EVENTS",
+      "WEBHOOKS",
+      "a_eu",
+      "a",
+      "a_p0of4",
+      "1",
+    ];
+    for (const namespace of namespaces) {
+      const channel = { namespace, name: "x.y" };
+      const subject = at.message(channel);
+      expect(subject.split(".")).toHaveLength(4);
+      expect(at.channel(subject)).toEqual({ ...channel, id: `${namespace}:x.y` });
+      expect(at.channel(at.stored(channel, 4))).toEqual({ ...channel, id: `${namespace}:x.y` });
+    }
+    const streams = [
+      at.eventStream(),
+      at.outboxStream(),
+      ...namespaces.flatMap((namespace) => {
+        const own = [at.stream(namespace), at.stream(namespace, { index: 0, of: 4 })];
+        return [...own, ...own.map((stream) => at.mirror(stream, "eu"))];
+      }),
+    ].map((stream) => stream.toLowerCase()); // as some file systems have them
+    expect(new Set(streams).size).toBe(streams.length);
+    for (const stream of streams) expect(stream).toMatch(/^[a-z0-9_=-]+$/);
+  });
+
   test("lead back to their channel", () => {
     fc.assert(
       fc.property(names, (name) => {
         const channel = { namespace: "chat", name };
         const expected = name.length <= MAX_CHANNEL_LENGTH - "chat:".length && {
           ...channel,
-          id: `chat:${name}`,
+          id: channelId("chat", name),
         };
         for (const subject of [at.message(channel), at.live(channel)]) {
           expect(at.channel(subject)).toEqual(expected || undefined);
@@ -172,8 +205,10 @@ describe("subjects", () => {
       "rt",
       "rt.chat",
       "rt.chat.",
-      "rt.Chat.x",
-      "rt.a_b.x",
+      "rt.-a.x",
+      "rt.%2Ea.x",
+      "rt.a%2e.x",
+      "rt.a%5F.x",
       "rtx.chat.x",
       "rtevt.join.x",
       "rt.chat.a..b",
@@ -193,11 +228,13 @@ describe("subjects", () => {
   });
 
   test("are not made of anything malformed", () => {
-    for (const bad of ["", "A", "a.b", "a b", "*", ">", "a\r\nb", "x".repeat(40)]) {
+    for (const bad of ["", "-a", ".a", "%", "ü", "a b", "*", ">", "a\r\nb", "x".repeat(65)]) {
       refused(() => at.message({ namespace: bad, name: "x" }));
       refused(() => at.live({ namespace: bad, name: "x" }));
       refused(() => at.messages(bad));
       refused(() => at.stream(bad));
+    }
+    for (const bad of ["", "A", "a.b", "a b", "*", ">", "a\r\nb", "x".repeat(40)]) {
       refused(() => at.event(bad));
       refused(() => at.control(bad));
       expect(() => subjects(bad)).toThrow();

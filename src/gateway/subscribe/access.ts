@@ -1,6 +1,6 @@
 import type { Permission } from "../../auth/auth.ts";
 import { allows } from "../../auth/capabilities.ts";
-import { type ChannelName, isForeignInbox } from "../../core/channel.ts";
+import { type ChannelName, isForeignInbox, isKeptFrom } from "../../core/channel.ts";
 import type { Access, NamespaceRules } from "../../core/namespace.ts";
 import { unreachable } from "../../core/unreachable.ts";
 import type { GatewayContext } from "../context.ts";
@@ -23,7 +23,8 @@ export function mayAccess(
   const access = accessRule(context.hub.rules(channel), permission);
   if (access === "nobody") return false;
   if (insecure || allows(session.identity.capabilities, id, permission)) return true;
-  const rule = context.policy.needsSignature(channel) ? narrowed(access, permission) : access;
+  const narrow = isKeptFrom(channel, session.user) || context.policy.needsSignature(channel);
+  const rule = narrow ? narrowed(access, permission) : access;
   switch (rule) {
     case "anyone":
       return true;
@@ -53,7 +54,7 @@ function accessRule(rules: NamespaceRules, permission: Permission): Access {
   }
 }
 
-/** A channel that needs a signature takes a token, whatever the namespace lets everybody do. */
+/** A channel that is kept from the user takes a token, whatever the namespace lets everybody do. */
 function narrowed(access: Exclude<Access, "nobody">, permission: Permission): Exclude<Access, "nobody"> {
   if (permission === "sub") return "token";
   return access === "token" ? access : "subscriber";
