@@ -6,6 +6,9 @@
 /** Reason a socket is `closed` with (code 1006) when the runtime cut it off for having too much unsent. */
 export const SLOW_READER = "slow reader";
 
+/** Reason a socket is `closed` with (code 1006) when its peer sent a longer frame than may be; the peer is told 1009. */
+export const TOO_BIG = "Received too big message";
+
 /** Receives what happens on one socket. Methods MUST NOT throw. */
 export interface SocketHandler {
   /** Frame types the peer may send: `true` for text only. */

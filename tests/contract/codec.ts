@@ -18,6 +18,10 @@ export function codecContract(codec: CentrifugeCodec, stock: StockCodec): void {
     expect(replies).toHaveLength(1);
     return replies[0]!;
   };
+  /** A connect and a publish, as SDKs of years ago wrote them. */
+  const firstVersion: Frame[] = codec.name.endsWith("json")
+    ? ['{"id":1,"params":{"token":"t"}}', '{"id":2,"method":3,"params":{"channel":"c","data":{}}}']
+    : [new Uint8Array([5, 0x08, 1, 0x1a, 1, 0x74]), new Uint8Array([7, 0x08, 2, 0x10, 3, 0x1a, 1, 0x63])];
   const NOWHERE = { recover: false, offset: 0, epoch: "" };
 
   describe(`${codec.name} reads`, () => {
@@ -145,6 +149,12 @@ export function codecContract(codec: CentrifugeCodec, stock: StockCodec): void {
       expect(one({ id: 1, connect: long })).toMatchObject({ name: long.name, version: "v".repeat(255) });
       const emoji = one({ id: 1, connect: { name: "🎉".repeat(200) } }) as { name: string };
       expect(emoji.name.isWellFormed()).toBe(true);
+    });
+
+    test("frames of the protocol's first version as such", () => {
+      const detail = "protocol v1, and v2 is spoken here: update the SDK";
+      for (const frame of firstVersion)
+        expect(codec.decode(frame)).toEqual([{ method: "malformed", detail }]);
     });
 
     // Each of them changes what is delivered: to pass it over would be to do something else.

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { TOO_BIG } from "../../src/runtime/runtime.ts";
 import { OPCODE, RawWebSocket } from "../helpers/raw-websocket.ts";
 import { until } from "../helpers/until.ts";
 
@@ -141,7 +142,7 @@ export function runtimeContract(
       expect((await client.take(OPCODE.binary)).length).toBe(65_536);
       client.send("ü".repeat(32_769));
       expect(closeOf(await client.take(OPCODE.close)).code).toBe(1009);
-      expect(await fixture.line("closed", client.id)).toMatchObject({ code: 1006 });
+      expect(await fixture.line("closed", client.id)).toMatchObject({ code: 1006, reason: TOO_BIG });
     });
 
     test("a reader that stops is closed, and has seen a contiguous prefix only", async () => {

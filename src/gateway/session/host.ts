@@ -1,11 +1,15 @@
 import { Closes } from "../../core/errors.ts";
 import { type Rate, rateOf } from "../../core/limits.ts";
 import type { Logger } from "../../core/log.ts";
+import { Seldom } from "../../core/seldom.ts";
 import type { Stats } from "../../core/stats.ts";
 import type { GatewayContext } from "../context.ts";
 import { detach } from "../subscribe/attach.ts";
 import { catchUp } from "../subscribe/catch-up.ts";
 import type { Session, SessionHost } from "./session.ts";
+
+/** One address is heard of at most so often at log level info. */
+const MISTAKES_EVERY_MS = 60_000;
 
 /** What an instance does for its sessions: it lists them, has them watched, and clears up after them. */
 export class Host implements SessionHost {
@@ -14,6 +18,8 @@ export class Host implements SessionHost {
   readonly commandRate: Rate | undefined;
   readonly byteRate: Rate | undefined;
   readonly #context: GatewayContext;
+  /** By address: clients of one make the same mistake again and again. */
+  readonly #mistakes = new Seldom(MISTAKES_EVERY_MS);
 
   constructor(context: GatewayContext) {
     this.#context = context;
@@ -38,6 +44,13 @@ export class Host implements SessionHost {
 
   hadSlowConsumer(session: Session): boolean {
     return this.#context.hub.hadSlowConsumer(session);
+  }
+
+  mistaken(session: Session, detail: string): void {
+    const { ip } = session.handshake;
+    const fields = { client: session.client, protocol: session.codec.name, ip, detail };
+    if (this.#mistakes.first(ip)) this.log.info("client made a mistake", fields);
+    else this.log.debug("client made a mistake", fields);
   }
 
   ended(session: Session, code: number, reason: string): void {

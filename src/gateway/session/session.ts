@@ -5,7 +5,7 @@ import type { Logger } from "../../core/log.ts";
 import { Stats } from "../../core/stats.ts";
 import type { Codec, Frame } from "../../protocol/codec.ts";
 import { type Command, isMalformed } from "../../protocol/command.ts";
-import { SLOW_READER, type Socket, type SocketHandler } from "../../runtime/runtime.ts";
+import { SLOW_READER, type Socket, type SocketHandler, TOO_BIG } from "../../runtime/runtime.ts";
 import type { Subscriber } from "../channel/subscriber.ts";
 import type { Dialect, Handshake } from "../dialect.ts";
 import { ConnectionClock } from "./connection-clock.ts";
@@ -27,6 +27,8 @@ export interface SessionHost {
   drained(session: Session): void;
   /** Whether a publication to one of its channels was too much for somebody a moment ago. */
   hadSlowConsumer(session: Session): boolean;
+  /** The client did something that no client should: whoever wrote it wants to know. @param detail no secret */
+  mistaken(session: Session, detail: string): void;
   /** Called once, after the socket is gone. */
   ended(session: Session, code: number, reason: string): void;
 }
@@ -165,8 +167,11 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
     for (const command of this.codec.decode(frame)) {
       if (isMalformed(command)) {
         this.#host.stats.readErrors++;
-        this.#host.log.debug("malformed frame", { client: this.client, detail: command.detail });
-        this.close(Closes.badRequest);
+        this.#host.mistaken(this, command.detail);
+        this.close({
+          code: Closes.badRequest.code,
+          reason: `${Closes.badRequest.reason}: ${command.detail}`,
+        });
         return;
       }
       this.#accept(command);
@@ -192,7 +197,10 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
     this.#socket = undefined;
     if (code === ABNORMAL && this.#wasTooSlow(reason)) {
       this.#finish("closed", Closes.slow.code, Closes.slow.reason);
-    } else this.#finish("closed", code, reason);
+      return;
+    }
+    if (reason === TOO_BIG) this.#host.mistaken(this, "a frame longer than limits.frame");
+    this.#finish("closed", code, reason);
   }
 
   // ── limits ───────────────────────────────────────────────────────────────────────────

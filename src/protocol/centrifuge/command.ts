@@ -38,6 +38,9 @@ export function notServed(id: number): RefusedCommand {
   return { method: "refused", id, error: Errors.notAvailable };
 }
 
+/** Why a frame of the protocol's first version is no command: its clients are still about. */
+export const FIRST_VERSION = "protocol v1, and v2 is spoken here: update the SDK";
+
 /** Where a client wants to go on. */
 export interface RecoverRequest {
   readonly recover: boolean;

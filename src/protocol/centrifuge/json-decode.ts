@@ -4,6 +4,7 @@ import type { DecodeFailure } from "../command.ts";
 import {
   type CentrifugeCommand,
   type ConnectSubscription,
+  FIRST_VERSION,
   label,
   MAX_COMMANDS,
   notServed,
@@ -64,6 +65,7 @@ function decodeCommand(value: Fields, line: string): CentrifugeCommand | DecodeF
   for (const method of UNAVAILABLE) {
     if (value[method] != null) return { method: "refused", id, error: Errors.notAvailable };
   }
+  if (value.params !== undefined || value.method !== undefined) throw new Flaw(FIRST_VERSION);
   throw new Flaw("unknown method");
 }
 

@@ -4,6 +4,7 @@ import { strictUtf8Decoder } from "../../core/text.ts";
 import type { DecodeFailure } from "../command.ts";
 import {
   type CentrifugeCommand,
+  FIRST_VERSION,
   label,
   MAX_COMMANDS,
   notServed,
@@ -70,6 +71,8 @@ const historyRequest = message({
 
 const command = message({
   id: [1, count],
+  // Of the protocol's first version.
+  params: [3, bytes],
   connect: [4, nested(connectRequest)],
   subscribe: [5, nested(subscribeRequest)],
   unsubscribe: [6, nested(channelRequest)],
@@ -146,7 +149,7 @@ function withId(id: number, fields: Fields): CentrifugeCommand {
     if (type !== 0 || track || untrack !== "") return notServed(id);
     return { method: "subRefresh", id, channel, token };
   }
-  throw new FieldError("unknown method");
+  throw new FieldError(fields.params ? FIRST_VERSION : "unknown method");
 }
 
 /** A payload is not JSON where services read it as JSON. */

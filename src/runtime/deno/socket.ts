@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { SLOW_READER, type Socket, type SocketHandler } from "../runtime.ts";
+import { SLOW_READER, type Socket, type SocketHandler, TOO_BIG } from "../runtime.ts";
 import type { Topics } from "../topics.ts";
 import { type FrameWatcher, ownFrames, sendPing } from "./frames.ts";
 
@@ -157,8 +157,8 @@ export class DenoSocket implements Socket, FrameWatcher {
     this.#taken = false;
     if (this.#state !== "open") return;
     if (longerThan(frame, this.#group.maxFrameBytes)) {
-      this.#socket.close(1009, "Received too big message");
-      this.#end(1006, "Received too big message");
+      this.#socket.close(1009, TOO_BIG);
+      this.#end(1006, TOO_BIG);
       return;
     }
     this.data.message(this, typeof frame === "string" ? frame : new Uint8Array(frame));
