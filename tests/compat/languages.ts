@@ -8,9 +8,7 @@ export type Kind = (typeof KINDS)[number];
 export type Language = "JavaScript" | "Go" | "Python" | "Java" | "Rust" | "PHP" | "Ruby";
 
 /** What an SDK does in its own way, in the words of the page; a scenario leaves out what rests on it. */
-export type Quirk =
-  | "does not tell why a connection ended"
-  | "does not subscribe again once the server ended it";
+type Quirk = "does not tell why a connection ended" | "does not subscribe again once the server ended it";
 
 /** One stock SDK that a program of ours runs in its own language. */
 export interface LanguageSdk {
