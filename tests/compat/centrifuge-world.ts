@@ -28,7 +28,7 @@ const WORLD_CONFIG = {
 } as const;
 
 /** Two instances on one NATS and one Redis, with a service's connection to NATS. */
-export interface World extends AsyncDisposable {
+interface World extends AsyncDisposable {
   readonly a: TestInstance;
   readonly b: TestInstance;
   readonly nats: NatsConnection;
@@ -114,7 +114,7 @@ export interface Stage {
   readonly client: (options?: ClientOptions) => Promise<Client>;
 }
 
-export interface ClientOptions {
+interface ClientOptions {
   readonly user?: string;
   readonly port?: number;
   readonly token?: string;

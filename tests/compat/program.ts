@@ -8,7 +8,7 @@ export interface Told extends Readonly<Record<string, unknown>> {
 }
 
 /** What a server refused a command with; 0: the SDK gives no number. */
-export interface Refusal extends Error {
+interface Refusal extends Error {
   readonly code: number;
 }
 

@@ -9,20 +9,20 @@ import { Program } from "./program.ts";
 import { preparedSdks } from "./toolchains.ts";
 
 /** Of end-to-end encrypted channels; the one of {@link pusherServer}. */
-export const MASTER_KEY = Buffer.alloc(32, 7).toString("base64");
+const MASTER_KEY = Buffer.alloc(32, 7).toString("base64");
 
 /** Stock Python SDKs take numbers alone. */
 export const APP = { ...SHOP, id: "4711" } as const;
 
 /** One request of a webhook, as it came. */
-export interface Hook {
+interface Hook {
   readonly key: string;
   readonly signature: string;
   readonly body: string;
 }
 
 /** Two instances on one NATS and one Redis, and the app's own server. */
-export interface PusherWorld extends AsyncDisposable {
+interface PusherWorld extends AsyncDisposable {
   readonly a: TestInstance;
   readonly b: TestInstance;
   readonly hooks: readonly Hook[];
@@ -62,7 +62,7 @@ function appServer(signer: () => Pusher, hooks: Hook[]): ReturnType<typeof Bun.s
 }
 
 /** Starts it all. */
-export async function startPusherWorld(): Promise<PusherWorld> {
+async function startPusherWorld(): Promise<PusherWorld> {
   const stack = new AsyncDisposableStack();
   const hooks: Hook[] = [];
   let server: Pusher;
