@@ -7,11 +7,6 @@ export interface Told extends Readonly<Record<string, unknown>> {
   readonly event: string;
 }
 
-/** What a server refused a command with; 0: the SDK gives no number. */
-interface Refusal extends Error {
-  readonly code: number;
-}
-
 interface Waiting {
   resolve(result: Record<string, unknown>): void;
   reject(error: Error): void;
@@ -68,7 +63,7 @@ export class Program implements AsyncDisposable {
     else waiting?.resolve((result ?? {}) as Record<string, unknown>);
   }
 
-  /** Has it do something. @throws {Refusal} if the SDK says that it failed */
+  /** Has it do something. @throws an Error if the SDK says that it failed, with the server's number as `code` (0: the SDK gives none) */
   async do<T = Record<string, unknown>>(what: string, ask: object = {}): Promise<T> {
     const id = this.#next++;
     const answer = new Promise<Record<string, unknown>>((resolve, reject) => {
