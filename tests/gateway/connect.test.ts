@@ -2,7 +2,6 @@ import { describe, expect, test } from "bun:test";
 import { jwtAuthenticator } from "../../src/auth/jwt/jwt.ts";
 import { Closes, CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
 import { silent } from "../../src/core/log.ts";
-import { TOO_BIG } from "../../src/runtime/runtime.ts";
 import type { Plain } from "../helpers/stock-codec.ts";
 import { connectionToken, subscriptionToken, TEST_ISSUER } from "../helpers/tokens.ts";
 import { token } from "./auth.ts";
@@ -23,25 +22,6 @@ describe("who is let in", () => {
     expect(await client.end()).toBe(close.code);
     expect(gateway.released).toEqual(["192.0.2.1"]);
     expect(gateway.gateway.connections).toBe(0);
-  });
-
-  test("nobody who speaks something else, and the log says so once a minute", async () => {
-    using clock = stoppedClock();
-    await using gateway = await startGateway();
-    const told = () => gateway.logged.filter(({ message }) => message === "client made a mistake");
-    for (let n = 0; n < 3; n++) {
-      const client = gateway.centrifuge();
-      client.socket.data.message(client.socket, '{"id":1,"params":{"token":"t"}}');
-      expect(client.socket.closed).toEqual({
-        code: Closes.badRequest.code,
-        reason: "bad request: protocol v1, and v2 is spoken here: update the SDK",
-      });
-    }
-    expect(told().map(({ level }) => level)).toEqual(["info", "debug", "debug"]);
-    await clock.advance(61_000);
-    const client = gateway.centrifuge();
-    client.socket.end(1006, TOO_BIG); // as both runtimes say it
-    expect(told().map(({ level }) => level)).toEqual(["info", "debug", "debug", "info"]);
   });
 
   test("anonymous clients where that is allowed, or everything is", async () => {

@@ -1,8 +1,10 @@
-import { Closes } from "../../core/errors.ts";
+import { type CloseCode, Closes } from "../../core/errors.ts";
 import { type Rate, rateOf } from "../../core/limits.ts";
 import type { Logger } from "../../core/log.ts";
 import { Seldom } from "../../core/seldom.ts";
 import type { Stats } from "../../core/stats.ts";
+import type { DecodeFailure } from "../../protocol/command.ts";
+import { TOO_BIG } from "../../runtime/runtime.ts";
 import type { GatewayContext } from "../context.ts";
 import { detach } from "../subscribe/attach.ts";
 import { catchUp } from "../subscribe/catch-up.ts";
@@ -46,7 +48,15 @@ export class Host implements SessionHost {
     return this.#context.hub.hadSlowConsumer(session);
   }
 
-  mistaken(session: Session, detail: string): void {
+  malformed(session: Session, { detail }: DecodeFailure): CloseCode {
+    this.stats.readErrors++;
+    this.#mistaken(session, detail);
+    const { code, reason } = Closes.badRequest;
+    return { code, reason: `${reason}: ${detail}` };
+  }
+
+  /** The client did something that no client should: whoever wrote it wants to know. */
+  #mistaken(session: Session, detail: string): void {
     const { ip } = session.handshake;
     const fields = { client: session.client, protocol: session.codec.name, ip, detail };
     if (this.#mistakes.first(ip)) this.log.info("client made a mistake", fields);
@@ -58,6 +68,7 @@ export class Host implements SessionHost {
     this.log.trace?.("closed", { client: session.client, user: session.user, code, reason });
     stats.disconnects++;
     if (code === Closes.slow.code) stats.slowConsumers++;
+    if (reason === TOO_BIG) this.#mistaken(session, "a frame longer than limits.frame");
     hub.sessions.delete(session.client);
     emulation.ended(session);
     release(session.handshake.admissionKey);

@@ -4,8 +4,8 @@ import { type Rate, rateOf, refilled } from "../../core/limits.ts";
 import type { Logger } from "../../core/log.ts";
 import { Stats } from "../../core/stats.ts";
 import type { Codec, Frame } from "../../protocol/codec.ts";
-import { type Command, isMalformed } from "../../protocol/command.ts";
-import { SLOW_READER, type Socket, type SocketHandler, TOO_BIG } from "../../runtime/runtime.ts";
+import { type Command, type DecodeFailure, isMalformed } from "../../protocol/command.ts";
+import { SLOW_READER, type Socket, type SocketHandler } from "../../runtime/runtime.ts";
 import type { Subscriber } from "../channel/subscriber.ts";
 import type { Dialect, Handshake } from "../dialect.ts";
 import { ConnectionClock } from "./connection-clock.ts";
@@ -27,8 +27,8 @@ export interface SessionHost {
   drained(session: Session): void;
   /** Whether a publication to one of its channels was too much for somebody a moment ago. */
   hadSlowConsumer(session: Session): boolean;
-  /** The client did something that no client should: whoever wrote it wants to know. @param detail no secret */
-  mistaken(session: Session, detail: string): void;
+  /** A frame was no command. @returns what the client is closed with */
+  malformed(session: Session, failure: DecodeFailure): CloseCode;
   /** Called once, after the socket is gone. */
   ended(session: Session, code: number, reason: string): void;
 }
@@ -165,16 +165,8 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
       return;
     }
     for (const command of this.codec.decode(frame)) {
-      if (isMalformed(command)) {
-        this.#host.stats.readErrors++;
-        this.#host.mistaken(this, command.detail);
-        this.close({
-          code: Closes.badRequest.code,
-          reason: `${Closes.badRequest.reason}: ${command.detail}`,
-        });
-        return;
-      }
-      this.#accept(command);
+      if (isMalformed(command)) this.close(this.#host.malformed(this, command));
+      else this.#accept(command);
       if (!this.live) return;
     }
   }
@@ -197,10 +189,7 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
     this.#socket = undefined;
     if (code === ABNORMAL && this.#wasTooSlow(reason)) {
       this.#finish("closed", Closes.slow.code, Closes.slow.reason);
-      return;
-    }
-    if (reason === TOO_BIG) this.#host.mistaken(this, "a frame longer than limits.frame");
-    this.#finish("closed", code, reason);
+    } else this.#finish("closed", code, reason);
   }
 
   // ── limits ───────────────────────────────────────────────────────────────────────────
