@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { inboxOf, MAX_CHANNEL_LENGTH } from "../core/channel.ts";
+import { jsonFlaw, oneLine } from "../core/json-check.ts";
+import { rawMember, rawMembers } from "../core/json-text.ts";
 import { strictUtf8Decoder } from "../core/text.ts";
 import type { Identity, ServerSubscription, SubscriptionGrant, SubscriptionOverrides } from "./auth.ts";
 import { compileCapabilities } from "./capabilities.ts";
@@ -48,8 +50,9 @@ export const Override = z.object({
 
 const Base64Json = z.string().transform((text, context) => {
   try {
-    const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-    return JSON.parse(strictUtf8Decoder.decode(bytes)) as unknown;
+    const json = strictUtf8Decoder.decode(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)));
+    if (jsonFlaw(json) === undefined) return json;
+    throw new TypeError("cannot be carried");
   } catch {
     context.addIssue({ code: "custom", message: "not the base64 of a JSON text" });
     return z.NEVER;
@@ -117,8 +120,12 @@ const SubscriptionClaims = z.object({
 /** Most tokens grant nothing beside who somebody is: they share this. */
 const NOTHING = Object.freeze([]) as readonly never[];
 
-/** Reads the claims of a connection token whose signature, `exp` and `nbf` were checked. @throws ClaimError */
-export function readIdentity(payload: unknown): Identity {
+/**
+ * Reads the claims of a connection token whose signature, `exp` and `nbf` were checked.
+ * @param text gives the payload's own text, from which infos are taken as they were written
+ * @throws ClaimError
+ */
+export function readIdentity(payload: unknown, text: () => string): Identity {
   if (isPlain(payload)) {
     // Lives as long as the connection: with what is absent it would take half as much again.
     return {
@@ -131,13 +138,14 @@ export function readIdentity(payload: unknown): Identity {
     };
   }
   const claims = parse(ConnectionClaims, payload);
+  const texts = rawMembers(text());
   return {
     user: claims.sub,
-    info: jsonText(claims.b64info ?? claims.info),
+    info: jsonText("info", claims.b64info ?? texts.get("info")),
     expiresAt: expiry(claims),
-    subscriptions: serverSubscriptions(claims.channels, claims.subs),
+    subscriptions: serverSubscriptions(claims.channels, claims.subs, texts.get("subs")),
     capabilities: claims.caps ?? NOTHING,
-    meta: jsonText(claims.meta),
+    meta: jsonText("meta", texts.get("meta")),
     device: claims.device,
     tokenId: claims.jti,
     issuedAt: claims.iat,
@@ -184,15 +192,19 @@ export interface ScopedGrant {
   readonly expiresAt?: number;
 }
 
-/** Reads the claims of a subscription token whose signature, `exp` and `nbf` were checked. @throws ClaimError */
-export function readGrant(payload: unknown): ScopedGrant {
+/** As {@link readIdentity}, of a subscription token. @throws ClaimError */
+export function readGrant(payload: unknown, text: () => string): ScopedGrant {
   const claims = parse(SubscriptionClaims, payload);
   const expiresAt = expiry(claims);
+  const info = jsonText(
+    "info",
+    claims.b64info ?? (claims.info == null ? undefined : rawMember(text(), "info")),
+  );
   return {
     user: claims.sub,
     channel: claims.channel,
     expiresAt,
-    grant: { info: jsonText(claims.b64info ?? claims.info), expiresAt, ...overrides(claims.override) },
+    grant: { info, expiresAt, ...overrides(claims.override) },
   };
 }
 
@@ -204,19 +216,25 @@ export function parse<T>(shape: z.ZodType<T>, value: unknown): T {
   throw new ClaimError(`${String(issue?.path[0] ?? "claims")}: ${issue?.message}`);
 }
 
-/** The subscriptions named by `channels` and `subs`, each channel once; `subs` says more and wins. */
+/**
+ * The subscriptions named by `channels` and `subs`, each channel once; `subs` says more and wins.
+ * @param text of `subs` as it was written
+ */
 export function serverSubscriptions(
   channels: z.infer<typeof Channels> | null | undefined,
   subs: z.infer<typeof Subs> | null | undefined,
+  text = "{}",
 ): readonly ServerSubscription[] {
   if (!channels && !subs) return NOTHING;
   const all = new Map<string, ServerSubscription>();
   for (const channel of channels ?? []) all.set(channel, { channel });
+  const texts = rawMembers(text);
   for (const [channel, sub] of Object.entries(subs ?? {})) {
+    const own = rawMembers(texts.get(channel) ?? "{}");
     all.set(channel, {
       channel,
-      info: jsonText(sub.b64info ?? sub.info),
-      data: jsonText(sub.b64data ?? sub.data),
+      info: jsonText("subs", sub.b64info ?? own.get("info")),
+      data: jsonText("subs", sub.b64data ?? own.get("data")),
       ...overrides(sub.override),
     });
   }
@@ -234,9 +252,15 @@ export function overrides(override: z.infer<typeof Override> | null | undefined)
   };
 }
 
-/** A value as JSON text without raw newlines; `null` is as good as absent. */
-export function jsonText(value: unknown): string | undefined {
-  return value === undefined || value === null ? undefined : JSON.stringify(value);
+/**
+ * JSON text as it can be spliced into frames; `null` is as good as absent.
+ * @param name for the error @throws ClaimError
+ */
+export function jsonText(name: string, text: string | undefined): string | undefined {
+  if (text === undefined || text === "null") return undefined;
+  const flaw = jsonFlaw(text);
+  if (flaw !== undefined) throw new ClaimError(`${name}: ${flaw}`);
+  return oneLine(text);
 }
 
 /** `expire_at` replaces `exp` as the end of what the token grants; 0 means never. */

@@ -128,6 +128,7 @@ export interface EventRecorder {
   /**
    * Records an event for the business cluster (`rtevt.<kind>`, durable, at least once). Never blocks or throws: kept
    * in a bounded queue until stored; what overflows is counted and logged.
+   * @param event plain values; `data` may be a `JsonText`, which is kept as it was written
    * @param id makes it idempotent across instances and retries
    */
   emit(kind: string, event: Readonly<Record<string, unknown>>, id?: string): void;

@@ -1,5 +1,5 @@
 import { type CloseCode, Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
-import { isDeeper, MAX_JSON_DEPTH } from "../core/json-text.ts";
+import { jsonFlaw } from "../core/json-check.ts";
 import { Stats } from "../core/stats.ts";
 import { unreachable } from "../core/unreachable.ts";
 import type { GatewayContext } from "../gateway/context.ts";
@@ -51,7 +51,7 @@ function carryOut(
   command: CentrifugeCommand,
 ): Promise<void> | undefined {
   if (!session.live) return undefined;
-  refuseDeep(command);
+  refuseFlawed(command);
   switch (command.method) {
     case "connect":
       if (session.connectAttempted) throw new ConnectionError(Closes.badRequest, "a second connect");
@@ -90,11 +90,13 @@ function carryOut(
 }
 
 /**
- * What a client sends along may go to a service, whose parser may recurse. (A publish is looked at where it is stored.)
+ * What a client sends along may go to a service, whose parser may recurse, or refuse half a surrogate pair. (A publish is
+ * looked at where it is stored.)
  */
-function refuseDeep(command: CentrifugeCommand): void {
+function refuseFlawed(command: CentrifugeCommand): void {
   if (command.method === "publish" || !("data" in command) || command.data === undefined) return;
-  if (isDeeper(command.data, MAX_JSON_DEPTH)) throw new CommandError(Errors.badRequest, "nested too deep");
+  const flaw = jsonFlaw(command.data);
+  if (flaw !== undefined) throw new CommandError(Errors.badRequest, flaw);
 }
 
 function failed(

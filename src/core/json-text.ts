@@ -39,6 +39,21 @@ export function rawMember(text: string, ...path: readonly string[]): string | un
   return text.slice(start, end);
 }
 
+/** The source texts of an object's members, by their keys; of a repeated key the last one counts. @param text valid JSON */
+export function rawMembers(text: string): ReadonlyMap<string, string> {
+  const members = new Map<string, string>();
+  for (let at = skipSpace(text, 1); text.charCodeAt(at) === QUOTE; ) {
+    const keyEnd = skipString(text, at);
+    const value = skipSpace(text, skipSpace(text, keyEnd) + 1); // over the colon
+    const end = skipValue(text, value);
+    members.set(JSON.parse(text.slice(at, keyEnd)) as string, text.slice(value, end));
+    at = skipSpace(text, end);
+    if (text.charCodeAt(at) !== 44) break; // no comma: the end
+    at = skipSpace(text, at + 1);
+  }
+  return members;
+}
+
 /** The source texts of an array's items, in order. @param text a valid JSON array, as {@link rawMember} gives it */
 export function rawItems(text: string): readonly string[] {
   const items: string[] = [];

@@ -1,12 +1,14 @@
 import { z } from "zod";
 import type { ErrorCode } from "../core/errors.ts";
+import { jsonFlaw, oneLine } from "../core/json-check.ts";
+import { JsonText } from "../core/json-value.ts";
 import type { Body, ClientInfo, Publication } from "../core/publication.ts";
 import type { Operations, PublishRequest, Target } from "../gateway/gateway.ts";
 
 /** One method of the server API: the shape of its parameters, and what it does. */
 export interface Method {
   readonly params: z.ZodType;
-  /** Gets what `params` accepted. Returns the JSON of `result`. @throws CommandError */
+  /** Gets what `params` accepted. Returns `result`, for `writeJson`. @throws CommandError */
   run(operations: Operations, params: never): Promise<unknown>;
 }
 
@@ -27,8 +29,14 @@ const base64 = z
 /** SDKs send false for what they leave alone; storing is the namespace's choice, not the caller's. */
 const never = z.literal(false).optional();
 
+/** JSON as the caller wrote it. A message is looked at where it is published. */
+const text = z.instanceof(JsonText).transform((json) => json.text);
+const checkedText = text
+  .refine((json) => jsonFlaw(json) === undefined, "nested too deep, or half a surrogate pair")
+  .transform(oneLine);
+
 const message = {
-  data: z.unknown().optional(),
+  data: text.optional(),
   b64data: base64.optional().transform((text) => text || undefined),
   tags: z.record(z.string(), z.string()).optional(),
   // The law of the broker port.
@@ -77,14 +85,14 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
       z.strictObject({
         ...target,
         channel,
-        info: z.unknown().optional(),
-        data: z.unknown().optional(),
+        info: checkedText.optional(),
+        data: checkedText.optional(),
       }),
       (operations, params) =>
         nothing(
           operations.subscribe(targetOf(params), params.channel, {
-            ...(params.info === undefined ? {} : { info: JSON.stringify(params.info) }),
-            ...(params.data === undefined ? {} : { data: JSON.stringify(params.data) }),
+            ...(params.info === undefined ? {} : { info: params.info }),
+            ...(params.data === undefined ? {} : { data: params.data }),
           }),
         ),
     ),
@@ -192,8 +200,8 @@ function targetOf(params: { user: string; client?: string | undefined }): Target
   return { user: params.user, ...(params.client === undefined ? {} : { client: params.client }) };
 }
 
-function bodyOf(params: { data?: unknown; b64data?: string | undefined }): Body {
-  return params.b64data === undefined ? JSON.stringify(params.data) : Buffer.from(params.b64data, "base64");
+function bodyOf({ data, b64data }: { data?: string | undefined; b64data?: string | undefined }): Body {
+  return data ?? Buffer.from(b64data ?? "", "base64");
 }
 
 function requestOf(params: {
@@ -210,8 +218,8 @@ function infoOf(info: ClientInfo) {
   return {
     client: info.client,
     user: info.user,
-    ...(info.connInfo === undefined ? {} : { conn_info: JSON.parse(info.connInfo) }),
-    ...(info.chanInfo === undefined ? {} : { chan_info: JSON.parse(info.chanInfo) }),
+    ...(info.connInfo === undefined ? {} : { conn_info: new JsonText(info.connInfo) }),
+    ...(info.chanInfo === undefined ? {} : { chan_info: new JsonText(info.chanInfo) }),
   };
 }
 
@@ -220,7 +228,7 @@ function publicationOf(publication: Publication) {
   return {
     offset,
     ...(typeof data === "string"
-      ? { data: JSON.parse(data) }
+      ? { data: new JsonText(data) }
       : { b64data: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64") }),
     ...(info ? { info: infoOf(info) } : {}),
     ...(tags ? { tags } : {}),

@@ -1,7 +1,8 @@
 import { Hono } from "hono";
 import { z } from "zod";
 import { CommandError, Errors } from "../core/errors.ts";
-import { isDeeper, MAX_JSON_DEPTH } from "../core/json-text.ts";
+import { isDeeper, MAX_JSON_DEPTH, rawItems, rawMember, rawMembers } from "../core/json-text.ts";
+import { JsonText, writeJson } from "../core/json-value.ts";
 import type { Logger } from "../core/log.ts";
 import type { Operations } from "../gateway/gateway.ts";
 import { errorOf, METHODS } from "./api-methods.ts";
@@ -53,26 +54,26 @@ export function serverApi(deps: ApiDeps): Hono {
   });
 
   api.post("/", async (c) => {
-    const { refusal, value } = await read(c.req.raw, deps.maxRequestBytes);
+    const { refusal, text = "{}" } = await read(c.req.raw, deps.maxRequestBytes);
     if (refusal) return refusal;
-    const call = callShape.safeParse(value);
-    if (!call.success) return c.json({ error: errorOf(Errors.badRequest, explain(call.error)) });
-    return c.json(await answer(call.data.method, call.data.params));
+    const call = callShape.safeParse(JSON.parse(text));
+    if (!call.success) return json({ error: errorOf(Errors.badRequest, explain(call.error)) });
+    return json(await answer(call.data.method, rawMember(text, "params")));
   });
 
   api.post("/:method", async (c) => {
-    const { refusal, value } = await read(c.req.raw, deps.maxRequestBytes);
-    return refusal ?? c.json(await answer(c.req.param("method"), value));
+    const { refusal, text } = await read(c.req.raw, deps.maxRequestBytes);
+    return refusal ?? json(await answer(c.req.param("method"), text));
   });
 
   /** Carries one call out. A batch answers without the envelope, as Centrifugo's does. */
-  const answer = (name: string, params: unknown) =>
-    name === "batch" ? batch(params) : call(name, params === undefined ? {} : params);
+  const answer = (name: string, params = "{}") => (name === "batch" ? batch(params) : call(name, params));
 
-  const call = async (name: string, params: unknown): Promise<Answer> => {
+  /** @param params JSON text, of which messages and infos are taken as they stand */
+  const call = async (name: string, params: string): Promise<Answer> => {
     const method = METHODS.get(name);
     if (!method) return { error: errorOf(Errors.methodNotFound) };
-    const checked = method.params.safeParse(withoutNulls(params));
+    const checked = method.params.safeParse(readParams(params));
     if (!checked.success) return { error: errorOf(Errors.badRequest, explain(checked.error)) };
     try {
       return { result: await method.run(deps.operations, checked.data as never) };
@@ -83,16 +84,16 @@ export function serverApi(deps: ApiDeps): Hono {
     }
   };
 
-  const batch = async (params: unknown) => {
-    const checked = batchShape.safeParse(params);
+  const batch = async (params: string) => {
+    const checked = batchShape.safeParse(JSON.parse(params));
     if (!checked.success) return { error: errorOf(Errors.badRequest, explain(checked.error)) };
-    const one = async (command: Record<string, unknown>) => {
-      const [[name, own]] = Object.entries(command) as [[string, unknown]];
+    const one = async (command: string) => {
+      const [[name, own]] = [...rawMembers(command)] as [[string, string]];
       const answer = await call(name, own);
       return "error" in answer ? answer : { [name]: answer.result };
     };
-    const { commands, parallel } = checked.data;
-    if (parallel) return { replies: await Promise.all(commands.map(one)) };
+    const commands = rawItems(rawMember(params, "commands")!);
+    if (checked.data.parallel) return { replies: await Promise.all(commands.map(one)) };
     const replies: unknown[] = [];
     for (const command of commands) replies.push(await one(command));
     return { replies };
@@ -101,25 +102,39 @@ export function serverApi(deps: ApiDeps): Hono {
   return api;
 }
 
-/** The body as JSON, `{}` when there is none; or why not. */
-async function read(request: Request, maxBytes: number): Promise<{ refusal?: Response; value?: unknown }> {
+/** An answer, with the messages and infos in it as they were written. */
+function json(answer: unknown): Response {
+  return new Response(writeJson(answer), { headers: { "content-type": "application/json" } });
+}
+
+/** The body as JSON text, `{}` when there is none; or why not. */
+async function read(request: Request, maxBytes: number): Promise<{ refusal?: Response; text?: string }> {
   const text = await bodyText(request, maxBytes);
   if (text === 413) return { refusal: new Response("request too large\n", { status: 413 }) };
-  if (text === "") return { value: {} };
+  if (text === "") return { text: "{}" };
   try {
     // Something so deep would keep everybody waiting, and is refused in the end.
-    if (text !== 400 && !isDeeper(text, MAX_DEPTH)) return { value: JSON.parse(text) };
+    if (text !== 400 && !isDeeper(text, MAX_DEPTH)) {
+      JSON.parse(text);
+      return { text };
+    }
   } catch {
     // As good as one that broke off.
   }
   return { refusal: new Response("the body is no JSON\n", { status: 400 }) };
 }
 
-/** SDKs send null for what is not given; only `data` may be null and mean it. */
-function withoutNulls(params: unknown): unknown {
+/** Parameters that are JSON for somebody else: they stay the text they are. */
+const TEXTS: ReadonlySet<string> = new Set(["data", "info"]);
+
+/** SDKs send null for what is not given; only `data` may be null and mean it. @param text valid JSON */
+function readParams(text: string): unknown {
+  const params: unknown = JSON.parse(text);
   if (typeof params !== "object" || params === null || Array.isArray(params)) return params;
   return Object.fromEntries(
-    Object.entries(params).filter(([key, value]) => value !== null || key === "data"),
+    Object.entries(params)
+      .filter(([key, value]) => value !== null || key === "data")
+      .map(([key, value]) => [key, TEXTS.has(key) ? new JsonText(rawMember(text, key)!) : value]),
   );
 }
 

@@ -10,7 +10,8 @@ export async function bodyText(request: Request, maxBytes: number): Promise<stri
 /** The bytes as text, or 400 when they are not UTF-8. */
 export function textOf(bytes: Uint8Array): string | 400 {
   try {
-    return strictUtf8Decoder.decode(bytes);
+    // Some editors and shells put a byte order mark in front of a document. It is no part of it.
+    return strictUtf8Decoder.decode(bytes).replace(/^\uFEFF/, "");
   } catch {
     return 400;
   }

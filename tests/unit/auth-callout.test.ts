@@ -66,9 +66,9 @@ describe("connect", () => {
     const identity = await connect(CONNECT);
     expect(identity).toMatchObject({
       user: "42",
-      info: '{"name":"Ann"}',
+      info: '{"name": "Ann"}',
       expiresAt: 1_900_000_000,
-      meta: '{"plan":"pro"}',
+      meta: '{"plan": "pro"}',
       device: "phone",
     });
     expect(identity.data?.replaceAll(" ", "")).toBe('{"big":12345678901234567890}');

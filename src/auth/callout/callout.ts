@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { CommandError, ConnectionError, Errors } from "../../core/errors.ts";
-import { rawMember } from "../../core/json-text.ts";
+import { jsonFlaw } from "../../core/json-check.ts";
+import { rawMembers } from "../../core/json-text.ts";
 import type { Logger } from "../../core/log.ts";
 import { utf8Encoder } from "../../core/text.ts";
 import type {
@@ -118,14 +119,14 @@ class AuthCallout implements Callouts {
 
   async connect({ data, ...question }: ConnectQuestion): Promise<Identity & { readonly data?: string }> {
     const body = jsonObject(question, { data });
-    const { answer, data: reply } = await this.#ask("connect", body, ConnectReply);
+    const { answer, data: reply, texts } = await this.#ask("connect", body, ConnectReply);
     return {
       user: answer.user,
-      info: jsonText(answer.info),
+      info: jsonText("info", texts.get("info")),
       expiresAt: answer.expireAt ? Math.floor(answer.expireAt) : undefined,
-      subscriptions: serverSubscriptions(answer.channels, answer.subs),
+      subscriptions: serverSubscriptions(answer.channels, answer.subs, texts.get("subs")),
       capabilities: answer.caps ?? [],
-      meta: jsonText(answer.meta),
+      meta: jsonText("meta", texts.get("meta")),
       device: answer.device ?? undefined,
       data: reply,
     };
@@ -137,9 +138,9 @@ class AuthCallout implements Callouts {
     ...question
   }: SubscribeQuestion): Promise<SubscriptionGrant & { readonly data?: string }> {
     const body = jsonObject(question, { data, meta });
-    const { answer, data: reply } = await this.#ask("subscribe", body, SubscribeReply);
+    const { answer, data: reply, texts } = await this.#ask("subscribe", body, SubscribeReply);
     return {
-      info: jsonText(answer.info),
+      info: jsonText("info", texts.get("info")),
       expiresAt: answer.expireAt ? Math.floor(answer.expireAt) : undefined,
       ...overrides(answer.override),
       data: reply,
@@ -170,7 +171,8 @@ class AuthCallout implements Callouts {
     }
     if (refusal.disconnect) throw new ConnectionError(refusal.disconnect, `by rtauth.${name}`);
     if (answer === undefined) throw new CommandError(errorCode(refusal.error!), `by rtauth.${name}`);
-    return { answer, data: withoutNewlines(rawMember(reply.data, "data")) };
+    const texts = rawMembers(reply.data);
+    return { answer, texts, data: jsonText("data", texts.get("data")) };
   }
 
   #report(name: string, why: string): void {
@@ -200,11 +202,9 @@ function errorCode({ code, message, temporary }: z.infer<typeof ErrorReply>) {
 }
 
 function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new ClaimError("reply is no JSON");
-  }
+  const flaw = jsonFlaw(text);
+  if (flaw !== undefined) throw new ClaimError(`reply is ${flaw}`);
+  return JSON.parse(text);
 }
 
 /** An object as JSON with members whose values are JSON texts already; what is undefined is left out. */
@@ -215,9 +215,4 @@ function jsonObject(members: object, texts: Readonly<Record<string, string | und
       json += `${json === "{" ? "" : ","}${JSON.stringify(name)}:${text}`;
   }
   return `${json}}`;
-}
-
-/** In JSON a raw newline can only stand between tokens, where a space does as well; frames are split at newlines. */
-function withoutNewlines(text: string | undefined): string | undefined {
-  return text === undefined || text === "null" ? undefined : text.replaceAll(/[\r\n]/g, " ");
 }

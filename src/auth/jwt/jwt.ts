@@ -118,7 +118,7 @@ const MAX_HEADER_LENGTH = 256;
  */
 function verifier<T extends { readonly expiresAt?: number }>(
   context: Context,
-  read: (payload: unknown) => T,
+  read: (payload: unknown, text: () => string) => T,
 ): (token: string) => Promise<T> {
   const verified = new VerifiedTokens<T>();
 
@@ -127,7 +127,7 @@ function verifier<T extends { readonly expiresAt?: number }>(
     let entry = verified.get(token, nowMs);
     if (!entry) {
       const { payload, keys, version, cheap } = await verifySignature(token, context);
-      const value = read(payload);
+      const value = read(payload, () => textOfPart(token, 1));
       const forever = Number.POSITIVE_INFINITY;
       const endsAt = Math.min(payload.exp ?? forever, value.expiresAt ?? forever);
       entry = { value, endsAt, keys, version };
@@ -228,10 +228,15 @@ function readHeader(token: string): Header {
 
 /** Whether the header, which is valid JSON, has one name twice: other readers would take the other value. */
 function hasRepeatedMember(token: string): boolean {
-  const text = utf8Decoder.decode(base64url.decode(token.slice(0, token.indexOf("."))));
+  const text = textOfPart(token, 0);
   let members = 0;
   for (const [, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)) if (colon) members++;
   return members !== Object.keys(JSON.parse(text)).length;
+}
+
+/** What a part of a compact JWT says, as it was written. @param part 0: header, 1: claims */
+function textOfPart(token: string, part: 0 | 1): string {
+  return utf8Decoder.decode(base64url.decode(token.split(".", 2)[part]!));
 }
 
 /** jose's verdicts as our own; its messages name claims and header members, never values. What is no verdict stays. */

@@ -23,6 +23,8 @@ export interface RecordedEvent {
   readonly kind: string;
   readonly event: Readonly<Record<string, unknown>>;
   readonly id: string | undefined;
+  /** As it is written. */
+  readonly text: string;
 }
 
 /** One sink on one channel. Nothing queued before it (up to ticket `born`) is for it. */
@@ -138,10 +140,15 @@ export class MemoryBus {
   }
 
   /** Records an event; one with an `id` that is still kept is recorded already. */
-  record(kind: string, event: Readonly<Record<string, unknown>>, id: string | undefined): void {
+  record(
+    kind: string,
+    event: Readonly<Record<string, unknown>>,
+    id: string | undefined,
+    text = JSON.stringify(event),
+  ): void {
     const key = id ?? this.#eventCount++;
     if (this.#events.has(key)) return;
-    this.#events.set(key, { kind, event, id });
+    this.#events.set(key, { kind, event, id, text });
     if (this.#events.size <= MAX_EVENTS) return;
     const [oldest] = this.#events.keys();
     this.#events.delete(oldest!);

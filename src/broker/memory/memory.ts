@@ -1,6 +1,7 @@
 import { type ChannelName, channelId } from "../../core/channel.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import { oneLine } from "../../core/json-check.ts";
+import { eventText } from "../../core/json-value.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Namespaces } from "../../core/namespace.ts";
 import type { Position } from "../../core/position.ts";
@@ -223,7 +224,8 @@ class MemoryBroker implements Broker {
 
   emit(kind: string, event: Readonly<Record<string, unknown>>, id?: string): void {
     guarded(this.#log, "event", () => {
-      this.#bus.record(kind, copyOf(event) as typeof event, id);
+      const text = eventText(event);
+      this.#bus.record(kind, JSON.parse(text) as typeof event, id, text);
       this.#stats.eventsEmitted++;
     });
   }

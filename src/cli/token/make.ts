@@ -59,8 +59,8 @@ function checked(claims: Claims): Claims {
     throw new UserError("--caps and --device belong into connection tokens, not beside --channel");
   }
   try {
-    if (claims.channel === undefined) readIdentity(claims);
-    else readGrant(claims);
+    if (claims.channel === undefined) readIdentity(claims, () => JSON.stringify(claims));
+    else readGrant(claims, () => JSON.stringify(claims));
     return claims;
   } catch (error) {
     if (error instanceof ClaimError)

@@ -1,4 +1,5 @@
 import type { EventRecorder } from "../../broker/broker.ts";
+import { JsonText } from "../../core/json-value.ts";
 import type { ConnectionRecord } from "../../presence/presence.ts";
 import type { MembershipListener } from "./listener.ts";
 
@@ -55,9 +56,9 @@ export class EventPublisher {
     this.#listener.vacated(channel);
   }
 
-  /** A client's `send`: its data, spliced as JSON text. */
+  /** A client's `send`, its data as it was written. */
   message(connection: ConnectionRecord, data: string): void {
-    this.#emit("message", { ...connection, data: JSON.parse(data) as unknown });
+    this.#emit("message", { ...connection, data: new JsonText(data) });
   }
 
   #emit(kind: string, fields: object, id?: string): void {

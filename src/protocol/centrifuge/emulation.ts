@@ -22,6 +22,7 @@ export function decodeEmulation(body: Frame): Emulated | undefined {
     }
     const { node, session, data } = (JSON.parse(body) ?? {}) as Record<string, unknown>;
     if (typeof session !== "string" || typeof node !== "string" || typeof data !== "string") return undefined;
+    if (!data.isWellFormed()) return undefined; // it came as an escape, and would leave as something else
     return { node, session, data };
   } catch {
     return undefined;

@@ -1,4 +1,5 @@
 import type { MsgHdrs } from "nats";
+import { eventText } from "../../../core/json-value.ts";
 import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
 import type { Subjects } from "../../../core/subject.ts";
@@ -32,7 +33,7 @@ export class EventQueue {
   emit(kind: string, event: Readonly<Record<string, unknown>>, id: string = crypto.randomUUID()): void {
     const { stats, subjects } = this.#options;
     try {
-      const payload = JSON.stringify(event);
+      const payload = eventText(event);
       const out = new IdHeader(id) as unknown as MsgHdrs;
       const to = { subject: subjects.event(kind), stream: subjects.eventStream() };
       this.#publisher.publish(to, payload, out, Number.POSITIVE_INFINITY).then(
