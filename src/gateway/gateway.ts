@@ -94,16 +94,21 @@ export interface Operations {
     query: { since?: Position; limit: number; reverse?: boolean },
   ): Promise<{ publications: readonly Publication[]; position: Position }>;
   historyRemove(channel: string): Promise<void>;
-  /** Channels with subscribers anywhere, with the number of them; `pattern` is a glob. */
-  channels(pattern?: string): Promise<ReadonlyMap<string, number>>;
+  /** Channels with subscribers anywhere, with the number of them; `pattern` is a glob. `partial`: some may be missing. */
+  channels(pattern?: string): Promise<{ channels: ReadonlyMap<string, number>; partial: boolean }>;
   /** Connections of a user anywhere. */
-  connectionsOf(
-    user: string,
-  ): Promise<
-    readonly { client: string; device: string; region: string; instance: string; sinceMs: number }[]
-  >;
-  info(): Promise<
-    readonly {
+  connectionsOf(user: string): Promise<{
+    connections: readonly {
+      client: string;
+      device: string;
+      region: string;
+      instance: string;
+      sinceMs: number;
+    }[];
+    partial: boolean;
+  }>;
+  info(): Promise<{
+    instances: readonly {
       instance: string;
       region: string;
       version: string;
@@ -111,6 +116,7 @@ export interface Operations {
       users: number;
       channels: number;
       uptimeMs: number;
-    }[]
-  >;
+    }[];
+    partial: boolean;
+  }>;
 }

@@ -5,7 +5,7 @@ import { CommandError, Errors } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Body } from "../core/publication.ts";
 import type { GatewayContext } from "./context.ts";
-import type { InstanceInfo, SignalBody, SignalKind } from "./control.ts";
+import { type InstanceInfo, onSignal, type SignalBody, type SignalKind } from "./control.ts";
 import type { Failure, Operations, PublishRequest, Target } from "./gateway.ts";
 import { listMembers } from "./membership/members.ts";
 
@@ -76,7 +76,10 @@ export function createOperations(context: GatewayContext): Operations {
 
     connectionsOf: (user) => context.presence.connectionsOf(user),
 
-    info: async () => (await survey(context, "info", {})) as InstanceInfo[],
+    async info() {
+      const { answers, partial } = await survey(context, "info", {});
+      return { instances: answers as InstanceInfo[], partial };
+    },
   };
 }
 
@@ -93,7 +96,7 @@ async function forget(
   target: Target,
   whitelist: readonly string[] | undefined,
 ): Promise<void> {
-  const connections = await presence.connectionsOf(target.user);
+  const { connections } = await presence.connectionsOf(target.user);
   const left = await presence.forget(
     connections.filter(
       ({ client }) =>
@@ -103,14 +106,24 @@ async function forget(
   tracker.forgotten(left);
 }
 
-/** Asks every instance. @returns what those have answered that did so in time */
+/**
+ * Asks every instance. When presence does not know how many there are, whoever answers in time is heard; this instance
+ * answers in any case. `partial`: some may be missing.
+ */
 async function survey(
-  { broker, presence }: GatewayContext,
+  context: GatewayContext,
   kind: SignalKind,
   body: object,
-): Promise<unknown[]> {
-  const instances = await presence.instances();
-  return await broker.survey(kind, body, { expect: Math.max(1, instances.length), timeoutMs: SURVEY_MS });
+): Promise<{ answers: readonly unknown[]; partial: boolean }> {
+  const { instances, partial } = await context.presence.instances();
+  const expect = Math.max(1, instances.length);
+  const answers = await context.broker.survey(kind, body, {
+    ...(!partial && { expect }),
+    timeoutMs: SURVEY_MS,
+  });
+  // Without a broker not even one's own answer comes.
+  if (answers.length === 0) answers.push(onSignal(context, kind, body));
+  return { answers, partial: partial || answers.length < expect };
 }
 
 /** Publishes one body to many channels, {@link BROADCAST_WINDOW} at once; one that fails fails alone. */
@@ -150,20 +163,21 @@ function forChannel(request: PublishRequest | undefined, channel: string): Publi
 async function countSubscribers(
   context: GatewayContext,
   pattern: string | undefined,
-): Promise<Map<string, number>> {
-  const total = new Map<string, number>();
+): Promise<{ channels: Map<string, number>; partial: boolean }> {
+  const channels = new Map<string, number>();
   const exact = pattern !== undefined && !pattern.includes("*");
-  const instances = exact ? [] : ((await survey(context, "info", {})) as InstanceInfo[]);
-  const most = Math.max(0, ...instances.map(({ channels }) => channels));
+  const sizes = exact ? undefined : await survey(context, "info", {});
+  const most = Math.max(0, ...((sizes?.answers ?? []) as InstanceInfo[]).map((info) => info.channels));
   const of = Math.max(1, Math.ceil(most / CHANNELS_AT_ONCE));
+  let partial = sizes?.partial ?? false;
   for (let part = 0; part < of; part++) {
-    for (const answer of await survey(context, "channels", of === 1 ? { pattern } : { pattern, part, of })) {
-      for (const [id, count] of Object.entries(answer as Record<string, number>)) {
-        total.set(id, (total.get(id) ?? 0) + count);
-      }
+    const found = await survey(context, "channels", of === 1 ? { pattern } : { pattern, part, of });
+    partial ||= found.partial;
+    for (const answer of found.answers as Record<string, number>[]) {
+      for (const [id, count] of Object.entries(answer)) channels.set(id, (channels.get(id) ?? 0) + count);
     }
   }
-  return total;
+  return { channels, partial };
 }
 
 function requirePresence(context: GatewayContext, channel: string): void {

@@ -158,26 +158,24 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
       nothing(operations.historyRemove(params.channel)),
     ),
 
-    channels: method(z.strictObject({ pattern: optionalName }), async (operations, params) => ({
-      channels: Object.fromEntries(
-        [...(await operations.channels(params.pattern))].map(([id, clients]) => [
-          id,
-          { num_clients: clients },
-        ]),
-      ),
-    })),
+    channels: method(z.strictObject({ pattern: optionalName }), async (operations, params) => {
+      const { channels, partial } = await operations.channels(params.pattern);
+      const entries = [...channels].map(([id, clients]) => [id, { num_clients: clients }]);
+      return { channels: Object.fromEntries(entries), ...(partial ? { partial } : {}) };
+    }),
 
-    connections: method(z.strictObject({ user }), async (operations, params) => ({
-      connections: Object.fromEntries(
-        (await operations.connectionsOf(params.user)).map(({ client, device, region, instance, sinceMs }) => [
-          client,
-          { user: params.user, device, region, instance, since: Math.floor(sinceMs / 1000) },
-        ]),
-      ),
-    })),
+    connections: method(z.strictObject({ user }), async (operations, params) => {
+      const { connections, partial } = await operations.connectionsOf(params.user);
+      const entries = connections.map(({ client, device, region, instance, sinceMs }) => [
+        client,
+        { user: params.user, device, region, instance, since: Math.floor(sinceMs / 1000) },
+      ]);
+      return { connections: Object.fromEntries(entries), ...(partial ? { partial } : {}) };
+    }),
 
-    info: method(z.strictObject({}), async (operations) => ({
-      nodes: (await operations.info()).map((node) => ({
+    info: method(z.strictObject({}), async (operations) => {
+      const { instances, partial } = await operations.info();
+      const nodes = instances.map((node) => ({
         uid: node.instance,
         name: node.instance,
         region: node.region,
@@ -186,8 +184,9 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
         num_users: node.users,
         num_channels: node.channels,
         uptime: Math.floor(node.uptimeMs / 1000),
-      })),
-    })),
+      }));
+      return { nodes, ...(partial ? { partial } : {}) };
+    }),
   }),
 );
 

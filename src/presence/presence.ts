@@ -13,9 +13,10 @@ import type { ClientInfo } from "../core/publication.ts";
  *    joining at once exactly one is `firstOfUser`.
  * 4. Counts are O(1), lists O(members).
  * 5. Writes of one tick are sent together in one pipeline; each call has a deadline and is never retried blindly.
- * 6. When Redis fails or more than 10 % of its calls time out, the driver is `degraded`: answers come from this
- *    instance's own truth with `partial: true`, nothing throws or waits, and when Redis is back what this instance
- *    holds is written again. Messaging never waits for presence.
+ * 6. When Redis refuses once, may have lost something (evicted, flushed, restarted, promoted), or does not answer more
+ *    than 10 % of its calls, the driver is `degraded`: answers come from this instance's own truth with `partial: true`,
+ *    nothing throws or waits, and when Redis is back what this instance holds is written again. Answers are `partial`
+ *    for the time of a lease after that, until the others have done the same. Messaging never waits for presence.
  * 7. Nothing is stored without an expiry.
  */
 export interface Presence {
@@ -55,8 +56,8 @@ export interface Presence {
 
   stats(channel: string): Promise<PresenceStats>;
 
-  /** Live connections of a user on all instances. */
-  connectionsOf(user: string): Promise<readonly ConnectionRecord[]>;
+  /** Live connections of a user on all instances; `partial` when some may be missing. */
+  connectionsOf(user: string): Promise<Connections>;
 
   /**
    * Removes connections from the store before they are closed (kick): nobody sees them as online from now on.
@@ -72,8 +73,8 @@ export interface Presence {
   loadCursor(user: string, device: string): Promise<Cursor | undefined>;
   saveCursor(user: string, device: string, cursor: Cursor, ttlMs: number): void;
 
-  /** Number of live instances, this one included. */
-  instances(): Promise<readonly InstanceRecord[]>;
+  /** Live instances, this one included; `partial` when some may be missing. */
+  instances(): Promise<Instances>;
 
   /**
    * Hands over what a crashed instance held, in batches, to the one survivor that swept it. Returns its own removal.
@@ -118,6 +119,16 @@ export interface InstanceRecord {
   readonly connections: number;
   /** Connections it takes at most; 0 while it takes no new ones. */
   readonly capacity: number;
+}
+
+export interface Connections {
+  readonly connections: readonly ConnectionRecord[];
+  readonly partial: boolean;
+}
+
+export interface Instances {
+  readonly instances: readonly InstanceRecord[];
+  readonly partial: boolean;
 }
 
 /** How much an instance has to do now. */

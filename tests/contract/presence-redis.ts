@@ -90,7 +90,7 @@ export function redisPresenceContract(makeWorld: () => Promise<RedisWorld>): voi
     const perRenewal = (stats.presenceCommands - before) / renewals;
     // A renewal is every 5 s in earnest.
     expect(perRenewal / 5 / all.length).toBeLessThan(0.001);
-    expect(await a.connectionsOf("u9999")).toHaveLength(1);
+    expect((await a.connectionsOf("u9999")).connections).toHaveLength(1);
   });
 
   inWorld("a sweeper that dies before it told anybody loses nothing", async (world) => {
@@ -158,7 +158,7 @@ export function redisPresenceContract(makeWorld: () => Promise<RedisWorld>): voi
       world.links.get("a")!.fault = "none";
       await state(a, "ok");
       expect(await b.stats("x")).toEqual({ clients: 1, users: 1, partial: false });
-      expect(await b.connectionsOf("ann")).toEqual([connection("c1", "ann", "a")]);
+      expect((await b.connectionsOf("ann")).connections).toEqual([connection("c1", "ann", "a")]);
       await until(leaseTime());
       expect(log).toHaveLength(1);
       expect((await b.stats("x")).clients).toBe(1);
@@ -204,7 +204,7 @@ export function redisPresenceContract(makeWorld: () => Promise<RedisWorld>): voi
       expect(left).toEqual({ lastOfUser: true, lastOfChannel: false });
       await until(async () => (await b.stats("x")).clients === 0 && (await b.stats("z")).clients === 1);
       expect((await b.stats("y")).clients).toBe(1);
-      expect(await b.connectionsOf("bob")).toEqual([]);
+      expect((await b.connectionsOf("bob")).connections).toEqual([]);
       expect(a.status().state).toBe("ok");
     });
   }
@@ -271,7 +271,7 @@ export function redisPresenceContract(makeWorld: () => Promise<RedisWorld>): voi
     await until(leaseTime());
     expect(log).toEqual([]);
     expect(await b.stats("x")).toEqual({ clients: 1, users: 1, partial: false });
-    expect(await b.connectionsOf("ann")).toEqual([connection("c1", "ann", "a")]);
+    expect((await b.connectionsOf("ann")).connections).toEqual([connection("c1", "ann", "a")]);
   });
 
   inWorld("a write that Redis runs after the writer's lease is over writes nothing", async (world) => {
@@ -300,8 +300,10 @@ export function redisPresenceContract(makeWorld: () => Promise<RedisWorld>): voi
       members: [info("c1", "ann"), info("c3", "cat")],
       partial: true,
     });
-    expect(await a.connectionsOf("ann")).toEqual([connection("c1", "ann", "a")]);
-    expect(await a.instances()).toEqual([{ instance: "a", region: "eu", connections: 7, capacity: 100 }]);
+    expect((await a.connectionsOf("ann")).connections).toEqual([connection("c1", "ann", "a")]);
+    expect((await a.instances()).instances).toEqual([
+      { instance: "a", region: "eu", connections: 7, capacity: 100 },
+    ]);
     a.saveCursor("ann", "phone", { epoch: "e", offset: 9 }, 60_000);
     expect(await a.loadCursor("ann", "phone")).toEqual({ epoch: "e", offset: 9 });
     world.links.get("a")!.fault = "none";
@@ -331,7 +333,8 @@ export function redisPresenceContract(makeWorld: () => Promise<RedisWorld>): voi
     await a.join("x", info("c1", "ann"));
     await world.redis("DEL", `${world.prefix}conn:c1`, `${world.prefix}user:ann`, `${world.prefix}pres:x`);
     await until(
-      async () => (await a.connectionsOf("ann")).length === 1 && (await a.stats("x")).clients === 1,
+      async () =>
+        (await a.connectionsOf("ann")).connections.length === 1 && (await a.stats("x")).clients === 1,
     );
   });
 

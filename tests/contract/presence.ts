@@ -68,7 +68,7 @@ export function presenceContract(makeWorld: () => Promise<PresenceWorld>): void 
       const admitted = claims.filter((claim) => claim.admitted);
       expect(admitted.map(({ others }) => others.length).sort()).toEqual([0, 1, 2]);
       for (const { others } of claims.filter((claim) => !claim.admitted)) expect(others).toHaveLength(3);
-      const kept = await a.connectionsOf("ann");
+      const { connections: kept } = await a.connectionsOf("ann");
       expect(kept).toHaveLength(3);
       expect(await a.claim(connection("late", "ann", "a"), { limit: 3, ignore: [] })).toMatchObject({
         admitted: false,
@@ -162,13 +162,13 @@ export function presenceContract(makeWorld: () => Promise<PresenceWorld>): void 
     const [one, two] = [connection("c1", "ann", "a"), connection("c2", "ann", "b")];
     await Promise.all([a.connected(one), b.connected(two), a.connected(connection("c3", "", "a"))]);
     for (const presence of [a, b]) {
-      const found = await presence.connectionsOf("ann");
+      const { connections: found } = await presence.connectionsOf("ann");
       expect(found.toSorted((left, right) => (left.client < right.client ? -1 : 1))).toEqual([one, two]);
     }
     await a.disconnected("c1");
-    expect(await b.connectionsOf("ann")).toEqual([two]);
-    expect(await b.connectionsOf("")).toEqual([]);
-    expect(await b.connectionsOf("eve")).toEqual([]);
+    expect((await b.connectionsOf("ann")).connections).toEqual([two]);
+    expect((await b.connectionsOf("")).connections).toEqual([]);
+    expect((await b.connectionsOf("eve")).connections).toEqual([]);
   });
 
   inWorld("disconnecting ends the memberships that are left", async (world) => {
@@ -189,7 +189,7 @@ export function presenceContract(makeWorld: () => Promise<PresenceWorld>): void 
       await Promise.all([a.connected(records[0]!), b.connected(records[1]!)]);
       await Promise.all([a.join("x", info("c1", "ann")), b.join("x", info("c2", "ann"))]);
       await b.forget(records);
-      expect(await a.connectionsOf("ann")).toEqual([]);
+      expect((await a.connectionsOf("ann")).connections).toEqual([]);
       expect(await a.stats("x")).toEqual({ clients: 0, users: 0, partial: false });
       for (const [presence, client] of [
         [a, "c1"],
@@ -217,12 +217,14 @@ export function presenceContract(makeWorld: () => Promise<PresenceWorld>): void 
 
   inWorld("instances are listed while they live", async (world) => {
     const [a, b] = [await world.instance("a"), await world.instance("b")];
-    const listed = (await a.instances()).toSorted((left, right) => (left.instance < right.instance ? -1 : 1));
+    const listed = (await a.instances()).instances.toSorted((left, right) =>
+      left.instance < right.instance ? -1 : 1,
+    );
     expect(listed).toEqual(
       ["a", "b"].map((instance) => ({ instance, region: "eu", connections: 7, capacity: 100 })),
     );
     await b.close();
-    expect((await a.instances()).map(({ instance }) => instance)).toEqual(["a"]);
+    expect((await a.instances()).instances.map(({ instance }) => instance)).toEqual(["a"]);
   });
 
   inWorld("a closed instance takes everything along and is not swept", async (world) => {
@@ -233,7 +235,7 @@ export function presenceContract(makeWorld: () => Promise<PresenceWorld>): void 
     await b.close();
     await b.close();
     expect((await a.stats("x")).clients).toBe(0);
-    expect(await a.connectionsOf("ann")).toEqual([]);
+    expect((await a.connectionsOf("ann")).connections).toEqual([]);
     await until(leaseTime());
     expect(log).toEqual([]);
   });
@@ -280,8 +282,8 @@ export function presenceContract(makeWorld: () => Promise<PresenceWorld>): void 
       ]);
       for (const presence of alive) {
         expect(clients((await presence.members("x", 9)).members)).toEqual(["c3"]);
-        expect(await presence.connectionsOf("bob")).toEqual([]);
-        expect((await presence.instances()).map(({ instance }) => instance).sort()).toEqual([
+        expect((await presence.connectionsOf("bob")).connections).toEqual([]);
+        expect((await presence.instances()).instances.map(({ instance }) => instance).sort()).toEqual([
           "s1",
           "s2",
           "s3",
@@ -359,7 +361,7 @@ export function presenceContract(makeWorld: () => Promise<PresenceWorld>): void 
       expect(joined.every(({ firstOfUser }) => firstOfUser)).toBe(true);
     }
     for (const name of NASTY) {
-      expect(await a.connectionsOf(name)).toEqual(all.filter(({ user }) => user === name));
+      expect((await a.connectionsOf(name)).connections).toEqual(all.filter(({ user }) => user === name));
       expect(clients((await a.members(name, 99)).members)).toEqual(NASTY.map((user) => `${user}!`).sort());
     }
     world.crash("dead 1|\r\n");

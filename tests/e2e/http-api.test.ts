@@ -25,7 +25,7 @@ function api(operations: Partial<Operations> = {}) {
 const failing = (code: number) => ({ error: { code, message: expect.any(String) } });
 
 test("needs a key, in either header, and takes any of several", async () => {
-  const info = async () => [];
+  const info = async () => ({ instances: [], partial: false });
   await using server = httpServer({
     operations: { info },
     options: { apiKeys: ["first-key", "second-key"] },
@@ -193,13 +193,30 @@ test("presence, history, channels, connections and info answer in Centrifugo's s
     historyRemove: async () => {},
     presence: async () => ({ members: [info], partial: true }),
     presenceStats: async () => ({ clients: 2, users: 1, partial: false }),
-    channels: async (pattern) => new Map([[pattern ?? "all", 3]]),
-    connectionsOf: async () => [
-      { client: "c1", device: "d", region: "fra", instance: "i", sinceMs: 1_700_000_000_500 },
-    ],
-    info: async () => [
-      { instance: "i", region: "fra", version: "1", connections: 4, users: 3, channels: 2, uptimeMs: 61_500 },
-    ],
+    channels: async (pattern) => ({
+      channels: new Map([[pattern ?? "all", 3]]),
+      partial: pattern === "lost*",
+    }),
+    connectionsOf: async (user) => ({
+      connections: [{ client: "c1", device: "d", region: "fra", instance: "i", sinceMs: 1_700_000_000_500 }],
+      partial: user === "lost",
+    }),
+    info: async () => ({
+      instances: [
+        ...[
+          {
+            instance: "i",
+            region: "fra",
+            version: "1",
+            connections: 4,
+            users: 3,
+            channels: 2,
+            uptimeMs: 61_500,
+          },
+        ],
+      ],
+      partial: true,
+    }),
   });
   const shown = { client: "c1", user: "u", conn_info: { name: "U" } };
   expect(await at.call("presence", { channel: "c" })).toEqual({
@@ -245,7 +262,7 @@ test("presence, history, channels, connections and info answer in Centrifugo's s
     num_users: 3,
     num_channels: 2,
   };
-  expect(await at.call("info", {})).toEqual({ result: { nodes: [{ ...node, uptime: 61 }] } });
+  expect(await at.call("info", {})).toEqual({ result: { nodes: [{ ...node, uptime: 61 }], partial: true } });
 });
 
 test("batch carries its commands out in order, each with its own answer", async () => {
@@ -281,7 +298,7 @@ test("batch carries its commands out in order, each with its own answer", async 
 });
 
 test("the method may stand in the body", async () => {
-  await using at = api({ info: async () => [] });
+  await using at = api({ info: async () => ({ instances: [], partial: false }) });
   const answer = async (body: unknown) => await (await at.post("", body)).json();
   expect(await answer({ method: "info", params: {} })).toEqual({ result: { nodes: [] } });
   expect(await answer({ method: "info" })).toEqual({ result: { nodes: [] } });

@@ -112,7 +112,7 @@ for (const kind of ["resp", "rest"] as const) {
       await ok(presence);
       await using two = await running(all.link(), "b");
       expect(await two.presence.stats("x")).toEqual({ clients: 11, users: 2, partial: false });
-      expect(await two.presence.connectionsOf("ann")).toEqual([connection("c1", "ann", "a")]);
+      expect((await two.presence.connectionsOf("ann")).connections).toEqual([connection("c1", "ann", "a")]);
     });
 
     test("hangs: calls wait for two time-outs at most, then not at all", async () => {
@@ -173,7 +173,9 @@ for (const kind of ["resp", "rest"] as const) {
         await using other = child(runtime, [kind, url, token, "child", ...numbers]);
         const there = async () => (await presence.members("chat:x", 9)).members.length === 1;
         await until(there, { what: `the instance on ${runtime}: ${other.output()}` });
-        expect((await presence.connectionsOf("child")).map(({ ip }) => ip)).toEqual(["192.0.2.9"]);
+        expect((await presence.connectionsOf("child")).connections.map(({ ip }) => ip)).toEqual([
+          "192.0.2.9",
+        ]);
 
         await all.server.kill();
         await until(() => other.output().includes("degraded"));

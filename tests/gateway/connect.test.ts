@@ -172,7 +172,7 @@ describe("while connect is under way", () => {
       await settled();
       expect(client.messages).toEqual([]);
       expect(gateway.presence.calls("connected")).toEqual([]);
-      expect(await gateway.gateway.operations.channels()).toEqual(new Map());
+      expect((await gateway.gateway.operations.channels()).channels).toEqual(new Map());
       expect(gateway.stats.connects).toBe(0);
     }
   });
@@ -216,7 +216,7 @@ describe("server-side subscriptions", () => {
     const unknown = await attempt("chat:1", "nowhere:1");
     expect((await unknown.reply(1)).error).toMatchObject({ code: Errors.unknownChannel.code });
     // What was prepared for them is given up.
-    expect(await gateway.gateway.operations.channels()).toEqual(new Map());
+    expect((await gateway.gateway.operations.channels()).channels).toEqual(new Map());
   });
 
   test("fail together when the broker fails in the middle of them", async () => {
@@ -227,7 +227,7 @@ describe("server-side subscriptions", () => {
     const answer = await client.ask({ connect: { token: token({ user: "ann", subscriptions }) } });
     expect(answer).toEqual({ error: Errors.brokerUnavailable.code });
     expect(gateway.stats.connects).toBe(0);
-    expect(await gateway.presence.port.connectionsOf("ann")).toEqual([]);
+    expect((await gateway.presence.port.connectionsOf("ann")).connections).toEqual([]);
   });
 
   test("go on where the client was, or say that they cannot", async () => {
@@ -327,7 +327,7 @@ describe("connections of one user", () => {
     await using gateway = await startGateway({ options: { connectionsPerUser: 1 } });
     const first = await gateway.connect("ann", { subscriptions: [{ channel: "chat:x" }] });
     first.socket.end(1006, "");
-    expect(await gateway.presence.port.connectionsOf("ann")).toHaveLength(1); // its grace period
+    expect((await gateway.presence.port.connectionsOf("ann")).connections).toHaveLength(1); // its grace period
     expect((await gateway.connect("ann")).id).toBeString();
   });
 
@@ -369,7 +369,7 @@ describe("connections of one user", () => {
     gateway.presence.open("claim");
     await eventually(() => gateway.presence.calls("disconnected").length > 0);
     await settled();
-    expect(await gateway.presence.port.connectionsOf("ann")).toEqual([]);
+    expect((await gateway.presence.port.connectionsOf("ann")).connections).toEqual([]);
     expect(client.messages).toEqual([]);
   });
 

@@ -40,7 +40,7 @@ describe("operations reach connections on every instance", () => {
     await operations.disconnect({ user: "ann", client: bob.id });
     await settled();
     expect(bob.socket.closed).toBeUndefined();
-    expect(await operations.connectionsOf("ann")).toMatchObject([{ client: clients[2]!.id }]);
+    expect((await operations.connectionsOf("ann")).connections).toMatchObject([{ client: clients[2]!.id }]);
   });
 
   test("a user that is kicked is gone from presence at once, told once, and by no grace period", async () => {
@@ -97,7 +97,7 @@ describe("operations reach connections on every instance", () => {
     await settled();
     expect(bob.pushes("subscribe")).toEqual([]);
     expect(there.logged).toContainEqual(expect.objectContaining({ message: "a forced subscribe failed" }));
-    expect(await operations.channels("chat:*")).toEqual(new Map());
+    expect((await operations.channels("chat:*")).channels).toEqual(new Map());
     // Nobody in particular is nobody.
     await operations.subscribe({ user: "" }, "chat:z");
     await settled();
@@ -193,7 +193,7 @@ describe("operations on channels", () => {
         if (answer.error === code) await (await gateway.connect("ann")).subscribe(channel);
       }
     }
-    const list = async (pattern?: string) => [...(await operations.channels(pattern))].sort();
+    const list = async (pattern?: string) => [...(await operations.channels(pattern)).channels].sort();
     expect(await list("chat:*")).toEqual([
       ["chat:a", 2],
       ["chat:b.1", 1],
@@ -205,10 +205,40 @@ describe("operations on channels", () => {
     expect((await list()).length).toBe(4);
   });
 
+  test("hears every instance, though presence knows of this one alone, and says that some may be missing", async () => {
+    await using all = await deployment();
+    const client = await all.there.connect("ann");
+    await client.subscribe("chat:x");
+    all.here.presence.change("instances", ({ instances }) => ({
+      instances: instances.slice(0, 1),
+      partial: true,
+    }));
+    const { instances, partial } = await all.operations.info();
+    expect([instances.map(({ instance }) => instance), partial]).toEqual([["here", "there"], true]);
+    for (const pattern of [undefined, "chat:*", "chat:x"]) {
+      const found = await all.operations.channels(pattern);
+      expect([found.channels.get("chat:x"), found.partial]).toEqual([1, true]);
+    }
+    for (const [, , options] of all.here.broker.calls("survey")) {
+      expect((options as { expect?: number }).expect).toBeUndefined();
+    }
+  });
+
+  test("counts itself when nobody answers, and says that others are missing", async () => {
+    await using all = await deployment();
+    const client = await all.here.connect("ann");
+    await client.subscribe("chat:x");
+    all.here.broker.change("survey", () => []);
+    const { instances, partial } = await all.operations.info();
+    expect([instances.map(({ instance }) => instance), partial]).toEqual([["here"], true]);
+    const found = await all.operations.channels("chat:*");
+    expect([found.channels.get("chat:x"), found.partial]).toEqual([1, true]);
+  });
+
   test("info tells of every instance", async () => {
     await using all = await deployment();
     await all.there.connect("ann");
-    const found = await all.operations.info();
+    const { instances: found } = await all.operations.info();
     expect(found.map(({ instance, connections, users }) => ({ instance, connections, users }))).toEqual([
       { instance: "here", connections: 0, users: 0 },
       { instance: "there", connections: 1, users: 1 },

@@ -190,14 +190,13 @@ describe("the directory of regions", () => {
   const instance = (region: string, connections: number, capacity: number): InstanceRecord => ({
     ...{ instance: `${region}-${connections}`, region, connections, capacity },
   });
-  const directory = (instances: readonly InstanceRecord[], state: "ok" | "degraded" = "ok") => {
+  const directory = (instances: readonly InstanceRecord[], partial = false) => {
     let asked = 0;
     const presence = {
       instances: async () => {
         asked++;
-        return instances;
+        return { instances, partial };
       },
-      status: () => ({ state, sinceMs: 0 }),
     };
     const urls = new Map([["eu", "wss://eu.example"]]);
     const own = () => instance("eu", 1, 0);
@@ -231,7 +230,7 @@ describe("the directory of regions", () => {
   });
 
   test("says when it knows of this instance alone, and asks once for all who ask together", async () => {
-    const { directory: regions, asked } = directory([instance("eu", 1, 2)], "degraded");
+    const { directory: regions, asked } = directory([instance("eu", 1, 2)], true);
     expect(regions.here).toBe("eu");
     const answers = await Promise.all([regions.list(), regions.list()]);
     expect(answers[0]).toMatchObject({ partial: true });
@@ -250,7 +249,9 @@ describe("an instance that has lost its broker", () => {
     const evacuation = new Evacuation({
       ...{ instance: "here", patienceMs: 10_000, ratePerSecond: 20, log: silent },
       canServe: () => state.canServe,
-      presence: { instances: async () => [record("here", 0), ...state.others] },
+      presence: {
+        instances: async () => ({ instances: [record("here", 0), ...state.others], partial: false }),
+      },
       connections: () => gateway.gateway.connections,
       sendAway: (count) => gateway.gateway.sendAway(count),
     });

@@ -144,7 +144,7 @@ describe("presence that is slow", () => {
         "leave ann",
         "vacated chat:x",
       ]);
-      expect(await gateway.presence.port.connectionsOf("ann")).toEqual([]);
+      expect((await gateway.presence.port.connectionsOf("ann")).connections).toEqual([]);
     }
   });
 

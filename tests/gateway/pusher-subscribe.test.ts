@@ -173,7 +173,10 @@ describe("a slow or failing back side", () => {
     }
     const answered = client.messages.filter(({ event }) => event === SUCCEEDED.event);
     expect(answered.map(({ channel }) => channel)).toEqual(["c", "b", "a"]);
-    expect([...(await gateway.gateway.operations.channels()).keys()].sort()).toEqual(["shop:a", "shop:c"]);
+    expect([...(await gateway.gateway.operations.channels()).channels.keys()].sort()).toEqual([
+      "shop:a",
+      "shop:c",
+    ]);
   });
 
   test("a subscribe after an unsubscribe after a subscribe is a subscription", async () => {

@@ -138,7 +138,7 @@ describe("signing in", () => {
     await using gateway = await startGateway();
     const { operations } = gateway.gateway;
     const ann = await signedIn(gateway, "ann", { user_info: { name: "Ann" } });
-    expect(await operations.connectionsOf("shop#ann")).toMatchObject([{ client: ann.id }]);
+    expect((await operations.connectionsOf("shop#ann")).connections).toMatchObject([{ client: ann.id }]);
     await operations.publish("shop:#server-to-user-ann", '"psst"', { event: "secret" });
     await eventually(() => ann.events("secret", "#server-to-user-ann").length > 0);
     // And is who it is in presence channels that name nobody.
@@ -220,6 +220,6 @@ describe("a watchlist", () => {
     expect(watched(bob)).toEqual([]);
     bob.socket.end(1006, "");
     await clock.advance(3_000);
-    expect((await attached())[0]!.channels).toBe(0);
+    expect((await attached()).instances[0]!.channels).toBe(0);
   });
 });

@@ -111,7 +111,7 @@ export function httpServer(
     regions: new RegionDirectory({
       here: "here",
       urls: new Map(),
-      presence: { instances: async () => [], status: () => ({ state: "ok", sinceMs: 0 }) },
+      presence: { instances: async () => ({ instances: [], partial: false }) },
       own: () => ({ instance: "one", region: "here", connections: 0, capacity: 100 }),
     }),
     stats,

@@ -27,7 +27,7 @@ function fleet(...counts: readonly number[]) {
       return answers.map((text) => JSON.parse(text) as unknown);
     },
   };
-  const presence = { instances: async () => edges };
+  const presence = { instances: async () => ({ instances: edges, partial: false }) };
   return {
     operations: createOperations({ ...edges[0]!, broker, presence } as unknown as GatewayContext),
     longest,
@@ -36,7 +36,7 @@ function fleet(...counts: readonly number[]) {
 
 test("many channels are listed in answers that NATS can carry", async () => {
   const { operations, longest } = fleet(20_000, 9_000);
-  const found = await operations.channels();
+  const { channels: found } = await operations.channels();
   expect(found.size).toBe(20_000 + 4_500);
   expect([...found.values()].filter((count) => count === 2).length).toBe(4_500);
   expect(longest.bytes).toBeLessThan(MAX_ANSWER);
@@ -44,10 +44,10 @@ test("many channels are listed in answers that NATS can carry", async () => {
 
 test("few channels, or a pattern without a star, take one question", async () => {
   const few = fleet(10, 10);
-  expect((await few.operations.channels("chat:shared*")).size).toBe(5);
+  expect((await few.operations.channels("chat:shared*")).channels.size).toBe(5);
   const many = fleet(20_000);
   const one = `chat:0.8`.padEnd(255, "x");
   many.longest.asked = 0;
-  expect([...(await many.operations.channels(one))]).toEqual([[one, 1]]);
+  expect([...(await many.operations.channels(one)).channels]).toEqual([[one, 1]]);
   expect(many.longest.asked).toBe(1);
 });

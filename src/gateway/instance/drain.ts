@@ -21,7 +21,7 @@ export async function drain(
   const { hub, tracker, presence, namespaces, stats } = context;
   stats.drains++;
   const deadline = performance.now() + deadlineMs;
-  const others = (await presence.instances()).length > 1;
+  const others = (await presence.instances()).instances.length > 1;
   // The last to be closed get their grace period too, unless it would take more than half of the time.
   const graceMs = others ? Math.min(longestGraceMs(namespaces), deadlineMs / 2) : 0;
   await closeAll(shuffled([...hub.sessions.values()]), ratePerSecond, deadline - graceMs);

@@ -70,7 +70,8 @@ export class Evacuation {
 
   async #othersTakeClients(): Promise<boolean> {
     const { presence, instance } = this.#options;
-    return (await presence.instances()).some((other) => other.instance !== instance && other.capacity > 0);
+    const { instances } = await presence.instances();
+    return instances.some((other) => other.instance !== instance && other.capacity > 0);
   }
 
   async #sendWaves(): Promise<void> {

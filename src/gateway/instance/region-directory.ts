@@ -26,7 +26,7 @@ export interface RegionsOptions {
   readonly here: string;
   /** Public addresses by region. */
   readonly urls: ReadonlyMap<string, string>;
-  readonly presence: Pick<Presence, "instances" | "status">;
+  readonly presence: Pick<Presence, "instances">;
   /** This instance, as it is now: its lease is seconds old. */
   readonly own: () => InstanceRecord;
 }
@@ -61,10 +61,9 @@ export class RegionDirectory {
 
   async #ask(): Promise<RegionsAnswer> {
     const { here, urls, presence, own: self } = this.#options;
-    const leased = await presence.instances();
+    const { instances: leased, partial } = await presence.instances();
     const own = self();
     const instances = leased.map((one) => (one.instance === own.instance ? own : one));
-    const partial = presence.status().state !== "ok";
     const names = new Set([...urls.keys(), ...instances.map(({ region }) => region)]);
     const regions = [...names].sort().map((name): RegionInfo => {
       const there = instances.filter(({ region }) => region === name);

@@ -108,7 +108,7 @@ async function listChannels({ calls, app, c }: Call): Promise<object> {
   if (wanted.includes("user_count") && !prefix.startsWith("presence-")) {
     return refusal(400, "user_count needs filter_by_prefix to begin with presence-");
   }
-  const found = await calls.channels(app, prefix);
+  const { channels: found, partial } = await calls.channels(app, prefix);
   const users = wanted.includes("user_count")
     ? await calls.factsOf(app, [...found.keys()], ["user_count"])
     : {};
@@ -116,7 +116,7 @@ async function listChannels({ calls, app, c }: Call): Promise<object> {
     name,
     { ...users[name], ...(wanted.includes("subscription_count") && { subscription_count: count }) },
   ]);
-  return { channels: Object.fromEntries(rows) };
+  return { channels: Object.fromEntries(rows), ...(partial && { partial }) };
 }
 
 async function describeChannel({ calls, app, c }: Call): Promise<object> {

@@ -63,15 +63,19 @@ export class PusherCalls {
     return (await this.#counts(app, name)).clients > 0;
   }
 
-  /** Channels with subscribers anywhere, with the number of them. */
-  async channels(app: PusherApp, prefix: string): Promise<ReadonlyMap<string, number>> {
+  /** Channels with subscribers anywhere, with the number of them; `partial`: some may be missing. */
+  async channels(
+    app: PusherApp,
+    prefix: string,
+  ): Promise<{ channels: ReadonlyMap<string, number>; partial: boolean }> {
     const found = new Map<string, number>();
-    for (const [id, count] of await this.#operations.channels(`${pusherChannel(app, prefix)}*`)) {
+    const { channels, partial } = await this.#operations.channels(`${pusherChannel(app, prefix)}*`);
+    for (const [id, count] of channels) {
       const name = pusherName(app, id);
       if (name === undefined || !isChannelName(app, name) || channelKind(name).access === "user") continue;
       found.set(name, count);
     }
-    return found;
+    return { channels: found, partial };
   }
 
   /** Ids of the users in a presence channel, each once. @throws CommandError notAvailable: too many */
@@ -109,7 +113,7 @@ export class PusherCalls {
       return await this.#operations.presenceStats(channel);
     } catch (error) {
       if (!(error instanceof CommandError) || error.error !== Errors.notAvailable) throw error;
-      return { clients: (await this.#operations.channels(channel)).get(channel) ?? 0, users: 0 };
+      return { clients: (await this.#operations.channels(channel)).channels.get(channel) ?? 0, users: 0 };
     }
   }
 

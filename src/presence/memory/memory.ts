@@ -6,10 +6,12 @@ import type {
   Claim,
   ClaimTerms,
   ConnectionRecord,
+  Connections,
   Cursor,
   Forgotten,
   InstanceLoad,
   InstanceRecord,
+  Instances,
   JoinOutcome,
   LeaveOutcome,
   Members,
@@ -203,8 +205,8 @@ class MemoryPresence implements Presence {
     return { ...this.#hub.memberships.stats(channel), partial: false };
   }
 
-  async connectionsOf(user: string): Promise<readonly ConnectionRecord[]> {
-    return this.#hub.memberships.connectionsOf(user);
+  async connectionsOf(user: string): Promise<Connections> {
+    return { connections: this.#hub.memberships.connectionsOf(user), partial: false };
   }
 
   async forget(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
@@ -230,8 +232,8 @@ class MemoryPresence implements Presence {
     if (cursors.size > MAX_CURSORS) cursors.delete(cursors.keys().next().value!);
   }
 
-  async instances(): Promise<readonly InstanceRecord[]> {
-    return this.#hub.instances();
+  async instances(): Promise<Instances> {
+    return { instances: this.#hub.instances(), partial: false };
   }
 
   record(): InstanceRecord {

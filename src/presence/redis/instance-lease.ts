@@ -98,6 +98,21 @@ export class InstanceLease {
   }
 }
 
+/** What Redis answers to a lease that is taken or renewed. */
+export interface LeaseAnswer {
+  /** 0: it is lost; 2: it was taken from somebody unknown. */
+  readonly state: number;
+  /** {@link Completeness}. */
+  readonly witness: string;
+  /** What Redis does when its memory is full; of a lease that is taken, and where it may be known. */
+  readonly policy: string;
+}
+
+export function leaseAnswer(reply: Reply | undefined): LeaseAnswer {
+  const [state, witness, policy] = reply as readonly [number, string, string?];
+  return { state, witness, policy: policy ?? "" };
+}
+
 /** One holder and what its instance's lease says of it. */
 export interface Holder {
   readonly holder: string;

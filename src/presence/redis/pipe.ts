@@ -3,6 +3,7 @@ import type { Keys } from "./keys.ts";
 import type { Command, RedisLink, Reply } from "./link.ts";
 import { LinkError, ReplyError } from "./link.ts";
 import type { Operation } from "./operations.ts";
+import { REFUSALS } from "./refusals.ts";
 import type { Script } from "./scripts.ts";
 import { APPLY } from "./scripts.ts";
 
@@ -54,7 +55,7 @@ export interface PipeOptions {
   readonly stats: Stats;
   /** The lease the operations are written under. */
   readonly writer: () => { readonly instance: string; readonly holder: string; readonly generation: string };
-  /** Redis is failing: refused, or too often without an answer. */
+  /** Redis is failing: it refuses, which once is enough, or is too often without an answer. */
   readonly onFailing: (error: LinkError) => void;
 }
 
@@ -152,7 +153,8 @@ export class Pipe {
         );
         for (const [position, index] of unknown.entries()) replies[index] = again[position]!;
       }
-      const failed = replies.find((reply) => reply instanceof ReplyError);
+      const errors = replies.filter((reply) => reply instanceof ReplyError);
+      const failed = errors.find(({ code }) => REFUSALS.has(code)) ?? errors[0];
       this.#note(failed && new LinkError("answer", failed.code));
       return replies;
     } catch (error) {
@@ -173,8 +175,8 @@ export class Pipe {
     if (failure.kind === "timeout") stats.presenceTimeouts++;
     else stats.presenceErrors++;
     const failures = this.#outcomes.filter(Boolean).length;
-    if (failure.kind === "refused" || (failures > 1 && failures > this.#outcomes.length / 10))
-      onFailing(failure);
+    const certain = failure.kind === "refused" || REFUSALS.has(failure.detail);
+    if (certain || (failures > 1 && failures > this.#outcomes.length / 10)) onFailing(failure);
   }
 
   async #fly(): Promise<void> {

@@ -2,11 +2,17 @@ import type { Logger } from "../../core/log.ts";
 import type { ClientInfo } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
 import type { ConnectionRecord, InstanceRecord } from "../presence.ts";
-import { readHolders } from "./instance-lease.ts";
+import type { Completeness } from "./completeness.ts";
+import { type InstanceLease, readHolders } from "./instance-lease.ts";
 import type { Keys } from "./keys.ts";
 import { unpackMembers, unpair } from "./keys.ts";
+import type { Reply } from "./link.ts";
 import { type StoredConnection, storedConnection } from "./operations.ts";
 import type { Pipe } from "./pipe.ts";
+import { READ } from "./scripts.ts";
+
+/** Why an instance writes everything again though its lease stands. */
+export const KEYS_LOST = "Redis may have lost keys: it has evicted some, was restarted, or is another one";
 
 /** Names a connection in Redis. */
 export interface ConnectionName {
@@ -20,25 +26,48 @@ interface Report {
   readonly stats: Stats;
 }
 
-/** What Redis says of all instances. Every answer is `undefined` when Redis does not answer. */
+/** A command that reads one key. */
+interface Read {
+  readonly name: string;
+  readonly key: string;
+  readonly args?: readonly (string | number)[];
+}
+
+/**
+ * What Redis says of all instances. An answer is `undefined` when Redis does not answer, or when it is known to have
+ * lost something.
+ */
 export class Reader {
   readonly #pipe: Pipe;
   readonly #keys: Keys;
+  readonly #lease: InstanceLease;
+  readonly #completeness: Completeness;
+  readonly #onLost: (reason: string) => void;
   readonly #report: Report;
 
-  constructor(pipe: Pipe, keys: Keys, report: Report) {
-    this.#pipe = pipe;
-    this.#keys = keys;
-    this.#report = report;
+  constructor(deps: {
+    pipe: Pipe;
+    keys: Keys;
+    lease: InstanceLease;
+    completeness: Completeness;
+    /** This instance's lease is lost, or keys may be. */
+    onLost: (reason: string) => void;
+    report: Report;
+  }) {
+    this.#pipe = deps.pipe;
+    this.#keys = deps.keys;
+    this.#lease = deps.lease;
+    this.#completeness = deps.completeness;
+    this.#onLost = deps.onLost;
+    this.#report = deps.report;
   }
 
   /** Up to `limit` members of a channel. */
   async members(channel: string, limit: number): Promise<ClientInfo[] | undefined> {
     const count = Math.min(Math.max(0, Math.trunc(limit)), 2 ** 31 - 1);
-    const [flat] =
-      (await this.#pipe.ask([["HRANDFIELD", this.#keys.members(channel), count, "WITHVALUES"]])) ?? [];
-    if (!Array.isArray(flat)) return undefined;
-    return this.#own(unpackMembers(flat as string[]));
+    const args = [count, "WITHVALUES"];
+    const [flat] = (await this.#read([{ name: "HRANDFIELD", key: this.#keys.members(channel), args }])) ?? [];
+    return flat === undefined ? undefined : this.#own(unpackMembers(flat as string[]));
   }
 
   /** Leaves out what no instance wrote, counted and reported. */
@@ -52,18 +81,37 @@ export class Reader {
   }
 
   async stats(channel: string): Promise<{ clients: number; users: number } | undefined> {
-    const counts = await this.#pipe.ask([
-      ["HLEN", this.#keys.members(channel)],
-      ["HLEN", this.#keys.users(channel)],
+    const counts = await this.#read([
+      { name: "HLEN", key: this.#keys.members(channel) },
+      { name: "HLEN", key: this.#keys.users(channel) },
     ]);
     return counts && { clients: Number(counts[0]), users: Number(counts[1]) };
   }
 
   async connectionsOf(user: string): Promise<ConnectionRecord[] | undefined> {
-    const [members] = (await this.#pipe.ask([["SMEMBERS", this.#keys.user(user)]])) ?? [];
-    if (!Array.isArray(members)) return undefined;
-    const stored = await this.stored(members.map((member) => unpair(String(member))[1]));
+    const [members] = (await this.#read([{ name: "SMEMBERS", key: this.#keys.user(user) }])) ?? [];
+    const clients = (members as string[] | undefined)?.map((member) => unpair(member)[1]);
+    const stored = clients && (await this.stored(clients));
     return stored?.flatMap((found) => (found?.record?.user === user ? [found.record] : []));
+  }
+
+  /** `undefined` too when the answer cannot be whole; whoever has to know is told. */
+  async #read(reads: readonly Read[]): Promise<readonly Reply[] | undefined> {
+    const { instance, generation } = this.#lease;
+    const [reply] =
+      (await this.#pipe.ask([
+        {
+          script: READ,
+          keys: [this.#keys.lease(instance), ...reads.map(({ key }) => key)],
+          args: [generation, ...reads.flatMap(({ name, args = [] }) => [name, args.length, ...args])],
+        },
+      ])) ?? [];
+    if (!Array.isArray(reply)) return undefined;
+    const [state, witness, answers] = reply as [string, string, readonly Reply[]];
+    if (generation !== this.#lease.generation) return undefined;
+    if (state === "OK" && this.#completeness.holds(witness)) return answers;
+    this.#onLost(state === "OK" ? KEYS_LOST : "lease lost");
+    return undefined;
   }
 
   /** The records of a user's connections that are known by name. */
@@ -85,8 +133,8 @@ export class Reader {
 
   /** Every instance with a lease. */
   async instances(): Promise<InstanceRecord[] | undefined> {
-    const [names] = (await this.#pipe.ask([["SMEMBERS", this.#keys.holders]])) ?? [];
-    if (!Array.isArray(names)) return undefined;
+    const [names] = (await this.#read([{ name: "SMEMBERS", key: this.#keys.holders }])) ?? [];
+    if (names === undefined) return undefined;
     const holders = await readHolders(this.#pipe, this.#keys, names as string[]);
     const live = holders?.filter(({ state }) => state === "live");
     return live && [...new Map(live.map(({ instance, record }) => [instance, record])).values()];

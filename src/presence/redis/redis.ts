@@ -6,10 +6,11 @@ import type {
   Claim,
   ClaimTerms,
   ConnectionRecord,
+  Connections,
   Cursor,
   Forgotten,
   InstanceLoad,
-  InstanceRecord,
+  Instances,
   JoinOutcome,
   LeaveOutcome,
   Members,
@@ -17,16 +18,21 @@ import type {
   PresenceStats,
   Swept,
 } from "../presence.ts";
+import { Completeness } from "./completeness.ts";
 import { Cursors } from "./cursors.ts";
-import { InstanceLease } from "./instance-lease.ts";
+import { forgetOthers, forgotten } from "./forget.ts";
+import { InstanceLease, type LeaseAnswer, leaseAnswer } from "./instance-lease.ts";
 import type { Keys } from "./keys.ts";
-import { pair, presenceKeys } from "./keys.ts";
-import type { LinkError, RedisLink } from "./link.ts";
+import { presenceKeys } from "./keys.ts";
+import type { RedisLink, Reply } from "./link.ts";
+import { LinkError } from "./link.ts";
 import { Mirror } from "./mirror.ts";
-import { joinOutcome, leaveOutcome, readClaim, releaseOperation } from "./operations.ts";
+import { joinOutcome, leaveOutcome, readClaim } from "./operations.ts";
 import { Pipe } from "./pipe.ts";
-import { Reader } from "./reader.ts";
+import { KEYS_LOST, Reader } from "./reader.ts";
+import { REFUSALS } from "./refusals.ts";
 import { Sweeper } from "./sweep.ts";
+import { SweptListeners } from "./swept-listeners.ts";
 
 export interface RedisPresenceOptions {
   /** How Redis is reached. Handed over: closed with the driver. */
@@ -47,21 +53,14 @@ export interface RedisPresenceOptions {
   readonly load: () => InstanceLoad;
 }
 
-/** What a release script answered: a digit for each channel. */
-function forgotten(
-  client: string,
-  user: string,
-  channels: readonly string[],
-  digits: string,
-): readonly Forgotten[] {
-  return channels.map((channel, index) => ({ channel, user, client, ...leaveOutcome(digits[index] ?? "0") }));
-}
-
 /** Expiry of everything that is not bound to a lease by its own; renewed at half time. */
 const BACKSTOP_MS = 24 * 3_600_000;
 
 /** First pause between two attempts to reach Redis again; doubles up to the renewal interval. */
 const FIRST_PAUSE_MS = 100;
+
+/** Longest pause while Redis evicts what is written, in renewal intervals. */
+const EVICTED_PAUSES = 12;
 
 /**
  * Presence in Redis, over REST or RESP. All keys must be in one keyspace (a single server or primary, Upstash): the
@@ -83,8 +82,10 @@ class RedisPresence implements Presence {
   readonly #sweeper: Sweeper;
   readonly #cursors: Cursors;
   readonly #reader: Reader;
+  readonly #completeness: Completeness;
+  #evictionPolicy = "";
   readonly #statusListeners = new Set<(state: "ok" | "degraded") => void>();
-  readonly #sweptListeners = new Set<(swept: Swept) => void | Promise<void>>();
+  readonly #sweptListeners: SweptListeners;
   #phase: "new" | "ok" | "degraded" | "closed" = "new";
   #sinceMs = Date.now();
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -103,7 +104,10 @@ class RedisPresence implements Presence {
       ...{ link, keys, timeoutMs, stats },
       backstopMs: BACKSTOP_MS,
       writer: () => lease,
-      onFailing: (error) => this.#degrade(error.message, true),
+      onFailing: ({ message, detail }) => {
+        const cause = REFUSALS.get(detail);
+        this.#degrade(cause === undefined ? message : `${message}: ${cause}`, true);
+      },
     });
     this.#options = options;
     this.#keys = keys;
@@ -113,20 +117,26 @@ class RedisPresence implements Presence {
       ...{ memberships: this.#memberships, pipe, keys, lease, stats },
       onLost: (reason) => this.#degrade(reason, false),
     });
+    this.#sweptListeners = new SweptListeners(renewMs / 2);
     this.#sweeper = new Sweeper({
       ...{ pipe, keys, leaseTtlMs, renewMs, log, stats },
-      tell: (swept) => this.#tell(swept),
+      tell: (swept) => this.#sweptListeners.tell(swept),
     });
     this.#cursors = new Cursors(pipe, keys);
-    this.#reader = new Reader(pipe, keys, { log, stats });
+    this.#completeness = new Completeness(leaseTtlMs);
+    this.#reader = new Reader({
+      ...{ pipe, keys, lease, completeness: this.#completeness, report: { log, stats } },
+      onLost: (reason) => this.#degrade(reason, false),
+    });
   }
 
   async start(): Promise<void> {
     if (this.#phase !== "new") throw new Error("presence was started before");
     this.#timer = setInterval(() => this.#tick(), this.#options.renewMs / 2);
     try {
-      await this.#pipe.send([this.#lease.take()]);
-      this.#lease.taken();
+      const [reply] = await this.#pipe.send([this.#lease.take()]);
+      const { witness } = this.#taken(reply);
+      this.#completeness.begin(witness);
       if (this.#phase === "new") this.#become("ok");
       void this.#sweeper.round();
     } catch (error) {
@@ -163,8 +173,7 @@ class RedisPresence implements Presence {
   }
 
   onSwept(listener: (swept: Swept) => void | Promise<void>): () => void {
-    this.#sweptListeners.add(listener);
-    return () => this.#sweptListeners.delete(listener);
+    return this.#sweptListeners.add(listener);
   }
 
   async connected(connection: ConnectionRecord): Promise<void> {
@@ -230,19 +239,23 @@ class RedisPresence implements Presence {
 
   async members(channel: string, limit: number): Promise<Members> {
     const members = this.#phase === "ok" ? await this.#reader.members(channel, limit) : undefined;
-    if (members) return { members, partial: false };
+    if (members) return { members, partial: this.#completeness.partial };
     return { members: this.#memberships.members(channel, limit), partial: true };
   }
 
   async stats(channel: string): Promise<PresenceStats> {
     const counts = this.#phase === "ok" ? await this.#reader.stats(channel) : undefined;
-    if (counts) return { ...counts, partial: false };
+    if (counts) return { ...counts, partial: this.#completeness.partial };
     return { ...this.#memberships.stats(channel), partial: true };
   }
 
-  async connectionsOf(user: string): Promise<readonly ConnectionRecord[]> {
+  async connectionsOf(user: string): Promise<Connections> {
     const found = this.#phase === "ok" && user !== "" ? await this.#reader.connectionsOf(user) : undefined;
-    return found ?? this.#memberships.connectionsOf(user);
+    if (found) return { connections: found, partial: this.#completeness.partial };
+    return {
+      connections: this.#memberships.connectionsOf(user),
+      partial: this.#phase !== "ok" || user !== "",
+    };
   }
 
   async forget(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
@@ -250,7 +263,7 @@ class RedisPresence implements Presence {
     const others = connections.filter(({ instance }) => instance !== this.#lease.instance);
     const ended = await Promise.all([
       ...own.map(({ client }) => this.#remove(client)),
-      this.#forgetOthers(others),
+      this.#phase === "ok" ? forgetOthers(this.#reader, this.#pipe, this.#keys, others) : [],
     ]);
     return ended.flat();
   }
@@ -263,26 +276,11 @@ class RedisPresence implements Presence {
     this.#cursors.save(user, device, cursor, ttlMs, this.#phase === "ok");
   }
 
-  async instances(): Promise<readonly InstanceRecord[]> {
+  async instances(): Promise<Instances> {
     const found = this.#phase === "ok" ? await this.#reader.instances() : undefined;
-    if (found) return found;
+    if (found) return { instances: found, partial: this.#completeness.partial };
     const { instance, region, load } = this.#options;
-    return [{ instance, region, ...load() }];
-  }
-
-  async #forgetOthers(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
-    if (this.#phase !== "ok" || connections.length === 0) return [];
-    const stored = (await this.#reader.stored(connections.map(({ client }) => client))) ?? [];
-    const releases = stored.map(async (found, index) => {
-      const { client, instance, user } = connections[index]!;
-      if (!found) return [];
-      const { generation } = found;
-      const [holder, channels] = [pair(instance, generation), [...found.channels.keys()]];
-      const release = { client, instance, user, generation, holder, channels, whole: true };
-      const digits = await this.#pipe.write(releaseOperation(this.#keys, release));
-      return digits === undefined ? [] : forgotten(client, user, channels, digits);
-    });
-    return (await Promise.all(releases)).flat();
+    return { instances: [{ instance, region, ...load() }], partial: true };
   }
 
   #tick(): void {
@@ -293,12 +291,30 @@ class RedisPresence implements Presence {
   }
 
   async #renew(): Promise<void> {
-    const [kept] = (await this.#pipe.ask([this.#lease.renew()])) ?? [];
+    const [reply] = (await this.#pipe.ask([this.#lease.renew()])) ?? [];
     if (this.#phase !== "ok") return;
-    if (kept === 0) return this.#degrade("lease lost", false);
+    if (reply !== undefined) {
+      const { state, witness } = leaseAnswer(reply);
+      if (state === 0) return this.#degrade("lease lost", false);
+      if (!this.#completeness.holds(witness)) return this.#degrade(KEYS_LOST, false);
+    }
     this.#mirror.settleDoubts();
     this.#cursors.settle();
     this.#mirror.refresh(Math.ceil((this.#memberships.size * this.#options.renewMs) / (BACKSTOP_MS / 2)));
+  }
+
+  /** The lease is taken, as Redis answers. */
+  #taken(reply: Reply | undefined): LeaseAnswer {
+    this.#lease.taken();
+    const answer = leaseAnswer(reply);
+    if (answer.policy !== this.#evictionPolicy && answer.policy !== "noeviction" && answer.policy !== "") {
+      this.#options.log.warn(
+        "Redis may evict who is online when its memory is full: set its maxmemory-policy to noeviction",
+        { policy: answer.policy },
+      );
+    }
+    this.#evictionPolicy = answer.policy;
+    return answer;
   }
 
   #degrade(reason: string, unreachable: boolean): void {
@@ -319,23 +335,30 @@ class RedisPresence implements Presence {
     const { renewMs, log, instance } = this.#options;
     await this.#pipe.idle();
     let pauseMs = 0;
-    for (; this.#phase === "degraded"; pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, pauseMs * 2), renewMs)) {
+    let longest = renewMs;
+    for (; this.#phase === "degraded"; pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, pauseMs * 2), longest)) {
       if (pauseMs > 0) await this.#pause(pauseMs * (0.5 + Math.random() / 2));
       if (this.#phase !== "degraded") return;
       try {
-        const [taken] = await this.#pipe.send([this.#lease.take()]);
-        this.#lease.taken();
-        if (taken === 2) log.error("another process runs under this instance's name", { instance });
+        const [reply] = await this.#pipe.send([this.#lease.take()]);
+        const { state, witness } = this.#taken(reply);
+        if (state === 2) log.error("another process runs under this instance's name", { instance });
         await this.#mirror.writeAll();
         this.#lease.settle();
-        await this.#pipe.send([this.#lease.renew()]);
+        const [renewed] = await this.#pipe.send([this.#lease.renew()]);
+        this.#completeness.begin(witness);
+        // What was lost while it was written is to be written once more.
+        if (!this.#completeness.holds(leaseAnswer(renewed).witness)) throw new LinkError("answer", "EVICTED");
       } catch (error) {
         log.debug("presence stays degraded", { error });
         this.#options.link.reset();
+        // To write everything into a Redis that goes on evicting makes it evict more.
+        longest = (error as LinkError).detail === "EVICTED" ? EVICTED_PAUSES * renewMs : renewMs;
         continue;
       }
       if (this.#phase !== "degraded") return;
       this.#pipe.forgive();
+      this.#completeness.recovered();
       this.#become("ok");
       this.#cursors.settle();
       // What left meanwhile is still there under an earlier generation.
@@ -363,17 +386,6 @@ class RedisPresence implements Presence {
       } catch (error) {
         this.#options.log.error("a presence status listener failed", { error });
       }
-    }
-  }
-
-  /** Hands over what was swept. Rejects when a listener failed, or took so long that the lock is in danger. */
-  async #tell(swept: Swept): Promise<void> {
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => reject(new Error("a listener is too slow")), this.#options.renewMs / 2);
-    try {
-      await Promise.race([Promise.all([...this.#sweptListeners].map(async (tell) => tell(swept))), late]);
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

@@ -6,24 +6,53 @@ export interface Script {
   readonly sha: Promise<string>;
 }
 
+/** Lua: what shows that Redis may have lost keys ({@link Completeness}). Empty parts where INFO is not allowed. */
+const WITNESS = `
+local function fact(section, pattern)
+  local text = redis.pcall('INFO', section)
+  return type(text) == 'string' and string.match(text, pattern) or ''
+end
+local function witness()
+  return fact('replication', 'master_replid:(%w+)') .. ' ' .. fact('stats', 'evicted_keys:(%d+)')
+end
+`;
+
 /**
  * Takes or renews the lease of an instance.
  * KEYS: lease, holders, held. ARGV: `take` or `renew`, generation, earlier generations, lease TTL ms, backstop ms,
- * holder, region, connections, capacity. Answers 1; 0 when a lease to renew had run out or been taken by another generation; 2
- * when a lease was taken from a generation that is not an earlier one.
+ * holder, region, connections, capacity. Answers { state, witness, eviction
+ * policy (of a take) }; the state is 1, 0 when a lease to renew had run out or been taken by another generation, 2 when a
+ * lease was taken from a generation that is not an earlier one.
  */
-export const LEASE = script(`
+export const LEASE = script(`${WITNESS}
 local lease, holders, held = KEYS[1], KEYS[2], KEYS[3]
 local mode, gen, prev, ttl, backstop, holder = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local current = redis.call('HGET', lease, 'gen')
-if mode == 'renew' and current ~= gen then return 0 end
+if mode == 'renew' and current ~= gen then return { 0, witness() } end
 local known = not current or current == gen or string.find(' ' .. prev .. ' ', ' ' .. current .. ' ', 1, true)
 redis.call('HSET', lease, 'gen', gen, 'prev', prev, 'region', ARGV[7], 'connections', ARGV[8], 'capacity', ARGV[9])
 redis.call('PEXPIRE', lease, ttl)
 redis.call('SADD', holders, holder)
 redis.call('PEXPIRE', holders, backstop)
 redis.call('PEXPIRE', held, backstop)
-return known and 1 or 2
+local policy = mode == 'take' and fact('memory', 'maxmemory_policy:(%S+)') or ''
+return { known and 1 or 2, witness(), policy }
+`);
+
+/**
+ * Reads, and tells whether what is read can be whole.
+ * KEYS: the reader's lease, then a key for each command. ARGV: the reader's generation, then for each command its name,
+ * n, n × argument after the key. Answers { LOST } when the lease is not the reader's, else { OK, witness, answers }.
+ */
+export const READ = script(`${WITNESS}
+if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return { 'LOST' } end
+local answers, a = {}, 1
+for k = 2, #KEYS do
+  local name, n = ARGV[a + 1], tonumber(ARGV[a + 2])
+  answers[k - 1] = redis.call(name, KEYS[k], unpack(ARGV, a + 3, a + 2 + n))
+  a = a + 2 + n
+end
+return { 'OK', witness(), answers }
 `);
 
 /**
@@ -71,7 +100,8 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
  *   user, 2 last of channel, 4 removed.
  *
  * Answers one string for each operation: the digits, FENCED when the writer's lease is not its own any more (a
- * release needs none: it can only remove what its generation wrote), or ERROR.
+ * release needs none: it can only remove what its generation wrote), or ERROR. Fails as a whole when Redis takes no
+ * writes.
  */
 export const APPLY = script(`
 local gen, backstop = ARGV[1], ARGV[2]
@@ -187,11 +217,18 @@ local function release()
   end
 end
 
+local REFUSED = { 'READONLY', 'OOM', 'MISCONF', 'NOREPLICAS', 'NOPERM' }
 local results = {}
 while a < #ARGV do
   local kind = arg()
   local run = kind == 'H' and hold() or kind == 'C' and claim() or release()
   local ok, result = pcall(run)
+  if not ok then
+    local text = type(result) == 'table' and result.err or tostring(result)
+    for i = 1, #REFUSED do
+      if string.find(text, REFUSED[i], 1, true) then return { err = REFUSED[i] .. ' writes are refused' } end
+    end
+  end
   results[#results + 1] = ok and result or 'ERROR'
 end
 return results
