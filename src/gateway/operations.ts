@@ -76,10 +76,7 @@ export function createOperations(context: GatewayContext): Operations {
 
     connectionsOf: (user) => context.presence.connectionsOf(user),
 
-    async info() {
-      const { answers, partial } = await survey(context, "info", {});
-      return { instances: answers as InstanceInfo[], partial };
-    },
+    info: () => listInstances(context),
   };
 }
 
@@ -157,6 +154,13 @@ async function broadcast(
 function forChannel(request: PublishRequest | undefined, channel: string): PublishRequest | undefined {
   if (request?.id === undefined) return request;
   return { ...request, id: createHash("sha256").update(`${request.id}\n${channel}`).digest("base64url") };
+}
+
+async function listInstances(
+  context: GatewayContext,
+): Promise<{ instances: InstanceInfo[]; partial: boolean }> {
+  const { answers, partial } = await survey(context, "info", {});
+  return { instances: answers as InstanceInfo[], partial };
 }
 
 /** Channels with subscribers on any instance, with their number. @param pattern a glob; absent: all */
