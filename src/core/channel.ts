@@ -54,8 +54,9 @@ export function parseChannel(id: string): ChannelName {
   if (colon >= 0 && namespace === DEFAULT_NAMESPACE) {
     throw new CommandError(Errors.badRequest, "write channels of the default namespace without a prefix");
   }
-  // So would `chat:$x` and `$chat:x`.
-  if (colon >= 0 && sign === "" && rest.startsWith(PRIVATE)) {
+  // So would `chat:$x` and `$chat:x`. In an inbox the sign is a part of the user's id.
+  const misplaced = namespace === USER_NAMESPACE ? sign !== "" : sign === "" && rest.startsWith(PRIVATE);
+  if (colon >= 0 && misplaced) {
     throw new CommandError(Errors.badRequest, "write $ in front of the namespace");
   }
   return { id, namespace, name };
@@ -64,16 +65,18 @@ export function parseChannel(id: string): ChannelName {
 /** The client-visible name of a channel; the inverse of {@link parseChannel} (a default-namespace name has no colon). */
 export function channelId(namespace: string, name: string): string {
   if (namespace === DEFAULT_NAMESPACE) return name;
-  return name.startsWith(PRIVATE)
+  return name.startsWith(PRIVATE) && namespace !== USER_NAMESPACE
     ? `${PRIVATE}${namespace}:${name.slice(PRIVATE.length)}`
     : `${namespace}:${name}`;
 }
 
 /**
  * Whether a channel is by its name not for this user, unless a token or a capability says otherwise: a private one is for
- * nobody, one that names users is for them. Servers that clients may come from have the same rules.
+ * nobody, one that names users is for them. Servers that clients may come from have the same rules. Of inboxes
+ * {@link isForeignInbox} says it: in a user's id neither sign means anything.
  */
-export function isKeptFrom({ name }: Pick<ChannelName, "name">, user: string): boolean {
+export function isKeptFrom({ namespace, name }: Omit<ChannelName, "id">, user: string): boolean {
+  if (namespace === USER_NAMESPACE) return false;
   if (name.startsWith(PRIVATE)) return true;
   const users = name.lastIndexOf(USERS);
   if (users < 0) return false;

@@ -22,13 +22,10 @@ const optionalName = z
   .optional()
   .transform((name) => name || undefined);
 const user = z.string().min(1);
-const target = { user, client: optionalName, session: z.literal("").optional() };
+const target = { user, client: optionalName };
 const base64 = z
   .string()
   .regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/, "not base64");
-/** SDKs send false for what they leave alone; storing is the namespace's choice, not the caller's. */
-const never = z.literal(false).optional();
-
 /** JSON as the caller wrote it. A message is looked at where it is published. */
 const text = z.instanceof(JsonText).transform((json) => json.text);
 const checkedText = text
@@ -45,12 +42,49 @@ const message = {
     .regex(/^[!-~]{0,128}$/, "at most 128 printable ASCII characters without spaces")
     .optional()
     .transform((key) => key || undefined),
-  skip_history: never,
-  delta: never,
 };
 const hasBody = (params: { data?: unknown; b64data?: string | undefined }) =>
-  (params.data === undefined) !== (params.b64data === undefined);
+  // An SDK that has bytes sends an empty text along.
+  params.b64data === undefined ? params.data !== undefined : (params.data ?? '""') === '""';
 const oneBody = { message: "exactly one of data and b64data is needed" };
+
+/**
+ * Members of Centrifugo's API that would change what a call does, and why they are refused: to pass them over would be to
+ * do something else. Members that nobody knows are passed over, because SDKs gain some with time. `delta` is honoured
+ * where the namespace has it, and what subscriptions are like (`presence`, `join_leave`, `recover`) is the namespace's.
+ */
+const KEEPS = "what is kept is the namespace's choice: publish to a namespace without history";
+const VERSIONS = "give an idempotency_key instead";
+const SUBSCRIPTION = "give it in a subscription token";
+const NOT_SERVED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  publish: { skip_history: KEEPS, version: VERSIONS, version_epoch: VERSIONS },
+  broadcast: { skip_history: KEEPS, version: VERSIONS, version_epoch: VERSIONS },
+  subscribe: {
+    ...{ expire_at: SUBSCRIPTION, override: SUBSCRIPTION, b64info: SUBSCRIPTION, b64data: SUBSCRIPTION },
+    recover_since: "the client recovers by itself when it comes back",
+    session: "name the client",
+  },
+  unsubscribe: { session: "name the client" },
+  disconnect: { session: "name the client" },
+  refresh: { session: "name the client", info: "a new token has it" },
+};
+
+/** Why a call is refused for one of its members; `undefined` when it is not. What is empty was not asked for. */
+export function notServed(name: string, params: unknown): string | undefined {
+  const refused = NOT_SERVED[name];
+  if (!refused || typeof params !== "object" || params === null) return undefined;
+  for (const [member, value] of Object.entries(params)) {
+    const why = Object.hasOwn(refused, member) ? refused[member] : undefined;
+    if (why !== undefined && value !== false && value !== 0 && value !== "") return `${member}: ${why}`;
+  }
+  return undefined;
+}
+
+/** What RFC 6455 §7.4.2 leaves to applications, and fits a close frame. */
+const farewell = z.object({
+  code: z.int().min(3000).max(4999),
+  reason: z.string().refine((reason) => Buffer.byteLength(reason) <= 123, "longer than 123 bytes"),
+});
 
 /** Checks the types once, where each method is written, and hides them from the table. */
 function method<P extends z.ZodType>(
@@ -68,12 +102,12 @@ const nothing = async (done: Promise<unknown>) => {
 /** Every method but `batch`, which is made of these. */
 export const METHODS: ReadonlyMap<string, Method> = new Map(
   Object.entries({
-    publish: method(z.strictObject({ channel, ...message }).refine(hasBody, oneBody), (operations, params) =>
+    publish: method(z.object({ channel, ...message }).refine(hasBody, oneBody), (operations, params) =>
       operations.publish(params.channel, bodyOf(params), requestOf(params)),
     ),
 
     broadcast: method(
-      z.strictObject({ channels: z.array(channel).min(1), ...message }).refine(hasBody, oneBody),
+      z.object({ channels: z.array(channel).min(1), ...message }).refine(hasBody, oneBody),
       async (operations, params) => ({
         responses: (await operations.broadcast(params.channels, bodyOf(params), requestOf(params))).map(
           (one) => ("error" in one ? { error: errorOf(one.error) } : { result: one }),
@@ -82,7 +116,7 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
     ),
 
     subscribe: method(
-      z.strictObject({
+      z.object({
         ...target,
         channel,
         info: checkedText.optional(),
@@ -97,28 +131,29 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
         ),
     ),
 
-    unsubscribe: method(z.strictObject({ ...target, channel }), (operations, params) =>
+    unsubscribe: method(z.object({ ...target, channel }), (operations, params) =>
       nothing(operations.unsubscribe(targetOf(params), params.channel)),
     ),
 
     disconnect: method(
-      z.strictObject({
+      z.object({
         ...target,
         whitelist: z.array(z.string()).optional(),
-        disconnect: z
-          .strictObject({
-            // What RFC 6455 §7.4.2 leaves to applications, and fits a close frame.
-            code: z.int().min(3000).max(4999),
-            reason: z.string().refine((reason) => Buffer.byteLength(reason) <= 123, "longer than 123 bytes"),
-          })
-          .optional(),
+        disconnect: farewell.optional(),
+        // The names that gocent gives the two.
+        ClientWhitelist: z.array(z.string()).nullish(),
+        Disconnect: farewell.nullish(),
       }),
-      (operations, params) =>
-        nothing(operations.disconnect(targetOf(params), params.disconnect, params.whitelist ?? [])),
+      (operations, { disconnect, Disconnect, whitelist, ClientWhitelist, ...params }) => {
+        const spared = whitelist ?? ClientWhitelist ?? [];
+        return nothing(
+          operations.disconnect(targetOf(params), disconnect ?? Disconnect ?? undefined, spared),
+        );
+      },
     ),
 
     refresh: method(
-      z.strictObject({ ...target, expired: z.boolean().optional(), expire_at: z.int().min(0).optional() }),
+      z.object({ ...target, expired: z.boolean().optional(), expire_at: z.int().min(0).optional() }),
       (operations, params) =>
         nothing(
           operations.refresh(targetOf(params), {
@@ -128,7 +163,7 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
         ),
     ),
 
-    presence: method(z.strictObject({ channel }), async (operations, params) => {
+    presence: method(z.object({ channel }), async (operations, params) => {
       const { members, partial } = await operations.presence(params.channel);
       return {
         presence: Object.fromEntries(members.map((info) => [info.client, infoOf(info)])),
@@ -136,16 +171,22 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
       };
     }),
 
-    presence_stats: method(z.strictObject({ channel }), async (operations, params) => {
+    presence_stats: method(z.object({ channel }), async (operations, params) => {
       const { clients, users, partial } = await operations.presenceStats(params.channel);
       return { num_clients: clients, num_users: users, ...(partial ? { partial } : {}) };
     }),
 
     history: method(
-      z.strictObject({
+      z.object({
         channel,
-        limit: z.int().min(0).max(MAX_HISTORY).default(0),
-        since: z.strictObject({ offset: z.int().min(0), epoch: z.string() }).optional(),
+        // -1: all there is.
+        limit: z
+          .int()
+          .min(-1)
+          .max(MAX_HISTORY)
+          .default(0)
+          .transform((limit) => (limit < 0 ? MAX_HISTORY : limit)),
+        since: z.object({ offset: z.int().min(0), epoch: z.string() }).optional(),
         reverse: z.boolean().default(false),
       }),
       async (operations, { channel, limit, since, reverse }) => {
@@ -154,17 +195,17 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
       },
     ),
 
-    history_remove: method(z.strictObject({ channel }), (operations, params) =>
+    history_remove: method(z.object({ channel }), (operations, params) =>
       nothing(operations.historyRemove(params.channel)),
     ),
 
-    channels: method(z.strictObject({ pattern: optionalName }), async (operations, params) => {
+    channels: method(z.object({ pattern: optionalName }), async (operations, params) => {
       const { channels, partial } = await operations.channels(params.pattern);
       const entries = [...channels].map(([id, clients]) => [id, { num_clients: clients }]);
       return { channels: Object.fromEntries(entries), ...(partial ? { partial } : {}) };
     }),
 
-    connections: method(z.strictObject({ user }), async (operations, params) => {
+    connections: method(z.object({ user }), async (operations, params) => {
       const { connections, partial } = await operations.connectionsOf(params.user);
       const entries = connections.map(({ client, device, region, instance, sinceMs }) => [
         client,
@@ -173,7 +214,7 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
       return { connections: Object.fromEntries(entries), ...(partial ? { partial } : {}) };
     }),
 
-    info: method(z.strictObject({}), async (operations) => {
+    info: method(z.object({}), async (operations) => {
       const { instances, partial } = await operations.info();
       const nodes = instances.map((node) => ({
         uid: node.instance,
@@ -200,7 +241,7 @@ function targetOf(params: { user: string; client?: string | undefined }): Target
 }
 
 function bodyOf({ data, b64data }: { data?: string | undefined; b64data?: string | undefined }): Body {
-  return data ?? Buffer.from(b64data ?? "", "base64");
+  return b64data === undefined ? (data ?? "null") : Buffer.from(b64data, "base64");
 }
 
 function requestOf(params: {

@@ -5,7 +5,7 @@ import { isDeeper, MAX_JSON_DEPTH, rawItems, rawMember, rawMembers } from "../co
 import { JsonText, writeJson } from "../core/json-value.ts";
 import type { Logger } from "../core/log.ts";
 import type { Operations } from "../gateway/gateway.ts";
-import { errorOf, METHODS } from "./api-methods.ts";
+import { errorOf, METHODS, notServed } from "./api-methods.ts";
 import { bodyText } from "./body.ts";
 import { credentials, secretCheck } from "./secret.ts";
 
@@ -25,7 +25,7 @@ const MAX_DEPTH = MAX_JSON_DEPTH + 5;
 /** Commands one batch may hold. */
 const MAX_BATCH = 1_000;
 
-const batchShape = z.strictObject({
+const batchShape = z.object({
   commands: z
     .array(
       z
@@ -35,11 +35,11 @@ const batchShape = z.strictObject({
     .max(MAX_BATCH),
   parallel: z.boolean().optional(),
 });
-const callShape = z.strictObject({ method: z.string(), params: z.unknown().optional() });
+const callShape = z.object({ method: z.string(), params: z.unknown().optional() });
 
 /**
  * The server API in Centrifugo's shape: `POST /<method>` with the parameters as JSON, or `POST /` with
- * `{method, params}`. Errors of a method come with status 200, because SDKs look into the body.
+ * `{method, params}`, of which several may stand below each other, as the answers then do. Errors of a method come with status 200, because SDKs look into the body.
  */
 export function serverApi(deps: ApiDeps): Hono {
   const allowed = secretCheck(deps.keys);
@@ -54,11 +54,19 @@ export function serverApi(deps: ApiDeps): Hono {
   });
 
   api.post("/", async (c) => {
-    const { refusal, text = "{}" } = await read(c.req.raw, deps.maxRequestBytes);
+    const { refusal, lines = [] } = await readLines(c.req.raw, deps.maxRequestBytes);
     if (refusal) return refusal;
-    const call = callShape.safeParse(JSON.parse(text));
-    if (!call.success) return json({ error: errorOf(Errors.badRequest, explain(call.error)) });
-    return json(await answer(call.data.method, rawMember(text, "params")));
+    if (lines.length > MAX_BATCH) return json({ error: errorOf(Errors.limitExceeded) });
+    const answers: unknown[] = [];
+    for (const text of lines) {
+      const asked = callShape.safeParse(JSON.parse(text));
+      answers.push(
+        asked.success
+          ? await answer(asked.data.method, rawMember(text, "params"))
+          : { error: errorOf(Errors.badRequest, explain(asked.error)) },
+      );
+    }
+    return json(...answers);
   });
 
   api.post("/:method", async (c) => {
@@ -73,7 +81,10 @@ export function serverApi(deps: ApiDeps): Hono {
   const call = async (name: string, params: string): Promise<Answer> => {
     const method = METHODS.get(name);
     if (!method) return { error: errorOf(Errors.methodNotFound) };
-    const checked = method.params.safeParse(readParams(params));
+    const given = readParams(params);
+    const refused = notServed(name, given);
+    if (refused !== undefined) return { error: errorOf(Errors.notAvailable, refused) };
+    const checked = method.params.safeParse(given);
     if (!checked.success) return { error: errorOf(Errors.badRequest, explain(checked.error)) };
     try {
       return { result: await method.run(deps.operations, checked.data as never) };
@@ -102,26 +113,44 @@ export function serverApi(deps: ApiDeps): Hono {
   return api;
 }
 
-/** An answer, with the messages and infos in it as they were written. */
-function json(answer: unknown): Response {
-  return new Response(writeJson(answer), { headers: { "content-type": "application/json" } });
+/** An answer, with the messages and infos in it as they were written; several stand below each other. */
+function json(...answers: readonly unknown[]): Response {
+  const text = answers.map(writeJson).join("\n");
+  return new Response(text, { headers: { "content-type": "application/json" } });
 }
 
 /** The body as JSON text, `{}` when there is none; or why not. */
 async function read(request: Request, maxBytes: number): Promise<{ refusal?: Response; text?: string }> {
+  const { refusal, lines = [] } = await readLines(request, maxBytes);
+  if (refusal) return { refusal };
+  return lines.length === 1 ? { text: lines[0]! } : { refusal: noJson() };
+}
+
+/** The body as JSON text or, where it is none as a whole, as one for each of its lines; or why not. */
+async function readLines(
+  request: Request,
+  maxBytes: number,
+): Promise<{ refusal?: Response; lines?: readonly string[] }> {
   const text = await bodyText(request, maxBytes);
   if (text === 413) return { refusal: new Response("request too large\n", { status: 413 }) };
-  if (text === "") return { text: "{}" };
+  if (text === "") return { lines: ["{}"] };
+  // Something so deep would keep everybody waiting, and is refused in the end.
+  if (text === 400 || isDeeper(text, MAX_DEPTH)) return { refusal: noJson() };
+  if (isJson(text)) return { lines: [text] };
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  return lines.length > 1 && lines.every(isJson) ? { lines } : { refusal: noJson() };
+}
+
+/** What breaks off is none, either. */
+const noJson = () => new Response("the body is no JSON\n", { status: 400 });
+
+function isJson(text: string): boolean {
   try {
-    // Something so deep would keep everybody waiting, and is refused in the end.
-    if (text !== 400 && !isDeeper(text, MAX_DEPTH)) {
-      JSON.parse(text);
-      return { text };
-    }
+    JSON.parse(text);
+    return true;
   } catch {
-    // As good as one that broke off.
+    return false;
   }
-  return { refusal: new Response("the body is no JSON\n", { status: 400 }) };
 }
 
 /** Parameters that are JSON for somebody else: they stay the text they are. */

@@ -89,8 +89,6 @@ test.each([
   ["no body", { channel: "a" }],
   ["two bodies", { channel: "a", data: 1, b64data: "AA==" }],
   ["a body that is no base64", { channel: "a", b64data: "?" }],
-  ["an unknown parameter", { channel: "a", data: 1, dta: 2 }],
-  ["what cannot be had", { channel: "a", data: 1, skip_history: true }],
   ["tags that are no texts", { channel: "a", data: 1, tags: { a: 1 } }],
   ["a key with a line break", { channel: "a", data: 1, idempotency_key: "a\r\nb" }],
   ["a long key", { channel: "a", data: 1, idempotency_key: "k".repeat(129) }],
@@ -99,6 +97,55 @@ test.each([
 ])("publish with %s is a bad request", async (_what, params) => {
   await using at = api();
   expect(await at.call("publish", params)).toEqual(failing(107));
+});
+
+test("members that would change what a call does are refused with their reason, unknown and empty ones passed over", async () => {
+  const publish = mock<Operations["publish"]>(async () => ({ offset: 5, epoch: "e" }));
+  const subscribe = mock<Operations["subscribe"]>(async () => {});
+  const disconnect = mock<Operations["disconnect"]>(async () => {});
+  await using at = api({ publish, subscribe, disconnect });
+  const message = { channel: "a", data: 1 };
+  const target = { user: "u", channel: "a" };
+  for (const [method, params] of [
+    ["publish", { ...message, skip_history: true }],
+    ["publish", { ...message, version: 3, version_epoch: "e" }],
+    ["broadcast", { channels: ["a"], data: 1, skip_history: true }],
+    ["subscribe", { ...target, recover_since: { offset: 1, epoch: "e" } }],
+    ["subscribe", { ...target, expire_at: 1 }],
+    ["subscribe", { ...target, override: { presence: { value: true } } }],
+    ["subscribe", { ...target, session: "s" }],
+    ["refresh", { user: "u", info: {} }],
+  ] as const) {
+    expect([method, params, await at.call(method, params)]).toEqual([method, params, failing(108)]);
+  }
+  expect([publish.mock.calls.length, subscribe.mock.calls.length]).toEqual([0, 0]);
+
+  const given = { ...message, delta: true, skip_history: false, version: 0, dta: 2, new_member: {} };
+  expect(await at.call("publish", given)).toEqual({ result: { offset: 5, epoch: "e" } });
+  expect(await at.call("publish", { channel: "a", data: "", b64data: "AP8=" })).toMatchObject({ result: {} });
+  const v3 = { ...target, presence: true, join_leave: true, recover: true, session: "", override: null };
+  expect(await at.call("subscribe", v3)).toEqual({ result: {} });
+  const gocent = {
+    user: "u",
+    Disconnect: { code: 4500, reason: "r", reconnect: false },
+    ClientWhitelist: ["c"],
+  };
+  expect(await at.call("disconnect", gocent)).toEqual({ result: {} });
+  expect(disconnect.mock.calls).toEqual([[{ user: "u" }, { code: 4500, reason: "r" }, ["c"]]]);
+});
+
+test("several commands below each other are answered below each other", async () => {
+  const publish = mock<Operations["publish"]>(async () => ({ offset: 5, epoch: "e" }));
+  await using at = api({ publish });
+  const commands = [
+    { method: "publish", params: { channel: "a", data: 1 } },
+    { method: "nonsense", params: {} },
+    { method: "publish", params: { channel: "b", data: 2 } },
+  ];
+  const response = await at.post("", commands.map((command) => JSON.stringify(command)).join("\n"));
+  const answers = (await response.text()).trim().split("\n");
+  const published = { result: { offset: 5, epoch: "e" } };
+  expect(answers.map((line) => JSON.parse(line))).toEqual([published, failing(104), published]);
 });
 
 test("a bad request is explained by parameter, without its value", async () => {
@@ -242,7 +289,9 @@ test("presence, history, channels, connections and info answer in Centrifugo's s
     ["c", { limit: 10, reverse: true, since: { offset: 2, epoch: "e" } }],
     ["c", { limit: 0, reverse: false }],
   ]);
-  expect(await at.call("history", { channel: "c", limit: -1 })).toEqual(failing(107));
+  await at.call("history", { channel: "c", limit: -1 });
+  expect(history.mock.calls.at(-1)).toEqual(["c", { limit: 10_000, reverse: false }]);
+  expect(await at.call("history", { channel: "c", limit: -2 })).toEqual(failing(107));
   expect(await at.call("history_remove", { channel: "c" })).toEqual({ result: {} });
   expect(await at.call("channels", { pattern: "chat:*" })).toEqual({
     result: { channels: { "chat:*": { num_clients: 3 } } },
