@@ -39,10 +39,12 @@ const callShape = z.object({ method: z.string(), params: z.unknown().optional() 
 
 /**
  * The server API in Centrifugo's shape: `POST /<method>` with the parameters as JSON, or `POST /` with
- * `{method, params}`, of which several may stand below each other, as the answers then do. Errors of a method come with status 200, because SDKs look into the body.
+ * `{method, params}`, of which several may stand below each other, as the answers then do. Errors of a method come with
+ * status 200, because SDKs look into the body.
  */
 export function serverApi(deps: ApiDeps): Hono {
   const allowed = secretCheck(deps.keys);
+  const answer = caller(deps);
   const api = new Hono();
 
   api.use(async (c, next) => {
@@ -74,9 +76,13 @@ export function serverApi(deps: ApiDeps): Hono {
     return refusal ?? json(await answer(c.req.param("method"), text));
   });
 
-  /** Carries one call out. A batch answers without the envelope, as Centrifugo's does. */
-  const answer = (name: string, params = "{}") => (name === "batch" ? batch(params) : call(name, params));
+  return api;
+}
 
+/** Makes what carries one call out. A batch answers without the envelope, as Centrifugo's does. */
+function caller(
+  deps: Pick<ApiDeps, "operations" | "log">,
+): (name: string, params?: string) => Promise<unknown> {
   /** @param params JSON text, of which messages and infos are taken as they stand */
   const call = async (name: string, params: string): Promise<Answer> => {
     const method = METHODS.get(name);
@@ -110,7 +116,7 @@ export function serverApi(deps: ApiDeps): Hono {
     return { replies };
   };
 
-  return api;
+  return (name, params = "{}") => (name === "batch" ? batch(params) : call(name, params));
 }
 
 /** An answer, with the messages and infos in it as they were written; several stand below each other. */
