@@ -238,6 +238,13 @@ export interface HistoryQuery {
   readonly until?: number;
   /** Most messages returned; 0 asks for the position only. */
   readonly limit: number;
+  /**
+   * Most bytes (UTF-16 units of text) of all returned messages together; a first one comes whatever its length.
+   * The store is not asked for much more than that. A page cut by it has `more`.
+   */
+  readonly maxBytes?: number;
+  /** `false`: nobody looks at `complete`, and nothing is read for it alone. */
+  readonly proof?: false;
   readonly reverse?: boolean;
 }
 

@@ -97,10 +97,10 @@ export async function loadInbox(
   session.inboxBegins(known);
   if (known >= offset && known > 0) return new PreparedInbox(own, [], known);
   const since = { epoch: "", offset: known };
-  const page = await context.broker.history(channel.name, { since, limit });
+  const page = await context.reads.history(channel.name, { since, limit });
   if (!page.more) return new PreparedInbox(own, page.publications, page.position.offset);
   // More is kept than one answer may hold: the newest count.
-  const newest = await context.broker.history(channel.name, { limit, reverse: true });
+  const newest = await context.reads.history(channel.name, { limit, reverse: true });
   return new PreparedInbox(own, newest.publications.toReversed(), newest.position.offset);
 }
 

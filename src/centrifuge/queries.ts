@@ -2,9 +2,10 @@ import type { Permission } from "../auth/auth.ts";
 import type { ChannelName } from "../core/channel.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
-import type { Publication } from "../core/publication.ts";
+import { Stats } from "../core/stats.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import { listMembers } from "../gateway/membership/members.ts";
+import { quotaKey } from "../gateway/session/quota-key.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
 import type { HistoryCommand } from "../protocol/centrifuge/command.ts";
 import type { CentrifugeSession } from "./session.ts";
@@ -57,26 +58,21 @@ export async function history(
 ): Promise<void> {
   const name = permitted(context, session, command.channel, "hst", (rules) => rules.history !== null);
   const most = context.hub.rules(name).history?.recoverLimit ?? 0;
-  const page = await context.broker.history(name, {
-    since: command.since,
+  const reader = { client: session.client, quotaKey: quotaKey(session) };
+  // A page may be shorter than asked: the client asks on from its end.
+  const page = await context.reads.page(reader, name, {
+    ...(command.since && { since: command.since }),
     limit: command.limit < 0 ? most : Math.min(command.limit, most),
-    reverse: command.reverse,
+    ...(command.reverse && { reverse: true }),
   });
-  session.send(session.codec.history(command.id, withinBytes(context, page.publications), page.position));
+  refuseUnread(context, session);
+  session.send(session.codec.history(command.id, page.publications, page.position));
 }
 
-/** A page may be shorter than asked, never so long that the connection breaks under it. The client asks on from its end. */
-function withinBytes(context: GatewayContext, publications: readonly Publication[]): readonly Publication[] {
-  const most = context.options.backpressureBytes / 2;
-  let bytes = 0;
-  let count = 0;
-  for (const { data } of publications) {
-    bytes += data.length + PUBLICATION_OVERHEAD;
-    if (count > 0 && bytes > most) break;
-    count++;
+/** A long answer on top of others that the client has not read would break the connection under it. */
+function refuseUnread(context: GatewayContext, session: CentrifugeSession): void {
+  if (session.bufferedBytes > context.options.backpressureBytes / 2) {
+    Stats.bump(context.stats.rejected, "unread_answers");
+    throw new CommandError(Errors.tooManyRequests);
   }
-  return publications.slice(0, count);
 }
-
-/** What an encoded publication has beside its data, bytes (an estimate). */
-const PUBLICATION_OVERHEAD = 128;

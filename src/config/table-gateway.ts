@@ -214,6 +214,16 @@ export const gateway = {
       "Longest frame a client may send. SDKs that come back subscribe to all their channels in one frame, with a token for " +
       "each channel that needs one.",
   }),
+  "limits.history": size("1MiB", "64GiB", {
+    default: "32MiB",
+    doc:
+      "Most bytes of history that the instance asks NATS for at once, for pages and recoveries. Further reads wait. NATS " +
+      "cuts a connection with more than 64 MiB unsent (its `max_pending`).",
+  }),
+  "limits.historyPerUser": size("64KiB", "64GiB", {
+    default: "4MiB",
+    doc: "Most bytes of history pages that the instance asks for at once for one user (an anonymous one: for its address).",
+  }),
   "limits.backpressure": size("64KiB", "1GiB", {
     default: "1MiB",
     doc: "A connection with more unsent bytes than this is closed. The client reconnects and resumes from its position.",

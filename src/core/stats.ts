@@ -42,6 +42,11 @@ export class Stats {
   gapFilledMessages = 0;
   resyncs = 0;
   streamReads = 0;
+  /** Reads of history answered with what somebody else had asked for at the same time. */
+  readsShared = 0;
+  /** Bytes of history that are asked for now, and reads that wait for room among them. */
+  readBytesUnderWay = 0;
+  readsWaiting = 0;
   /** Reads that a region's own copy could not answer, and the stream's home was asked. */
   originReads = 0;
   /** Home regions that do not answer now. */

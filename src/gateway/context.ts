@@ -5,6 +5,7 @@ import type { Namespaces } from "../core/namespace.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Fanout } from "./channel/audience.ts";
+import type { Reads } from "./instance/reads.ts";
 import type { EventPublisher } from "./membership/events.ts";
 import type { ChannelPolicy, MembershipListener } from "./membership/listener.ts";
 import type { PresenceTracker } from "./membership/tracker.ts";
@@ -43,6 +44,7 @@ export interface GatewayContext extends GatewayDeps {
   readonly tracker: PresenceTracker;
   readonly liveness: Liveness;
   readonly emulation: Emulation;
+  readonly reads: Reads;
   readonly events: EventPublisher;
   /** When the instance was built, ms of the monotonic clock. */
   readonly startedAt: number;
@@ -75,6 +77,9 @@ export interface GatewayOptions {
   readonly newestWins: "off" | "user" | "device";
   readonly rpcTimeoutMs: number;
   readonly rpcBodyBytes: number;
+  /** Bytes of history asked for at once, by the instance and by one user. */
+  readonly historyBytes: number;
+  readonly historyPerUserBytes: number;
   /** A connection with more than this unsent is closed by the runtime. */
   readonly backpressureBytes: number;
   readonly lingerMs: number;

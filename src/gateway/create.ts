@@ -4,6 +4,7 @@ import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { onSignal } from "./control.ts";
 import type { Gateway } from "./gateway.ts";
 import { drain } from "./instance/drain.ts";
+import { Reads } from "./instance/reads.ts";
 import { sendAway, shed } from "./instance/shed.ts";
 import { EventPublisher } from "./membership/events.ts";
 import { PresenceTracker } from "./membership/tracker.ts";
@@ -84,10 +85,15 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
 function createContext(deps: GatewayDeps): GatewayContext {
   const { options, stats, broker, fanout, overloaded, log } = deps;
   const events = new EventPublisher(broker, deps, deps.membership);
+  const reads = new Reads({ ...deps, limits: options });
   const hub = new Hub(
     { namespaces: deps.namespaces, ...options },
     {
-      broker,
+      broker: {
+        attach: (channel, sink) => broker.attach(channel, sink),
+        verify: (channel, position) => broker.verify(channel, position),
+        history: (channel, query) => reads.history(channel, query),
+      },
       fanout,
       stats,
       trace: deps.log.trace,
@@ -115,6 +121,7 @@ function createContext(deps: GatewayDeps): GatewayContext {
     hub,
     events,
     liveness,
+    reads,
     emulation: new Emulation(deps),
     tracker: new PresenceTracker({ ...deps, events, hub }),
     startedAt: performance.now(),

@@ -63,7 +63,7 @@ export function createOperations(context: GatewayContext): Operations {
     },
 
     async history(channel, query) {
-      const { publications, position } = await broker.history(hub.resolve(channel), query);
+      const { publications, position } = await context.reads.apiPage(hub.resolve(channel), query);
       return { publications, position };
     },
 

@@ -59,6 +59,7 @@ const COUNTERS = {
   resyncs: ["resyncs_total", "Namespaces read again after a lost connection."],
   originReads: ["origin_reads_total", "Reads that only a stream's home region could answer."],
   streamReads: ["stream_reads_total", "Reads of stored messages."],
+  readsShared: ["reads_shared_total", "Reads of history that shared the answer of another one."],
   headChecks: ["tail_checks_total", "Checks whether a quiet channel lost its last message."],
   epochChanges: ["epoch_changes_total", "Streams found lost or made anew."],
   streamCuts: [
@@ -83,7 +84,10 @@ const COUNTERS = {
   presenceSweeps: ["presence_sweeps_total", "Dead instances swept by this one."],
   drains: ["drains_total", "Drains begun."],
 } as const satisfies Record<
-  Exclude<NumericField, "publishBacklog" | "webhookOldestMs" | "homesAway" | "mirrorLag">,
+  Exclude<
+    NumericField,
+    "publishBacklog" | "webhookOldestMs" | "homesAway" | "mirrorLag" | "readBytesUnderWay" | "readsWaiting"
+  >,
   readonly [string, string]
 >;
 
@@ -144,6 +148,8 @@ function addGauges(page: MetricsPage, sources: MetricsSources): void {
     "Messages that copies here are behind their homes, at most.",
     () => stats.mirrorLag,
   );
+  page.gauge("read_bytes", "Bytes of history asked for now, at most.", () => stats.readBytesUnderWay);
+  page.gauge("reads_waiting", "Reads of history that wait for room.", () => stats.readsWaiting);
   page.gauge("publish_backlog", "Publishes waiting for the broker.", () => stats.publishBacklog);
   page.gauge(
     "webhook_lag_seconds",

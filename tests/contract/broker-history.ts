@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { Errors } from "../../src/core/errors.ts";
+import type { Position } from "../../src/core/position.ts";
 import { until } from "../helpers/until.ts";
 import {
   type Context,
@@ -103,6 +104,32 @@ export function historyContract(context: () => Context): void {
     expect(exact.publications.length).toBe(10);
     expect(exact.more).toBe(false);
   });
+
+  test.each([[false], [true]])(
+    "bytes cut the page and say so, a first message comes whatever its length; reverse: %p",
+    async (reverse) => {
+      const { a, b } = context();
+      const channel = freshChannel();
+      for (let n = 0; n < 9; n++) await a.broker.publish(channel, JSON.stringify(String(n).repeat(400)));
+      const seen: string[] = [];
+      for (let since: Position | undefined, pages = 1; ; pages++) {
+        const page = await b.broker.history(channel, {
+          ...{ limit: 100, maxBytes: 1_200, proof: false, reverse },
+          ...(since && { since }),
+        });
+        expect(page.publications.length).toBe(pages < 5 ? 2 : 1);
+        expect(page.more).toBe(pages < 5);
+        seen.push(...page.publications.map(({ data }) => (data as string)[1]!));
+        since = { epoch: page.position.epoch, offset: page.publications.at(-1)!.offset };
+        if (!page.more) break;
+      }
+      const all = [..."012345678"];
+      expect(seen).toEqual(reverse ? all.toReversed() : all);
+      const one = await b.broker.history(channel, { limit: 100, maxBytes: 1, reverse });
+      expect([one.publications.length, one.more]).toEqual([1, true]);
+    },
+    TEST_MS,
+  );
 
   test("limit 0 asks for the position only", async () => {
     const { b } = context();

@@ -3,6 +3,7 @@ import type { HistoryRules } from "../../core/namespace.ts";
 import type { Position } from "../../core/position.ts";
 import type { Publication } from "../../core/publication.ts";
 import type { HistoryPage, HistoryQuery, Standing } from "../broker.ts";
+import { countWithin } from "../page-bytes.ts";
 
 /** How long an idempotency key is remembered, ms; the same as the streams' duplicate window. */
 export const DUPLICATE_WINDOW_MS = 120_000;
@@ -119,9 +120,10 @@ export class MemoryLog {
       else if (sinceMs !== undefined) from = firstIndex(entries, (entry) => entry.at >= sinceMs);
       to = Math.min(to, from + limit);
     }
-    const publications = entries.slice(from, to).map((entry) => entry.publication);
-    const more = reverse ? from > 0 : to < entries.length;
-    if (reverse) publications.reverse();
+    const within = entries.slice(from, to).map((entry) => entry.publication);
+    if (reverse) within.reverse();
+    const publications = within.slice(0, countWithin(within, query.maxBytes));
+    const more = publications.length < within.length || (reverse ? from > 0 : to < entries.length);
     // What was dropped is older than all that is kept: it is missing only where the page reaches beyond the oldest.
     const complete = reverse
       ? more || dropped === 0

@@ -2,6 +2,7 @@ import type { ChannelName } from "../../../core/channel.ts";
 import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Publication } from "../../../core/publication.ts";
 import type { HistoryPage, HistoryQuery } from "../../broker.ts";
+import { PageBytes } from "../../page-bytes.ts";
 import type { Envelope } from "../link/headers.ts";
 import { nothingDropped, type StoreReads } from "./fill.ts";
 import type { StreamFollower } from "./follower.ts";
@@ -55,7 +56,7 @@ export async function readHistory(context: HistoryContext, query: HistoryQuery):
     };
   }
   const { publications, complete, more } = reverse
-    ? await readBackward(context, head, limit, since?.offset)
+    ? await readBackward(context, head, query)
     : await readForward(context, head, query);
   if (follower.epoch !== epoch) throw lostMeanwhile();
   return { publications, complete, more, position };
@@ -90,17 +91,21 @@ async function readForward(
 ): Promise<Page & { readonly met: boolean }> {
   const { follower, subject } = context;
   const { store, rules } = follower;
-  const { since, sinceMs, limit } = query;
+  const { since, sinceMs, limit, maxBytes, proof: proves } = query;
   const start = since?.offset ?? 0;
   const size = rules.history!.size;
   const publications: Publication[] = [];
+  const bytes = new PageBytes(maxBytes);
   let proven = false;
   let reached = head === null || head.seq <= start || (sinceMs !== undefined && head.storedMs < sinceMs);
   let kept = 0;
   let more = false;
   if (head && !reached) {
     const from = sinceMs === undefined ? start : await firstSince(store, sinceMs, head);
-    const hints = { expected: Math.min(limit, size) + 2, known: head.seq };
+    const hints = {
+      ...{ expected: Math.min(limit, size) + 2, known: head.seq },
+      ...(maxBytes !== undefined && { bytes: maxBytes }),
+    };
     await store.read(subject, from, hints, (envelope) => {
       reached = envelope.seq >= head.seq;
       if (envelope.seq > head.seq) return false;
@@ -113,34 +118,39 @@ async function readForward(
       if (!more) {
         const publication = toPublication(envelope, rules, undefined);
         if (isFlawed(publication)) return !reached;
-        if (publications.length < limit) publications.push(publication);
+        if (publications.length < limit && bytes.takes(publication)) publications.push(publication);
         else more = true;
       }
       // Without the message at `since`, the proof needs to know how many there are.
-      return !reached && !(more && (proven || !since)) && kept < size;
+      return !reached && !(more && (proven || !since || proves === false)) && kept < size;
     });
   }
   const met = (more || reached) && (proven || proof === "any");
-  const complete = met && start <= follower.high && (proven || (await undropped(context, kept, start)));
+  const complete =
+    proves !== false && met && start <= follower.high && (proven || (await undropped(context, kept, start)));
   return { publications, complete, more, met };
 }
 
 async function readBackward(
   context: HistoryContext,
   head: Envelope | null,
-  limit: number,
-  before: number | undefined,
+  { limit, since, maxBytes = Number.POSITIVE_INFINITY, proof }: HistoryQuery,
 ): Promise<Page> {
   const { follower, subject } = context;
   const { store, rules } = follower;
+  const before = since?.offset;
   const newest: Publication[] = [];
+  const bytes = new PageBytes(maxBytes);
   const oldest = head && (await store.next(subject, 1));
   let kept = 0;
+  let full = false;
   const add = (window: Envelope[]) => {
     kept += window.length;
     for (const envelope of window.reverse()) {
       const publication = toPublication(envelope, rules, undefined);
-      if (!isFlawed(publication)) newest.push(publication);
+      if (isFlawed(publication)) continue;
+      full ||= !bytes.takes(publication);
+      if (!full) newest.push(publication);
     }
   };
   let low = 0;
@@ -149,21 +159,40 @@ async function readBackward(
     low = head.seq;
     add([head]);
   }
-  for (let span = limit * 8; oldest && low > oldest.seq && newest.length < limit; span *= 4) {
+  let span = firstSpan(limit, maxBytes, head);
+  while (oldest && low > oldest.seq && newest.length < limit && !full) {
     const from = Math.max(oldest.seq, low - span);
     const window: Envelope[] = [];
-    await store.read(subject, from, { expected: limit, known: low - 1 }, (envelope) => {
+    let read = 0;
+    const whole = await store.read(subject, from, { expected: limit, known: low - 1 }, (envelope) => {
       if (envelope.seq >= low) return false;
+      read += envelope.data.length;
+      if (read > maxBytes * WINDOW_PAGES && span > 1) return false;
       window.push(envelope);
       return true;
     });
+    if (!whole && read > maxBytes * WINDOW_PAGES && span > 1) {
+      // Far more than a page: what is newest in it is had for less.
+      span = Math.ceil((low - from) / 8);
+      continue;
+    }
     add(window);
     low = from;
+    span *= 4;
   }
-  const more = newest.length > limit || (oldest !== null && low > oldest.seq);
+  const more = full || newest.length > limit || (oldest !== null && low > oldest.seq);
   // What is dropped is older than all that is kept: only a page that reaches beyond the oldest can lack something.
-  const complete = more || (before === undefined && (await undropped(context, kept, 0)));
+  const complete = proof !== false && (more || (before === undefined && (await undropped(context, kept, 0))));
   return { publications: newest.slice(0, limit), complete, more };
+}
+
+/** A window is given up when it has so many times the bytes of a page. */
+const WINDOW_PAGES = 8;
+
+/** How far the first window reaches: of messages as long as the newest no more is read than a page of `maxBytes` takes. */
+function firstSpan(limit: number, maxBytes: number, head: Envelope | null): number {
+  const fit = maxBytes === Number.POSITIVE_INFINITY ? limit : maxBytes / Math.max(1, head?.data.length ?? 1);
+  return Math.max(1, Math.min(limit * 8, Math.ceil(fit * 2)));
 }
 
 /** Whether nothing after `start` was dropped, of which `kept` messages are still there. */

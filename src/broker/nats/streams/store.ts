@@ -12,6 +12,8 @@ const PROBED = 4;
 const PARTS = 16;
 /** Most bytes of one batch: answers come without flow control. */
 const BATCH_BYTES = 4 * 1024 * 1024;
+/** A batch is not asked for less, however few bytes are wanted: headers and subjects count, too. */
+const LEAST_BATCH_BYTES = 64 * 1024;
 
 /** What a reader knows beforehand. */
 export interface ReadHints {
@@ -19,6 +21,8 @@ export interface ReadHints {
   readonly expected: number;
   /** The stream reaches up to here, at least. */
   readonly known?: number;
+  /** About how many bytes are wanted, so that not many more are fetched. */
+  readonly bytes?: number;
 }
 
 /**
@@ -61,26 +65,27 @@ export class Store {
   async read(
     subject: string,
     from: number,
-    { expected, known = 0 }: ReadHints,
+    hints: ReadHints,
     each: (envelope: Envelope) => boolean,
   ): Promise<boolean> {
     const start = Math.max(1, from);
     return this.batches
-      ? await this.#readBatches(subject, start, expected, each)
-      : await this.#readSingles(subject, start, expected, known, each);
+      ? await this.#readBatches(subject, start, hints, each)
+      : await this.#readSingles(subject, start, hints, each);
   }
 
   async #readBatches(
     subject: string,
     from: number,
-    expected: number,
+    { expected, bytes = BATCH_BYTES }: ReadHints,
     each: (envelope: Envelope) => boolean,
   ): Promise<boolean> {
     let next = from;
     let size = Math.min(BATCH, Math.max(1, expected));
+    const maxBytes = Math.min(BATCH_BYTES, Math.max(LEAST_BATCH_BYTES, bytes));
     for (;;) {
       const batch = new Batch(this.#subject, each);
-      const query = { seq: next, next_by_subj: subject, batch: size, max_bytes: BATCH_BYTES };
+      const query = { seq: next, next_by_subj: subject, batch: size, max_bytes: maxBytes };
       this.#requests.send(this.#subject, JSON.stringify(query), batch);
       const outcome = await batch.done;
       if (outcome !== "more") return outcome === "end";
@@ -92,46 +97,71 @@ export class Store {
   async #readSingles(
     subject: string,
     from: number,
-    expected: number,
-    known: number,
+    { expected, known = 0, bytes = BATCH_BYTES }: ReadHints,
     each: (envelope: Envelope) => boolean,
   ): Promise<boolean> {
+    const maxBytes = Math.min(BATCH_BYTES, bytes);
     let at = from;
+    let read = 0;
     for (let got = 0; ; ) {
       if (got < PROBED || at > known) {
         const envelope = await this.next(subject, at);
         if (!envelope) return true;
         at = envelope.seq + 1;
         got++;
+        read += envelope.data.length;
         if (!each(envelope)) return false;
         continue;
       }
-      // How dense the channel was so far decides how far to read at a time.
-      const count = Math.min(BATCH, Math.max(PARTS, expected - got, got));
+      // How dense the channel was so far, and how long its messages, decides how far to read at a time.
+      const affordable = Math.max(1, Math.floor((maxBytes * got) / Math.max(1, read)));
+      const count = Math.min(BATCH, affordable, Math.max(PARTS, expected - got, got));
       const end = Math.min(known, at + Math.ceil(((at - from) / got) * count));
-      for (const envelope of await this.#readParts(subject, at, end)) {
+      const part = await this.#readParts(subject, at, end, { count, maxBytes });
+      for (const envelope of part.found) {
         got++;
+        read += envelope.data.length;
         if (!each(envelope)) return false;
       }
-      at = end + 1;
+      at = part.end + 1;
     }
   }
 
-  /** All messages of a range, in order, its parts read at the same time. */
-  async #readParts(subject: string, from: number, to: number): Promise<Envelope[]> {
-    const width = Math.ceil((to - from + 1) / PARTS);
-    const read = async (at: number): Promise<Envelope[]> => {
-      const end = Math.min(to, at + width - 1);
+  /**
+   * The messages of a range, in order, its parts read at the same time.
+   * @param limits about so many messages are there, and about so many bytes are read at most: what is longer than was
+   *   foreseen ends earlier
+   * @returns `end`: up to where `found` has everything
+   */
+  async #readParts(
+    subject: string,
+    from: number,
+    to: number,
+    { count, maxBytes }: { readonly count: number; readonly maxBytes: number },
+  ): Promise<{ readonly found: readonly Envelope[]; readonly end: number }> {
+    // Each part reads one message that belongs to the next one.
+    const width = Math.ceil((to - from + 1) / Math.min(PARTS, count));
+    let bytes = 0;
+    const read = async (start: number) => {
+      const end = Math.min(to, start + width - 1);
       const found: Envelope[] = [];
-      while (at <= end) {
+      let at = start;
+      while (at <= end && (bytes < maxBytes || found.length === 0)) {
         const envelope = await this.next(subject, at);
-        if (!envelope || envelope.seq > end) break;
+        if (!envelope || envelope.seq > end) return { found, end, whole: true };
         found.push(envelope);
+        bytes += envelope.data.length;
         at = envelope.seq + 1;
       }
-      return found;
+      return { found, end: Math.min(end, at - 1), whole: at > end };
     };
-    return (await Promise.all(Array.from({ length: PARTS }, (_, part) => read(from + part * width)))).flat();
+    const starts = Array.from({ length: PARTS }, (_, part) => from + part * width).filter(
+      (start) => start <= to,
+    );
+    const parts = await Promise.all(starts.map(read));
+    const broken = parts.findIndex(({ whole }) => !whole);
+    const usable = broken < 0 ? parts : parts.slice(0, broken + 1);
+    return { found: usable.flatMap(({ found }) => found), end: usable.at(-1)!.end };
   }
 
   /** Whether several messages are had with one request. */
