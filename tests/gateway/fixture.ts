@@ -54,7 +54,7 @@ const OPTIONS: GatewayOptions = {
   ...{ backpressureBytes: 1_048_576, lingerMs: 1_000, ringBytes: 262_144, ringTotalBytes: 1e9 },
 };
 
-const SHOP: PusherApp = {
+export const SHOP: PusherApp = {
   ...{ id: "shop", keys: [SHOP_KEY], namespace: "shop", enabled: true, webhooks: [] },
   ...{ clientEvents: true, subscriptionCount: false },
   limits: {
@@ -74,6 +74,8 @@ export interface FixtureOptions {
   readonly authenticator?: Authenticator;
   readonly callouts?: Partial<Callouts>;
   readonly overloaded?: () => boolean;
+  /** In place of those in memory; not started yet, and closed with the gateway. */
+  readonly drivers?: { readonly broker: Broker; readonly presence: Presence };
 }
 
 /** What instances share in place of a NATS and a Redis. */
@@ -97,10 +99,13 @@ export async function startGateway(fixture: FixtureOptions = {}) {
   const stats = new Stats();
   const logged: { level: string; message: string }[] = [];
   const log = createLogger("debug", (line) => logged.push(line));
-  const broker = new Gate<Broker>(memoryBroker({ bus: world.bus, instance, log, stats }));
+  const broker = new Gate<Broker>(
+    fixture.drivers?.broker ?? memoryBroker({ bus: world.bus, instance, log, stats }),
+  );
   const load = () => ({ connections: 0, capacity: 1_000 });
   const presence = new Gate<Presence>(
-    memoryPresence({ hub: world.presence, instance, region: "eu", log, stats, load }),
+    fixture.drivers?.presence ??
+      memoryPresence({ hub: world.presence, instance, region: "eu", log, stats, load }),
   );
   const authenticator = new Gate<Authenticator>(fixture.authenticator ?? fakeAuthenticator);
   const callouts = new Gate<Callouts>({ ...noCallouts, ...fixture.callouts });
