@@ -104,8 +104,9 @@ export function showApp({
 
 /** What `trunkline dev` has when nothing else is set: a ready-made app to try a stock client with. */
 export const DEV_APPS: readonly AppSettings[] = apps.parse([
+  // A number: the stock server SDK for Python takes nothing else.
   {
-    id: "dev",
+    id: "1",
     keys: [{ key: "dev-key", secret: "dev-secret-of-trunkline" }],
     namespace: "chat",
     clientEvents: true,

@@ -16,7 +16,7 @@ import { prepare } from "./toolchains.ts";
  * of it into README.md, docs/compatibility.md, docs/sdks.md and the JSON that these are made from: `npm run compat`, about
  * ten minutes, and more the first time, when packages are fetched and built. Test files after `--` are run alone, and what
  * is kept of the others stays: while no client has changed its version. With `--sdks` the SDKs of all languages run alone.
- * With `--render` nothing runs: the pages are made anew.
+ * With `--render` nothing runs: the pages are made anew. CI runs none of it: it holds the pages to what the last run kept.
  */
 
 const ROOT = join(import.meta.dir, "../..");
