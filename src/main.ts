@@ -1,5 +1,6 @@
 #!/usr/bin/env bun
 import process from "node:process";
+import { setTimeout } from "node:timers";
 import { Command } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { paint, printError, UserError } from "./cli/output.ts";
@@ -175,6 +176,9 @@ const commands: readonly Row[] = [
   },
 ];
 
+/** Time for what was printed to be written, ms. */
+const LAST_WORDS_MS = 500;
+
 const program = new Command("trunkline")
   .description(manifest.description)
   .version(manifest.version)
@@ -195,4 +199,6 @@ try {
   const text = error instanceof UserError ? error.message : String((error as Error)?.stack ?? error);
   printError(`${paint("red", "trunkline:", process.stderr)} ${text}`);
   process.exitCode = 1;
+  // Whatever may still be open, such as the channel to a supervisor: a command that has failed ends.
+  setTimeout(() => process.exit(1), LAST_WORDS_MS).unref();
 }

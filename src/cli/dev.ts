@@ -47,6 +47,7 @@ export async function dev(options: DevOptions): Promise<void> {
   const config = await startSettings({ file: options.config, profile: "dev", overrides });
   await run(config, {
     version: options.version,
+    endsWithTerminal: true,
     extra: tokenEndpoint(String(overrides["auth.tokenSecret"]), config),
     started: ({ url }) => welcome(url, config),
   });

@@ -18,6 +18,7 @@ import { natsAddress, redisLink, tokenIssuers } from "./drivers.ts";
 import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
 import { paint, printError } from "./output.ts";
 import { warnOfLimits } from "./settings.ts";
+import { ignoreReloads } from "./signals.ts";
 
 /** Events that may wait beside one for each connection, and how many connections are reckoned with. */
 const EVENTS = 10_000;
@@ -27,6 +28,8 @@ export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "w
   readonly started?: (instance: Instance) => void;
   /** Hands over a way to tell the instance to leave, beside signals; before it starts. */
   readonly told?: (leave: () => void) => void;
+  /** Leave when the terminal closes, too (SIGHUP); otherwise that is logged, and nothing else. */
+  readonly endsWithTerminal?: boolean;
 }
 
 /** Builds the drivers the settings ask for, runs an instance on them, and leaves in order when told to. */
@@ -38,7 +41,7 @@ export async function run(config: Config, options: RunOptions): Promise<void> {
   if (!options.worker) warnOfLimits(config, log);
   // Told to leave while it starts, an instance closes what it has started and goes.
   const leave = new AbortController();
-  const removeSignals = abortOnSignals(leave, runtime, log);
+  const removeSignals = abortOnSignals(leave, runtime, log, options.endsWithTerminal ?? false);
   options.told?.(() => leave.abort());
   const instance = await startInstance(await buildParts(config, options, runtime, log), leave.signal).catch(
     (error: unknown) => {
@@ -82,8 +85,11 @@ function warnOfInsecurity(log: Logger): void {
   log.warn("insecure mode: clients without any credentials may do everything");
 }
 
-/** Aborts at the first SIGTERM or SIGINT; at the second the process ends at once, with 1. Returns its own removal. */
-function abortOnSignals(leave: AbortController, runtime: Runtime, log: Logger): () => void {
+/**
+ * Aborts at the first SIGTERM or SIGINT; at the second the process ends at once, with 1. Signals that make other servers
+ * reload are logged. Returns its own removal. @param hangups whether SIGHUP is one of the first kind
+ */
+function abortOnSignals(leave: AbortController, runtime: Runtime, log: Logger, hangups: boolean): () => void {
   let signals = 0;
   const received = () => {
     if (++signals > 1) {
@@ -92,7 +98,10 @@ function abortOnSignals(leave: AbortController, runtime: Runtime, log: Logger): 
     }
     leave.abort();
   };
-  const removals = [runtime.onSignal("SIGTERM", received), runtime.onSignal("SIGINT", received)];
+  const removals = (["SIGTERM", "SIGINT", ...(hangups ? (["SIGHUP"] as const) : [])] as const).map((signal) =>
+    runtime.onSignal(signal, received),
+  );
+  removals.push(hangups ? ignoreReloads(runtime, log, ["SIGUSR1", "SIGUSR2"]) : ignoreReloads(runtime, log));
   return () => {
     for (const remove of removals) remove();
   };

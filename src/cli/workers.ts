@@ -7,6 +7,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { consoleLogger } from "./console-log.ts";
 import { UserError } from "./output.ts";
 import { warnOfLimits } from "./settings.ts";
+import { ignoreReloads } from "./signals.ts";
 
 /** What a worker tells its supervisor: where it listens. */
 export interface FromWorker {
@@ -19,6 +20,8 @@ export type ToWorker = "leave";
 /** First pause before a worker that has ended is started again; doubles with each end that follows soon. */
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
+/** How long a worker may take to listen, ms: longer than NATS and Redis are waited for. One that takes longer is ended. */
+const START_MS = 60_000;
 /** A worker that listened for so long has started well: the next pause is the first one again. */
 const WELL_MS = 30_000;
 
@@ -30,6 +33,8 @@ interface Slot {
   listeningSinceMs: number;
   pauseMs: number;
   restart: ReturnType<typeof setTimeout> | undefined;
+  /** Ends it when it does not listen in time. */
+  deadline: ReturnType<typeof setTimeout> | undefined;
 }
 
 /**
@@ -46,10 +51,11 @@ export async function supervise(config: Config, runtime: Runtime, file: string |
     );
   }
   const port = exclusivePort(config, runtime);
-  const workers = new Workers({ config, port, file, log });
+  const workers = new Workers({ config, port, file, log, startMs: START_MS });
   const stop = () => workers.stop();
   runtime.onSignal("SIGTERM", stop);
   runtime.onSignal("SIGINT", stop);
+  ignoreReloads(runtime, log);
   runtime.exit(await workers.run());
 }
 
@@ -79,9 +85,14 @@ interface WorkersOptions {
   readonly port: number;
   readonly file: string | undefined;
   readonly log: Logger;
+  /** How long a worker may take to listen, ms. */
+  readonly startMs: number;
+  /** Starts a worker's process; for tests. Default: this program again. */
+  readonly fork?: (flags: readonly string[], env: NodeJS.ProcessEnv) => ChildProcess;
 }
 
-class Workers {
+/** The workers of one supervisor, across their lives. */
+export class Workers {
   readonly #options: WorkersOptions;
   readonly #slots: readonly Slot[];
   readonly #ended = Promise.withResolvers<number>();
@@ -97,6 +108,7 @@ class Workers {
       listeningSinceMs: 0,
       pauseMs: FIRST_PAUSE_MS,
       restart: undefined,
+      deadline: undefined,
     }));
   }
 
@@ -118,22 +130,31 @@ class Workers {
     const { config, port, file } = this.#options;
     const { number } = slot;
     const flags = ["serve", "--worker", `${number}`, ...(file === undefined ? [] : ["--config", file])];
-    const child = fork(process.argv[1]!, flags, {
-      env: {
-        ...{ ...process.env, ...memoryShare(config.workers) },
-        ...{ INSTANCE_ID: config.instanceId, PORT: `${port}` },
-      },
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    const { fork = forkSelf } = this.#options;
+    const child = fork(flags, {
+      ...{ ...process.env, ...memoryShare(config.workers) },
+      ...{ INSTANCE_ID: config.instanceId, PORT: `${port}` },
     });
     slot.child = child;
     slot.restart = undefined;
+    slot.deadline = setTimeout(() => this.#overdue(slot), this.#options.startMs);
     child.on("message", ({ listening }: FromWorker) => {
+      clearTimeout(slot.deadline);
       slot.listening = true;
       slot.listeningSinceMs = performance.now();
       this.#listens(listening);
     });
     child.on("error", (error) => this.#options.log.error("worker", { worker: number, error }));
     child.on("exit", (code, signal) => this.#exited(slot, code, signal));
+  }
+
+  /** A worker says nothing and does not end: it never will. */
+  #overdue({ number: worker, child }: Slot): void {
+    this.#options.log.error("a worker does not listen: ending it", {
+      worker,
+      afterMs: this.#options.startMs,
+    });
+    child?.kill("SIGKILL");
   }
 
   #listens(url: string): void {
@@ -148,6 +169,7 @@ class Workers {
     const { log } = this.#options;
     const worker = slot.number;
     const livedMs = slot.listening ? performance.now() - slot.listeningSinceMs : 0;
+    clearTimeout(slot.deadline);
     slot.child = undefined;
     slot.listening = false;
     switch (this.#state) {
@@ -165,7 +187,8 @@ class Workers {
         this.#leave();
         return;
       default:
-        if (code !== 0 && livedMs > 0) this.#exitCode = 1;
+        // One that was told to leave before it could listen to that ends by the signal itself.
+        if (code !== 0 && (livedMs > 0 || signal !== "SIGTERM")) this.#exitCode = 1;
         this.#endIfAllLeft();
     }
   }
@@ -193,4 +216,9 @@ class Workers {
     this.#options.log.info("all workers have left", { code: this.#exitCode });
     this.#ended.resolve(this.#exitCode);
   }
+}
+
+/** Starts this program again, with a channel to it. */
+function forkSelf(flags: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+  return fork(process.argv[1]!, [...flags], { env, stdio: ["ignore", "inherit", "inherit", "ipc"] });
 }

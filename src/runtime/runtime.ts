@@ -96,6 +96,9 @@ export interface Server {
   close(): Promise<void>;
 }
 
+/** Signals by which other servers reload. A process that does not listen to them is ended by them. */
+export type IgnoredSignal = "SIGHUP" | "SIGUSR1" | "SIGUSR2";
+
 export interface Runtime {
   readonly name: "bun" | "deno";
   readonly version: string;
@@ -112,6 +115,6 @@ export interface Runtime {
    * be made again at the price of making it
    */
   collect(beside: boolean): void;
-  onSignal(signal: "SIGTERM" | "SIGINT", listener: () => void): () => void;
+  onSignal(signal: "SIGTERM" | "SIGINT" | IgnoredSignal, listener: () => void): () => void;
   exit(code: number): never;
 }

@@ -1,0 +1,113 @@
+import { expect, test } from "bun:test";
+import type { ChildProcess } from "node:child_process";
+import { EventEmitter } from "node:events";
+import { Workers } from "../../src/cli/workers.ts";
+import { loadConfig } from "../../src/config.ts";
+import { createLogger, type LogFields } from "../../src/core/log.ts";
+import { stoppedClock } from "../gateway/time.ts";
+
+/** A worker's process that does what the test says. */
+class FakeWorker extends EventEmitter {
+  readonly number: number;
+  readonly orders: string[] = [];
+  constructor(number: number) {
+    super();
+    this.number = number;
+  }
+  kill(signal: string): boolean {
+    this.orders.push(signal);
+    return true;
+  }
+  send(order: string): boolean {
+    this.orders.push(order);
+    return true;
+  }
+  listen(): void {
+    this.emit("message", { listening: "http://127.0.0.1:1" });
+  }
+  exit(code: number | null, signal: string | null = null): void {
+    this.emit("exit", code, signal);
+  }
+}
+
+function rig(workers: number) {
+  const file = JSON.stringify({ workers, nats: { urls: ["nats://127.0.0.1:1"] } });
+  const loaded = loadConfig({ env: {}, file });
+  if (loaded.problems) throw new Error(loaded.problems.join("\n"));
+  const lines: ({ message: string } & LogFields)[] = [];
+  const forked: FakeWorker[] = [];
+  const supervisor = new Workers({
+    ...{ config: loaded.config, port: 1, file: undefined, startMs: 5_000 },
+    log: createLogger("info", (line) => lines.push(line)),
+    fork: (flags) => {
+      const worker = new FakeWorker(Number(flags[2]));
+      forked.push(worker);
+      return worker as unknown as ChildProcess;
+    },
+  });
+  const state = { code: undefined as number | undefined };
+  void supervisor.run().then((code) => {
+    state.code = code;
+  });
+  return { supervisor, forked, state, said: () => lines.map(({ message }) => message), lines };
+}
+
+test("a worker that never listens is named and ended at its deadline, and the supervisor leaves with 1", async () => {
+  using clock = stoppedClock();
+  const { forked, state, lines } = rig(2);
+  forked[0]!.listen();
+  await clock.advance(4_000);
+  expect(forked[1]!.orders).toEqual([]);
+  await clock.advance(1_500);
+  expect(forked[1]!.orders).toEqual(["SIGKILL"]);
+  expect(lines.at(-1)).toMatchObject({
+    message: "a worker does not listen: ending it",
+    worker: 2,
+    afterMs: 5_000,
+  });
+  forked[1]!.exit(null, "SIGKILL");
+  expect(forked[0]!.orders).toEqual(["leave"]);
+  forked[0]!.exit(0);
+  await clock.advance(0);
+  expect(state.code).toBe(1);
+});
+
+test("one that hangs when it is started again is ended, too, and started after growing pauses", async () => {
+  using clock = stoppedClock();
+  const { forked, lines, state, supervisor } = rig(2);
+  for (const worker of forked) worker.listen();
+  forked[0]!.exit(1);
+  const pauses: unknown[] = [];
+  for (let life = 0; life < 7; life++) {
+    const { restartMs } = lines.findLast(({ message }) => message === "a worker has ended")!;
+    pauses.push(restartMs);
+    await clock.advance(Number(restartMs));
+    const worker = forked.at(-1)!;
+    expect(worker.number).toBe(1);
+    await clock.advance(5_500);
+    expect(worker.orders).toEqual(["SIGKILL"]);
+    worker.exit(null, "SIGKILL");
+  }
+  expect(pauses).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000, 10_000]);
+  supervisor.stop();
+  forked[1]!.exit(0);
+  await clock.advance(0);
+  expect(state.code).toBe(0);
+});
+
+test("a stop while workers start is none of their faults; one that must be killed is", async () => {
+  using clock = stoppedClock();
+  for (const [end, code] of [
+    [[0, null], 0],
+    [[null, "SIGTERM"], 0],
+    [[1, null], 1],
+    [[null, "SIGKILL"], 1],
+  ] as const) {
+    const { forked, state, supervisor } = rig(1);
+    supervisor.stop();
+    expect(forked[0]!.orders).toEqual(["SIGTERM"]);
+    forked[0]!.exit(end[0], end[1]);
+    await clock.advance(0);
+    expect([end, state.code]).toEqual([end, code]);
+  }
+});
