@@ -66,7 +66,11 @@ function toTable(effective: readonly Effective[]): string {
       .map(({ key, value, source }) => [
         source === "default" ? key : paint("bold", key),
         source === "default" ? source : paint("cyan", source),
-        value === null ? "-" : typeof value === "string" ? value : JSON.stringify(value),
+        value === undefined || value === null
+          ? "-"
+          : typeof value === "string"
+            ? value
+            : JSON.stringify(value),
       ]),
   );
 }
