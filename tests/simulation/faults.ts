@@ -1,5 +1,9 @@
 import type { World } from "./world.ts";
 
+const OFFSETS_A_MESSAGE = 65_536;
+/** Times that one store goes back: clients of older pasts are told, but nobody remembers all of them. */
+const MOST_ROLLBACKS = 3;
+
 /** What can happen to a run; the names are those of `--faults`. */
 export const FAULTS = {
   /** Live messages are lost, doubled and late for a while. */
@@ -71,7 +75,8 @@ export const FAULTS = {
   /** A copy of the disk is put back a while after it was made; services may be back before the instances. */
   async rollback(world: World) {
     const { servers, instances, random, clock, judge } = world;
-    if (servers.down) return;
+    if (servers.down || world.rollbacks >= MOST_ROLLBACKS) return;
+    world.rollbacks++;
     const copy = servers.backup();
     judge.note(`disk copied: ${[...copy].map(([name, { log }]) => `${name} at ${log.last}`).join(", ")}`);
     for (let n = random.int(0, 6); n > 0; n--) world.publish();
@@ -105,9 +110,14 @@ export const FAULTS = {
     const { broker, name } = random.pick(instances);
     const { position, channel } = random.pick(clients);
     if (!broker || !position || servers.down) return;
-    const scale = position.offset >= 65_536 ? 65_536 : 1;
     const top = servers.streams.get("RT_keep")?.led?.last ?? 0;
-    const offset = random.pick([Number.MAX_SAFE_INTEGER, (top + 1_000) * scale, (top + 50_000) * scale]);
+    const above = (count: number) => (top + count) * OFFSETS_A_MESSAGE + random.int(1, OFFSETS_A_MESSAGE - 1);
+    const offset = random.pick([
+      Number.MAX_SAFE_INTEGER,
+      above(1_000),
+      above(random.int(1, 9)),
+      above(1_000_000),
+    ]);
     judge.note(`somebody says ${offset} at ${name}`);
     const page = await broker
       .history(channel, { since: { epoch: position.epoch, offset }, limit: 10 })

@@ -28,6 +28,8 @@ export class World {
   readonly clients: SimClient[];
   readonly replicas: number;
   readonly weather = { lost: 0, doubled: 0, late: 0 };
+  /** Times that the store went back. */
+  rollbacks = 0;
   #published = 0;
 
   constructor({ seed, replicas }: WorldOptions, clock: Clock, random: Random) {
