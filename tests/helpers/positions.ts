@@ -137,7 +137,7 @@ async function answers(nc: NatsConnection): Promise<void> {
   await until(
     async () => {
       try {
-        await (await nc.jetstreamManager()).streams.info(STREAM);
+        await (await nc.jetstreamManager({ timeout: 300 })).streams.info(STREAM);
         return true;
       } catch {
         return false;

@@ -1,6 +1,7 @@
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { connect, type NatsConnection } from "nats";
+import { atLeast } from "../../src/core/version.ts";
 import { ensureServer, natsServer, type TestServer } from "./servers.ts";
 import { until } from "./until.ts";
 
@@ -96,4 +97,9 @@ async function ready(nc: NatsConnection): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** Whether a program is of at least this version, such as `2.10`. */
+export function since(program: NatsProgram, version: string): boolean {
+  return atLeast(program.version, version);
 }
