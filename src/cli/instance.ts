@@ -110,6 +110,7 @@ class RunningInstance implements Instance {
       draining: () => this.#draining,
       broker: () => broker.status(),
       overload: () => this.#overload.state,
+      storage: () => ({ refusedAtMs: stats.storageRefusedAtMs, fullStreams: stats.storageFull }),
       brokerAwayMs: config.health.natsAwayMs,
     };
   }

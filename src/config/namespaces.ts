@@ -26,6 +26,13 @@ export const namespaceSettings = {
     fallbackText: "`history.size`",
     doc: "Most messages that one recovery may return. A client that missed more is told `recovered: false`.",
   }),
+  "history.total": size("0B", "1024GiB", {
+    default: "0B",
+    doc:
+      "Most bytes of all channels of the namespace together, in its streams. The oldest messages go when they take more. " +
+      "NATS reserves this when the streams are made. 0: 256 MiB for a new stream (64 or 16 if NATS has no room for that), and " +
+      "what `nats stream edit --max-bytes` has set stays.",
+  }),
   "history.replicas": whole(1, 5, { default: 1, doc: "Replicas of the stream in its region: 1, 3 or 5." }),
   partitions: whole(1, MAX_PARTITIONS, {
     default: D.partitions,

@@ -18,6 +18,8 @@ export interface HistoryRules {
   readonly ageMs: number;
   /** Most messages one recovery may return; a client further behind is told `recovered: false`. */
   readonly recoverLimit: number;
+  /** Most bytes of all channels together; the oldest messages go when they take more. 0 or absent: the driver's own. */
+  readonly totalBytes?: number;
   /** Copies of the stream within its home region (1, 3 or 5). */
   readonly replicas: number;
 }

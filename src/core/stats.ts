@@ -44,6 +44,10 @@ export class Stats {
   streamReads = 0;
   /** Reads of history answered with what somebody else had asked for at the same time. */
   readsShared = 0;
+  /** Messages that JetStream had no room for, when that was last, Unix ms, and streams in which nothing is stored now. */
+  storageRefused = 0;
+  storageRefusedAtMs = 0;
+  storageFull = 0;
   /** Bytes of history that are asked for now, and reads that wait for room among them. */
   readBytesUnderWay = 0;
   readsWaiting = 0;

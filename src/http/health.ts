@@ -11,9 +11,14 @@ export interface Health {
   draining(): boolean;
   broker(): BrokerStatus;
   overload(): OverloadState;
+  /** When JetStream last refused a message for lack of room, Unix ms, and in how many streams nothing is stored. */
+  storage(): { readonly refusedAtMs: number; readonly fullStreams: number };
   /** How long the broker may be away before the instance should get no new clients, ms. */
   readonly brokerAwayMs: number;
 }
+
+/** How long an instance is not ready after JetStream had no room, ms. */
+const FULL_FOR_MS = 30_000;
 
 /** Why the instance should get no new clients, in words for operators; empty when it should. */
 export function unreadiness(health: Health, nowMs: number): string[] {
@@ -22,6 +27,9 @@ export function unreadiness(health: Health, nowMs: number): string[] {
   const broker = brokerFault(health, nowMs);
   if (broker !== undefined) reasons.push(broker);
   if (health.overload() === "refusing") reasons.push("overloaded");
+  const { refusedAtMs, fullStreams } = health.storage();
+  // Who gets no clients stores nothing that could prove it better: after a while it is to be tried again.
+  if (fullStreams > 0 && nowMs - refusedAtMs < FULL_FOR_MS) reasons.push("nothing can be stored");
   return reasons;
 }
 

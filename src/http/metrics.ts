@@ -59,6 +59,7 @@ const COUNTERS = {
   resyncs: ["resyncs_total", "Namespaces read again after a lost connection."],
   originReads: ["origin_reads_total", "Reads that only a stream's home region could answer."],
   streamReads: ["stream_reads_total", "Reads of stored messages."],
+  storageRefused: ["storage_refused_total", "Messages that JetStream had no room for."],
   readsShared: ["reads_shared_total", "Reads of history that shared the answer of another one."],
   headChecks: ["tail_checks_total", "Checks whether a quiet channel lost its last message."],
   epochChanges: ["epoch_changes_total", "Streams found lost or made anew."],
@@ -86,7 +87,14 @@ const COUNTERS = {
 } as const satisfies Record<
   Exclude<
     NumericField,
-    "publishBacklog" | "webhookOldestMs" | "homesAway" | "mirrorLag" | "readBytesUnderWay" | "readsWaiting"
+    | "publishBacklog"
+    | "webhookOldestMs"
+    | "homesAway"
+    | "mirrorLag"
+    | "readBytesUnderWay"
+    | "readsWaiting"
+    | "storageRefusedAtMs"
+    | "storageFull"
   >,
   readonly [string, string]
 >;
@@ -147,6 +155,11 @@ function addGauges(page: MetricsPage, sources: MetricsSources): void {
     "mirror_lag_messages",
     "Messages that copies here are behind their homes, at most.",
     () => stats.mirrorLag,
+  );
+  page.gauge(
+    "storage_full_streams",
+    "Streams in which nothing is stored for lack of room.",
+    () => stats.storageFull,
   );
   page.gauge("read_bytes", "Bytes of history asked for now, at most.", () => stats.readBytesUnderWay);
   page.gauge("reads_waiting", "Reads of history that wait for room.", () => stats.readsWaiting);

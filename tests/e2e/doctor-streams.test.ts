@@ -86,7 +86,6 @@ describe("streams and JetStream", () => {
       ["failed", "jetstream { max_streams: 4"],
       ["failed", "jetstream { max_file: 256MB"],
       ["failed", "jetstream { disk_max_stream_bytes: 256MB"],
-      ["failed", "jetstream { max_bytes_required: false"],
     ]);
     expect(denied.one("jetstream")).toMatchObject({
       verdict: "failed",

@@ -94,6 +94,7 @@ export function httpServer(
       draining: () => world.draining,
       broker: () => world.broker,
       overload: () => world.overload,
+      storage: () => ({ refusedAtMs: 0, fullStreams: 0 }),
       brokerAwayMs: 1_000,
     },
     metrics: createMetrics({

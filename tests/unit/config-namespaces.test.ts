@@ -15,13 +15,13 @@ describe("built-in namespaces", () => {
     expect(rules("default")).toEqual({
       ...NAMESPACE_DEFAULTS,
       name: "default",
-      history: { size: 100, ageMs: 600_000, recoverLimit: 100, replicas: 1 },
+      history: { size: 100, ageMs: 600_000, recoverLimit: 100, replicas: 1, totalBytes: 0 },
       recovery: "stream",
     });
     expect(rules("chat")).toEqual({
       ...NAMESPACE_DEFAULTS,
       name: "chat",
-      history: { size: 1_000, ageMs: 86_400_000, recoverLimit: 1_000, replicas: 1 },
+      history: { size: 1_000, ageMs: 86_400_000, recoverLimit: 1_000, replicas: 1, totalBytes: 0 },
       recovery: "stream",
       presence: true,
       joinLeave: "connection",
@@ -31,7 +31,7 @@ describe("built-in namespaces", () => {
     expect(rules("user")).toEqual({
       ...NAMESPACE_DEFAULTS,
       name: "user",
-      history: { size: 100, ageMs: 604_800_000, recoverLimit: 100, replicas: 1 },
+      history: { size: 100, ageMs: 604_800_000, recoverLimit: 100, replicas: 1, totalBytes: 0 },
       recovery: "stream",
       subscribe: "nobody",
     });
@@ -63,6 +63,7 @@ describe("own namespaces", () => {
       ageMs: 600_000,
       recoverLimit: 100,
       replicas: 1,
+      totalBytes: 0,
     });
     expect(rules("chat", { orders: {} })).toBeDefined();
   });

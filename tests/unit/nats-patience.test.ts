@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { RequestError, type Requests } from "../../src/broker/nats/link/requests.ts";
 import { retryUntilReady } from "../../src/broker/nats/link/retry.ts";
-import { PASSING, StreamAdmin } from "../../src/broker/nats/streams/admin.ts";
+import { StreamAdmin } from "../../src/broker/nats/streams/admin.ts";
+import { PASSING } from "../../src/broker/nats/streams/api-error.ts";
 import { eventStream } from "../../src/broker/nats/streams/config.ts";
 import { silent } from "../../src/core/log.ts";
 import { subjects } from "../../src/core/subject.ts";

@@ -4,6 +4,9 @@ import type { Link } from "../../src/broker/nats/link/link.ts";
 import type { NoAnswer, Requests as Port, Waiter } from "../../src/broker/nats/link/requests.ts";
 import { Requests } from "../../src/broker/nats/link/requests.ts";
 import { type Ack, Publisher } from "../../src/broker/nats/publish/publisher.ts";
+import { StorageWatch } from "../../src/broker/nats/publish/storage-watch.ts";
+import { silent } from "../../src/core/log.ts";
+import { Stats } from "../../src/core/stats.ts";
 import { until } from "../helpers/until.ts";
 
 /** A connection whose other end answers when told to. */
@@ -89,6 +92,7 @@ test.each([
     requests,
     window: 1,
     queue: 10,
+    storage: new StorageWatch(new Stats(), silent),
     suspect: (stream) => suspected.push(stream),
   });
   const to = { subject: "s", stream: "S" };

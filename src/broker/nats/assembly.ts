@@ -15,6 +15,7 @@ import { retryUntilReady } from "./link/retry.ts";
 import { Control } from "./publish/control.ts";
 import { EventQueue } from "./publish/event-queue.ts";
 import { Publisher } from "./publish/publisher.ts";
+import { StorageWatch } from "./publish/storage-watch.ts";
 import { StreamAdmin } from "./streams/admin.ts";
 import { channelStream, eventStream, wantedStreams } from "./streams/config.ts";
 import type { StreamLife } from "./streams/identity.ts";
@@ -63,6 +64,7 @@ export interface Parts {
   readonly streams: StreamAdmin;
   readonly placement: StreamPlacement;
   readonly publisher: Publisher;
+  readonly storage: StorageWatch;
   readonly events: EventQueue;
   readonly control: Control;
   /** By namespace: those with history, and those without. */
@@ -83,6 +85,7 @@ interface Foundation extends StartOptions {
   readonly requests: Requests;
   readonly streams: StreamAdmin;
   readonly placement: StreamPlacement;
+  readonly storage: StorageWatch;
 }
 
 /** The rules of a namespace with history. */
@@ -156,7 +159,8 @@ function lay(options: StartOptions, link: Link): Foundation {
   const requests = new Requests(link);
   const streams = new StreamAdmin(requests, log);
   const placement = new StreamPlacement({ region, link, requests, streams, subjects, log, stats });
-  return { ...options, link, requests, streams, placement };
+  const storage = new StorageWatch(stats, log);
+  return { ...options, link, requests, streams, placement, storage };
 }
 
 // ── streams ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,8 +180,20 @@ async function makeStreams(foundation: Foundation): Promise<Map<string, StreamLi
   const { namespaces, home, eventStreamBytes: maxBytes, subjects, placement, link } = foundation;
   const wanted = wantedStreams(subjects, namespaces, link.messageTtl, { home, maxBytes });
   const events = subjects.eventStream();
-  const lives = await Promise.all(wanted.map((one) => placement.start(one, one.name !== events)));
-  return new Map(wanted.flatMap(({ name }, index) => (lives[index] ? [[name, lives[index]]] : [])));
+  const lives = new Map<string, StreamLife>();
+  // Those that need so much room and no less come first: the others take what is left.
+  const [sized = [], others = []] = [true, false].map((is) =>
+    wanted.filter(({ max_bytes }) => (max_bytes !== undefined) === is),
+  );
+  for (const some of [sized, others]) {
+    await Promise.all(
+      some.map(async (one) => {
+        const life = await placement.start(one, one.name !== events);
+        if (life) lives.set(one.name, life);
+      }),
+    );
+  }
+  return lives;
 }
 
 /** @throws StartError when the namespace was divided into another number of streams before */
@@ -205,6 +221,7 @@ function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>
     window: foundation.publishWindow ?? 1_000,
     queue: foundation.publishQueue ?? 10_000,
     suspect: (stream) => byStream.get(stream)?.suspect(),
+    storage: foundation.storage,
   });
   const report = rejectionReporter(foundation, events);
   for (const rules of namespaces.values()) {
@@ -225,6 +242,7 @@ function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>
 
   return {
     ...{ link, requests, streams, placement, publisher, events, control, followers, ephemerals },
+    storage: foundation.storage,
     async close() {
       clearInterval(timer);
       await Promise.all([publisher.drain(DRAIN_MS), events.drain(DRAIN_MS)]);
@@ -303,7 +321,8 @@ function rejectionReporter(foundation: Foundation, events: EventQueue): ReportRe
 }
 
 function eventQueue(foundation: Foundation): EventQueue {
-  const { streams, subjects, link, requests, log, stats, home, eventStreamBytes: maxBytes } = foundation;
+  const { streams, subjects, link, requests, storage, log, stats, home } = foundation;
+  const maxBytes = foundation.eventStreamBytes;
   const wanted = eventStream(subjects, { replicas: 1, home, maxBytes });
   let lookedAt = Number.NEGATIVE_INFINITY;
   // The stream is only made when it is absent: whether its settings are right was checked at the start.
@@ -311,7 +330,7 @@ function eventQueue(foundation: Foundation): EventQueue {
     if (!(await streams.life(wanted.name))) await remake(streams, wanted);
   };
   return new EventQueue({
-    ...{ link, requests, subjects, log, stats },
+    ...{ link, requests, storage, subjects, log, stats },
     queue: foundation.eventQueue ?? 10_000,
     suspect() {
       const now = performance.now();

@@ -193,11 +193,11 @@ class NatsBroker implements Broker {
   }
 
   async outbox(options: OutboxOptions): Promise<Outbox> {
-    const { link, requests, streams } = this.#open();
+    const { link, requests, streams, storage } = this.#open();
     const { instance, home, eventStreamBytes: maxBytes, namespaces, stats } = this.#options;
     return await natsOutbox({
       ...options,
-      ...{ link, requests, streams, instance, home, maxBytes, stats },
+      ...{ link, requests, streams, storage, instance, home, maxBytes, stats },
       subjects: this.#subjects,
       replicas: mostReplicas(namespaces),
       log: this.#log,

@@ -152,14 +152,17 @@ function* shortages(
       };
       continue;
     }
-    const { max_streams, max_storage, max_bytes_required, storage_max_stream_bytes } = usage.limits;
+    const { max_streams, max_storage, storage_max_stream_bytes } = usage.limits;
     if (max_streams >= 0 && usage.streams + streams.length > max_streams) {
       yield {
         cause: `it may have ${max_streams} streams, has ${usage.streams}, and needs ${streams.length} more`,
         fix: `jetstream { max_streams: ${usage.streams + streams.length} }   for the account, in nats-server's configuration`,
       };
     }
-    const sized = streams.filter(({ max_bytes }) => max_bytes > 0);
+    // The others take what there is room for.
+    const sized = streams.flatMap((stream) =>
+      stream.max_bytes ? [{ ...stream, max_bytes: stream.max_bytes }] : [],
+    );
     const asked = sized.reduce((sum, { max_bytes, num_replicas }) => sum + max_bytes * num_replicas, 0);
     const reserved = account.reserved_storage ?? 0;
     if (max_storage >= 0 && reserved + asked > max_storage) {
@@ -175,12 +178,6 @@ function* shortages(
       yield {
         cause: `a stream may have ${mib(storage_max_stream_bytes)}, and ${large.name} needs ${mib(large.max_bytes)}`,
         fix: `jetstream { disk_max_stream_bytes: ${mib(large.max_bytes)} }   for the account, in nats-server's configuration`,
-      };
-    }
-    if (max_bytes_required && sized.length < streams.length) {
-      yield {
-        cause: "every stream must have a size limit, and those of namespaces are limited by age and count",
-        fix: "jetstream { max_bytes_required: false }   for the account, in nats-server's configuration",
       };
     }
   }

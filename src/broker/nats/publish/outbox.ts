@@ -8,15 +8,18 @@ import { publishHeaders } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import { RequestError, type Requests } from "../link/requests.ts";
 import { retryUntilReady } from "../link/retry.ts";
-import { JetStreamError, type StreamAdmin } from "../streams/admin.ts";
+import type { StreamAdmin } from "../streams/admin.ts";
+import { JetStreamError } from "../streams/api-error.ts";
 import { outboxStream } from "../streams/config.ts";
 import { isAway } from "../streams/mirrors.ts";
 import { Store } from "../streams/store.ts";
 import { LeaderLease } from "./leader-lease.ts";
 import { Publisher } from "./publisher.ts";
+import type { StorageWatch } from "./storage-watch.ts";
 
 interface NatsOutboxOptions extends OutboxOptions {
   readonly link: Link;
+  readonly storage: StorageWatch;
   readonly requests: Requests;
   readonly streams: StreamAdmin;
   readonly subjects: Subjects;
@@ -76,6 +79,7 @@ class NatsOutbox implements Outbox {
     this.#publisher = new Publisher({
       ...{ link, requests, window: WINDOW, queue: QUEUE },
       suspect: () => this.#mend(),
+      storage: options.storage,
     });
     this.#store = new Store(link, requests, subjects.outboxStream());
     this.#lease = new LeaderLease({

@@ -3,6 +3,7 @@ import { CommandError, Errors } from "../../../core/errors.ts";
 import { utf8Decoder } from "../../../core/text.ts";
 import type { Link } from "../link/link.ts";
 import type { NoAnswer, Requests, Waiter } from "../link/requests.ts";
+import type { StorageWatch } from "./storage-watch.ts";
 
 /** How long the store may take to acknowledge before the message is sent again, ms. */
 const ACK_TIMEOUT_MS = 1_000;
@@ -44,6 +45,7 @@ export interface PublisherOptions {
   readonly gatherMs?: number;
   /** No stream takes the subject of this one, or the store did not answer. */
   readonly suspect: (stream: string) => void;
+  readonly storage: StorageWatch;
 }
 
 /**
@@ -119,6 +121,7 @@ export class Publisher {
 
   /** Notes an acknowledged sequence. */
   acked(stream: string, seq: number): void {
+    this.options.storage.stored(stream);
     if (seq > this.highest(stream)) this.#acked.set(stream, seq);
   }
 
@@ -239,7 +242,14 @@ class Outgoing implements Waiter {
       this.#publisher.settled();
     } else {
       // No stream, no leader, a duplicate of a message not stored yet, no space: it may pass.
-      if (ack.seq < 0) this.#publisher.options.suspect(this.#to.stream);
+      const { suspect, storage } = this.#publisher.options;
+      if (ack.seq < 0) suspect(this.#to.stream);
+      const full = storage.refused(this.#to.stream, ack.errorCode ?? 0);
+      if (full && this.#deadline < Number.POSITIVE_INFINITY) {
+        this.reject("JetStream has no room");
+        this.#publisher.settled();
+        return true;
+      }
       this.#retry(Math.min(FIRST_PAUSE_MS << Math.min(this.#attempts - 1, 8), LONGEST_PAUSE_MS));
     }
     return true;

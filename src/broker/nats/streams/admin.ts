@@ -4,8 +4,10 @@ import { utf8Decoder } from "../../../core/text.ts";
 import { atLeast } from "../../../core/version.ts";
 import { RequestError, type Requests } from "../link/requests.ts";
 import { StartError } from "../link/start-error.ts";
+import { JetStreamError, PASSING } from "./api-error.ts";
 import type { WantedStream } from "./config.ts";
 import { isLeaderless, isUnborn, lifeOf, nameOf, newLifeId, type StreamLife } from "./identity.ts";
+import { withRoom } from "./room.ts";
 
 /** What a server says of itself when one connects. */
 export interface ServerFacts {
@@ -39,23 +41,6 @@ const REPLICAS = 10074;
 const NO_STORAGE = 10047;
 const NO_PLACE = 10005;
 const NO_JETSTREAM = [10039, 10076];
-/**
- * What a cluster answers that is still forming, or has no leader: incomplete results, no suitable peers for placement, not
- * assigned to this server, temporarily unavailable, not the leader, insufficient resources, not a member, offline.
- */
-export const PASSING = [10004, NO_PLACE, 10007, 10008, 10009, 10023, 10044, 10118] as const;
-
-/** An error JetStream answered with; the codes are those of nats-server's server/errors.json. */
-export class JetStreamError extends Error {
-  readonly code: number;
-  /** It may pass by itself. */
-  readonly passing: boolean;
-  constructor(code: number, description: string) {
-    super(description);
-    this.code = code;
-    this.passing = (PASSING as readonly number[]).includes(code);
-  }
-}
 
 /**
  * Creates streams and keeps their configuration right. Any number of instances may do so at once: creating a stream that
@@ -101,7 +86,8 @@ export class StreamAdmin {
       if (found) return lifeOf(await this.#conform(found, wanted));
       try {
         const named = { ...wanted, ...nameOf({}, { id: newLifeId(), before: [] }) };
-        const made = await this.#finished(await this.api<StreamInfo>(`STREAM.CREATE.${wanted.name}`, named));
+        const create = (sized: WantedStream) => this.api<StreamInfo>(`STREAM.CREATE.${wanted.name}`, sized);
+        const made = await this.#finished(await withRoom(named, 0, create));
         const life = lifeOf(made);
         this.#log.info("stream created", { stream: wanted.name, life: life.id });
         return life;
@@ -217,7 +203,10 @@ export class StreamAdmin {
     try {
       // A stream of an earlier version, or one whose name was taken away: all who find it so give it the same.
       const config = { ...found.config, ...wanted, ...(named ? {} : nameOf(found.config, { id, before })) };
-      const updated = await this.api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, config);
+      const update = (sized: object) => this.api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, sized);
+      const updated = isUnbounded(found.config, wanted)
+        ? await withRoom({ ...config, max_bytes: undefined }, found.state.bytes, update)
+        : await update(config);
       this.#log.info("stream updated", { stream: wanted.name, life: id, changed: differing.join("; ") });
       return updated;
     } catch (error) {
@@ -310,7 +299,13 @@ function differences(found: StreamConfig, wanted: WantedStream): string[] {
     const must = written(key, wanted);
     if (is !== must) out.push(`${key} is ${is}, must be ${must}`);
   }
+  if (isUnbounded(found, wanted)) out.push("max_bytes is -1, will be limited");
   return out;
+}
+
+/** Whether a stream has no limit of bytes and its settings name none; what an operator has set stays. */
+function isUnbounded(found: StreamConfig, wanted: WantedStream): boolean {
+  return wanted.max_bytes === undefined && !(found.max_bytes > 0);
 }
 
 /** What a stream must not be, and cannot be rid of. */

@@ -13,12 +13,13 @@ export type WantedStream = Pick<
   | "discard"
   | "max_age"
   | "max_msgs_per_subject"
-  | "max_bytes"
   | "duplicate_window"
   | "num_replicas"
   | "allow_direct"
 > &
   Partial<Pick<StreamConfig, "republish" | "placement">> & {
+    /** Absent: what the server has room for, see `withRoom`; what is there already stays. */
+    readonly max_bytes?: number | undefined;
     /** Publishers may give a message an age of its own, header `Nats-TTL` (nats-server 2.11). */
     readonly allow_msg_ttl?: true;
   };
@@ -56,7 +57,8 @@ export function channelStream(
     discard: "old" as StreamConfig["discard"],
     max_age: nanos(history.ageMs),
     max_msgs_per_subject: history.size,
-    max_bytes: -1,
+    // Of the parts of a namespace each has its share.
+    ...(history.totalBytes && { max_bytes: Math.ceil(history.totalBytes / (part?.of ?? 1)) }),
     duplicate_window: nanos(Math.min(MAX_DUPLICATE_WINDOW_MS, history.ageMs)),
     num_replicas: history.replicas,
     allow_direct: true,

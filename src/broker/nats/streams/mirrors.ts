@@ -1,9 +1,11 @@
 import type { StreamConfig } from "nats";
 import type { Logger } from "../../../core/log.ts";
 import { RequestError } from "../link/requests.ts";
-import { JetStreamError, type StreamAdmin } from "./admin.ts";
+import type { StreamAdmin } from "./admin.ts";
+import { JetStreamError } from "./api-error.ts";
 import { placed, type WantedStream } from "./config.ts";
 import { lifeOf, type StreamLife } from "./identity.ts";
+import { withRoom } from "./room.ts";
 
 /** Pause between removing a copy and making it anew: nats-server 2.9 removes files late, and then the new ones, ms. */
 const REMAKE_PAUSE_MS = 500;
@@ -59,7 +61,7 @@ export class Mirrors {
     try {
       // Promoted, it is the same life, cut short where the copying ended. (2.9 leaves metadata out.)
       const metadata = { "trunkline-life": life };
-      await this.#streams.api(`STREAM.CREATE.${name}`, { ...wanted, metadata });
+      await withRoom({ ...wanted, metadata }, 0, (copy) => this.#streams.api(`STREAM.CREATE.${name}`, copy));
       this.#log.info("copy created", { stream: name, of: origin.name });
     } catch (error) {
       if (!(error instanceof JetStreamError && error.code === IN_USE)) throw error;
@@ -126,7 +128,8 @@ export function isAway(error: unknown): boolean {
 function mirrorOf(name: string, origin: WantedStream, region: string, life: string): MirrorConfig {
   const { storage, retention, discard, max_age, max_msgs_per_subject, max_bytes, num_replicas } = origin;
   return {
-    ...{ name, storage, retention, discard, max_age, max_msgs_per_subject, max_bytes, num_replicas },
+    ...{ name, storage, retention, discard, max_age, max_msgs_per_subject, num_replicas },
+    ...(max_bytes !== undefined && { max_bytes }),
     description: `copy of ${origin.name}, life ${life}`,
     mirror: { name: origin.name },
     allow_direct: true,

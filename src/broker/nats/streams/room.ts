@@ -1,0 +1,38 @@
+import { JetStreamError } from "./api-error.ts";
+import type { WantedStream } from "./config.ts";
+
+/** What a stream gets whose size nobody has set, bytes: the first of these that the server, or the account, has room for. */
+const DEFAULT_BYTES = [256, 64, 16].map((mebibytes) => mebibytes * 1024 ** 2);
+
+// JetStream API error codes (nats-server, server/errors.json).
+/** Insufficient storage, resource limits of the account, larger than the account's streams may be. */
+const NO_ROOM = [10047, 10002, 10028, 10122];
+
+/** Whether an error says that the server, or the account, cannot reserve as much as a stream is to have. */
+function lacksRoom(error: unknown): boolean {
+  return error instanceof JetStreamError && NO_ROOM.includes(error.code);
+}
+
+/**
+ * Makes or changes a stream. One whose size is not set gets a limit all the same, so that whoever writes without end
+ * pushes out old messages of its own namespace, and takes the disk from nobody.
+ * @param kept bytes that are in it: no limit is tried that would soon drop some of them
+ * @param attempt is called with one limit after the other, and at last with none, until the server has room for it
+ */
+export async function withRoom<W extends Pick<WantedStream, "max_bytes">, T>(
+  wanted: W,
+  kept: number,
+  attempt: (sized: W & { max_bytes: number }) => Promise<T>,
+): Promise<T> {
+  const { max_bytes: own } = wanted;
+  if (own !== undefined) return await attempt({ ...wanted, max_bytes: own });
+  const fitting = DEFAULT_BYTES.filter((bytes) => bytes >= 2 * kept);
+  for (const max_bytes of fitting.length > 0 ? fitting : [2 * kept]) {
+    try {
+      return await attempt({ ...wanted, max_bytes });
+    } catch (error) {
+      if (!lacksRoom(error)) throw error;
+    }
+  }
+  return await attempt({ ...wanted, max_bytes: -1 });
+}
