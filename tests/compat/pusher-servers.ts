@@ -119,13 +119,14 @@ function signatures({ program, world }: PusherStage, feature: Feature): void {
   feature("webhooks: a true signature is taken, a forged one is not", async () => {
     using ann = await pusherClient(world().a).connected();
     let channel = "";
-    // Not one of other tests' encrypted channels among them: those have no data, and the SDK for PHP fails on that.
+    // Alone: the SDK for PHP fails on events of encrypted channels, which have no data, and that for Rust on counts, which
+    // are numbers.
     const hook = await until(
       async () => {
         channel = fresh("news-");
         await ann.subscribe(channel);
         const told = await until(() => world().hooks.find(({ body }) => body.includes(channel)));
-        return told.body.includes("encrypted") ? undefined : told;
+        return /encrypted|subscription_count/.test(told.body) ? undefined : told;
       },
       { what: "a webhook" },
     );
