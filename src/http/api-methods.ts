@@ -56,7 +56,7 @@ const oneBody = { message: "exactly one of data and b64data is needed" };
 const KEEPS = "what is kept is the namespace's choice: publish to a namespace without history";
 const VERSIONS = "give an idempotency_key instead";
 const SUBSCRIPTION = "give it in a subscription token";
-const NOT_SERVED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+export const NOT_SERVED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   publish: { skip_history: KEEPS, version: VERSIONS, version_epoch: VERSIONS },
   broadcast: { skip_history: KEEPS, version: VERSIONS, version_epoch: VERSIONS },
   subscribe: {

@@ -44,6 +44,7 @@ function toWire(value: unknown, name = ""): unknown {
     return utf8.encode(JSON.stringify(value));
   }
   if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  if (Array.isArray(value)) return value.map((one) => toWire(one));
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, toWire(one, key)]));
 }
 

@@ -13,6 +13,11 @@ const one = (frame: string) => {
 };
 
 describe("decoding", () => {
+  test("refuses a filter of a subscription that begins with the connection", () => {
+    const connect = '{"id":1,"connect":{"subs":{"c":{"tf":{"key":"k","cmp":"eq","val":"v"}}}}}';
+    expect(one(connect)).toMatchObject({ method: "refused", error: { code: 108 } });
+  });
+
   test("keeps a payload's text", () => {
     expect(one('{"id":3,"publish":{"channel":"c","data":[1.0,1e400]}}')).toMatchObject({
       data: "[1.0,1e400]",

@@ -103,6 +103,7 @@ function connect(id: number, f: Fields, line: string): CentrifugeCommand {
   const subs = new Map<string, ConnectSubscription>();
   for (const [channel, value] of Object.entries(optionalObject(f, "subs"))) {
     const sub = object(value, "subs");
+    if (sub.tf != null) return notServed(id);
     const token = string(sub, "token");
     subs.set(channel, token === "" ? recovery(sub) : { ...recovery(sub), token });
   }
