@@ -84,6 +84,8 @@ export class Stats {
 
   presenceCommands = 0;
   presenceErrors = 0;
+  /** Failed calls by what they failed of: `timeout`, `refused`, `broken`, `answer`, `http_429`. */
+  readonly presenceFailures = new Map<string, number>();
   presenceTimeouts = 0;
   /** Times the driver became degraded. */
   presenceDegraded = 0;

@@ -132,6 +132,12 @@ function addLabelledCounters(page: MetricsPage, stats: Stats): void {
     () => stats.rejected,
   );
   page.counters(
+    "presence_failures_total",
+    "Calls of the presence store that failed, by reason.",
+    "reason",
+    () => stats.presenceFailures,
+  );
+  page.counters(
     "stream_connects_total",
     "Connections opened without WebSocket.",
     "transport",

@@ -54,7 +54,6 @@ const MOST_PARAMETERS = 5;
 const LIBRARIES: Readonly<Record<string, RegExp>> = {
   nats: /^src\/(broker\/nats|cli|bench)\//,
   ioredis: /^src\/(presence\/redis|bench)\//,
-  "@upstash/redis": /^src\/presence\/redis\//,
   jose: /^src\/(auth\/jwt|cli|bench)\//,
   zod: /^src\/(config|http|auth|gateway|centrifuge|pusher)\//,
   hono: /^src\/http\//,

@@ -1,32 +1,29 @@
-import { Redis } from "@upstash/redis";
 import type { Command, RedisLink, Reply } from "./link.ts";
 import { LinkError, ReplyError } from "./link.ts";
 
+/** How long a 429 without `Retry-After` is paused for, and the longest pause, ms. */
+const PAUSE_MS = 10_000;
+const LONGEST_PAUSE_MS = 5 * 60_000;
+
+/** What Upstash says of a request that it refuses, in words of ours: its own may hold the command, names and addresses. */
+const REASONS: readonly (readonly [says: RegExp, reason: string])[] = [
+  [/max (daily |monthly )?requests? limit/i, "the quota of requests is spent"],
+  [/max request size/i, "the request is too large"],
+  [/(max|exceeded).{0,20}(storage|data|database|db).{0,10}size|storage limit/i, "the storage is full"],
+  [/bandwidth/i, "the quota of bandwidth is spent"],
+  [/rate.?limit|too many requests/i, "too many requests at once"],
+  [/unauthori[sz]ed|WRONGPASS|token/i, "the token is refused"],
+];
+
 /** Redis over Upstash's REST API. `url` and `token` are `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`. */
 export function upstashLink(options: { readonly url: string; readonly token: string }): RedisLink {
-  let timeoutMs = 0;
+  const url = `${restUrl(options.url)}/pipeline`;
+  const headers = { authorization: `Bearer ${options.token}`, "content-type": "application/json" };
   let closed = false;
-  const client = new PipelineClient({
-    url: restUrl(options.url),
-    token: options.token,
-    // The defaults would send a failed pipeline up to five times more, split reads from writes, turn "1" into 1 and
-    // wait for ever; and a signal that is not a function turns a time-out into an empty success.
-    retry: { retries: 0 },
-    enableAutoPipelining: false,
-    automaticDeserialization: false,
-    enableTelemetry: false,
-    signal: () => AbortSignal.timeout(timeoutMs),
-  });
   return {
-    async send(commands, callTimeoutMs) {
+    async send(commands, timeoutMs) {
       if (closed) throw new LinkError("refused", "closed");
-      timeoutMs = callTimeoutMs;
-      let items: unknown;
-      try {
-        items = await client.exchange(commands);
-      } catch (error) {
-        throw linkError(error);
-      }
+      const items = await exchange(url, headers, commands, timeoutMs);
       if (!Array.isArray(items) || items.length !== commands.length) throw new LinkError("answer");
       return items.map(reply);
     },
@@ -37,28 +34,59 @@ export function upstashLink(options: { readonly url: string; readonly token: str
   };
 }
 
-/** The library's pipeline takes typed commands and reshapes their answers; the driver wants both as they are. */
-class PipelineClient extends Redis {
-  exchange(commands: readonly Command[]): Promise<unknown> {
-    return this.client.request({ path: ["pipeline"], body: commands as unknown[] });
+/** Sends one pipeline in one request. Resolves with the body of the answer. @throws LinkError */
+async function exchange(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  commands: readonly Command[],
+  timeoutMs: number,
+): Promise<unknown> {
+  let response: Response;
+  let text: string;
+  try {
+    const signal = AbortSignal.timeout(timeoutMs);
+    response = await fetch(url, { method: "POST", headers, body: JSON.stringify(commands), signal });
+    text = await response.text();
+  } catch (error) {
+    const { name, code } = error as { name?: string; code?: unknown };
+    if (name === "TimeoutError") throw new LinkError("timeout");
+    throw new LinkError("broken", String(code ?? name ?? ""));
   }
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    throw refused(response, "no_json", "");
+  }
+  if (response.ok) return body;
+  const said = String((body as { error?: unknown } | null)?.error ?? "");
+  throw refused(response, new ReplyError(said).code, said);
+}
+
+function refused({ ok, status, headers }: Response, code: string, said: string): LinkError {
+  if (ok) return new LinkError("answer", code);
+  const reason = REASONS.find(([says]) => says.test(said))?.[1];
+  const pauseMs = status === 429 ? retryAfterMs(headers.get("retry-after")) : 0;
+  return new LinkError("answer", code, { status, pauseMs, ...(reason !== undefined && { reason }) });
+}
+
+/** @param value of the header: seconds, or a date */
+function retryAfterMs(value: string | null): number {
+  const ms =
+    value === null
+      ? Number.NaN
+      : /^\d+$/.test(value)
+        ? Number(value) * 1_000
+        : Date.parse(value) - Date.now();
+  return Number.isNaN(ms) ? PAUSE_MS : Math.min(Math.max(0, ms), LONGEST_PAUSE_MS);
 }
 
 function restUrl(url: string): string {
   const { protocol } = URL.parse(url) ?? {};
-  if (protocol === "https:" || protocol === "http:") return url;
+  if (protocol === "https:" || protocol === "http:") return url.replace(/\/+$/, "");
   throw new TypeError("UPSTASH_REDIS_REST_URL is not an http(s) URL");
 }
 
 function reply(item: { result?: Reply; error?: string }): Reply {
   return item.error === undefined ? (item.result ?? null) : new ReplyError(item.error);
-}
-
-function linkError(error: unknown): LinkError {
-  if (!(error instanceof Error)) return new LinkError("broken");
-  if (error.name === "TimeoutError") return new LinkError("timeout");
-  // Its text is what the server said, followed by the whole command.
-  if (error.name === "UpstashError") return new LinkError("answer", new ReplyError(error.message).code);
-  if (error.name === "UpstashJSONParseError") return new LinkError("answer", "no_json");
-  return new LinkError("broken", String(Reflect.get(error, "code") ?? error.name));
 }

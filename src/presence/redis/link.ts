@@ -16,6 +16,14 @@ export class ReplyError {
   }
 }
 
+/** What an HTTP answer says of a refusal. */
+interface Refusal {
+  readonly status?: number;
+  /** Secret-free: a sentence of ours. */
+  readonly reason?: string;
+  readonly pauseMs?: number;
+}
+
 /**
  * A pipeline failed as a whole; whether any of it ran is unknown.
  * - `timeout`: no answer in time;
@@ -24,18 +32,30 @@ export class ReplyError {
  * - `answer`: what came back is no answer to a pipeline (a gateway's error page, a refused token).
  *
  * `detail` is one word, a code (`ECONNREFUSED`, `WRONGPASS`), never a text: what client libraries throw may contain
- * commands, addresses and tokens.
+ * commands, addresses and tokens. `reason` is a sentence of ours.
  */
 export class LinkError extends Error {
   readonly kind: "timeout" | "refused" | "broken" | "answer";
   readonly detail: string;
+  /** Of the HTTP answer that refused it. */
+  readonly status: number | undefined;
+  /** How long nothing should be asked, ms: what refused it said so. */
+  readonly pauseMs: number;
 
-  constructor(kind: LinkError["kind"], detail = "") {
+  constructor(kind: LinkError["kind"], detail = "", { status, reason, pauseMs = 0 }: Refusal = {}) {
     const word = detail === "" || /^\w{1,40}$/.test(detail) ? detail : "?";
-    super(`redis ${kind}${word && ` (${word})`}`);
+    const parts = [word, status !== undefined && `HTTP ${status}`, reason].filter(Boolean);
+    super(`redis ${kind}${parts.length > 0 ? ` (${parts.join(", ")})` : ""}`);
     this.name = "LinkError";
     this.kind = kind;
     this.detail = word;
+    this.status = status;
+    this.pauseMs = pauseMs;
+  }
+
+  /** What it is counted under: few words, whatever the store says. */
+  get label(): string {
+    return this.status === undefined ? this.kind : `http_${this.status}`;
   }
 }
 

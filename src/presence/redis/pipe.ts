@@ -1,4 +1,4 @@
-import type { Stats } from "../../core/stats.ts";
+import { Stats } from "../../core/stats.ts";
 import type { Keys } from "./keys.ts";
 import type { Command, RedisLink, Reply } from "./link.ts";
 import { LinkError, ReplyError } from "./link.ts";
@@ -172,10 +172,11 @@ export class Pipe {
     this.#outcomes.push(failure !== undefined);
     if (this.#outcomes.length > WINDOW) this.#outcomes.shift();
     if (!failure) return;
+    Stats.bump(stats.presenceFailures, failure.label);
     if (failure.kind === "timeout") stats.presenceTimeouts++;
     else stats.presenceErrors++;
     const failures = this.#outcomes.filter(Boolean).length;
-    const certain = failure.kind === "refused" || REFUSALS.has(failure.detail);
+    const certain = failure.kind === "refused" || failure.pauseMs > 0 || REFUSALS.has(failure.detail);
     if (certain || (failures > 1 && failures > this.#outcomes.length / 10)) onFailing(failure);
   }
 

@@ -93,6 +93,8 @@ class RedisPresence implements Presence {
   #recovering: Promise<void> | undefined;
   /** Ends the pause between two attempts to recover. */
   #wake = () => {};
+  /** Until when the store wants to be left alone, ms of the monotonic clock. */
+  #notBefore = 0;
 
   constructor(given: RedisPresenceOptions) {
     const defaults = { prefix: "tl:", leaseTtlMs: 15_000, renewMs: 5_000, timeoutMs: 1_000 };
@@ -104,7 +106,8 @@ class RedisPresence implements Presence {
       ...{ link, keys, timeoutMs, stats },
       backstopMs: BACKSTOP_MS,
       writer: () => lease,
-      onFailing: ({ message, detail }) => {
+      onFailing: ({ message, detail, pauseMs }) => {
+        this.#notBefore = Math.max(this.#notBefore, performance.now() + pauseMs);
         const cause = REFUSALS.get(detail);
         this.#degrade(cause === undefined ? message : `${message}: ${cause}`, true);
       },
@@ -337,7 +340,9 @@ class RedisPresence implements Presence {
     let pauseMs = 0;
     let longest = renewMs;
     for (; this.#phase === "degraded"; pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, pauseMs * 2), longest)) {
-      if (pauseMs > 0) await this.#pause(pauseMs * (0.5 + Math.random() / 2));
+      const askedMs = (this.#notBefore - performance.now()) * (1 + Math.random() / 10);
+      const waitMs = Math.max(askedMs, pauseMs * (0.5 + Math.random() / 2));
+      if (waitMs > 0) await this.#pause(waitMs);
       if (this.#phase !== "degraded") return;
       try {
         const [reply] = await this.#pipe.send([this.#lease.take()]);
