@@ -38,7 +38,7 @@ async function recovered(channel: Channel, from: Position): Promise<string> {
 
 for (const program of natsPrograms) {
   describe(`nats-server ${program.version}`, () => {
-    test.todo(
+    test(
       "10,000 clients resume",
       async () => {
         await using all = await StoreBrokers.open(program);
@@ -61,7 +61,7 @@ for (const program of natsPrograms) {
       TEST_MS,
     );
 
-    test.todo(
+    test(
       "hostile storm",
       async () => {
         await using all = await StoreBrokers.open(program);
@@ -86,7 +86,7 @@ for (const program of natsPrograms) {
     );
 
     if (since(program, "2.10")) {
-      test.todo(
+      test(
         "sequence near 2^36",
         async () => {
           await using all = await StoreBrokers.open(program);

@@ -13,6 +13,8 @@ export interface ApiServers {
   readonly version: string;
   readonly clock: Clock;
   readonly random: Random;
+  /** Has the last word on an answer; `undefined`: none is given. */
+  readonly twist?: ((call: string, result: object) => object | undefined) | undefined;
   send(message: Wire): void;
   advise(action: "CREATED" | "UPDATED" | "DELETED", stream: string): void;
   timestamp(): string;
@@ -35,7 +37,8 @@ export function answer(servers: ApiServers, { subject, reply = "", data = new Ui
     directGet(servers, servers.streams.get(direct[1]!), body as Query, reply);
     return;
   }
-  const result = handle(servers, call, body);
+  const handled = handle(servers, call, body);
+  const result = handled && servers.twist ? servers.twist(call, handled) : handled;
   if (result === undefined) return;
   if (reply) servers.send({ subject: reply, data: utf8Encoder.encode(JSON.stringify(result)) });
 }

@@ -31,6 +31,8 @@ export class SimServers {
   readonly streams = new Map<string, SimStream>();
   readonly version: string;
   down = false;
+  /** Has the last word on answers of JetStream's API; `undefined`: none is given. */
+  twist: ((call: string, result: object) => object | undefined) | undefined;
   readonly #options: SimServersOptions;
   readonly #connections: SimConnection[] = [];
   #ticks = 0;
