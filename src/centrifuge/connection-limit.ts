@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { Closes, ConnectionError } from "../core/errors.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import type { ConnectionRecord } from "../presence/presence.ts";
@@ -89,7 +88,7 @@ async function livingOf(
 ): Promise<readonly string[]> {
   const held = await askInstances(context, connections, { ping: true });
   if (held.length < limit) return held;
-  await pause(ANSWER_MS);
+  await new Promise((resolve) => setTimeout(resolve, ANSWER_MS));
   return await askInstances(context, connections, { endMuteForMs: ANSWER_MS - TIMER_SLACK_MS });
 }
 

@@ -3,7 +3,7 @@ import type { GatewayContext } from "../gateway/context.ts";
 import type { Dialect, ForcedSubscribe } from "../gateway/dialect.ts";
 import type { Session } from "../gateway/session/session.ts";
 import type { Subscription } from "../gateway/session/subscription.ts";
-import { addSubscription, admit, revoke, subscriptionFor } from "../gateway/subscribe/attach.ts";
+import { addSubscription, admit, detach, revoke, subscriptionFor } from "../gateway/subscribe/attach.ts";
 import { CENTRIFUGE_CODECS } from "../protocol/centrifuge/codecs.ts";
 import type { CentrifugeCommand } from "../protocol/centrifuge/command.ts";
 import type { CentrifugeCodec, CentrifugeCodecName } from "../protocol/centrifuge/replies.ts";
@@ -38,6 +38,13 @@ export class CentrifugeDialect implements Dialect<Session> {
   lost(session: Session, sub: Subscription): void {
     if (sub.side === "server") session.close(Closes.insufficientState);
     else revoke(this.#context, session, sub, Unsubscribes.insufficientState);
+  }
+
+  refused(session: CentrifugeSession, sub: Subscription): void {
+    if (session.subs.get(sub.channel.id) !== sub) return;
+    const { code, reason } = Unsubscribes.permissionDenied;
+    detach(this.#context, session, sub);
+    session.send(session.codec.unsubscribePush(sub.channel.id, code, reason));
   }
 
   async subscribe(session: CentrifugeSession, { channel: id, info, data }: ForcedSubscribe): Promise<void> {

@@ -34,6 +34,8 @@ export interface Dialect<S> {
    * is told, or made to come back; a subscription that is still there afterwards goes on from the channel's position.
    */
   lost(session: S, sub: Subscription): void;
+  /** Its channel is full of members, and it is none: the subscription ends, unless it has already. */
+  refused(session: S, sub: Subscription): void;
   /** Whether a publication that is sent to bring the session up to date is for it; absent: all are. */
   wants?(publication: Publication): boolean;
   /** A service subscribes the session; nothing happens where clients know no subscriptions but their own. */

@@ -23,6 +23,7 @@ interface Room {
 /** The channels of those that are in none, which is most idle connections; never added to. */
 const NONE: string[] = [];
 
+const FULL: JoinOutcome = Object.freeze({ refused: true, firstOfUser: false, firstOfChannel: false });
 const NOT_THERE: LeaveOutcome = Object.freeze({ lastOfUser: false, lastOfChannel: false });
 
 /**
@@ -74,7 +75,9 @@ export class MembershipTable {
     return { record: holding.record, left };
   }
 
-  join(key: string, channel: string, info: ClientInfo): JoinOutcome {
+  /** @param mostUsers beyond which a user that is not in the channel is refused; 0: no limit */
+  join(key: string, channel: string, info: ClientInfo, mostUsers = 0): JoinOutcome {
+    if (mostUsers > 0 && this.#isFull(channel, info.user, mostUsers)) return FULL;
     const holding = this.#hold(key);
     const room = this.#room(channel);
     const known = room.members.has(key);
@@ -85,6 +88,11 @@ export class MembershipTable {
     const count = (room.users.get(info.user) ?? 0) + 1;
     room.users.set(info.user, count);
     return { firstOfUser: count === 1, firstOfChannel: room.members.size === 1 };
+  }
+
+  #isFull(channel: string, user: string, mostUsers: number): boolean {
+    const users = this.#rooms.get(channel)?.users;
+    return users !== undefined && users.size >= mostUsers && !users.has(user);
   }
 
   leave(key: string, channel: string): LeaveOutcome {

@@ -45,8 +45,12 @@ export interface Presence {
 
   disconnected(client: string): Promise<void>;
 
-  /** Adds a member. The outcome says whether it is the user's, or anybody's, first in the channel. */
-  join(channel: string, info: ClientInfo): Promise<JoinOutcome>;
+  /**
+   * Adds a member. The outcome says whether it is the user's, or anybody's, first in the channel. A user that is not in
+   * it yet is refused when so many others are, decided in one step for all instances.
+   * @param mostUsers 0: no limit
+   */
+  join(channel: string, info: ClientInfo, mostUsers?: number): Promise<JoinOutcome>;
 
   /** Removes a member. The outcome says whether it was the user's, or anybody's, last in the channel. */
   leave(channel: string, client: string): Promise<LeaveOutcome>;
@@ -135,6 +139,8 @@ export interface Instances {
 export type InstanceLoad = Pick<InstanceRecord, "connections" | "capacity">;
 
 export interface JoinOutcome {
+  /** The channel is full: it is no member. */
+  readonly refused?: true;
   readonly firstOfUser: boolean;
   readonly firstOfChannel: boolean;
 }

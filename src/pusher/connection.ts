@@ -13,7 +13,7 @@ import type { PusherContext } from "./context.ts";
 import { pusherMessage } from "./dispatch.ts";
 import { isFor, tellLost } from "./resume.ts";
 import { PusherState } from "./state.ts";
-import { endsSubscription } from "./subscribe.ts";
+import { endsSubscription, tellFull } from "./subscribe.ts";
 
 /** The Pusher protocol at the gateway, on one connection: with what only such a connection has. */
 export class PusherConnection extends PusherState implements Dialect<Session> {
@@ -67,6 +67,10 @@ export class PusherConnection extends PusherState implements Dialect<Session> {
 
   lost(session: Session, { channel }: Subscription): void {
     tellLost(session, this, channel);
+  }
+
+  refused(session: Session, sub: Subscription): void {
+    tellFull(this.#context, session, this, sub);
   }
 
   wants(publication: Publication): boolean {

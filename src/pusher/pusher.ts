@@ -89,6 +89,11 @@ export class Pusher implements ChannelPolicy, MembershipListener {
     return access === "presence" || access === "user";
   }
 
+  mostUsers({ namespace, name }: ChannelName): number {
+    const app = this.apps.byNamespace(namespace);
+    return app && channelKind(name).access === "presence" ? app.limits.presenceMembers : 0;
+  }
+
   listedAs({ namespace }: ChannelName, user: string): string {
     const app = this.apps.byNamespace(namespace);
     return (app && pusherUserId(app, user)) ?? user;

@@ -2,7 +2,7 @@ import { CommandError } from "../core/errors.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { infoOf, type Subscription } from "../gateway/session/subscription.ts";
-import { addSubscription, admit, countRing, drop } from "../gateway/subscribe/attach.ts";
+import { addSubscription, admit, countRing, detach, drop } from "../gateway/subscribe/attach.ts";
 import type { PusherMessage } from "../protocol/pusher/message.ts";
 import { cacheMiss, subscriptionError, subscriptionSucceeded } from "../protocol/pusher/pusher.ts";
 import {
@@ -11,6 +11,7 @@ import {
   isChannelName,
   type PusherChannelKind,
   pusherChannel,
+  pusherName,
   userChannelOf,
   userOfChannel,
 } from "./apps.ts";
@@ -239,7 +240,7 @@ function complete(
   const list = member && channel.rules.presence ? context.channelUsers.of(channel) : undefined;
   const presence = kind.access === "presence" ? list?.users : undefined;
   if (presence && !presence.has(user) && presence.size >= state.app.limits.presenceMembers) {
-    throw new Refusal("LimitReached", "too many members in the channel", 403);
+    throw new Refusal("LimitReached", TOO_MANY_MEMBERS, 403);
   }
   // Before the session follows the channel: it finds itself in the list, and everybody else is told.
   list?.arrived(infoOf(session, sub));
@@ -251,6 +252,27 @@ function complete(
   if (kind.cache && !behind) sendCached(context, session, channel, name);
   if (!session.live) return;
   admit(context, session, sub, kind.access === "presence", behind);
+}
+
+const TOO_MANY_MEMBERS = "too many members in the channel";
+
+/** Others, on whatever instances, have taken the last places of a presence channel: the subscription ends. */
+export function tellFull(
+  context: PusherContext,
+  session: Session,
+  state: PusherState,
+  sub: Subscription,
+): void {
+  const { channel } = sub;
+  if (session.subs.get(channel.id) !== sub) return;
+  detach(context, session, sub);
+  const name = pusherName(state.app, channel.id) ?? channel.id;
+  session.send(subscriptionError(name, "LimitReached", TOO_MANY_MEMBERS, 403));
+  // Subscribers here were told of it: they are told that it has left.
+  context.channelUsers
+    .known(channel)
+    ?.refresh()
+    .catch((error: unknown) => context.log.error("presence failed", { error }));
 }
 
 function sendCached(context: PusherContext, session: Session, channel: Channel, name: string): void {

@@ -3,10 +3,11 @@ import { silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
 import { memoryPresence, memoryPresenceHub } from "../../src/presence/memory/memory.ts";
 import type { Presence } from "../../src/presence/presence.ts";
-import { LEASE_TTL_MS, presenceContract, RENEW_MS } from "./presence.ts";
+import { LEASE_TTL_MS, type PresenceWorld, presenceContract, RENEW_MS } from "./presence.ts";
+import { presenceTogetherContract } from "./presence-together.ts";
 
 describe("memory presence", () => {
-  presenceContract(async () => {
+  const world = async (): Promise<PresenceWorld> => {
     const hub = memoryPresenceHub();
     const all: Presence[] = [];
     return {
@@ -32,5 +33,7 @@ describe("memory presence", () => {
         for (const presence of all) await presence.close();
       },
     };
-  });
+  };
+  presenceContract(world);
+  presenceTogetherContract(world);
 });

@@ -4,6 +4,7 @@ import { redisWorld } from "../helpers/redis-presence-world.ts";
 import { redisServer, type TestServer } from "../helpers/servers.ts";
 import { presenceContract } from "./presence.ts";
 import { redisPresenceContract } from "./presence-redis.ts";
+import { presenceTogetherContract } from "./presence-together.ts";
 
 describe("Redis presence over RESP", () => {
   let server: TestServer;
@@ -14,5 +15,6 @@ describe("Redis presence over RESP", () => {
 
   const world = async () => redisWorld(server.url, () => respLink(server));
   presenceContract(world);
+  presenceTogetherContract(world);
   redisPresenceContract(world);
 });

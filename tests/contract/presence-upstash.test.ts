@@ -5,6 +5,7 @@ import { redisServer, type TestServer } from "../helpers/servers.ts";
 import { type UpstashBridge, upstashBridge } from "../helpers/upstash-bridge.ts";
 import { presenceContract } from "./presence.ts";
 import { redisPresenceContract } from "./presence-redis.ts";
+import { presenceTogetherContract } from "./presence-together.ts";
 
 describe("Redis presence over REST", () => {
   let server: TestServer;
@@ -20,5 +21,6 @@ describe("Redis presence over REST", () => {
 
   const world = async () => redisWorld(server.url, () => upstashLink(bridge));
   presenceContract(world);
+  presenceTogetherContract(world);
   redisPresenceContract(world);
 });

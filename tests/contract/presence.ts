@@ -54,39 +54,6 @@ export function presenceContract(makeWorld: () => Promise<PresenceWorld>): void 
       await body(world);
     });
 
-  inWorld(
-    "of claims made together no more are admitted than may be, and each knows those before it",
-    async (world) => {
-      const [a, b] = [await world.instance("a"), await world.instance("b")];
-      await Promise.all([a, b].map((presence) => presence.stats("x"))); // connected, and warm
-      const claims = await Promise.all(
-        Array.from({ length: 12 }, (_, n) => {
-          const [presence, name] = n % 2 === 0 ? ([a, "a"] as const) : ([b, "b"] as const);
-          return presence.claim(connection(`c${n}`, "ann", name), { limit: 3, ignore: [] });
-        }),
-      );
-      const admitted = claims.filter((claim) => claim.admitted);
-      expect(admitted.map(({ others }) => others.length).sort()).toEqual([0, 1, 2]);
-      for (const { others } of claims.filter((claim) => !claim.admitted)) expect(others).toHaveLength(3);
-      const { connections: kept } = await a.connectionsOf("ann");
-      expect(kept).toHaveLength(3);
-      expect(await a.claim(connection("late", "ann", "a"), { limit: 3, ignore: [] })).toMatchObject({
-        admitted: false,
-      });
-      const dead = [kept[0]!];
-      expect(await a.claim(connection("late", "ann", "a"), { limit: 3, ignore: dead })).toMatchObject({
-        admitted: true,
-      });
-      await (kept[1]!.instance === "a" ? a : b).disconnected(kept[1]!.client);
-      const newest = await b.claim(connection("newest", "ann", "b"), { limit: 0, ignore: [] });
-      expect(newest.admitted).toBe(true);
-      expect(newest.others.map(({ client }) => client).sort()).toEqual(
-        ["late", kept[0]!.client, kept[2]!.client].sort(),
-      );
-      expect((await a.claim(connection("c1", "bob", "a"), { limit: 1, ignore: [] })).admitted).toBe(true);
-    },
-  );
-
   inWorld("joins and leaves tell first and last, of the user and of all", async (world) => {
     const [a, b] = [await world.instance("a"), await world.instance("b")];
     expect(await a.join("chat:x", info("c1", "ann"))).toEqual({ firstOfUser: true, firstOfChannel: true });

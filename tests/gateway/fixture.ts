@@ -75,7 +75,7 @@ export interface FixtureOptions {
   readonly callouts?: Partial<Callouts>;
   readonly overloaded?: () => boolean;
   /** In place of those in memory; not started yet, and closed with the gateway. */
-  readonly drivers?: { readonly broker: Broker; readonly presence: Presence };
+  readonly drivers?: { readonly broker?: Broker; readonly presence?: Presence };
 }
 
 /** What instances share in place of a NATS and a Redis. */
@@ -149,6 +149,7 @@ export async function startGateway(fixture: FixtureOptions = {}) {
     );
 
   const running = {
+    ...{ pusherApp: app, pusherUsers: pusher.channelUsers },
     ...{ gateway, world, broker, presence, authenticator, callouts, stats, logged, released, topics, outbox },
 
     /** A client of the Centrifuge protocol that has said nothing yet. */

@@ -19,6 +19,8 @@ export class Gate<Port extends object> {
   readonly #held = new Map<string, Held[]>();
   readonly #failures = new Map<string, { readonly error: Error; after: number }>();
   readonly #changes = new Map<string, (answer: unknown) => unknown>();
+  readonly #delays = new Map<string, () => Promise<void>>();
+  #underWay = 0;
   readonly #wrappers = new Map<PropertyKey, unknown>();
 
   constructor(inner: Port) {
@@ -58,6 +60,16 @@ export class Gate<Port extends object> {
     for (const { letGo } of this.#held.get(method)?.splice(0) ?? []) letGo();
   }
 
+  /** From now on calls are carried out after one delay, and answered after another. */
+  delay(methods: readonly Method<Port>[], pause: () => Promise<void>): void {
+    for (const method of methods) this.#delays.set(method, pause);
+  }
+
+  /** How many calls that are delayed have no answer yet. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
   /** From now on calls reject, but for the next `after` ones. */
   fail(method: Method<Port>, error: Error, after = 0): void {
     this.#failures.set(method, { error, after });
@@ -84,11 +96,25 @@ export class Gate<Port extends object> {
     for (const method of [...this.#held.keys(), ...this.#holds.keys()]) this.open(method as Method<Port>);
   }
 
+  async #delayed(pause: () => Promise<void>, call: () => unknown): Promise<unknown> {
+    this.#underWay++;
+    try {
+      await pause();
+      const answer = await call();
+      await pause();
+      return answer;
+    } finally {
+      this.#underWay--;
+    }
+  }
+
   #wrap(name: string, method: (...args: unknown[]) => unknown) {
     return (...args: unknown[]): unknown => {
       listIn(this.#calls, name).push(args);
       const failure = this.#failures.get(name);
       if (failure && failure.after-- <= 0) return Promise.reject(failure.error);
+      const pause = this.#delays.get(name);
+      if (pause) return this.#delayed(pause, () => method(...args));
       const hold = this.#holds.get(name);
       const change = this.#changes.get(name);
       if (change) return Promise.resolve(method(...args)).then(change);

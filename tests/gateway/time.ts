@@ -9,7 +9,7 @@ const turns: (() => void)[] = [];
 channel.port1.onmessage = () => turns.shift()?.();
 
 /** Lets everything run that is ready to: one turn of the event loop, with real timers as with fake ones. */
-function turn(): Promise<void> {
+export function turn(): Promise<void> {
   return new Promise((resolve) => {
     turns.push(resolve);
     channel.port2.postMessage(0);

@@ -19,6 +19,8 @@ export interface ChannelPolicy {
   needsSignature(channel: ChannelName): boolean;
   /** Instances may keep a list of the channel's users, and tell each other of first and last connections. */
   listsUsers(channel: ChannelName): boolean;
+  /** Most users that may be in the channel; 0: no limit. */
+  mostUsers(channel: ChannelName): number;
   /** By which id a user stands in such a list. */
   listedAs(channel: ChannelName, user: string): string;
 }

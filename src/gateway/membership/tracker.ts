@@ -161,8 +161,12 @@ export class PresenceTracker {
     const info = infoOf(session, sub);
     sub.joined = this.#calls.run(session.client, channel.id, () =>
       this.#presence
-        .join(channel.id, info)
+        .join(channel.id, info, this.#policy.mostUsers(channel.name))
         .then((outcome) => {
+          if (outcome.refused) {
+            session.dialect.refused(session, sub);
+            return;
+          }
           if (outcome.firstOfChannel) this.#events.occupied(channel.id);
           if (outcome.firstOfUser) this.#events.joined(channel.id, info.user, info.client);
           this.#tell(channel.name, channel.rules, "join", info, outcome.firstOfUser);

@@ -187,9 +187,9 @@ class MemoryPresence implements Presence {
     if (this.#phase === "ok") this.#hub.memberships.disconnect(this.#prefix + client);
   }
 
-  async join(channel: string, info: ClientInfo): Promise<JoinOutcome> {
+  async join(channel: string, info: ClientInfo, mostUsers?: number): Promise<JoinOutcome> {
     if (this.#phase !== "ok") return { firstOfUser: false, firstOfChannel: false };
-    return this.#hub.memberships.join(this.#prefix + info.client, channel, info);
+    return this.#hub.memberships.join(this.#prefix + info.client, channel, info, mostUsers);
   }
 
   async leave(channel: string, client: string): Promise<LeaveOutcome> {

@@ -44,9 +44,17 @@ export class Mirror {
     this.#options = options;
   }
 
-  /** Writes a connection's record (`record`) and memberships that are in the table. The outcome's digits, if any. */
-  hold(client: string, record: boolean, channels: readonly string[]): Promise<string | undefined> {
-    const operation = this.#hold(client, record, channels);
+  /**
+   * Writes a connection's record (`record`) and memberships that are in the table. The outcome's digits, if any.
+   * @param mostUsers of a channel, beyond which a new one is refused; 0: no limit
+   */
+  hold(
+    client: string,
+    record: boolean,
+    channels: readonly string[],
+    mostUsers = 0,
+  ): Promise<string | undefined> {
+    const operation = this.#hold(client, record, channels, mostUsers);
     const user = this.#options.memberships.get(client)?.record?.user ?? "";
     return this.#write(client, user, channels, operation);
   }
@@ -186,11 +194,11 @@ export class Mirror {
     return gone.length === 0 ? [held] : [held, this.#release(client, user, gone, false)];
   }
 
-  #hold(client: string, record: boolean, channels: readonly string[]): Operation {
+  #hold(client: string, record: boolean, channels: readonly string[], mostUsers = 0): Operation {
     const { keys, lease, memberships } = this.#options;
     const joins = channels.flatMap((channel) => {
       const info = memberships.info(client, channel);
-      return info ? [[channel, info] as const] : [];
+      return info ? [{ channel, info, mostUsers }] : [];
     });
     return holdOperation(
       keys,

@@ -10,13 +10,21 @@ export interface Operation {
   readonly args: readonly (string | number)[];
 }
 
+/** A membership to be written. */
+interface Join {
+  readonly channel: string;
+  readonly info: ClientInfo;
+  /** Of the channel, beyond which a new one is refused; 0: no limit. */
+  readonly mostUsers: number;
+}
+
 /** Adds memberships of one connection of `instance`, and writes its record when given. */
 export function holdOperation(
   keys: Keys,
   instance: string,
   client: string,
   record: ConnectionRecord | undefined,
-  joins: readonly (readonly [channel: string, info: ClientInfo])[],
+  joins: readonly Join[],
 ): Operation {
   const operation = {
     keys: [keys.connection(client), keys.user(record?.user ?? "")],
@@ -33,9 +41,9 @@ export function holdOperation(
     operation.args.push(user, device, region, instance, ip, sinceMs);
   }
   operation.args.push(joins.length);
-  for (const [channel, info] of joins) {
+  for (const { channel, info, mostUsers } of joins) {
     operation.keys.push(keys.members(channel), keys.users(channel));
-    operation.args.push(escapeName(channel), escapeName(info.user), packInfos(info));
+    operation.args.push(escapeName(channel), escapeName(info.user), packInfos(info), mostUsers);
   }
   return operation;
 }
@@ -103,7 +111,9 @@ export function releaseOperation(keys: Keys, release: Release): Operation {
 }
 
 export function joinOutcome(digit: string | number): JoinOutcome {
-  return { firstOfUser: (Number(digit) & 1) !== 0, firstOfChannel: (Number(digit) & 2) !== 0 };
+  const bits = Number(digit);
+  const outcome = { firstOfUser: (bits & 1) !== 0, firstOfChannel: (bits & 2) !== 0 };
+  return (bits & 8) !== 0 ? { ...outcome, refused: true } : outcome;
 }
 
 export function leaveOutcome(digit: string | number): LeaveOutcome {

@@ -219,12 +219,15 @@ class RedisPresence implements Presence {
     }));
   }
 
-  async join(channel: string, info: ClientInfo): Promise<JoinOutcome> {
+  async join(channel: string, info: ClientInfo, mostUsers?: number): Promise<JoinOutcome> {
     const { client } = info;
-    const local = this.#memberships.join(client, channel, info);
+    const local = this.#memberships.join(client, channel, info, mostUsers);
+    if (local.refused) return local;
     if (this.#phase === "ok") {
-      const digits = await this.#mirror.hold(client, false, [channel]);
-      if (digits !== undefined) return joinOutcome(digits);
+      const digits = await this.#mirror.hold(client, false, [channel], mostUsers);
+      const outcome = digits === undefined ? local : joinOutcome(digits);
+      if (outcome.refused) this.#memberships.leave(client, channel);
+      return outcome;
     } else this.#mirror.doubt(client, info.user, [channel]);
     return local;
   }

@@ -92,7 +92,8 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
  * KEYS: the writer's lease and held set, then the operations' keys in order. ARGV: the writer's generation, backstop
  * ms, then the operations, as \`redis-ops.ts\` packs them:
  * - \`H\`old: keys conn, user, {members, users}…; client, member, 1 to index by user, 1 when the record follows,
- *   its values as RECORD names them, m, m × {channel, user, infos}. Answers one digit for each channel: 1 first of user, 2 first of channel.
+ *   its values as RECORD names them, m, m × {channel, user, infos, most users or 0}. Answers one digit for each channel: 1 first of user, 2
+ *   first of channel, 8 refused, because so many other users are in it.
  * - \`C\`laim: limit (0: none), n, n × member that does not count before it, and then what \`H\`old has. Answers 1 when
  *   held, 0 when the user has as many connections as may be; then a space, and the user's other members by spaces.
  * - \`R\`elease: keys conn, user, held, swept, {members, users}…; generation, client, member, 1 for the whole
@@ -145,13 +146,17 @@ local function hold()
   if arg() == '1' then
     for i = 1, #RECORD do fields[2 * i + 1], fields[2 * i + 2] = RECORD[i], arg() end
   end
-  for i = 1, tonumber(arg()) do channels[i] = { key(), key(), arg(), arg(), arg() } end
+  for i = 1, tonumber(arg()) do channels[i] = { key(), key(), arg(), arg(), arg(), tonumber(arg()) } end
   return function()
     if fenced then return 'FENCED' end
     local digits = {}
     for i, c in ipairs(channels) do
-      redis.call('HSET', conn, '@' .. c[3], gen)
-      digits[i] = join(c[1], c[2], member, c[4], c[5])
+      if c[6] > 0 and redis.call('HEXISTS', c[2], c[4]) == 0 and redis.call('HLEN', c[2]) >= c[6] then
+        digits[i] = 8
+      else
+        redis.call('HSET', conn, '@' .. c[3], gen)
+        digits[i] = join(c[1], c[2], member, c[4], c[5])
+      end
     end
     redis.call('HSET', conn, unpack(fields))
     touch(conn)
