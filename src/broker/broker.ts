@@ -73,7 +73,7 @@ export interface ChannelLog {
    * Asks the home of the store what a position is worth; takes up to some two seconds while its leader changes.
    * @throws CommandError notAvailable in a namespace without history, brokerUnavailable
    */
-  verify(channel: ChannelName, position: Position): Promise<Standing>;
+  verify(channel: ChannelName, position: Position): Promise<Verified>;
 
   /**
    * Removes what the store keeps of one channel; offsets go on rising. @throws CommandError notAvailable in a
@@ -224,6 +224,12 @@ export interface Attachment {
  * something else there now; `unproven`, it keeps nothing there any more, or does not answer.
  */
 export type Standing = "stands" | "void" | "unproven";
+
+/** A position, in the terms of now and naming its message where it did not, and what it is worth. */
+export interface Verified {
+  readonly standing: Standing;
+  readonly position: Position;
+}
 
 /** What to read. Without `since` and `sinceMs`: from the oldest kept message (from the newest with `reverse`). */
 export interface HistoryQuery {

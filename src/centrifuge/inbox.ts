@@ -42,7 +42,7 @@ export class PreparedInbox {
     const common = { recoverable: true, positioned: true, wasRecovering: this.#from !== undefined };
     if (this.#from && recovery?.outcome === "recovered") {
       const { frames, last } = firstChunk(recovery.entries, codec, chunk);
-      const position = { epoch, offset: this.#from.offset };
+      const position = { epoch, offset: recovery.from };
       const rest = last && frames.length < recovery.entries.length;
       return {
         result: { ...common, position, recovered: true, publications: frames },
@@ -81,8 +81,9 @@ export async function loadInbox(
   const own = from?.recover ? from : undefined;
   const limit = channel.rules.history?.recoverLimit ?? 0;
   if (channel.rules.recovery !== "stream" || limit === 0) return new PreparedInbox(undefined, [], 0);
-  if (own && channel.recover(own).outcome === "recovered") {
-    session.inboxBegins(own.offset);
+  const recovery = own && channel.recover(own);
+  if (recovery?.outcome === "recovered") {
+    session.inboxBegins(recovery.from);
     return new PreparedInbox(own, [], 0);
   }
   if (channel.empty && !own) {

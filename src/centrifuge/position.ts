@@ -1,6 +1,7 @@
 import { MAX_INT32 } from "../core/numbers.ts";
 import type { Position } from "../core/position.ts";
 import { Stats } from "../core/stats.ts";
+import type { KeptAfter } from "../gateway/channel/recovery.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import { encoderOf, type Subscription } from "../gateway/session/subscription.ts";
 import { chunkBytes, firstChunk } from "../gateway/subscribe/catch-up.ts";
@@ -17,7 +18,8 @@ export function positionResult(
   session: CentrifugeSession,
   sub: Subscription,
   from: RecoverRequest | undefined,
-): { result: SubscribeResult; behind?: Position } {
+  kept?: KeptAfter,
+): { result: SubscribeResult; behind?: Position; unproven?: boolean } {
   const { channel, overrides, expiresAt } = sub;
   const { rules, position } = channel;
   const keeps = rules.history !== null && rules.recovery !== "off";
@@ -28,7 +30,7 @@ export function positionResult(
   if (!from?.recover || !recoverable) {
     return { result: { ...common, position, recovered: false, publications: [] } };
   }
-  const recovery = channel.recover(from);
+  const recovery = channel.recover(from, kept);
   context.log.trace?.("recovery", {
     client: session.client,
     channel: channel.id,
@@ -38,9 +40,10 @@ export function positionResult(
   });
   if (recovery.outcome !== "recovered") {
     Stats.bump(context.stats.recoveries, "failed");
-    return { result: { ...common, position, recovered: false, publications: [] } };
+    const unproven = recovery.outcome === "unproven";
+    return { unproven, result: { ...common, position, recovered: false, publications: [] } };
   }
-  const { entries } = recovery;
+  const { entries, from: offset } = recovery;
   Stats.bump(context.stats.recoveries, entries.length > 0 ? "messages" : "empty");
   const { frames, last } = firstChunk(entries, encoderOf(session, sub), chunkBytes(context));
   // A stream recovery answers with the position it began from: the client moves it while it applies the publications.
@@ -48,7 +51,7 @@ export function positionResult(
   return {
     result: {
       ...common,
-      position: stream ? { epoch: position.epoch, offset: from.offset } : position,
+      position: stream ? { epoch: position.epoch, offset } : position,
       recovered: true,
       publications: frames,
     },

@@ -2,14 +2,23 @@ import type { SubscriptionGrant } from "../auth/auth.ts";
 import { type ChannelName, USER_NAMESPACE } from "../core/channel.ts";
 import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
+import { type KeptAfter, readKept } from "../gateway/channel/recovery.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
 import { addSubscription, admit, countRing, drop, subscriptionFor } from "../gateway/subscribe/attach.ts";
 import type { RecoverRequest, SubscribeCommand } from "../protocol/centrifuge/command.ts";
 import { positionResult } from "./position.ts";
 import type { CentrifugeSession } from "./session.ts";
+import { hasReloaded, rememberRefused } from "./unproven.ts";
 
 type Grant = SubscriptionGrant & { readonly data?: string };
+
+/** What the synchronous end of a subscribe is given. */
+interface Prepared {
+  readonly grant: Grant;
+  /** What is kept after a position that nothing proves, for a client that has reloaded its state. */
+  readonly kept?: KeptAfter | undefined;
+}
 
 /** A grant that adds nothing to the namespace's rules. */
 const PLAIN: Grant = {};
@@ -41,10 +50,11 @@ export function subscribe(
   if (asked) return subscribeAsked(context, session, command, name);
   const channel = context.hub.acquire(name);
   const from = recoverFrom(command, channel);
-  const ready = channel.live && (!from || countRing(context, channel, from));
+  const known = !from || (countRing(context, channel, from) && !hasReloaded(session, channel, command));
+  const ready = channel.live && known;
   if (!ready) return subscribeLater(context, session, command, channel, PLAIN);
   try {
-    complete(context, session, command, channel, PLAIN);
+    complete(context, session, command, channel, { grant: PLAIN });
   } finally {
     context.hub.release(channel);
   }
@@ -77,8 +87,12 @@ async function subscribeLater(
   grant: Grant,
 ): Promise<void> {
   try {
-    await channel.prepare(recoverFrom(command, channel));
-    if (session.state === "open") complete(context, session, command, channel, grant);
+    const from = recoverFrom(command, channel);
+    await channel.prepare(from);
+    const since = from && hasReloaded(session, channel, command) ? channel.current(from) : undefined;
+    const unproven = since && channel.recover(since).outcome === "unproven";
+    const kept = unproven ? await readKept(context.broker, channel, since) : undefined;
+    if (session.state === "open") complete(context, session, command, channel, { grant, kept });
   } finally {
     context.hub.release(channel);
   }
@@ -114,12 +128,14 @@ function complete(
   session: CentrifugeSession,
   command: SubscribeCommand,
   channel: Channel,
-  grant: Grant,
+  { grant, kept }: Prepared,
 ): void {
   const delta = command.delta && channel.rules.delta && session.codec.deltas !== undefined;
   const sub = subscriptionFor(channel, "client", grant, delta);
-  const { result, behind } = positionResult(context, session, sub, command.recover ? command : undefined);
+  const from = command.recover ? command : undefined;
+  const { result, behind, unproven } = positionResult(context, session, sub, from, kept);
   if (command.rejectUnrecovered && result.wasRecovering && !result.recovered) {
+    if (unproven) rememberRefused(session, channel, command);
     throw new CommandError(Errors.unrecoverablePosition);
   }
   addSubscription(session, sub);

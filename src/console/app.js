@@ -1,5 +1,5 @@
 import { joinForm } from "./join.js";
-import { child, clock, Messages, paint } from "./messages.js";
+import { child, clock, Messages, paint, placeOf } from "./messages.js";
 import { People } from "./people.js";
 import { Room } from "./room.js";
 
@@ -118,7 +118,12 @@ const told = {
   inbox({ channel, data, offset }) {
     const item = document.createElement("li");
     child(item, "p", "text", said(data));
-    child(item, "span", "offset", [channel, offset ? `#${offset}` : "", clock(Date.now())].join(" "));
+    child(
+      item,
+      "span",
+      "offset",
+      [channel, offset ? `#${placeOf(offset)}` : "", clock(Date.now())].join(" "),
+    );
     $("inbox").prepend(item);
     while ($("inbox").childElementCount > MAX_INBOX) $("inbox").lastChild.remove();
     text("inbox-badge", String($("inbox").childElementCount));

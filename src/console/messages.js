@@ -4,6 +4,14 @@ const MAX_ROWS = 300;
 /** A message of the same author within so long stands under the one before it without its name, ms. */
 const GROUP_MS = 60_000;
 
+/**
+ * The place in the stream that an offset says: NATS offsets are a sequence and 16 bits that name the message (with the
+ * embedded broker they are small, and sequences by themselves).
+ */
+export function placeOf(offset) {
+  return offset < 65_536 ? offset : Math.floor(offset / 65_536);
+}
+
 /** The list of messages. Rows come in any number a second; the page is touched once a frame. */
 export class Messages {
   #list;
@@ -110,7 +118,7 @@ function element(row, last) {
   } else item.classList.add("follows");
   const body = child(item, "div", "body");
   child(body, "p", "text", row.text);
-  if (row.offset) child(body, "span", "offset", `#${row.offset}`).title = "offset in the stream";
+  if (row.offset) child(body, "span", "offset", `#${placeOf(row.offset)}`).title = `offset ${row.offset}`;
   last.author = row.author;
   last.at = row.at;
   return item;

@@ -19,10 +19,10 @@ export type Priority = "low" | "normal" | "high";
  * `frames` for as long as the publication lives (in the ring, mostly).
  */
 export interface Publication {
-  /** Stream sequence, 0 in channels without history. */
+  /** Where it is, see {@link Position}; 0 in channels without history. */
   readonly offset: number;
   /**
-   * Sequence of the message before it on this channel, 0 when there was none or it is gone. Absent when unknown
+   * Offset of the message before it on this channel, 0 when there was none or it is gone. Absent when unknown
    * (read from the store, not from the live feed).
    */
   readonly prev?: number;

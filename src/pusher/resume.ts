@@ -93,7 +93,7 @@ export function resumeFrom(
     return undefined;
   }
   const { entries } = recovery;
-  let { offset } = point.from;
+  let offset = recovery.from;
   let left = point.count;
   for (const { publication } of entries) {
     if (isCounted(publication) && isFor(state, publication) && left-- === 0) break;

@@ -136,7 +136,7 @@ describe("a store that goes back", () => {
       expect(attachment.position.epoch).not.toBe(kept.epoch);
       // What lies before the fork is good under the old name, and nothing else of it is.
       expect(attachment.current(kept)).toEqual(sink.losses[0]!.position);
-      expect(await one.broker.verify(channel, lost)).toBe("void");
+      expect((await one.broker.verify(channel, lost)).standing).toBe("void");
       expect(one.stats.streamCuts).toBe(1);
     },
     TEST_MS,

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { ChannelSink } from "../../src/broker/broker.ts";
 import { Closes, CommandError, Errors, Unsubscribes } from "../../src/core/errors.ts";
 import type { Plain } from "../helpers/stock-codec.ts";
+import { until } from "../helpers/until.ts";
 import { createWorld, startGateway, type TestGateway } from "./fixture.ts";
 import { eventually, settled, stoppedClock } from "./time.ts";
 
@@ -19,6 +20,11 @@ const numbers = (publications: unknown) =>
   ((publications ?? []) as Plain[]).map(({ data }) => (data as { n: number }).n);
 const pushed = (client: { data(channel?: string): unknown[] }) =>
   client.data().map((data) => (data as { n: number }).n);
+
+/** What the store keeps of a channel. */
+async function stored(gateway: TestGateway, channel: string) {
+  return (await gateway.gateway.operations.history(channel, { limit: 10 })).publications;
+}
 
 const recover = (position: { epoch: string; offset: number }) => ({ recover: true, ...position });
 
@@ -126,12 +132,40 @@ describe("a client that comes back", () => {
     expect([...numbers(subscribe.publications), ...pushed(cat)]).toEqual([]);
   });
 
+  test("from a position that nothing proves is told so once, and served when it has reloaded its state", async () => {
+    const history = { size: 10, ageMs: 50, recoverLimit: 10, replicas: 1 };
+    await using gateway = await startGateway({ namespaces: { chat: { history } } });
+    const { epoch } = await publish(gateway, "chat:x", 1, 2);
+    await until(async () => (await stored(gateway, "chat:x")).length === 0);
+    const last = await publish(gateway, "chat:x", 3, 3);
+    const ann = await gateway.connect("ann");
+    const again = { channel: "chat:x", flag: 2, ...recover({ epoch, offset: 1 }) };
+    const ask = async (what: object) => {
+      const [id] = ann.say({ subscribe: what });
+      return (await ann.reply(id!)) as { error?: { code: number }; subscribe?: Plain };
+    };
+    expect((await ask(again)).error).toMatchObject({ code: Errors.unrecoverablePosition.code });
+    const { subscribe } = await ask(again);
+    expect(subscribe).toMatchObject({ recovered: true });
+    const kept = numbers(subscribe!.publications);
+    expect(kept.length === 0 || kept[0] === 3).toBe(true); // it may have aged meanwhile, too
+    // What the stream never was at is no case of this, however often it comes.
+    const bogus = { ...again, offset: last.offset + 1_000 };
+    await ann.ask({ unsubscribe: { channel: "chat:x" } });
+    for (let n = 0; n < 2; n++) {
+      expect((await ask(bogus)).error).toMatchObject({ code: Errors.unrecoverablePosition.code });
+    }
+    // Nor is it another connection's.
+    const other = await gateway.connect("ann");
+    const [id] = other.say({ subscribe: again });
+    expect((await other.reply(id!)) as Plain).toHaveProperty("error");
+  });
+
   test("to a channel of which the latest message counts gets that, unless it has it", async () => {
     await using gateway = await startGateway({ namespaces: { chat: { recovery: "cache" } } });
     const ann = await gateway.connect("ann");
-    expect((await ann.subscribe("chat:empty", recover({ epoch: "", offset: 0 }))).recovered ?? false).toBe(
-      false,
-    );
+    const empty = await ann.subscribe("chat:empty", recover({ epoch: "", offset: 0 }));
+    expect(empty).toMatchObject({ recovered: true });
     const last = await publish(gateway, "chat:x", 1, 3);
     const behind = await ann.subscribe("chat:x", recover({ ...last, offset: 1 }));
     expect(numbers(behind.publications)).toEqual([3]);
@@ -140,6 +174,16 @@ describe("a client that comes back", () => {
     const same = await ann.subscribe("chat:x", recover(last));
     expect(same).toMatchObject({ recovered: true });
     expect(numbers(same.publications)).toEqual([]);
+    // Of a stream that is gone, or of none: the latest message is what it comes for.
+    for (const one of [
+      { epoch: "gone", offset: 99 },
+      { epoch: "_", offset: 0 },
+    ]) {
+      await ann.ask({ unsubscribe: { channel: "chat:x" } });
+      const other = await ann.subscribe("chat:x", recover(one));
+      expect(other).toMatchObject({ recovered: true, offset: 3 });
+      expect(numbers(other.publications)).toEqual([3]);
+    }
   });
 });
 

@@ -78,7 +78,7 @@ function follower(stream: FakeStream) {
     valid: () => true,
     stands: () => true,
     deliver,
-    truncated: (_channel, offset) => void lost.push(offset),
+    truncated: (_channel, before) => void lost.push(typeof before === "number" ? before : before.seq - 1),
     filled: () => {},
   };
   return {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { ChannelSink, HistoryPage, HistoryQuery, Standing } from "../../src/broker/broker.ts";
+import type { ChannelSink, HistoryPage, HistoryQuery, Verified } from "../../src/broker/broker.ts";
 import { parseChannel } from "../../src/core/channel.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";
 import type { Position } from "../../src/core/position.ts";
@@ -48,10 +48,11 @@ function fakeStore(kept: number[], head: number, evicted = 0, { empty = false, t
           more: page.length < after.length,
         };
       },
-      async verify(_name: unknown, { offset }: Position): Promise<Standing> {
+      async verify(_name: unknown, position: Position): Promise<Verified> {
+        const { offset } = position;
         store.verified.push(offset);
         await Promise.resolve();
-        return offset <= Math.max(head, top, ...kept) ? "stands" : "void";
+        return { standing: offset <= Math.max(head, top, ...kept) ? "stands" : "void", position };
       },
     } satisfies ChannelContext<Channel>["broker"],
   };
@@ -126,7 +127,7 @@ describe("channel", () => {
     // 11 may have come and gone before the channel was followed here: of that the store knows.
     expect(recovered(channel, at(10))).toBe("missing");
     await channel.prepare(at(10));
-    expect(recovered(channel, at(10))).toBe("unrecoverable");
+    expect(recovered(channel, at(10))).toBe("unproven");
     expect(store.reads).toHaveLength(1);
     await channel.prepare(at(12));
     expect(recovered(channel, at(12))).toEqual([15, 17]);
@@ -157,14 +158,14 @@ describe("channel", () => {
     expect(recovered(channel, at(from))).toEqual(Array.from({ length: 9 }, (_, n) => from + 1 + n));
   });
 
-  test("what cannot be proven complete is unrecoverable, and asked for only once", async () => {
+  test("what cannot be proven complete is not served, and asked for only once", async () => {
     const store = fakeStore([11, 12], 12, 10);
     const { channel } = channelOn(store);
     await channel.prepare(at(9));
-    expect(recovered(channel, at(9))).toBe("unrecoverable");
+    expect(recovered(channel, at(9))).toBe("unproven");
     await channel.prepare(at(9));
     await channel.prepare(at(3));
-    expect(store.reads).toHaveLength(1);
+    expect(store.reads).toHaveLength(2);
     await channel.prepare(at(10));
     expect(recovered(channel, at(10))).toEqual([11, 12]);
   });

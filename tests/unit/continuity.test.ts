@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { ContinuityCheck } from "../../src/broker/nats/follow/continuity.ts";
-import { identityOf, isSame, RecentMessages } from "../../src/broker/nats/follow/recent.ts";
+import { RecentMessages } from "../../src/broker/nats/follow/recent.ts";
 import { Envelope } from "../../src/broker/nats/link/headers.ts";
+import { identityOf, isSame } from "../../src/broker/nats/link/message-identity.ts";
 import { lifeNamed } from "../../src/broker/nats/streams/identity.ts";
 
 function message(seq: number, id: string | undefined, body = "", stored?: string): Envelope {

@@ -5,6 +5,7 @@ import { startChain } from "../../src/broker/nats/follow/chain.ts";
 import { type ChannelContext, FollowedChannel } from "../../src/broker/nats/follow/followed-channel.ts";
 import { parseChannel } from "../../src/core/channel.ts";
 import { Stats } from "../../src/core/stats.ts";
+import { offsetOf, sequenceOf } from "../../src/core/tag.ts";
 import { channelContext } from "../helpers/followed-channel.ts";
 
 /** A message as the client library hands it over. */
@@ -22,7 +23,7 @@ function follow(own: Partial<ChannelContext> = {}) {
   const said: string[] = [];
   const stats = new Stats();
   const context = channelContext({
-    rejected: (_channel, offset, flaw) => void said.push(`rejected ${offset} ${flaw}`),
+    rejected: (_channel, offset, flaw) => void said.push(`rejected ${sequenceOf(offset)} ${flaw}`),
     idle: () => void said.push("idle"),
     stats,
     ...own,
@@ -30,7 +31,7 @@ function follow(own: Partial<ChannelContext> = {}) {
   const channel = new FollowedChannel(parseChannel("keep:x"), context);
   channel.subscription = { unsubscribe() {} };
   const sink = (name: string): ChannelSink => ({
-    publication: ({ offset, data }) => void said.push(`${name} ${offset} ${data}`),
+    publication: ({ offset, data }) => void said.push(`${name} ${sequenceOf(offset)} ${data}`),
     event: ({ kind }) => void said.push(`${name} ${kind}`),
     lost: ({ offset }, why) => void said.push(`${name} lost ${offset} ${why}`),
   });
@@ -47,6 +48,7 @@ function followStream() {
       odd: ({ last }) => void told.push(`odd ${last}`),
       doubtful: () => false,
       behind: () => void told.push("behind"),
+      offset: ({ seq }) => offsetOf(seq, 2),
       current: (position) => position,
     },
   });
@@ -64,7 +66,7 @@ test("a channel delivers what is in line by itself, and tells its follower what 
   expect(told).toEqual(["saw 6", "saw 9", "behind", "duplicate 6"]);
   channel.take(republished(8, 6));
   expect(said).toEqual(["a 6 6", "a 8 8", "a 9 9"]);
-  expect(channel.position.offset).toBe(9);
+  expect(channel.position.offset).toBe(offsetOf(9, 2));
 });
 
 test("a sink that throws harms neither the others nor what comes after", () => {

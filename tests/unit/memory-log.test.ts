@@ -40,7 +40,7 @@ describe("the log of the memory broker", () => {
     expect(since("a", 2)).toEqual([[3, 4, 5], true]);
     expect(since("a", 4)).toEqual([[5], true]);
     expect(since("a", 5)).toEqual([[], true]);
-    expect(since("a", 6)).toEqual([[], false]); // ahead of the log: not a position of this one
+    expect(() => since("a", 6)).toThrow("unrecoverable"); // ahead of the log: not a position of this one
   });
 
   test("a channel at rest is at the end of the whole log", () => {

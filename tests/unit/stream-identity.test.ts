@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { StreamInfo } from "nats";
-import { currentPosition, lifeOf, nameOf, newLifeId } from "../../src/broker/nats/streams/identity.ts";
+import { lifeOf, nameOf, newLifeId } from "../../src/broker/nats/streams/identity.ts";
 
 const info = (config: object, created = "2026-11-21T16:15:37.340238897Z") =>
   ({ config, created, state: { first_seq: 1, last_seq: 7 } }) as unknown as StreamInfo;
@@ -26,12 +26,4 @@ test("a stream of an earlier version is named by its time, which every instance 
   expect(life).toMatchObject({ named: false, before: [] });
   expect(lifeOf(info(nameOf({}, life), "2027-01-01T00:00:00Z")).id).toBe(life.id);
   expect(newLifeId()).toMatch(/^[0-9a-z]{12}$/);
-});
-
-test("positions of now, of before the upgrade, and of a life that was cut short", () => {
-  const life = lifeOf(info(nameOf({}, { id: "now", before: [{ id: "old", fork: 30, mark: 70 }] })));
-  const at = (epoch: string, offset: number) => currentPosition(life, { epoch, offset })?.offset;
-  expect([at("t_now", 5), at("now", 5), at("", 5)]).toEqual([5, 5, 5]);
-  expect([at("t_old", 30), at("old", 30)]).toEqual([30, 30]);
-  expect([at("t_old", 31), at("t_other", 5), at("other", 5)]).toEqual([undefined, undefined, undefined]);
 });

@@ -105,7 +105,7 @@ export class MemoryLog {
   /** @throws CommandError unrecoverablePosition */
   read(name: string, query: HistoryQuery): HistoryPage {
     const { since, sinceMs, limit, reverse = false } = query;
-    if (since?.epoch && since.epoch !== this.#epoch) throw new CommandError(Errors.unrecoverablePosition);
+    if (since && this.standing(since) === "void") throw new CommandError(Errors.unrecoverablePosition);
     const kept = this.#kept(name);
     const entries = kept?.entries ?? [];
     const dropped = kept?.dropped ?? this.#forgotten;

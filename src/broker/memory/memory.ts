@@ -23,7 +23,7 @@ import type {
   RequestOptions,
   ServiceReply,
   SignalListener,
-  Standing,
+  Verified,
 } from "../broker.ts";
 import type { Outbox, OutboxOptions } from "../outbox.ts";
 import { type BusMember, type Handler, type MemoryAttachment, MemoryBus } from "./bus.ts";
@@ -143,9 +143,11 @@ class MemoryBroker implements Broker {
     return this.#bus.logOf(channel.namespace).read(channel.name, query);
   }
 
-  async verify(channel: ChannelName, position: Position): Promise<Standing> {
+  async verify(channel: ChannelName, position: Position): Promise<Verified> {
     this.#requireConnected();
-    return this.#bus.logOf(channel.namespace).standing(position);
+    const current = this.#bus.current(channel, position);
+    const standing = this.#bus.logOf(channel.namespace).standing(position);
+    return { standing, position: current ?? position };
   }
 
   async clearHistory(channel: ChannelName): Promise<void> {

@@ -7,6 +7,7 @@ import type { NamespaceRules } from "../../core/namespace.ts";
 import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { Body } from "../../core/publication.ts";
 import { type Subjects, subjects as subjectsOf } from "../../core/subject.ts";
+import { offsetOf, tagOfText } from "../../core/tag.ts";
 import { BYTES_TYPE, checkBody, checkOptions } from "../body.ts";
 import type {
   Attachment,
@@ -21,7 +22,7 @@ import type {
   RequestOptions,
   ServiceReply,
   SignalListener,
-  Standing,
+  Verified,
 } from "../broker.ts";
 import type { Outbox, OutboxOptions } from "../outbox.ts";
 import { type NatsBrokerOptions, type Parts, startParts } from "./assembly.ts";
@@ -29,7 +30,7 @@ import { channelEventHeaders } from "./follow/channel-event.ts";
 import type { StreamFollower } from "./follow/follower.ts";
 import type { NamespaceFollowers } from "./follow/followers.ts";
 import { readHistory } from "./follow/history.ts";
-import { standingOf } from "./follow/standing.ts";
+import { verify } from "./follow/standing.ts";
 import { encoded, publishHeaders } from "./link/headers.ts";
 import { natsOutbox } from "./publish/outbox.ts";
 import { mostReplicas } from "./streams/config.ts";
@@ -132,8 +133,8 @@ class NatsBroker implements Broker {
     return await readHistory({ follower, name: channel, subject, cleared }, query);
   }
 
-  async verify(channel: ChannelName, position: Position): Promise<Standing> {
-    return await standingOf(this.#followerOf(channel), position);
+  async verify(channel: ChannelName, position: Position): Promise<Verified> {
+    return await verify(this.#followerOf(channel), position);
   }
 
   async clearHistory(channel: ChannelName): Promise<void> {
@@ -246,7 +247,8 @@ class NatsBroker implements Broker {
     const ack = await publisher.publish(to, checked, headers, timeoutMs);
     if (!ack.duplicate) follower.acknowledged(ack.seq, id);
     if (ack.regressed) await follower.inspect();
-    return { epoch: follower.epoch, offset: ack.seq, duplicate: ack.duplicate };
+    const offset = offsetOf(ack.seq, tagOfText(id));
+    return { epoch: follower.epoch, offset, duplicate: ack.duplicate };
   }
 
   /** @throws CommandError unknownChannel */

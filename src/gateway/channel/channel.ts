@@ -4,12 +4,21 @@ import { CommandError, Errors } from "../../core/errors.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
 import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { ClientInfo, Publication } from "../../core/publication.ts";
-import { AheadWaiter } from "./ahead-waiter.ts";
 import type { Audience, SubscriberGroup } from "./audience.ts";
 import type { ChannelContext } from "./channel-context.ts";
 import { isSound } from "./entry-check.ts";
 import type { MemberListener } from "./member-listener.ts";
-import { MISSING, NOTHING_MISSED, type Recovery, UNRECOVERABLE } from "./recovery.ts";
+import { PositionProof } from "./position-proof.ts";
+import {
+  type KeptAfter,
+  MISSING,
+  type Recovery,
+  readPage,
+  recoverKept,
+  recoverLatest,
+  UNPROVEN,
+  UNRECOVERABLE,
+} from "./recovery.ts";
 import { Ring, RingEntry } from "./ring.ts";
 import type { Subscriber } from "./subscriber.ts";
 import { addPresenceSubscriber, addSubscriber, NOBODY } from "./subscriber-group.ts";
@@ -49,8 +58,8 @@ export class Channel implements ChannelSink {
 
   /** Recovery from this offset or below is impossible: the store has been asked, and is not asked again. */
   #unreachable = -1;
-  /** Once a client came that had seen more than this instance. */
-  #ahead: AheadWaiter | undefined;
+  /** Once a client came with a position that the ring does not show by itself. */
+  #proof: PositionProof | undefined;
   #filling: Promise<void> | undefined;
   /** The ring may be larger than its share, for those who wait for what is read. */
   #grown = false;
@@ -99,31 +108,45 @@ export class Channel implements ChannelSink {
    */
   async prepare(from?: Position): Promise<void> {
     if (this.#state !== "live") await this.#attach();
-    const at = from && this.rules.recovery !== "off" ? this.current(from) : undefined;
-    if (!at) return;
+    if (!from || this.rules.recovery === "off") return;
+    const at = this.current(from) ?? from;
     // Again: the read this call joined may have been for another position, or what it brought has left the ring.
     for (let attempt = 0; attempt < MAX_PREPARE_READS; attempt++) {
       if (this.recover(at).outcome !== "missing") return;
       if (this.rules.recovery === "cache") await this.#fill(-1);
-      else if (at.offset > this.#position.offset) await this.#aheadOfUs().wait(at.offset);
+      else if (this.#mustBeProven(at.offset)) await this.#proofs().prove(at.offset);
       else await this.#fill(at.offset);
     }
+  }
+
+  /** Whether the home of the store is to be asked about a position; otherwise the page that is read from it shows it. */
+  #mustBeProven(offset: number): boolean {
+    const proof = this.#proof;
+    if (proof?.of(offset)) return false;
+    return offset > this.#position.offset || offset >= this.#ring!.floor || proof?.contested === true;
   }
 
   /**
    * What a subscriber at `from` has missed. Synchronous; nothing of the channel is published between this and a
    * {@link join} in the same step.
+   * @param kept for a position that nothing proves: all that is kept after it
    */
-  recover(from: Position): Recovery {
+  recover(from: Position, kept?: KeptAfter): Recovery {
     const ring = this.#ring;
     const at = ring && this.current(from);
+    if (ring && this.rules.recovery === "cache")
+      return this.newestKnown ? recoverLatest(at, ring, this.#position) : MISSING;
     if (!at) return UNRECOVERABLE;
-    if (this.rules.recovery === "cache") return this.#recoverLatest(at, ring);
-    if (at.offset > this.#position.offset) return this.#recoverAhead(at.offset);
-    const entries = ring.since(at.offset);
-    if (!entries) return at.offset <= this.#unreachable ? UNRECOVERABLE : MISSING;
+    const { offset } = at;
+    // Anybody may say any number: only what the ring shows by itself is believed without asking.
+    const shown = offset === this.#position.offset || ring.holds(offset);
+    const proof = shown ? at : this.#proof?.of(offset);
+    if (proof === "void") return UNRECOVERABLE;
+    if (proof === "unproven") return kept ? recoverKept(kept, ring, this.#position) : UNPROVEN;
+    const entries = proof && (offset > this.#position.offset ? [] : ring.since(offset));
+    if (!entries) return offset <= this.#unreachable ? UNRECOVERABLE : MISSING;
     const limit = this.rules.history?.recoverLimit ?? 0;
-    return entries.length > limit ? UNRECOVERABLE : { outcome: "recovered", entries };
+    return entries.length > limit ? UNRECOVERABLE : { outcome: "recovered", entries, from: proof.offset };
   }
 
   /**
@@ -133,12 +156,6 @@ export class Channel implements ChannelSink {
   current(position: Position): Position | undefined {
     if (position.epoch === this.#position.epoch) return position;
     return this.#attachment?.current(position);
-  }
-
-  #recoverAhead(offset: number): Recovery {
-    const outcome = this.#ahead?.outcome(offset);
-    if (outcome === undefined) return MISSING;
-    return outcome === "refused" ? UNRECOVERABLE : NOTHING_MISSED;
   }
 
   /** Makes {@link newest} known. @throws CommandError brokerUnavailable */
@@ -159,16 +176,6 @@ export class Channel implements ChannelSink {
   /** What the ring has above an offset. */
   entriesSince(offset: number): readonly RingEntry[] {
     return this.#ring?.newerThan(offset) ?? [];
-  }
-
-  #recoverLatest(from: Position, ring: Ring): Recovery {
-    const newest = ring.newest;
-    if (newest) {
-      const same = from.epoch === this.#position.epoch && from.offset === newest.publication.offset;
-      return { outcome: "recovered", entries: same ? [] : [newest] };
-    }
-    // Nothing in the ring: the channel is empty, or what it keeps has not been read yet.
-    return this.#unreachable >= 0 ? UNRECOVERABLE : MISSING;
   }
 
   /** Adds a subscriber; what is published from now on reaches it. */
@@ -237,7 +244,7 @@ export class Channel implements ChannelSink {
       // Whatever came and went before: from the first message on that was seen here, all were.
       if (this.#ring.floor === Number.POSITIVE_INFINITY) this.#ring.begin(publication.offset);
       this.#cut();
-      this.#ahead?.reached(publication.offset);
+      this.#proof?.reached(publication.offset);
     }
     this.#broadcast(entry);
     if (this.name.namespace === USER_NAMESPACE) {
@@ -294,7 +301,7 @@ export class Channel implements ChannelSink {
     this.#empty = false;
     this.#ring?.reset(position.offset);
     this.#unreachable = position.offset - 1;
-    this.#ahead?.lost();
+    this.#proof?.lost();
     this.#context.lost(this);
   }
 
@@ -364,37 +371,34 @@ export class Channel implements ChannelSink {
       else if (!latest) this.#unreachable = 0;
       return;
     }
-    const limit = this.rules.history?.recoverLimit ?? 0;
-    const page = await this.#context.broker.history(this.name, {
-      since: { epoch, offset: from },
-      limit,
-      ...(floor > from && floor < Number.POSITIVE_INFINITY && { until: floor }),
-    });
-    if (this.#ring !== ring || this.#position.epoch !== epoch) return;
+    const since = { epoch, offset: from };
+    const page = await readPage(this.#context.broker, this, { since, until: floor });
+    if (!page) this.#proofs().note(from, "void");
+    if (!page || this.#ring !== ring || this.#position.epoch !== epoch) return;
     const readTo = page.more ? (page.publications.at(-1)?.offset ?? from) : page.position.offset;
     // The page must meet the ring, which may have been trimmed meanwhile. (One without a floor has never been.)
     const meets = ring.floor === Number.POSITIVE_INFINITY ? !page.more : readTo >= ring.floor;
     // What the store has already and the channel has not, everybody will be given as it comes.
-    const { offset } = this.#position;
-    if (page.complete && meets) {
-      ring.prepend(
-        page.publications.filter((publication) => publication.offset <= offset),
-        from,
-      );
-    } else if (page.more || !page.complete) this.#unreachable = Math.max(this.#unreachable, from);
+    const arrived = page.publications.filter((one) => one.offset <= this.#position.offset);
+    if (page.complete && meets) ring.prepend(arrived, from);
+    else if (page.more) this.#unreachable = Math.max(this.#unreachable, from);
+    else if (!page.complete) this.#proofs().note(from, "unproven");
   }
 
-  #aheadOfUs(): AheadWaiter {
-    this.#ahead ??= new AheadWaiter({
+  #proofs(): PositionProof {
+    this.#proof ??= new PositionProof({
       position: () => this.#position,
       empty: () => this.#empty,
       verify: (position) => this.#context.broker.verify(this.name, position),
       read: (since, until) => {
         const limit = this.rules.history?.recoverLimit ?? 0;
-        const query = { since, limit, ...(until !== undefined && { until }) };
-        return this.#context.broker.history(this.name, query);
+        return this.#context.broker.history(this.name, {
+          since,
+          limit,
+          ...(until !== undefined && { until }),
+        });
       },
     });
-    return this.#ahead;
+    return this.#proof;
   }
 }

@@ -1,12 +1,83 @@
-import type { RingEntry } from "./ring.ts";
+import type { ChannelLog, HistoryPage } from "../../broker/broker.ts";
+import type { ChannelName } from "../../core/channel.ts";
+import { CommandError, Errors } from "../../core/errors.ts";
+import type { NamespaceRules } from "../../core/namespace.ts";
+import type { Position } from "../../core/position.ts";
+import type { Publication } from "../../core/publication.ts";
+import { type Ring, RingEntry } from "./ring.ts";
+
+type Log = Pick<ChannelLog, "history">;
+type Kept = { readonly name: ChannelName; readonly rules: NamespaceRules };
 
 /** What a subscriber that comes back is given: everything after its position, or that it cannot be had. */
 export type Recovery =
-  | { readonly outcome: "recovered"; readonly entries: readonly RingEntry[] }
+  | {
+      readonly outcome: "recovered";
+      readonly entries: readonly RingEntry[];
+      /** The offset it comes from, in the terms of now: this is what it is answered. */
+      readonly from: number;
+    }
   | { readonly outcome: "unrecoverable" }
+  /** Nothing contradicts the position, and nothing that is kept proves it. */
+  | { readonly outcome: "unproven" }
   /** The ring does not reach: `prepare` first. */
   | { readonly outcome: "missing" };
 
+/** All that is kept after a position, though nothing proves that it is all there was. */
+export interface KeptAfter {
+  readonly from: number;
+  readonly publications: readonly Publication[];
+  /** Up to where they are. */
+  readonly readTo: number;
+}
+
 export const UNRECOVERABLE: Recovery = { outcome: "unrecoverable" };
+export const UNPROVEN: Recovery = { outcome: "unproven" };
 export const MISSING: Recovery = { outcome: "missing" };
-export const NOTHING_MISSED: Recovery = { outcome: "recovered", entries: [] };
+
+/**
+ * What the store has after a position, as much as one recovery may bring; undefined when the stream never was there.
+ * @param until offset that is known to have been stored; ignored where it is not after the position
+ */
+export async function readPage(
+  log: Log,
+  { name, rules }: Kept,
+  { since, until }: { readonly since: Position; readonly until: number },
+): Promise<HistoryPage | undefined> {
+  const limit = rules.history?.recoverLimit ?? 0;
+  const known = until > since.offset && until < Number.POSITIVE_INFINITY;
+  try {
+    return await log.history(name, { since, limit, ...(known && { until }) });
+  } catch (error) {
+    if (error instanceof CommandError && error.error === Errors.unrecoverablePosition) return undefined;
+    throw error;
+  }
+}
+
+/** All that is kept after a position which nothing proves; undefined when that is more than one recovery may bring. */
+export async function readKept(log: Log, channel: Kept, since: Position): Promise<KeptAfter | undefined> {
+  const page = await readPage(log, channel, { since, until: 0 });
+  if (!page || page.more || page.publications.length >= (channel.rules.history?.size ?? 0)) return undefined;
+  return { from: since.offset, publications: page.publications, readTo: page.position.offset };
+}
+
+/** @param position the channel's: the store may be ahead of it, and what is still to come live is not sent twice */
+export function recoverKept(
+  { from, publications, readTo }: KeptAfter,
+  ring: Ring,
+  position: Position,
+): Recovery {
+  const read = publications.filter(({ offset }) => offset <= position.offset);
+  const entries = [...read.map((one) => new RingEntry(one)), ...ring.newerThan(readTo)];
+  return { outcome: "recovered", entries, from };
+}
+
+/**
+ * The latest message, wherever the client was: what it missed before nobody asks for.
+ * @param from where it was; undefined for a stream that is gone
+ */
+export function recoverLatest(from: Position | undefined, ring: Ring, { offset }: Position): Recovery {
+  const { newest } = ring;
+  const entries = newest && newest.publication.offset !== from?.offset ? [newest] : [];
+  return { outcome: "recovered", entries, from: offset };
+}

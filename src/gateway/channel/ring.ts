@@ -103,6 +103,15 @@ export class Ring {
     this.#floor = floor;
   }
 
+  /** Whether the ring itself shows that an offset is one of the channel's: that of an entry, or just before it. */
+  holds(offset: number): boolean {
+    if (offset === this.#floor) return true;
+    if (offset < this.#floor) return false;
+    const at = this.#indexAbove(offset - 1);
+    const found = this.#entries[at]?.publication.offset;
+    return found === offset || found === offset + 1;
+  }
+
   /** Entries above an offset, oldest first; `undefined` when the ring does not reach back that far. */
   since(offset: number): readonly RingEntry[] | undefined {
     return offset < this.#floor ? undefined : this.newerThan(offset);
@@ -110,6 +119,11 @@ export class Ring {
 
   /** Entries above an offset, oldest first, whether or not that is all there was. */
   newerThan(offset: number): readonly RingEntry[] {
+    return this.#entries.slice(this.#indexAbove(offset));
+  }
+
+  /** Index of the oldest entry above an offset. */
+  #indexAbove(offset: number): number {
     let low = this.#first;
     let high = this.#entries.length;
     while (low < high) {
@@ -117,7 +131,7 @@ export class Ring {
       if (this.#entries[middle]!.publication.offset <= offset) low = middle + 1;
       else high = middle;
     }
-    return this.#entries.slice(low);
+    return low;
   }
 
   /** Drops the oldest entries until at most `count` entries and `bytes` bytes are left. */

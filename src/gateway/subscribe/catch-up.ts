@@ -51,7 +51,7 @@ export function catchUp(context: GatewayContext, session: Session, task: CatchUp
       readOn(context, session, task);
       return;
     }
-    if (recovery.outcome === "unrecoverable") {
+    if (recovery.outcome !== "recovered") {
       // It did not keep up with what the namespace keeps.
       giveUp(session, task);
       return;

@@ -1,6 +1,7 @@
 import type { Envelope } from "../link/headers.ts";
+import { identityOf, isSame, type MessageIdentity } from "../link/message-identity.ts";
 import type { StreamLife } from "../streams/identity.ts";
-import { identityOf, isSame, type MessageIdentity, type RecentMessages } from "./recent.ts";
+import type { RecentMessages } from "./recent.ts";
 
 /**
  * Whether a stream still holds what was seen of it. `cut`: another message stands where one that was seen should, so

@@ -20,8 +20,8 @@ export interface FillContext {
   /** Whether the store's message is the one that was seen at its sequence; true when that is not known. */
   stands(envelope: Envelope): boolean;
   deliver(channel: FollowedChannel, seq: number, prev: number | undefined, envelope: Envelope): void;
-  /** Messages between the channel's last and `offset` are gone. */
-  truncated(channel: FollowedChannel, offset: number): void;
+  /** Messages after the channel's last are gone: up to just before this one, or up to this sequence. */
+  truncated(channel: FollowedChannel, before: Envelope | number): void;
   /** Counts a message read from the store. */
   filled(): void;
 }
@@ -50,7 +50,7 @@ export async function fillChannel(channel: FollowedChannel, context: FillContext
 function giveUp(channel: FollowedChannel, context: FillContext): void {
   const first = channel.held?.[0];
   if (first) {
-    context.truncated(channel, first.seq - 1);
+    context.truncated(channel, first.message);
     skipGap(channel, context.deliver);
   } else {
     // It was the channel's newest when its head was read, and is gone before it could be.
@@ -75,7 +75,7 @@ async function readOn(channel: FollowedChannel, context: FillContext): Promise<v
   };
   const flush = (complete: boolean) => {
     const oldest = unproven.find((one) => one.seq > channel.last);
-    if (!complete && oldest) context.truncated(channel, oldest.seq - 1);
+    if (!complete && oldest) context.truncated(channel, oldest);
     const waiting = unproven;
     unproven = [];
     proven = true;

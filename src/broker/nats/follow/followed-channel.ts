@@ -4,6 +4,7 @@ import type { Logger } from "../../../core/log.ts";
 import type { NamespaceRules } from "../../../core/namespace.ts";
 import type { Position } from "../../../core/position.ts";
 import type { Stats } from "../../../core/stats.ts";
+import { sequenceOf } from "../../../core/tag.ts";
 import type { Attachment, ChannelSink } from "../../broker.ts";
 import { type Envelope, openEnvelope } from "../link/headers.ts";
 import { type Chain, type Held, holdLive, takeLive, UNKNOWN } from "./chain.ts";
@@ -37,6 +38,8 @@ interface ChannelStream {
   readonly doubtful: () => boolean;
   /** The channel holds a message whose predecessor is missing. */
   readonly behind: (channel: FollowedChannel) => void;
+  /** The offset of a message, see {@link Offsets}. */
+  readonly offset: (envelope: Envelope) => number;
   /** See {@link Attachment.current}. */
   readonly current: (position: Position) => Position | undefined;
 }
@@ -52,8 +55,11 @@ export class FollowedChannel implements Chain<Envelope> {
   last = UNKNOWN;
   held: Held<Envelope>[] | null = null;
   wanted = 0;
-  /** Everything of the channel up to here has already been delivered, though its last message may be older, or gone. */
-  floor = 0;
+  /**
+   * The offset that says how far the channel is: everything up to here has already been delivered, though its last
+   * message may be older, or gone.
+   */
+  reached = 0;
   epoch = "";
   /** What is being done about something missing. */
   repair: "none" | "waiting" | "filling" = "none";
@@ -77,7 +83,12 @@ export class FollowedChannel implements Chain<Envelope> {
   }
 
   get position(): Position {
-    return { epoch: this.epoch, offset: Math.max(this.last, this.floor) };
+    return { epoch: this.epoch, offset: this.reached };
+  }
+
+  /** The sequence of {@link reached}. */
+  get floor(): number {
+    return sequenceOf(this.reached);
   }
 
   get closed(): boolean {
@@ -171,12 +182,15 @@ export class FollowedChannel implements Chain<Envelope> {
   }
 
   /** Gives the sinks a message that is next in line: what the chain calls. Static, as a function of each would cost memory. */
-  static deliver(channel: FollowedChannel, seq: number, prev: number | undefined, envelope: Envelope): void {
+  static deliver(channel: FollowedChannel, _seq: number, prev: number | undefined, envelope: Envelope): void {
+    const { rules, rejected, stream } = channel.#context;
+    const before = channel.reached;
+    const offset = stream ? stream.offset(envelope) : 0;
+    channel.reached = offset;
     if (!channel.#first) return;
-    const { rules, rejected } = channel.#context;
-    const publication = toPublication(envelope, rules, prev);
+    const publication = toPublication(envelope, rules, offset, offsetBefore(prev, before));
     if (isFlawed(publication)) {
-      rejected(channel.name, seq, publication.flaw);
+      rejected(channel.name, offset, publication.flaw);
       return;
     }
     for (let at: ChannelAttachment | undefined = channel.#first; at; at = at.next) {
@@ -252,4 +266,12 @@ class ChannelAttachment implements Attachment {
     this.sink = undefined;
     this.#channel.detach(this);
   }
+}
+
+/**
+ * What the offset of the message before one is, of which the sequence is known. @param reached the channel's position
+ * before it
+ */
+function offsetBefore(prev: number | undefined, reached: number): number | undefined {
+  return prev === 0 ? 0 : prev !== undefined && sequenceOf(reached) === prev ? reached : undefined;
 }

@@ -2,33 +2,32 @@ import type { ChannelName } from "../../../core/channel.ts";
 import { CommandError, Errors } from "../../../core/errors.ts";
 import type { NamespaceRules } from "../../../core/namespace.ts";
 import type { Position } from "../../../core/position.ts";
+import { sequenceOf, tagIn } from "../../../core/tag.ts";
 import type { Attachment, ChannelSink } from "../../broker.ts";
-import { DelayQueue } from "../link/delay-queue.ts";
 import type { Envelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
+import { hasTag, identityOf, isSame } from "../link/message-identity.ts";
 import type { Pool } from "../link/pool.ts";
 import { RequestError } from "../link/requests.ts";
 import { withTimeout } from "../link/timeout.ts";
 import type { RemoteStream } from "../streams/home.ts";
-import { currentPosition, type StreamLife } from "../streams/identity.ts";
+import type { StreamLife } from "../streams/identity.ts";
 import type { StreamLives } from "../streams/placement.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
-import { missingUpTo, releaseHeld, startChain, UNKNOWN } from "./chain.ts";
-import { type FillContext, fillChannel } from "./fill.ts";
+import { missingUpTo, releaseHeld, startChain } from "./chain.ts";
+import type { FillContext, StoreReads } from "./fill.ts";
 import { FollowedChannel } from "./followed-channel.ts";
 import { FollowedChannels, type FollowedChannelsOptions } from "./followed-channels.ts";
+import { GapRepair } from "./gap-repair.ts";
 import { HeadAudit } from "./head-audit.ts";
 import { LifeWatch } from "./life-watch.ts";
+import { currentPosition, Offsets } from "./offsets.ts";
 import { Progress } from "./progress.ts";
-import { identityOf, isSame, RecentMessages } from "./recent.ts";
+import { RecentMessages } from "./recent.ts";
 import { Resync } from "./resync.ts";
 
-/** How long a message whose predecessor is missing is held before the store is asked: reorders heal in less, ms. */
-const HOLD_MS = 10;
 /** Longest time a join may wait for the store, ms: a stock client gives its connection up when a subscribe takes 5 s. */
 const JOIN_TIMEOUT_MS = 4_000;
-/** Pause after a failed read, ms. */
-const RETRY_MS = 100;
 /** Heads of channels of a namespace read per second by the audit. */
 const AUDITED_PER_TICK = 50;
 /** Longest time messages are held back because nobody says whether the stream is what it was, ms. */
@@ -49,14 +48,15 @@ export interface StreamFollowerOptions extends Omit<FollowedChannelsOptions, "nc
 /** Follows the channels of a namespace that keeps history: ordered, whole, each message once. */
 export class StreamFollower implements RemoteStream {
   readonly store: ReplicatedStream;
+  readonly offsets: Offsets;
   readonly #options: StreamFollowerOptions;
   readonly #progress: Progress;
   readonly #channels: FollowedChannels;
-  readonly #holds = new DelayQueue<FollowedChannel>(HOLD_MS, (channel) => this.#repair(channel));
-  readonly #pool: Pool;
+  readonly #gaps: GapRepair;
   readonly #audit: HeadAudit;
   readonly #resync: Resync;
   readonly #recent = new RecentMessages();
+  #identifying: Promise<void> | undefined;
   readonly #watch: LifeWatch;
   /** {@link Progress.followed} when the home was last known to be reachable. */
   #heardUpTo: number;
@@ -69,11 +69,17 @@ export class StreamFollower implements RemoteStream {
     const { link, store, log, stats, lives, rules } = options;
     this.#options = options;
     this.store = store;
-    this.#pool = options.pool;
+    this.offsets = new Offsets(link, this.#recent);
     const progress = new Progress(link, life, rules.history!.replicas > 1);
     this.#progress = progress;
     this.#heardUpTo = progress.followed;
-    const behind = (channel: FollowedChannel) => this.#hold(channel);
+    this.#gaps = new GapRepair({
+      ...{ progress, stats },
+      pool: options.pool,
+      fillContext: (channel) => this.#fillContext(channel),
+      failed: (error) => this.#unreadable(error),
+    });
+    const behind = (channel: FollowedChannel) => this.#gaps.hold(channel);
     this.#channels = new FollowedChannels({
       ...options,
       nc: link.nc,
@@ -83,13 +89,16 @@ export class StreamFollower implements RemoteStream {
         duplicate: (envelope) => this.#duplicate(envelope),
         doubtful: () => progress.doubtfulSince !== undefined,
         odd: ({ last }) => this.#watch.doubt(last, false),
+        offset: (envelope) => this.offsets.of(envelope),
         current: (position) => this.current(position),
       },
       join: (channel) => this.#join(channel),
     });
     this.#watch = new LifeWatch({
       ...{ link, store, progress, stats, log, lives },
+      replicas: rules.history!.replicas,
       recent: this.#recent,
+      offsets: this.offsets,
       channels: this.#channels.byName,
       judged: () => this.#release(),
       restarted: () => void this.#resync.run(),
@@ -97,7 +106,7 @@ export class StreamFollower implements RemoteStream {
     this.#audit = new HeadAudit({
       ...{ store, progress, stats, behind },
       channels: this.#channels.byName,
-      pool: this.#pool,
+      pool: options.pool,
       auditedPerTick: Math.ceil(AUDITED_PER_TICK / rules.partitions),
       suspect: () => this.suspect(),
       failed: (error) => this.#unreadable(error),
@@ -106,7 +115,7 @@ export class StreamFollower implements RemoteStream {
       ...{ link, store, progress, stats, log, behind },
       look: () => this.#watch.look(),
       channels: this.#channels.byName,
-      pool: this.#pool,
+      pool: options.pool,
       size: rules.history!.size,
       cleared: (channel) => options.cleared(channel.name),
       fillContext: (channel) => this.#fillContext(channel),
@@ -131,11 +140,13 @@ export class StreamFollower implements RemoteStream {
   }
 
   /**
-   * Position of a channel of which nothing is stored; call it before reading the head. Everything up to here has already
+   * Offset of a channel of which nothing is stored; call it before reading the head. Everything up to here has already
    * been delivered.
    */
-  floorOf(name: ChannelName): number {
-    return Math.max(this.store.floor(this.#progress.floor), this.seenOf(name));
+  async floorOf(name: ChannelName): Promise<number> {
+    await this.#identified();
+    const seen = this.#channels.byName.get(name.name)?.reached ?? 0;
+    return Math.max(this.offsets.upTo(this.store.floor(this.#progress.floor)), seen);
   }
 
   /** Subject a channel's messages are stored under. */
@@ -148,9 +159,33 @@ export class StreamFollower implements RemoteStream {
     return this.#options.cleared(name);
   }
 
-  /** Highest position of a channel that was seen here, 0 when it is not followed. */
+  /** Highest sequence of a channel that was seen here, 0 when it is not followed. */
   seenOf(name: ChannelName): number {
-    return this.#channels.byName.get(name.name)?.position.offset ?? 0;
+    return this.#channels.byName.get(name.name)?.floor ?? 0;
+  }
+
+  /**
+   * Where pages are read. After a cut of a stream with replicas its followers may mix both pasts behind one another, so
+   * that nothing betrays them: until that has aged out only the leader is asked.
+   */
+  get reads(): StoreReads {
+    const { before, firstSeq } = this.#progress.life;
+    const mixed = this.rules.history!.replicas > 1 && before.some(({ mark }) => mark >= firstSeq);
+    return mixed ? this.store.home : this.store;
+  }
+
+  /**
+   * What was seen at a sequence and would prove a position, though the store keeps nothing there any more.
+   * @returns undefined when it is not remembered
+   */
+  remembers(offset: number): boolean | undefined {
+    const known = this.#recent.find(sequenceOf(offset));
+    return known && hasTag(known, tagIn(offset));
+  }
+
+  /** A page, or a question, shows another message where one was seen. */
+  doubt(seq: number): void {
+    this.#watch.doubt(seq, true);
   }
 
   /** Highest sequence of the stream seen. */
@@ -212,6 +247,8 @@ export class StreamFollower implements RemoteStream {
     const { origin, mirror } = this.store;
     const head = await origin.last(">", timeoutMs);
     const copied = (await mirror?.last(">", timeoutMs))?.seq ?? 0;
+    // A copy that is ahead of its stream: that went back.
+    if (head && copied > head.seq) this.suspect();
     const lag = mirror && head ? Math.max(0, head.seq - copied) : 0;
     // After a move of the origin a copy stands still for some 20 s (nats-server 2.12).
     this.store.lags = copied < this.#probedHead;
@@ -238,7 +275,7 @@ export class StreamFollower implements RemoteStream {
   close(): void {
     this.#progress.state = "closed";
     this.#progress.turn++;
-    this.#holds.clear();
+    this.#gaps.close();
     this.#audit.close();
     this.#resync.close();
     this.#channels.close();
@@ -262,56 +299,47 @@ export class StreamFollower implements RemoteStream {
     this.#progress.doubtfulSince = undefined;
     for (const channel of this.#channels.byName.values()) {
       releaseHeld<Envelope, FollowedChannel>(channel, FollowedChannel.deliver);
-      if (missingUpTo(channel) > 0) this.#hold(channel);
+      if (missingUpTo(channel) > 0) this.#gaps.hold(channel);
     }
-  }
-
-  /** Something is missing: gives it a moment to arrive. */
-  #hold(channel: FollowedChannel): void {
-    if (channel.repair !== "none" || channel.last === UNKNOWN) return;
-    channel.repair = "waiting";
-    this.#holds.push(channel);
-  }
-
-  #repair(channel: FollowedChannel): void {
-    channel.repair = "none";
-    if (channel.closed) return;
-    if (missingUpTo(channel) === 0) this.#options.stats.brokerReorders++;
-    else if (this.#progress.live) this.#fill(channel);
-    // Otherwise the resynchronisation fills it.
-  }
-
-  #fill(channel: FollowedChannel): void {
-    channel.repair = "filling";
-    this.#options.stats.gapFills++;
-    void this.#pool.run(async () => {
-      try {
-        await fillChannel(channel, this.#fillContext(channel));
-      } catch (error) {
-        this.#unreadable(error);
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      }
-      channel.repair = "none";
-      if (missingUpTo(channel) > 0) this.#hold(channel);
-    });
   }
 
   #fillContext(channel: FollowedChannel): FillContext {
     const { turn } = this.#progress;
     const history = this.#options.rules.history!;
     return {
-      store: this.store,
+      store: this.reads,
       size: history.size,
       retries: history.replicas > 1 ? 6 : 1,
       cleared: (one) => this.#options.cleared(one.name),
       stands: (envelope) => this.#stands(envelope),
       valid: () => turn === this.#progress.turn && !channel.closed,
       deliver: FollowedChannel.deliver,
-      truncated: (one, offset) => one.lost({ epoch: this.epoch, offset }, "truncated"),
+      truncated: (one, before) => this.#truncated(one, before),
       filled: () => {
         this.#options.stats.gapFilledMessages++;
       },
     };
+  }
+
+  #truncated(channel: FollowedChannel, before: Envelope | number): void {
+    const offset = typeof before === "number" ? this.offsets.at(before) : this.offsets.of(before) - 1;
+    channel.reached = offset;
+    channel.lost({ epoch: this.epoch, offset }, "truncated");
+  }
+
+  /** So that positions of channels without messages can name one of another channel. Asked for once; may fail. */
+  #identified(): Promise<void> {
+    this.#identifying ??= this.#recent.newest ? Promise.resolve() : this.#identify();
+    return this.#identifying;
+  }
+
+  async #identify(): Promise<void> {
+    try {
+      const newest = this.end > 0 && !this.store.away ? await this.store.at(this.end) : null;
+      if (newest) this.#recent.note(newest);
+    } catch {
+      this.#identifying = undefined;
+    }
   }
 
   #stands(envelope: Envelope): boolean {
@@ -343,13 +371,14 @@ export class StreamFollower implements RemoteStream {
       const { turn } = this.#progress;
       const floor = this.store.floor(this.#progress.floor);
       try {
+        if (!this.#recent.newest) await this.#identified();
         const head = await this.store.last(channel.subject, Math.min(JOIN_TIMEOUT_MS / 2, left()));
         if (channel.closed) return;
         if (turn === this.#progress.turn) {
           channel.epoch = this.epoch;
-          channel.floor = head ? 0 : floor;
+          channel.reached = head ? this.offsets.of(head) : this.offsets.upTo(floor);
           startChain(channel, head?.seq ?? 0, FollowedChannel.deliver);
-          if (missingUpTo(channel) > 0) this.#hold(channel);
+          if (missingUpTo(channel) > 0) this.#gaps.hold(channel);
           this.#audit.push(channel, floor);
           return;
         }

@@ -1,12 +1,16 @@
 import type { ChannelName } from "../../../core/channel.ts";
 import { CommandError, Errors } from "../../../core/errors.ts";
+import type { Position } from "../../../core/position.ts";
 import type { Publication } from "../../../core/publication.ts";
-import type { HistoryPage, HistoryQuery } from "../../broker.ts";
+import { sequenceOf } from "../../../core/tag.ts";
+import type { HistoryPage, HistoryQuery, Verified } from "../../broker.ts";
 import { PageBytes } from "../../page-bytes.ts";
 import type { Envelope } from "../link/headers.ts";
 import { nothingDropped, type StoreReads } from "./fill.ts";
 import type { StreamFollower } from "./follower.ts";
+import { isBefore, isUnnamed, names } from "./offsets.ts";
 import { isFlawed, toPublication } from "./publication.ts";
+import { verify } from "./standing.ts";
 
 /** What a read needs to know of its channel. */
 export interface HistoryContext {
@@ -29,37 +33,55 @@ export interface HistoryContext {
  */
 export async function readHistory(context: HistoryContext, query: HistoryQuery): Promise<HistoryPage> {
   const { follower, name, subject } = context;
-  const { since, limit, reverse, until } = query;
-  if (since && since.offset > follower.high) await follower.inspect(); // of a stream that is gone, or one we lag behind
+  const { limit, reverse, until } = query;
+  const from = query.since && (await startOf(context, query.since));
   const { epoch } = follower;
-  if (since && !follower.current(since)) throw new CommandError(Errors.unrecoverablePosition);
-  if (since && until !== undefined && until <= follower.high && limit > 0) {
-    const page = await readUntil(context, query, until);
+  const since = from && sequenceOf(from.offset);
+  if (from && until !== undefined && sequenceOf(until) <= follower.high && limit > 0) {
+    const page = await readUntil(context, { ...query, since: from }, sequenceOf(until));
     if (follower.epoch !== epoch) throw lostMeanwhile();
     if (page) return { ...page, position: { epoch, offset: until } };
   }
-  const floor = follower.floorOf(name);
+  const floor = await follower.floorOf(name);
   // A client may have come from where more was stored already than this region's copy has got.
   const head = await follower.store.last(
     subject,
     undefined,
-    Math.max(since?.offset ?? 0, until ?? 0, follower.seenOf(name)),
+    Math.max(since ?? 0, sequenceOf(until ?? 0), follower.seenOf(name)),
   );
   if (head) follower.saw(head.seq);
-  const position = { epoch, offset: head?.seq ?? floor };
+  const position = { epoch, offset: head ? follower.offsets.of(head) : floor };
   if (limit === 0) {
     return {
       publications: [],
       position,
       complete: false,
-      more: head !== null && head.seq > (since?.offset ?? 0),
+      more: head !== null && head.seq > (since ?? 0),
     };
   }
   const { publications, complete, more } = reverse
-    ? await readBackward(context, head, query)
-    : await readForward(context, head, query);
+    ? await readBackward(context, head, { ...query, since: from })
+    : await readForward(context, head, { ...query, since: from });
   if (follower.epoch !== epoch) throw lostMeanwhile();
   return { publications, complete, more, position };
+}
+
+/**
+ * Where a page begins, in the terms of now. @throws CommandError unrecoverablePosition when the stream is another one, or
+ * never got there
+ */
+async function startOf({ follower }: HistoryContext, since: Position): Promise<Position> {
+  if (sequenceOf(since.offset) > follower.high) {
+    // Of a stream that is gone, or one we lag behind.
+    if ((await verify(follower, since)).standing === "void") throw contradicted();
+  }
+  const current = follower.current(since);
+  if (!current) throw contradicted();
+  return current;
+}
+
+function contradicted(): CommandError {
+  return new CommandError(Errors.unrecoverablePosition, "the stream never was at this position");
 }
 
 function lostMeanwhile(): CommandError {
@@ -90,14 +112,16 @@ async function readForward(
   proof: "linked" | "any" = "any",
 ): Promise<Page & { readonly met: boolean }> {
   const { follower, subject } = context;
-  const { store, rules } = follower;
+  const { reads: store, rules } = follower;
   const { since, sinceMs, limit, maxBytes, proof: proves } = query;
-  const start = since?.offset ?? 0;
+  const offset = since?.offset ?? 0;
+  const start = sequenceOf(offset);
   const size = rules.history!.size;
   const publications: Publication[] = [];
   const bytes = new PageBytes(maxBytes);
   let proven = false;
-  let reached = head === null || head.seq <= start || (sinceMs !== undefined && head.storedMs < sinceMs);
+  let stands = true;
+  let reached = head === null || head.seq < start || (sinceMs !== undefined && head.storedMs < sinceMs);
   let kept = 0;
   let more = false;
   if (head && !reached) {
@@ -110,13 +134,15 @@ async function readForward(
       reached = envelope.seq >= head.seq;
       if (envelope.seq > head.seq) return false;
       if (envelope.seq === start) {
+        stands = names(offset, envelope);
         proven = true;
-        return !reached;
+        if (!stands) return false;
+        if (!isBefore(offset)) return !reached;
       }
       if (proof === "linked" && !proven) return false;
       kept++;
       if (!more) {
-        const publication = toPublication(envelope, rules, undefined);
+        const publication = toPublication(envelope, rules, follower.offsets.of(envelope), undefined);
         if (isFlawed(publication)) return !reached;
         if (publications.length < limit && bytes.takes(publication)) publications.push(publication);
         else more = true;
@@ -126,9 +152,31 @@ async function readForward(
     });
   }
   const met = (more || reached) && (proven || proof === "any");
-  const complete =
-    proves !== false && met && start <= follower.high && (proven || (await undropped(context, kept, start)));
+  const standing = stands ? await atHome(context, offset, proven) : "void";
+  if (standing === "void") {
+    follower.doubt(start);
+    throw contradicted();
+  }
+  const provable = proves !== false && standing === "stands" && start <= follower.high;
+  const complete = met && provable && (proven || (await undropped(context, kept, start)));
   return { publications, complete, more, met };
+}
+
+/**
+ * What the home says of a page's start. Not asked where the page itself has shown it, and nobody else can know better.
+ * @param proven the message at the start was read, and is the one
+ */
+async function atHome(
+  { follower }: HistoryContext,
+  offset: number,
+  proven: boolean,
+): Promise<Verified["standing"]> {
+  const { store, rules, epoch } = follower;
+  const sequence = sequenceOf(offset);
+  // With replicas a follower may have answered, with a copy that.
+  const copied = rules.history!.replicas > 1 || (store.mirror !== undefined && !store.away);
+  if (sequence === 0 || isUnnamed(offset) || (proven && !copied)) return "stands";
+  return (await verify(follower, { epoch, offset })).standing;
 }
 
 async function readBackward(
@@ -138,7 +186,8 @@ async function readBackward(
 ): Promise<Page> {
   const { follower, subject } = context;
   const { store, rules } = follower;
-  const before = since?.offset;
+  if (since && (await atHome(context, since.offset, false)) === "void") throw contradicted();
+  const before = since && sequenceOf(since.offset);
   const newest: Publication[] = [];
   const bytes = new PageBytes(maxBytes);
   const oldest = head && (await store.next(subject, 1));
@@ -147,7 +196,7 @@ async function readBackward(
   const add = (window: Envelope[]) => {
     kept += window.length;
     for (const envelope of window.reverse()) {
-      const publication = toPublication(envelope, rules, undefined);
+      const publication = toPublication(envelope, rules, follower.offsets.of(envelope), undefined);
       if (isFlawed(publication)) continue;
       full ||= !bytes.takes(publication);
       if (!full) newest.push(publication);

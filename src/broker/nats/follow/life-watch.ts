@@ -1,12 +1,15 @@
 import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
+import { MAX_SEQUENCE } from "../../../core/tag.ts";
 import type { Link } from "../link/link.ts";
+import { identityOf, isSame } from "../link/message-identity.ts";
 import type { StreamLife } from "../streams/identity.ts";
 import type { Inspection, StreamLives } from "../streams/placement.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import { UNKNOWN } from "./chain.ts";
 import { type Continuity, ContinuityCheck } from "./continuity.ts";
 import type { FollowedChannel } from "./followed-channel.ts";
+import type { Offsets } from "./offsets.ts";
 import type { Progress } from "./progress.ts";
 import type { RecentMessages } from "./recent.ts";
 
@@ -16,7 +19,9 @@ export interface LifeWatchOptions {
   readonly progress: Progress;
   readonly channels: ReadonlyMap<string, FollowedChannel>;
   readonly recent: RecentMessages;
+  readonly offsets: Offsets;
   readonly lives: StreamLives;
+  readonly replicas: number;
   /** It is known whether the stream is what it was; also called when nothing was in doubt. */
   readonly judged: () => void;
   /** Positions were made void: the channels are to be read on from where they are now. */
@@ -35,6 +40,11 @@ const LOWER_PATIENCE_MS = 2_000;
 const LOWER_DOUBT_MS = 10_000;
 /** Time between two answers that must agree before a stream counts as another one, ms. */
 const OTHER_PATIENCE_MS = 1_000;
+/** Sequence from which on it is said that they come to an end, and how often, ms. */
+const ROOM_WARNING = MAX_SEQUENCE / 2;
+const DAY_MS = 24 * 3_600_000;
+/** Reads that the servers of a cluster share among them, to see whether they agree. */
+const REPLICA_LOOKS = 20;
 /** How often something contradictory is looked for meanwhile, which ends the wait, ms. */
 const STEP_MS = 50;
 
@@ -48,6 +58,8 @@ export class LifeWatch {
   readonly #continuity: ContinuityCheck;
   #looking: Promise<void> | undefined;
   #lookedAt = performance.now();
+  /** When it was last said that sequences come to an end, ms of the monotonic clock. */
+  #warnedAt = Number.NEGATIVE_INFINITY;
   /** When the answers that are doubted now began. */
   #doubtedSince: number | undefined;
   /** Looks at the stream that were answered. */
@@ -164,7 +176,7 @@ export class LifeWatch {
       if (other && !isHeir(life, known)) this.#replaced(life);
       else await this.#cut(life, continuity.fork);
     } else if (other && (continuity.kind === "stands" || isHeir(life, known)))
-      this.#inherit(life, continuity);
+      await this.#inherit(life, continuity);
     else if (other) {
       if (before?.id !== life.id) return OTHER_PATIENCE_MS;
       this.#replaced(life);
@@ -193,11 +205,22 @@ export class LifeWatch {
   /** Nothing has happened, or what happened changes nothing of what was handed out. */
   #adopt(life: StreamLife): void {
     const { progress, lives } = this.#options;
+    this.#checkRoom(life);
     const renamed = life.id !== progress.life.id;
     progress.life = life;
     progress.saw(life.lastSeq);
     lives.adopt(life);
     if (renamed) for (const channel of this.#options.channels.values()) channel.renew(life.epoch);
+  }
+
+  /** Once a day: offsets are safe integers up to a sequence of 2 to the power of 37. */
+  #checkRoom({ lastSeq }: StreamLife): void {
+    if (lastSeq < ROOM_WARNING || performance.now() - this.#warnedAt < DAY_MS) return;
+    this.#warnedAt = performance.now();
+    const { log, store } = this.#options;
+    log.warn("the stream's sequences are more than half used up; make it anew before they end", {
+      ...{ stream: store.stream, sequence: lastSeq, end: MAX_SEQUENCE },
+    });
   }
 
   /** Somebody took the id away: the stream is what it was. */
@@ -217,7 +240,7 @@ export class LifeWatch {
   }
 
   /** Another instance, or an operator, has given the stream another life. */
-  #inherit(life: StreamLife, { kind }: Continuity): void {
+  async #inherit(life: StreamLife, { kind }: Continuity): Promise<void> {
     const { progress, store, log } = this.#options;
     const known = progress.life;
     const former = life.before.find(({ id }) => id === known.id);
@@ -225,7 +248,7 @@ export class LifeWatch {
       log.info("stream has a new life; nothing of it is lost", { stream: store.stream, life: life.id });
       const all = { id: known.id, fork: life.lastSeq, mark: life.lastSeq };
       this.#adopt({ ...life, before: former ? life.before : [all, ...known.before, ...life.before] });
-    } else this.#setBack(life, former?.fork ?? -1);
+    } else await this.#setBack(life, former?.fork ?? -1);
   }
 
   /** The store went back: gives the stream a new life, so that no position of the old one is taken for one of it. */
@@ -233,20 +256,36 @@ export class LifeWatch {
     const { lives, progress } = this.#options;
     const known = progress.life;
     const next = isHeir(life, known) ? life : await lives.renew(known, { fork, mark: life.lastSeq });
-    this.#setBack(next, fork);
+    await this.#setBack(next, fork);
     // Two may have written at once.
     setTimeout(() => void (progress.closed || this.inspect()), PAUSE_MS);
   }
 
-  #setBack(life: StreamLife, fork: number): void {
-    const { stats, log, store, progress } = this.#options;
+  async #setBack(life: StreamLife, fork: number): Promise<void> {
+    const { stats, log, store, progress, recent } = this.#options;
+    // The position that those who are told are given names a message where it can.
+    const newest = recent.find(fork) ? null : await store.home.at(fork < 0 ? life.lastSeq : fork);
     stats.streamCuts++;
     log.error("stream has lost its newest messages: its store went back", {
       ...{ stream: store.stream, fork, lost: fork < 0 ? "unknown" : Math.max(0, progress.high - fork) },
       life: life.id,
     });
     this.#continuity.settle(fork);
+    if (newest) recent.note(newest);
     this.#restart(life, fork, "truncated");
+    if (this.#options.replicas > 1) void this.#compareReplicas(Math.max(1, fork + 1));
+  }
+
+  /** After a cut the servers of a cluster may hold different messages for good, each sure of its own. */
+  async #compareReplicas(seq: number): Promise<void> {
+    const { store, log } = this.#options;
+    const answers = Array.from({ length: REPLICA_LOOKS }, () => store.origin.at(seq).catch(() => null));
+    const [first, ...others] = (await Promise.all(answers)).filter((one) => one !== null).map(identityOf);
+    if (!first || others.every((one) => isSame(one, first))) return;
+    log.error("the replicas of the stream disagree", {
+      ...{ stream: store.stream, sequence: seq },
+      remedy: "in a quiet hour set history.replicas to 1 and back: the leader's messages are kept",
+    });
   }
 
   #replaced(life: StreamLife): void {
@@ -259,23 +298,24 @@ export class LifeWatch {
 
   /** Every position beyond `fork` (-1: every one) is void: tells it, and goes on from there. */
   #restart(life: StreamLife, fork: number, why: "epoch" | "truncated"): void {
-    const { progress, channels, lives, restarted } = this.#options;
+    const { progress, channels, lives, restarted, offsets } = this.#options;
     const { epoch, lastSeq } = life;
-    const offset = fork < 0 ? lastSeq : fork;
+    const sequence = fork < 0 ? lastSeq : fork;
+    const offset = offsets.at(sequence);
     progress.life = life;
     lives.adopt(life);
-    progress.restart(offset);
+    progress.restart(sequence);
     for (const channel of channels.values()) {
       // What is held, or known to be missing, may be of the past that is gone.
       channel.held = null;
       channel.wanted = 0;
       if (channel.last === UNKNOWN) continue;
-      if (why === "truncated" && channel.position.offset <= fork) {
+      if (why === "truncated" && Math.max(channel.last, channel.floor) <= fork) {
         channel.renew(epoch);
         continue;
       }
-      channel.last = offset;
-      channel.floor = offset;
+      channel.last = sequence;
+      channel.reached = offset;
       channel.epoch = epoch;
       channel.lost({ epoch, offset }, why);
     }

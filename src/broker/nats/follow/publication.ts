@@ -7,14 +7,15 @@ import { type Envelope, readInfo } from "../link/headers.ts";
 export function toPublication(
   envelope: Envelope,
   rules: NamespaceRules,
+  offset: number,
   prev: number | undefined,
 ): Publication | { readonly flaw: Flaw } {
   const data = readBody(envelope.data, envelope.contentType, rules);
   if (isRefused(data)) return data;
-  const { seq, event, tags, priority, except } = envelope;
+  const { event, tags, priority, except } = envelope;
   const info = envelope.from === undefined ? undefined : readInfo(envelope.from);
   return {
-    offset: seq,
+    offset,
     ...(prev !== undefined && { prev }),
     data,
     ...(info && { info }),

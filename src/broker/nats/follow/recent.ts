@@ -1,32 +1,9 @@
 import type { Envelope } from "../link/headers.ts";
-
-/**
- * Which message one is: its `Nats-Msg-Id`, where it has one, else when it was stored, else (nats-server 2.9 does not
- * republish that) what begins and ends its body.
- */
-export interface MessageIdentity {
-  readonly seq: number;
-  readonly id: string | undefined;
-  readonly stored: string | undefined;
-  /** Hash of the body; 0 where the message has an id. */
-  readonly body: number;
-}
+import { identityOf, type MessageIdentity } from "../link/message-identity.ts";
 
 /** Messages remembered, and older ones, one for each tick, thinned out as they grow older. */
 const NEWEST = 64;
 const OLDER = 64;
-
-/** The identity of a message. */
-export function identityOf({ seq, id, stored, data }: Envelope): MessageIdentity {
-  return { seq, id, stored, body: id === undefined ? hashOf(data) : 0 };
-}
-
-/** Whether two are the same message, seen in two ways; that their sequences agree is for the caller to see. */
-export function isSame(a: MessageIdentity, b: MessageIdentity): boolean {
-  if (a.id !== undefined || b.id !== undefined) return a.id === b.id;
-  if (a.stored !== undefined && b.stored !== undefined) return a.stored === b.stored;
-  return a.body === b.body;
-}
 
 /**
  * The newest messages of one stream that this instance saw, and a few older ones: whether they still stand shows whether
@@ -62,6 +39,16 @@ export class RecentMessages {
     this.#every *= 2;
   }
 
+  /** The newest up to a sequence. */
+  upTo(seq: number): MessageIdentity | undefined {
+    let best: MessageIdentity | undefined;
+    if (this.newest && this.newest.seq <= seq) return this.newest;
+    for (const list of [this.#newest, this.#older]) {
+      for (const one of list) if (one.seq <= seq && one.seq > (best?.seq ?? 0)) best = one;
+    }
+    return best;
+  }
+
   find(seq: number): MessageIdentity | undefined {
     return this.#newest.find((one) => one.seq === seq) ?? this.#older.find((one) => one.seq === seq);
   }
@@ -87,16 +74,4 @@ export class RecentMessages {
     this.#next = (this.#next + 1) % NEWEST;
     if (!this.newest || one.seq > this.newest.seq) this.newest = one;
   }
-}
-
-/** FNV-1a over the first 256 bytes, the last 64 and the length. */
-function hashOf(data: Uint8Array): number {
-  let hash = 0x811c9dc5;
-  const add = (byte: number) => {
-    hash = Math.imul(hash ^ byte, 0x01000193);
-  };
-  for (let at = 0; at < Math.min(256, data.length); at++) add(data[at]!);
-  for (let at = Math.max(256, data.length - 64); at < data.length; at++) add(data[at]!);
-  for (let length = data.length; length > 0; length = Math.floor(length / 256)) add(length % 256);
-  return hash >>> 0;
 }

@@ -1,48 +1,67 @@
 import type { Position } from "../../../core/position.ts";
-import type { Standing } from "../../broker.ts";
+import { sequenceOf } from "../../../core/tag.ts";
+import type { Standing, Verified } from "../../broker.ts";
 import { RequestError } from "../link/requests.ts";
 import type { StreamFollower } from "./follower.ts";
+import { isBefore, isUnnamed, names } from "./offsets.ts";
 
 /** Pause before the home is asked again, ms: what is on its way to a new leader comes within it. */
 const AGAIN_MS = 250;
 /** How long a home without an answer is asked, ms. */
 const PATIENCE_MS = 2_000;
 
-type Asked = Pick<StreamFollower, "current" | "end" | "inspect" | "inspections" | "store">;
-
 /**
  * What the home of a stream says of a position, see {@link Standing}. All who come with positions above the stream's
  * top are served by two shared looks at it, whatever their numbers.
  */
-export async function standingOf(follower: Asked, position: Position): Promise<Standing> {
-  const { offset } = position;
+export async function verify(follower: StreamFollower, position: Position): Promise<Verified> {
   const deadline = performance.now() + PATIENCE_MS;
   for (let looks = 0; ; ) {
-    if (!follower.current(position)) return "void";
-    if (offset === 0) return "stands";
-    const top = follower.store.away ? offset : await topOf(follower);
-    if (top !== undefined && offset <= top) {
-      const standing = await keptAt(follower, offset);
-      if (standing) return standing;
-    } else if (top !== undefined && ++looks === 2) return "void";
-    if (performance.now() > deadline) return "unproven";
+    const current = follower.current(position);
+    if (!current) return { standing: "void", position };
+    const sequence = sequenceOf(current.offset);
+    if (sequence === 0) return { standing: "stands", position: current };
+    const top = follower.store.away || sequence <= follower.high ? sequence : await topOf(follower);
+    if (top !== undefined && sequence <= top) {
+      const verified = await keptAt(follower, current);
+      if (verified) return verified;
+    } else if (top !== undefined && ++looks === 2) return { standing: "void", position: current };
+    if (performance.now() > deadline) return { standing: "unproven", position: current };
     await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
   }
 }
 
 /** The stream's last sequence now; undefined when nobody answers. */
-async function topOf(follower: Asked): Promise<number | undefined> {
+async function topOf(follower: StreamFollower): Promise<number | undefined> {
   const { inspections } = follower;
   await follower.inspect();
   return follower.inspections > inspections ? follower.end : undefined;
 }
 
-/** Whether something is kept at a sequence the stream has come to; undefined when nobody answers. */
-async function keptAt({ store }: Asked, sequence: number): Promise<Standing | undefined> {
+/** What is kept where a position is, at or below the stream's top; undefined when nobody answers. */
+async function keptAt(follower: StreamFollower, position: Position): Promise<Verified | undefined> {
+  const { epoch, offset } = position;
+  const sequence = sequenceOf(offset);
   try {
-    return (await store.at(sequence)) ? "stands" : "unproven";
+    const envelope = await follower.store.at(sequence);
+    if (!envelope) return { standing: withoutMessage(follower, offset), position };
+    if (!names(offset, envelope)) {
+      follower.doubt(sequence);
+      return { standing: "void", position };
+    }
+    // What only said a number is given a name, so that it proves more the next time.
+    const named = isBefore(offset) ? offset : follower.offsets.of(envelope);
+    return { standing: "stands", position: { epoch, offset: named } };
   } catch (error) {
     if (error instanceof RequestError) return undefined;
     throw error;
   }
+}
+
+/** Nothing is kept at a position's sequence. A number alone is believed; a message that is remembered proves itself. */
+function withoutMessage(follower: StreamFollower, offset: number): Standing {
+  if (isUnnamed(offset)) return "stands";
+  if (isBefore(offset)) return "unproven";
+  const remembered = follower.remembers(offset);
+  return remembered === undefined ? "unproven" : remembered ? "stands" : "void";
 }

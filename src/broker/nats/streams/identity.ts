@@ -1,5 +1,4 @@
 import type { StreamConfig, StreamInfo } from "nats";
-import type { Position } from "../../../core/position.ts";
 
 /** A life that a stream had before it went back: what it has up to `fork` it has still. */
 interface FormerLife {
@@ -94,19 +93,6 @@ export function nameOf({ description, metadata }: Named, life: Pick<StreamLife, 
       ...(former.length > 0 && { [BEFORE_KEY]: former.join(" ") }),
     },
   };
-}
-
-/**
- * A position in the terms of a life, or undefined when it cannot be one of it: of another stream, or of a former life
- * and after the cut that ended it. An empty epoch means the life now. The id without `t_` is what earlier versions
- * called a stream by.
- */
-export function currentPosition(life: StreamLife, position: Position): Position | undefined {
-  const { epoch, offset } = position;
-  if (epoch === life.epoch) return position;
-  if (epoch === "" || epoch === life.id) return { epoch: life.epoch, offset };
-  const former = life.before.find(({ id }) => epoch === id || epoch === `t_${id}`);
-  return former && offset <= former.fork ? { epoch: life.epoch, offset } : undefined;
 }
 
 /**

@@ -68,6 +68,13 @@ export class Mirrors {
     }
   }
 
+  /** Removes the copy and makes it anew. @throws JetStreamError, RequestError */
+  async remake(name: string, origin: WantedStream, life: string): Promise<void> {
+    await this.#streams.api(`STREAM.DELETE.${name}`);
+    await new Promise((resolve) => setTimeout(resolve, REMAKE_PAUSE_MS));
+    await this.ensure(name, origin, life);
+  }
+
   /**
    * Removes the messages of a subject before a sequence, that of the mark for it, from every copy of a stream that has it.
    * @throws JetStreamError, RequestError

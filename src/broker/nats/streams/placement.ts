@@ -8,6 +8,7 @@ import { StartError } from "../link/start-error.ts";
 import type { StreamAdmin } from "./admin.ts";
 import { JetStreamError } from "./api-error.ts";
 import type { WantedStream } from "./config.ts";
+import { strayMessage } from "./copy-check.ts";
 import { Home, type RemoteStream } from "./home.ts";
 import { newLifeId, type StreamLife } from "./identity.ts";
 import { LeaderStore } from "./leader-store.ts";
@@ -40,6 +41,8 @@ interface Placed {
   /** Id of the life that the copy is, or is to be, of. */
   life: string;
   keeping: Promise<void> | undefined;
+  /** The copy was compared with the stream since this instance started. */
+  compared: boolean;
   keptAt: number;
 }
 
@@ -130,6 +133,7 @@ export class StreamPlacement {
       ...{ wanted, store, life },
       copy: home === undefined ? undefined : subjects.mirror(wanted.name, region),
       keeping: undefined,
+      compared: false,
       keptAt: Number.NEGATIVE_INFINITY,
     };
     this.#placed.push(placed);
@@ -236,6 +240,21 @@ export class StreamPlacement {
     placed.store.mirrorSeq = 0;
   }
 
+  /** Once: a copy that holds anything else than its origin is made anew. */
+  async #compare(placed: Placed, name: string): Promise<void> {
+    const { link, requests, log } = this.#options;
+    if (placed.compared) return;
+    const { wanted, life, store } = placed;
+    const stray = await strayMessage(new Store(link, requests, name), store.home);
+    placed.compared = true;
+    if (!stray) return;
+    log.error("copy holds messages that its stream does not; creating it again", {
+      stream: name,
+      sequence: stray.seq,
+    });
+    await this.#mirrors.remake(name, wanted, life);
+  }
+
   /** Makes the copy and reads from it, in its own time: without it everything is asked of the home. */
   #keep(placed: Placed): void {
     const { link, requests, log } = this.#options;
@@ -244,6 +263,7 @@ export class StreamPlacement {
     placed.keptAt = performance.now();
     placed.keeping = this.#mirrors
       .ensure(copy, wanted, life)
+      .then(() => this.#compare(placed, copy))
       .then(() => {
         if (placed.life === life) store.mirror = new Store(link, requests, copy);
       })

@@ -1,0 +1,84 @@
+import type { Position } from "../../../core/position.ts";
+import { offsetOf, sequenceOf, tagIn, tagOfText, UNNAMED, unnamedOffset } from "../../../core/tag.ts";
+import type { Envelope } from "../link/headers.ts";
+import type { Link } from "../link/link.ts";
+import { hasTag, identityOf, type MessageIdentity, tagOf } from "../link/message-identity.ts";
+import type { StreamLife } from "../streams/identity.ts";
+import type { RecentMessages } from "./recent.ts";
+
+/**
+ * The edge between the driver, which counts in the stream's sequences, and everybody else, who is given offsets that
+ * name their message ({@link offsetOf}).
+ */
+export class Offsets {
+  readonly #link: Pick<Link, "stamps">;
+  readonly #recent: RecentMessages;
+
+  constructor(link: Pick<Link, "stamps">, recent: RecentMessages) {
+    this.#link = link;
+    this.#recent = recent;
+  }
+
+  /** The offset of a message; the same one however it was seen. */
+  of(envelope: Envelope): number {
+    const { seq, id } = envelope;
+    return id === undefined ? this.ofIdentity(identityOf(envelope)) : offsetOf(seq, tagOfText(id));
+  }
+
+  ofIdentity(one: MessageIdentity): number {
+    // Before 2.10 the live feed does not say when a message was stored.
+    return offsetOf(one.seq, tagOf(this.#link.stamps ? one : { ...one, stored: undefined }));
+  }
+
+  /** An offset at or below a sequence: of the newest message up to it that is known, else that names none. */
+  upTo(sequence: number): number {
+    const known = this.#recent.upTo(sequence);
+    return known ? this.ofIdentity(known) : unnamedOffset(sequence);
+  }
+
+  /** An offset for exactly this sequence. */
+  at(sequence: number): number {
+    const known = this.#recent.find(sequence);
+    return known ? this.ofIdentity(known) : unnamedOffset(sequence);
+  }
+}
+
+/** Whether an offset only says a sequence. */
+export function isUnnamed(offset: number): boolean {
+  const tag = tagIn(offset);
+  return tag === 0 || tag === UNNAMED;
+}
+
+/** Whether a position is just before the message that it names. */
+export function isBefore(offset: number): boolean {
+  return !isUnnamed(offset) && tagIn(offset) % 2 === 1;
+}
+
+/** Whether the message at a position's sequence is the one that the position names. */
+export function names(offset: number, envelope: Envelope): boolean {
+  if (isUnnamed(offset)) return true;
+  const tag = tagIn(offset);
+  return hasTag(identityOf(envelope), tag % 2 === 1 ? tag + 1 : tag);
+}
+
+/**
+ * A position in the terms of a life, or undefined when it cannot be one of it. An empty epoch means the life now. The
+ * id without `t_` is what earlier versions called a stream by, and their offsets are sequences. A position of a former
+ * life is good up to where that ended; after that only if it names its message, which will be looked at: clients of
+ * channels that lost nothing go on under the old name.
+ */
+export function currentPosition(life: StreamLife, position: Position): Position | undefined {
+  const { epoch, offset } = position;
+  if (epoch === life.epoch || epoch === "") return { epoch: life.epoch, offset: normal(offset) };
+  if (epoch === life.id) return { epoch: life.epoch, offset: unnamedOffset(offset) };
+  const former = life.before.find(({ id }) => epoch === id || epoch === `t_${id}`);
+  if (!former) return undefined;
+  const at = epoch === former.id ? unnamedOffset(offset) : normal(offset);
+  return sequenceOf(at) <= former.fork || !isUnnamed(at) ? { epoch: life.epoch, offset: at } : undefined;
+}
+
+/** One form for positions that name no message: they come after whatever stands there. */
+function normal(offset: number): number {
+  const sequence = sequenceOf(offset);
+  return sequence === 0 || tagIn(offset) === 0 ? unnamedOffset(sequence) : offset;
+}
