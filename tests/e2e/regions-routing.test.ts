@@ -6,6 +6,7 @@ import { parseChannel } from "../../src/core/channel.ts";
 import { silent } from "../../src/core/log.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";
 import { Stats } from "../../src/core/stats.ts";
+import { offsetOf, sequenceOf } from "../../src/core/tag.ts";
 import { startWorld, type World } from "../../src/world/world.ts";
 import { receives, testClient } from "../helpers/clients.ts";
 import { callApi, TEST_API_KEY } from "../helpers/instances.ts";
@@ -123,11 +124,16 @@ test(
         const name = names[(n * 7) % names.length]!;
         const seen: number[] = [];
         const attachment = await broker.attach(parseChannel(`chat:${name}`), {
-          publication: ({ offset }) => void seen.push(offset),
+          publication: ({ offset }) => void seen.push(sequenceOf(offset)),
           event: () => {},
           lost: () => void seen.push(-1),
         });
-        joins.push({ name, from: attachment.position.offset, seen, detach: () => attachment.detach() });
+        joins.push({
+          name,
+          from: sequenceOf(attachment.position.offset),
+          seen,
+          detach: () => attachment.detach(),
+        });
         // Half of the channels are given up again, so that later joins subscribe anew.
         if (n % 10 === 9) for (const join of joins.slice(-10, -5)) join.detach();
       }
@@ -175,7 +181,7 @@ test(
         channel: "chat:elsewhere",
         limit: 10,
       });
-      expect(page.offset).toBe(seq);
+      expect(sequenceOf(page.offset)).toBe(seq);
       expect(page.publications.map(({ data }) => data)).toEqual([1]);
       expect(await metric("sin", "origin_reads_total")).toBeGreaterThan(before);
     } finally {
@@ -200,16 +206,16 @@ test(
       const first = await js.publish("rt.chat.behind", "0");
       await level("sin");
       const { position } = await broker.history(channel, { limit: 0 });
-      expect(position.offset).toBe(first.seq);
+      expect(sequenceOf(position.offset)).toBe(first.seq);
       world.links.setLatency(400);
       const seqs: number[] = [];
       for (let n = 1; n <= 5; n++) seqs.push((await js.publish("rt.chat.behind", String(n))).seq);
       const page = await broker.history(channel, {
         since: position,
-        until: seqs[4],
+        until: offsetOf(seqs[4]!, 0),
         limit: 100,
       } as HistoryQuery);
-      expect(page.publications.map(({ offset }) => offset)).toEqual(seqs);
+      expect(page.publications.map(({ offset }) => sequenceOf(offset))).toEqual(seqs);
     } finally {
       world.links.setLatency(ROUND_TRIP_MS);
       await broker.close();
