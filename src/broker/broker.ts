@@ -64,8 +64,8 @@ export interface ChannelLog {
   attach(channel: ChannelName, sink: ChannelSink): Promise<Attachment>;
 
   /**
-   * Reads what the store keeps. @throws CommandError unrecoverablePosition when `since.epoch` is set and not the
-   * current one, notAvailable in a namespace without history, brokerUnavailable
+   * Reads what the store keeps. @throws CommandError unrecoverablePosition when the stream never was at `since` (its
+   * epoch is set and another's, it lies above the end, another message stands there), notAvailable in a namespace without history, brokerUnavailable
    */
   history(channel: ChannelName, query: HistoryQuery): Promise<HistoryPage>;
 

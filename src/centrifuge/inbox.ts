@@ -2,6 +2,7 @@ import { inboxOf } from "../core/channel.ts";
 import type { Position } from "../core/position.ts";
 import type { Publication } from "../core/publication.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
+import { readPage } from "../gateway/channel/recovery.ts";
 import { RingEntry } from "../gateway/channel/ring.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import { firstChunk } from "../gateway/subscribe/catch-up.ts";
@@ -94,15 +95,26 @@ export async function loadInbox(
   }
   const cursor = own ?? (await context.presence.loadCursor(session.user, session.identity.device ?? ""));
   const { offset } = channel.position;
-  const known = (cursor?.epoch && channel.current(cursor)?.offset) || 0;
+  const known = cursor?.epoch ? await standing(context, channel, cursor) : 0;
   session.inboxBegins(known);
   if (known >= offset && known > 0) return new PreparedInbox(own, [], known);
   const since = { epoch: "", offset: known };
-  const page = await context.reads.history(channel.name, { since, limit });
+  // From the beginning where the stream never was at that position: at least once.
+  const page =
+    (await readPage(context.reads, channel, { since, until: 0 })) ??
+    (await context.reads.history(channel.name, { since: { epoch: "", offset: 0 }, limit }));
   if (!page.more) return new PreparedInbox(own, page.publications, page.position.offset);
   // More is kept than one answer may hold: the newest count.
   const newest = await context.reads.history(channel.name, { limit, reverse: true });
   return new PreparedInbox(own, newest.publications.toReversed(), newest.position.offset);
+}
+
+/** The offset of a position in the terms of now; 0 when the stream never was there: all that is kept counts as new. */
+async function standing(context: GatewayContext, channel: Channel, cursor: Position): Promise<number> {
+  const current = channel.current(cursor);
+  if (!current || current.offset <= channel.position.offset) return current?.offset ?? 0;
+  const verified = await context.broker.verify(channel.name, current);
+  return verified.standing === "void" ? 0 : verified.position.offset;
 }
 
 /** Remembers how far the inbox was confirmably received, for clients of this user that come without a position. */

@@ -390,14 +390,7 @@ export class Channel implements ChannelSink {
       position: () => this.#position,
       empty: () => this.#empty,
       verify: (position) => this.#context.broker.verify(this.name, position),
-      read: (since, until) => {
-        const limit = this.rules.history?.recoverLimit ?? 0;
-        return this.#context.broker.history(this.name, {
-          since,
-          limit,
-          ...(until !== undefined && { until }),
-        });
-      },
+      read: (since, until = 0) => readPage(this.#context.broker, this, { since, until }),
     });
     return this.#proof;
   }

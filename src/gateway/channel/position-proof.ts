@@ -10,10 +10,10 @@ export interface PositionProofOptions {
   /** What the home of the store says of a position. @throws CommandError brokerUnavailable */
   readonly verify: (position: Position) => Promise<Verified>;
   /**
-   * What the store has after a position, as much as one recovery may bring; up to `until`, which was stored.
-   * @throws CommandError brokerUnavailable
+   * What the store has after a position, as much as one recovery may bring; up to `until`, which was stored. Undefined
+   * when the stream never was there. @throws CommandError brokerUnavailable
    */
-  readonly read: (since: Position, until?: number) => Promise<HistoryPage>;
+  readonly read: (since: Position, until?: number) => Promise<HistoryPage | undefined>;
 }
 
 /**
@@ -24,8 +24,8 @@ export type Proof = { readonly offset: number } | "void" | "unproven";
 
 /** How long a position ahead of the channel's may take to arrive, ms, before the store is asked again. */
 const CATCH_UP_MS = 2_000;
-/** Positions whose proof is remembered. */
-const MAX_PROOFS = 64;
+/** Proven positions that are remembered, and refused ones. */
+const MAX_PROOFS = 256;
 /** How long a position stays refused, ms: what is stored meanwhile may make the number a real one. */
 const VOID_MS = 1_000;
 const UNPROVEN_MS = 10_000;
@@ -40,7 +40,9 @@ const CONTESTED_MS = 60_000;
  */
 export class PositionProof {
   readonly #options: PositionProofOptions;
-  readonly #proofs = new Map<number, { readonly proof: Proof; readonly until: number }>();
+  /** Apart: false positions, of which anybody may bring any number, push no proven one out. */
+  readonly #proven = new Map<number, { readonly offset: number }>();
+  readonly #refused = new Map<number, { readonly proof: "void" | "unproven"; readonly until: number }>();
   readonly #pending = new Map<number, Promise<void>>();
   /** Told when the channel's position has come to `target`. */
   #awaited: { readonly target: number; readonly resolve: () => void }[] = [];
@@ -57,8 +59,10 @@ export class PositionProof {
 
   /** What is known of a position; undefined: nothing, {@link prove} it. */
   of(offset: number): Proof | undefined {
-    const known = this.#proofs.get(offset);
-    return known && performance.now() < known.until ? known.proof : undefined;
+    const proven = this.#proven.get(offset);
+    if (proven) return proven;
+    const refused = this.#refused.get(offset);
+    return refused && performance.now() < refused.until ? refused.proof : undefined;
   }
 
   /** Finds out what a position is worth; those who come with the same one wait together. */
@@ -72,11 +76,10 @@ export class PositionProof {
   }
 
   note(offset: number, proof: Proof): void {
-    const lasts = proof === "void" ? VOID_MS : proof === "unproven" ? UNPROVEN_MS : Number.POSITIVE_INFINITY;
-    if (proof === "void") this.#contestedUntil = performance.now() + CONTESTED_MS;
-    this.#proofs.delete(offset);
-    this.#proofs.set(offset, { proof, until: performance.now() + lasts });
-    if (this.#proofs.size > MAX_PROOFS) this.#proofs.delete(this.#proofs.keys().next().value!);
+    const now = performance.now();
+    if (proof === "void") this.#contestedUntil = now + CONTESTED_MS;
+    if (typeof proof === "object") remember(this.#proven, offset, proof);
+    else remember(this.#refused, offset, { proof, until: now + (proof === "void" ? VOID_MS : UNPROVEN_MS) });
   }
 
   /** The channel has come to this offset. */
@@ -86,7 +89,8 @@ export class PositionProof {
 
   /** The stream is another one. */
   lost(): void {
-    this.#proofs.clear();
+    this.#proven.clear();
+    this.#refused.clear();
     for (const { resolve } of this.#awaited) resolve();
   }
 
@@ -109,7 +113,7 @@ export class PositionProof {
   ): Promise<void> {
     const { position, empty, read } = this.#options;
     // Messages may have come and gone before the channel was attached here.
-    const whole = !empty() || (await read({ epoch, offset: named })).complete;
+    const whole = !empty() || (await read({ epoch, offset: named }))?.complete === true;
     if (position().epoch !== epoch) return;
     if (!whole) {
       this.note(offset, "unproven");
@@ -117,6 +121,7 @@ export class PositionProof {
     }
     // Reads up to the client's offset: a copy of the stream may be behind it, and would make us send messages twice.
     const page = await read(position(), named);
+    if (!page) return; // the channel itself is of a past that is gone, and is told so in a moment
     const target = page.publications.findLast((pub) => pub.offset <= named)?.offset ?? 0;
     await this.#until(target, epoch, deadline - performance.now());
     if (position().epoch === epoch && position().offset >= target) this.note(offset, { offset: named });
@@ -134,4 +139,11 @@ export class PositionProof {
     this.#awaited.splice(this.#awaited.indexOf(one), 1);
     clearTimeout(timer);
   }
+}
+
+/** The oldest goes when there are too many. */
+function remember<T>(map: Map<number, T>, offset: number, value: T): void {
+  map.delete(offset);
+  map.set(offset, value);
+  if (map.size > MAX_PROOFS) map.delete(map.keys().next().value!);
 }
