@@ -35,7 +35,7 @@ test.each([
   ["1700000000000.25", 1_700_000_000_000],
   ["8640000000000000", 8_640_000_000_000_000],
 ])("Trunkline-Time %p is a time, or what the store says counts", (time, expected) => {
-  const publication = toPublication(stored({ "Trunkline-Time": time }), rules, undefined);
+  const publication = toPublication(stored({ "Trunkline-Time": time }), rules, 0, undefined);
   expect(publication).toMatchObject({ timeMs: expected });
   if ("flaw" in publication) throw new Error(publication.flaw);
   expect(JSON.parse(centrifugeJson.publication(publication))).toMatchObject({ time: expected });
