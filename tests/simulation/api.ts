@@ -153,6 +153,12 @@ function directGet(servers: ApiServers, stream: SimStream | undefined, query: Qu
   servers.send({ subject: reply, code: 204, headers: [["Nats-Num-Pending", pending]] });
 }
 
+/** A server's time in nanoseconds. */
+function nanosOf(time: string): string {
+  const [, fraction = ""] = /\.(\d+)Z$/.exec(time) ?? [];
+  return `${Math.floor(Date.parse(time) / 1_000)}${fraction.padEnd(9, "0")}`;
+}
+
 /** A push consumer without a filter or acknowledgements, all that the driver makes. */
 function replay(
   servers: ApiServers,
@@ -163,8 +169,8 @@ function replay(
   const { opt_start_seq, deliver_subject } = request.config!;
   const wanted = log.entries.filter(({ seq }) => seq >= opt_start_seq);
   servers.clock.after(1, () => {
-    for (const [index, { seq, headers, data, subject }] of wanted.entries()) {
-      const place = `1.${seq}.${index + 1}.0.${wanted.length - index - 1}`;
+    for (const [index, { seq, headers, data, subject, time }] of wanted.entries()) {
+      const place = `1.${seq}.${index + 1}.${nanosOf(time)}.${wanted.length - index - 1}`;
       // The subscription is the inbox; the message says where it was stored.
       servers.send({
         subject: deliver_subject,

@@ -148,7 +148,11 @@ export class SimServers {
   /** The time now, never twice the same. */
   timestamp(): string {
     const nanos = String(this.#ticks++ % 1_000_000).padStart(6, "0");
-    return new Date(Date.now()).toISOString().replace("Z", `${nanos}Z`);
+    return new Date(Date.now())
+      .toISOString()
+      .replace("Z", `${nanos}`)
+      .replace(/\.?0+$/, "")
+      .concat("Z");
   }
 
   #take(_from: SimConnection, message: Wire): void {

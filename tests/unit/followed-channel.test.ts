@@ -43,6 +43,7 @@ function followStream() {
   const told: string[] = [];
   const one = follow({
     stream: {
+      delivered: () => {},
       saw: ({ seq }) => void told.push(`saw ${seq}`),
       duplicate: ({ seq }) => void told.push(`duplicate ${seq}`),
       odd: ({ last }) => void told.push(`odd ${last}`),

@@ -12,6 +12,8 @@ export type Continuity =
   | { readonly kind: "stands" | "lower" | "unknown" }
   | { readonly kind: "cut"; readonly fork: number };
 
+/** Messages that are looked at at a time to find where a cut is. */
+const AT_A_TIME = 32;
 /** Older messages that are looked at when the newest is not kept any more. */
 const FALLBACKS = [1, 4, 16, 48];
 
@@ -64,17 +66,23 @@ export class ContinuityCheck {
     return found;
   }
 
-  /** The newest message before a sequence that still stands; -1 when none does. @throws RequestError */
+  /**
+   * The newest message before a sequence that stands, with all that is remembered before it; -1 when none does. All are
+   * looked at: some that are newer may be of the new past already, so that a search by halves would take one for the
+   * fork. @throws RequestError when the home does not say
+   */
   async fork(before: number): Promise<number> {
     const seen = this.#recent.before(before);
-    let low = 0;
-    let high = seen.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((await this.#look(seen[middle]!)) === "same") low = middle + 1;
-      else high = middle;
+    let fork = -1;
+    for (let at = 0; at < seen.length; at += AT_A_TIME) {
+      const part = seen.slice(at, at + AT_A_TIME);
+      const looks = await Promise.all(part.map((one) => this.#look(one)));
+      const other = looks.indexOf("other");
+      const same = looks.lastIndexOf("same", other < 0 ? looks.length : other);
+      if (same >= 0) fork = part[same]!.seq;
+      if (other >= 0) break;
     }
-    return low > 0 ? seen[low - 1]!.seq : -1;
+    return fork;
   }
 
   /** Nothing after this sequence is what it was: the channels have been told. */
@@ -88,7 +96,7 @@ export class ContinuityCheck {
   async #probe(probes: readonly MessageIdentity[], life: StreamLife): Promise<Continuity> {
     const looks = await Promise.all(probes.map((one) => this.#look(one)));
     const other = probes.filter((_, index) => looks[index] === "other").map(({ seq }) => seq);
-    if (other.length > 0) return { kind: "cut", fork: await this.fork(Math.min(...other)) };
+    if (other.length > 0) return { kind: "cut", fork: await this.fork(Math.max(...other) + 1) };
     if (probes.some(({ seq }, index) => looks[index] === "nothing" && seq > life.lastSeq))
       return { kind: "lower" };
     if (looks.includes("same")) return { kind: "stands" };
@@ -103,7 +111,7 @@ export class ContinuityCheck {
       if (!one) break;
       const look = await this.#look(one);
       if (look === "same") return { kind: "stands" };
-      if (look === "other") return { kind: "cut", fork: await this.fork(one.seq) };
+      if (look === "other") return { kind: "cut", fork: await this.fork(one.seq + 1) };
     }
     return { kind: "unknown" };
   }

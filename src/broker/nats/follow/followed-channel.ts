@@ -28,6 +28,8 @@ export interface ChannelContext {
 
 /** What the channels of one stream tell about it, and ask of it. */
 interface ChannelStream {
+  /** A message is in its place: it is the one that stands there. */
+  readonly delivered: (envelope: Envelope) => void;
   /** A live message of the stream, in its place or held. */
   readonly saw: (envelope: Envelope) => void;
   /** A live message came whose place is taken already. */
@@ -187,6 +189,7 @@ export class FollowedChannel implements Chain<Envelope> {
     const before = channel.reached;
     const offset = stream ? stream.offset(envelope) : 0;
     channel.reached = offset;
+    stream?.delivered(envelope);
     if (!channel.#first) return;
     const publication = toPublication(envelope, rules, offset, offsetBefore(prev, before));
     if (isFlawed(publication)) {

@@ -16,7 +16,7 @@ import type { StreamLives } from "../streams/placement.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import { missingUpTo, releaseHeld, startChain } from "./chain.ts";
 import type { FillContext, StoreReads } from "./fill.ts";
-import { FollowedChannel } from "./followed-channel.ts";
+import { type ChannelContext, FollowedChannel } from "./followed-channel.ts";
 import { FollowedChannels, type FollowedChannelsOptions } from "./followed-channels.ts";
 import { GapRepair } from "./gap-repair.ts";
 import { HeadAudit } from "./head-audit.ts";
@@ -83,15 +83,7 @@ export class StreamFollower implements RemoteStream {
     this.#channels = new FollowedChannels({
       ...options,
       nc: link.nc,
-      stream: {
-        behind,
-        saw: (envelope) => this.#saw(envelope),
-        duplicate: (envelope) => this.#duplicate(envelope),
-        doubtful: () => progress.doubtfulSince !== undefined,
-        odd: ({ last }) => this.#watch.doubt(last, false),
-        offset: (envelope) => this.offsets.of(envelope),
-        current: (position) => this.current(position),
-      },
+      stream: this.#channelStream(progress),
       join: (channel) => this.#join(channel),
     });
     this.#watch = new LifeWatch({
@@ -125,6 +117,20 @@ export class StreamFollower implements RemoteStream {
       this.#watch.interrupt();
     });
     link.onUp(() => void this.#resync.runTwice());
+  }
+
+  /** What the channels tell, and ask. */
+  #channelStream(progress: Progress): NonNullable<ChannelContext["stream"]> {
+    return {
+      behind: (channel) => this.#gaps.hold(channel),
+      saw: ({ seq }) => progress.saw(seq),
+      delivered: (envelope) => this.#recent.note(envelope),
+      duplicate: (envelope) => this.#duplicate(envelope),
+      doubtful: () => progress.doubtfulSince !== undefined,
+      odd: ({ last }) => this.#watch.doubt(last, false),
+      offset: (envelope) => this.offsets.of(envelope),
+      current: (position) => this.current(position),
+    };
   }
 
   get epoch(): string {
@@ -212,7 +218,8 @@ export class StreamFollower implements RemoteStream {
   acknowledged(seq: number, id: string): void {
     const known = this.#recent.find(seq);
     if (known && known.id !== id) this.#watch.doubt(seq, true);
-    else this.#recent.acknowledged(seq, id);
+    // Until the stream is known to be what it was, the message may be of another past.
+    else if (this.#progress.doubtfulSince === undefined) this.#recent.acknowledged(seq, id);
     this.#progress.saw(seq);
   }
 
@@ -279,11 +286,6 @@ export class StreamFollower implements RemoteStream {
     this.#audit.close();
     this.#resync.close();
     this.#channels.close();
-  }
-
-  #saw(envelope: Envelope): void {
-    this.#progress.saw(envelope.seq);
-    this.#recent.note(envelope);
   }
 
   /** Usually a join or a fill read it first. After the stream went back, new messages come in places that are taken. */
@@ -372,10 +374,11 @@ export class StreamFollower implements RemoteStream {
       const floor = this.store.floor(this.#progress.floor);
       try {
         if (!this.#recent.newest) await this.#identified();
-        const head = await this.store.last(channel.subject, Math.min(JOIN_TIMEOUT_MS / 2, left()));
+        const head = await this.reads.last(channel.subject, Math.min(JOIN_TIMEOUT_MS / 2, left()));
         if (channel.closed) return;
         if (turn === this.#progress.turn) {
           channel.epoch = this.epoch;
+          if (head && head.seq > (this.#recent.newest?.seq ?? 0)) this.#recent.note(head);
           channel.reached = head ? this.offsets.of(head) : this.offsets.upTo(floor);
           startChain(channel, head?.seq ?? 0, FollowedChannel.deliver);
           if (missingUpTo(channel) > 0) this.#gaps.hold(channel);

@@ -125,18 +125,36 @@ class ReplayConsumer {
       if (message.reply) message.respond(); // flow control; without a reply subject it is a heartbeat
       return;
     }
-    const { streamSeq, consumerSeq } = sequencesOf(message.reply);
+    const { streamSeq, consumerSeq, nanos } = deliveryOf(message.reply);
     this.#got++;
     if (consumerSeq !== this.#got) this.#reject(new Error("replay has a hole"));
-    else if (!this.#each(message.subject, streamSeq, openEnvelope(message))) {
+    else if (!this.#each(message.subject, streamSeq, storedAt(openEnvelope(message), nanos))) {
       this.#reject(new Error("replay abandoned"));
     } else if (this.#wanted >= 0 && this.#got >= this.#wanted) this.#resolve();
   }
 }
 
 /** Reads `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<times>.<stream seq>.<consumer seq>.<time>.<pending>[.<token>]`. */
-function sequencesOf(reply: string): { readonly streamSeq: number; readonly consumerSeq: number } {
+function deliveryOf(reply: string): {
+  readonly streamSeq: number;
+  readonly consumerSeq: number;
+  readonly nanos: string;
+} {
   const tokens = reply.split(".");
   const at = tokens.length === 9 ? 5 : 7;
-  return { streamSeq: Number(tokens[at]), consumerSeq: Number(tokens[at + 1]) };
+  return { streamSeq: Number(tokens[at]), consumerSeq: Number(tokens[at + 1]), nanos: tokens[at + 2] ?? "" };
+}
+
+/** A consumer does not give the header that says when a message was stored, by which one without an id is known. */
+function storedAt(envelope: Envelope, nanos: string): Envelope {
+  if (envelope.id === undefined && envelope.stored === undefined) envelope.stored = timeStampOf(nanos);
+  return envelope;
+}
+
+/** Nanoseconds since 1970 as nats-server writes a time: RFC 3339, the fraction without zeros at its end. */
+export function timeStampOf(nanos: string): string | undefined {
+  if (!/^\d{10,}$/.test(nanos)) return undefined;
+  const seconds = new Date(Number(nanos.slice(0, -9)) * 1_000).toISOString().slice(0, 19);
+  const fraction = nanos.slice(-9).replace(/0+$/, "");
+  return `${seconds}${fraction === "" ? "" : `.${fraction}`}Z`;
 }
