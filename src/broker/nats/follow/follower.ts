@@ -124,9 +124,9 @@ export class StreamFollower implements RemoteStream {
     return {
       behind: (channel) => this.#gaps.hold(channel),
       saw: ({ seq }) => progress.saw(seq),
-      delivered: (envelope) => this.#recent.note(envelope),
+      delivered: (envelope) => this.#note(envelope),
       duplicate: (envelope) => this.#duplicate(envelope),
-      doubtful: () => progress.doubtfulSince !== undefined,
+      doubtful: () => this.#doubtful,
       odd: ({ last }) => this.#watch.doubt(last, false),
       offset: (envelope) => this.offsets.of(envelope),
       current: (position) => this.current(position),
@@ -180,16 +180,13 @@ export class StreamFollower implements RemoteStream {
     return mixed ? this.store.home : this.store;
   }
 
-  /**
-   * What was seen at a sequence and would prove a position, though the store keeps nothing there any more.
-   * @returns undefined when it is not remembered
-   */
+  /** Whether a position names what was seen there, though the store keeps it no more; undefined: not remembered. */
   remembers(offset: number): boolean | undefined {
     const known = this.#recent.find(sequenceOf(offset));
     return known && hasTag(known, tagIn(offset));
   }
 
-  /** A page, or a question, shows another message where one was seen. */
+  /** Another message stands where one was seen. */
   doubt(seq: number): void {
     this.#watch.doubt(seq, true);
   }
@@ -218,8 +215,7 @@ export class StreamFollower implements RemoteStream {
   acknowledged(seq: number, id: string): void {
     const known = this.#recent.find(seq);
     if (known && known.id !== id) this.#watch.doubt(seq, true);
-    // Until the stream is known to be what it was, the message may be of another past.
-    else if (this.#progress.doubtfulSince === undefined) this.#recent.acknowledged(seq, id);
+    else if (!this.#doubtful) this.#recent.acknowledged(seq, id);
     this.#progress.saw(seq);
   }
 
@@ -288,6 +284,15 @@ export class StreamFollower implements RemoteStream {
     this.#channels.close();
   }
 
+  /** Whether it is being looked at if the stream is what it was: until then, what comes may be of another past. */
+  get #doubtful(): boolean {
+    return this.#progress.doubtfulSince !== undefined;
+  }
+
+  #note(envelope: Envelope): void {
+    if (!this.#doubtful) this.#recent.note(envelope);
+  }
+
   /** Usually a join or a fill read it first. After the stream went back, new messages come in places that are taken. */
   #duplicate(envelope: Envelope): void {
     const known = this.#recent.find(envelope.seq);
@@ -297,7 +302,7 @@ export class StreamFollower implements RemoteStream {
 
   /** What comes is what was seen goes on with: what was held meanwhile is delivered. */
   #release(): void {
-    if (this.#progress.doubtfulSince === undefined) return;
+    if (!this.#doubtful) return;
     this.#progress.doubtfulSince = undefined;
     for (const channel of this.#channels.byName.values()) {
       releaseHeld<Envelope, FollowedChannel>(channel, FollowedChannel.deliver);
@@ -336,12 +341,10 @@ export class StreamFollower implements RemoteStream {
   }
 
   async #identify(): Promise<void> {
-    try {
-      const newest = this.end > 0 && !this.store.away ? await this.store.at(this.end) : null;
-      if (newest) this.#recent.note(newest);
-    } catch {
-      this.#identifying = undefined;
-    }
+    const newest =
+      this.end > 0 && !this.store.away ? await this.store.at(this.end).catch(() => undefined) : null;
+    if (newest) this.#note(newest);
+    else if (newest === undefined) this.#identifying = undefined;
   }
 
   #stands(envelope: Envelope): boolean {
@@ -378,7 +381,7 @@ export class StreamFollower implements RemoteStream {
         if (channel.closed) return;
         if (turn === this.#progress.turn) {
           channel.epoch = this.epoch;
-          if (head && head.seq > (this.#recent.newest?.seq ?? 0)) this.#recent.note(head);
+          if (head && head.seq > (this.#recent.newest?.seq ?? 0)) this.#note(head);
           channel.reached = head ? this.offsets.of(head) : this.offsets.upTo(floor);
           startChain(channel, head?.seq ?? 0, FollowedChannel.deliver);
           if (missingUpTo(channel) > 0) this.#gaps.hold(channel);

@@ -182,8 +182,8 @@ export class LifeWatch {
       this.#replaced(life);
     } else if (continuity.kind === "lower" || (continuity.kind === "unknown" && life.lastSeq < seen)) {
       if (!agreed && this.#doubted() < LOWER_DOUBT_MS) return LOWER_PATIENCE_MS;
-      const fork = await this.#continuity.fork(life.lastSeq + 1);
-      await this.#cut(life, fork < 0 ? life.lastSeq : fork);
+      // What stands at or below its end now may be of the new past: only what is remembered says.
+      await this.#cut(life, await this.#continuity.fork(life.lastSeq + 1));
     } else this.#adopt(life);
     this.#doubtedSince = undefined;
     return 0;
