@@ -3,6 +3,7 @@ import process from "node:process";
 import { SignJWT } from "jose";
 import { type Config, DEV_APPS } from "../config.ts";
 import { utf8Encoder } from "../core/text.ts";
+import { isLoopback } from "../http/origin.ts";
 import { paint, print, UserError } from "./output.ts";
 import { run } from "./serve.ts";
 import { startSettings } from "./settings.ts";
@@ -21,8 +22,8 @@ export interface DevOptions {
 /** Where the demo page gets its tokens; there is no such thing in production. */
 const TOKEN_PATH = "/dev/token";
 
-/** Key of the server API on a developer's own machine, where everything is open anyway. */
-const API_KEY = "dev-api-key-of-trunkline";
+/** Key of the server API, made at each start: pages that a developer visits must not know it. */
+const API_KEY = `dev-${randomBytes(16).toString("hex")}`;
 
 /** Life of a token of the demo page: a working day. */
 const TOKEN_LIFE = "12h";
@@ -48,9 +49,35 @@ export async function dev(options: DevOptions): Promise<void> {
   await run(config, {
     version: options.version,
     endsWithTerminal: true,
-    extra: tokenEndpoint(String(overrides["auth.tokenSecret"]), config),
+    extra: localExtra(config, tokenEndpoint(String(overrides["auth.tokenSecret"]), config)),
     started: ({ url }) => welcome(url, config),
   });
+}
+
+/**
+ * Answers nothing that is asked of a name which is not this machine's: a page may have its own name lead here (DNS
+ * rebinding). Numbers are no names, and hosts of allowed origins are somebody's own.
+ */
+function localExtra(
+  { http }: Config,
+  extra: (request: Request) => Promise<Response> | undefined,
+): (request: Request) => Promise<Response> | undefined {
+  const own = new Set(
+    http.allowedOrigins.filter((origin) => URL.canParse(origin)).map((origin) => new URL(origin).hostname),
+  );
+  return (request) => {
+    const host = request.headers.get("host");
+    // Without one it is no browser.
+    const { hostname = "" } = URL.parse(`http://${host ?? "localhost"}`) ?? {};
+    if (isLoopback(hostname) || isNumber(hostname) || own.has(hostname)) return extra(request);
+    const hint =
+      "trunkline dev answers on this machine's own names; list others' origins in TRUNKLINE_ALLOWED_ORIGINS";
+    return Promise.resolve(new Response(`${hint}\n`, { status: 421 }));
+  };
+}
+
+function isNumber(hostname: string): boolean {
+  return hostname.startsWith("[") || /^[\d.]+$/.test(hostname);
 }
 
 function tokenEndpoint(secret: string, config: Config): (request: Request) => Promise<Response> | undefined {

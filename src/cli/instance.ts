@@ -6,9 +6,8 @@ import { CentrifugeDialects } from "../centrifuge/dialect.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
-import type { GatewayOptions } from "../gateway/context.ts";
 import { createGateway, type RunningGateway } from "../gateway/create.ts";
-import { Admission, connectionCap } from "../gateway/instance/admission.ts";
+import { type Admission, connectionCap } from "../gateway/instance/admission.ts";
 import { Evacuation } from "../gateway/instance/evacuation.ts";
 import { IdleCollector } from "../gateway/instance/idle-collector.ts";
 import { Overload } from "../gateway/instance/overload.ts";
@@ -25,6 +24,8 @@ import { PusherApps } from "../pusher/apps.ts";
 import { Pusher } from "../pusher/pusher.ts";
 import { Webhooks } from "../pusher/webhook-delivery.ts";
 import type { Runtime, ServeOptions, Server } from "../runtime/runtime.ts";
+import { Descriptors } from "./descriptors.ts";
+import { admissionOf, doorOptions, gatewayOptions, proxyTrust } from "./instance-options.ts";
 import { outboxOptions } from "./outbox.ts";
 import { UserError } from "./output.ts";
 import { StartedParts } from "./started-parts.ts";
@@ -79,6 +80,7 @@ class RunningInstance implements Instance {
   /** Most connections. */
   readonly #cap: number;
   readonly #admission: Admission;
+  readonly #descriptors: Descriptors;
   readonly #overload: Overload;
   readonly #streams: StreamTransports;
   readonly #fanout: TransportFanout;
@@ -94,6 +96,7 @@ class RunningInstance implements Instance {
     this.#apps = new PusherApps(config.apps);
     this.#cap = connectionCap(config.limits.connections, runtime.descriptorLimit());
     this.#admission = admissionOf(config, this.#cap);
+    this.#descriptors = new Descriptors(runtime);
     this.#overload = new Overload({
       limits: {
         delayMs: config.overload.eventLoopDelayMs,
@@ -243,6 +246,8 @@ class RunningInstance implements Instance {
         apiKeys: config.api.keys,
         maxRequestBytes: config.http.maxRequestBytes,
         maxFrameBytes: config.limits.frameBytes,
+        publicMetrics: config.http.publicMetrics,
+        door: doorOptions(config, this.#descriptors),
         ...(config.http.metricsToken && { metricsToken: config.http.metricsToken }),
       },
     });
@@ -268,6 +273,7 @@ class RunningInstance implements Instance {
     const shedding = setInterval(() => {
       if (overload.letsGo) gateway.shed(Math.ceil(gateway.connections * SHED_SHARE));
     }, SHED_INTERVAL_MS);
+    this.#descriptors.start();
     const collecting = setInterval(() => idleCollector.tick(), IDLE_COLLECTION_INTERVAL_MS);
     overload.onChange((state) => log.warn("overload", { state, delayMs: Math.round(overload.delayMs) }));
     overload.start();
@@ -283,6 +289,7 @@ class RunningInstance implements Instance {
     this.#started.closeFirst("timers", () => {
       clearInterval(shedding);
       clearInterval(collecting);
+      this.#descriptors.stop();
       overload.stop();
       evacuation.stop();
     });
@@ -293,7 +300,12 @@ class RunningInstance implements Instance {
     const { config, worker, extra } = this.#parts;
     if (config.admin.port > 0) {
       const health = this.#health;
-      const admin = adminApp({ health, metrics, metricsToken: config.http.metricsToken });
+      const admin = adminApp({
+        health,
+        metrics,
+        metricsToken: config.http.metricsToken,
+        publicMetrics: true,
+      });
       const second = this.#serve({ ...config.admin, fetch: (request) => admin.fetch(request) });
       this.#started.closeLast("second port", () => second.close());
     }
@@ -367,34 +379,4 @@ function startError(what: string, error: unknown): Error {
   return new UserError(`cannot ${what}: ${error instanceof Error ? error.message : String(error)}`, {
     cause: error,
   });
-}
-
-function admissionOf({ limits }: Config, connections: number): Admission {
-  const { connectionsPerIp, connectsPerIpPerSecond: perSecond, connectsPerIpBurst: burst } = limits;
-  return new Admission({
-    connections,
-    connectionsPerIp,
-    ratePerIp: perSecond > 0 ? { perSecond, burst } : undefined,
-  });
-}
-
-/** The gateway's options have the settings' own names, so that groups are handed over whole; never `auth`: it has secrets. */
-function gatewayOptions({ insecure, auth, limits, channels, ping, rpc }: Config): GatewayOptions {
-  return {
-    insecure,
-    anonymous: auth.anonymous,
-    connectCallout: auth.connectCallout,
-    expiryGraceMs: auth.expiryGraceMs,
-    ...limits,
-    ...channels,
-    pingIntervalMs: ping.intervalMs,
-    pongTimeoutMs: ping.pongTimeoutMs,
-    rpcTimeoutMs: rpc.timeoutMs,
-    rpcBodyBytes: rpc.bodyBytes,
-  };
-}
-
-function proxyTrust({ proxy }: Config) {
-  if (proxy.trust !== "header") return { kind: proxy.trust };
-  return { kind: proxy.trust, header: proxy.header, cidrs: proxy.cidrs, hops: proxy.hops };
 }

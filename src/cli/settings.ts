@@ -57,7 +57,7 @@ export async function startSettings(options: SettingsOptions): Promise<Config> {
 
 /** Names limits that do not let through what others allow, at a start. */
 export function warnOfLimits(config: Config, log: Logger): void {
-  for (const conflict of limitConflicts(config)) log.warn("limits exclude each other", { conflict });
+  for (const conflict of limitConflicts(config)) log.warn("settings contradict each other", { conflict });
 }
 
 async function readConfigFile(path: string): Promise<string> {

@@ -1,4 +1,5 @@
 import { DEFAULT_NAMESPACE, USER_NAMESPACE } from "../core/channel.ts";
+import { exampleSecrets } from "./example-secrets.ts";
 import { isPrivate } from "./issuers.ts";
 import type { Config } from "./table.ts";
 import { formatSize } from "./units.ts";
@@ -103,6 +104,7 @@ function* appCrossChecks({ apps, namespaces, insecure }: Config): Generator<stri
 /** Why `trunkline serve` does not start with otherwise flawless settings; each says what to set. */
 export function* startRefusals(config: Config): Generator<string> {
   const { auth } = config;
+  if (!config.insecure) yield* exampleSecrets(config);
   if (config.insecure || auth.anonymous || auth.connectCallout) return;
   const keys = [auth.tokenSecret, auth.tokenPublicKey, auth.tokenJwksUrl, ...auth.issuers];
   if (keys.some((key) => key !== undefined)) return;

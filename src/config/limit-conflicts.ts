@@ -9,12 +9,24 @@ const ENVELOPE_BYTES = 1_024;
 const BURST_SECONDS = 2;
 
 /**
- * Pairs of limits of which one does not let through what the other allows: legal, and seldom what is wanted. Each text
- * names the settings and what would be enough. They are told at the start and by `doctor`.
+ * Pairs of limits of which one does not let through what the other allows, and rules that do not hold for everybody:
+ * legal, and seldom what is wanted. Each text names the settings and what would be enough. They are told at the start and by `doctor`.
  */
 export function* limitConflicts(config: Config): Generator<string> {
   yield* subscribeConflicts(config);
   yield* bodyConflicts(config);
+  yield* accessConflicts(config);
+}
+
+/** Rules of a namespace that clients with an app's key pass by, because the Pusher protocol has rules of its own. */
+function* accessConflicts({ apps, namespaces }: Config): Generator<string> {
+  for (const { id, namespace } of apps) {
+    const { subscribe } = namespaces.get(namespace) ?? {};
+    if (subscribe !== "token" && subscribe !== "nobody") continue;
+    yield `apps.${id}: namespaces.${namespace}.subscribe is ${subscribe}, and everybody with the app's public key subscribes ` +
+      "to its channels all the same, but for those whose names begin with private- or presence-: use these names, or another " +
+      "namespace for the app";
+  }
 }
 
 /** A client that comes back subscribes to all its channels at once. */

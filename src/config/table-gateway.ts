@@ -26,7 +26,7 @@ import {
 const MANY = 1_000_000_000;
 
 /** `*`, or scheme, host and port exactly as browsers write them (no path, lower case, default ports left out). */
-const ORIGIN = /^(\*|[a-z][a-z0-9+.-]*:\/\/[^\s/?#*@A-Z]+)$/;
+const ORIGIN = /^(\*|loopback|[a-z][a-z0-9+.-]*:\/\/[^\s/?#*@A-Z]+)$/;
 const CIDR = /^[0-9a-fA-F:.]+(\/[0-9]{1,3})?$/;
 
 const isAddress = (text: string) =>
@@ -120,9 +120,11 @@ export const gateway = {
     {
       default: [],
       insecure: ["*"],
+      dev: ["loopback"],
       env: ["TRUNKLINE_ALLOWED_ORIGINS"],
       doc:
-        "Origins whose web pages may connect, compared exactly. `*` allows every origin. Requests without an `Origin` " +
+        "Origins whose web pages may connect, compared exactly. `*` allows every origin, `loopback` every port of " +
+        "`localhost`, `127.0.0.1` and `[::1]`. Requests without an `Origin` " +
         "header (apps, services) and pages of this host are always allowed.",
     },
     isOrigin,
@@ -130,7 +132,12 @@ export const gateway = {
   "http.maxRequest": size("1KiB", "64MiB", { default: "4MiB", doc: "Longest body of an HTTP request." }),
   "http.metricsToken": maybeText(/^[\x21-\x7e]{16,256}$/, "16 to 256 printable characters without spaces", {
     secret: "all",
-    doc: "Bearer token that `/metrics` requires. Without one, everybody who reaches the port may read the metrics.",
+    doc: "Bearer token that `/metrics` requires. Without one, only the second port (`admin.port`) answers.",
+  }),
+  "http.publicMetrics": yesNo({
+    default: false,
+    insecure: true,
+    doc: "Without `http.metricsToken`: everybody who reaches the clients' port may read the metrics there.",
   }),
 
   "proxy.trust": choice(["none", "fly", "header"], {
@@ -187,6 +194,19 @@ export const gateway = {
   "limits.newestWins": choice(["off", "user", "device"], {
     default: "off",
     doc: "Which older connections a new one closes, on all instances: those of the same user, or of the same user and device.",
+  }),
+  "limits.requestsPerIpPerSecond": whole(0, MANY, {
+    default: 500,
+    dev: 0,
+    doc:
+      "Most HTTP requests a second from one address that need no key (commands of clients without WebSocket, pages, " +
+      "`/regions`), with a burst of twice that. 0: no limit. A wrong session name counts tenfold.",
+  }),
+  "limits.httpConnectionsPerIp": whole(1, MANY, {
+    default: 100,
+    doc:
+      "Most connections from one address that stay open between plain HTTP requests; beyond it each is closed with its " +
+      "answer. Trusted proxies have no such limit.",
   }),
   "limits.connectDeadline": duration("100ms", "5m", {
     default: "10s",

@@ -6,14 +6,16 @@ import { credentials, secretCheck } from "./secret.ts";
 export interface AdminDeps {
   readonly health: Health;
   readonly metrics: Metrics;
-  /** Bearer token `/metrics` asks for; none: open to whoever reaches the port. */
+  /** Bearer token `/metrics` asks for. */
   readonly metricsToken: string | undefined;
+  /** Without a token: whether whoever reaches the port may read the metrics; else nobody may. */
+  readonly publicMetrics: boolean;
 }
 
 const NO_STORE = { "cache-control": "no-store" };
 
 /** What operators ask an instance: health, readiness, metrics. Part of its port, and all of its second one. */
-export function adminApp({ health, metrics, metricsToken }: AdminDeps): Hono {
+export function adminApp({ health, metrics, metricsToken, publicMetrics }: AdminDeps): Hono {
   const app = new Hono();
   app.get("/healthz", (c) => c.text("ok\n", 200, NO_STORE));
 
@@ -29,6 +31,9 @@ export function adminApp({ health, metrics, metricsToken }: AdminDeps): Hono {
 
   const mayRead = metricsToken === undefined ? undefined : secretCheck([metricsToken]);
   app.get("/metrics", async (c) => {
+    if (!mayRead && !publicMetrics) {
+      return c.text("closed here: set http.metricsToken, admin.port or http.publicMetrics\n", 403, NO_STORE);
+    }
     if (mayRead && !mayRead(credentials(c.req.header("authorization"), "bearer"))) {
       return c.text("unauthorized\n", 401, { "www-authenticate": "Bearer" });
     }

@@ -13,6 +13,7 @@ import { AdmissionGuard } from "./admission-guard.ts";
 import { serverApi } from "./api.ts";
 import { type Assets, serveAssets } from "./assets.ts";
 import { clientIp, type ProxyTrust } from "./client-ip.ts";
+import { FrontDoor, type FrontDoorOptions } from "./front-door.ts";
 import type { Health } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
 import { originPolicy } from "./origin.ts";
@@ -47,8 +48,11 @@ export interface AppOptions {
   readonly allowedOrigins: readonly string[];
   readonly proxy: ProxyTrust;
   readonly apiKeys: readonly string[];
-  /** Bearer token `/metrics` asks for; none: open to whoever reaches the port. */
+  /** Bearer token `/metrics` asks for. */
   readonly metricsToken?: string;
+  /** Whether `/metrics` answers without a token here. */
+  readonly publicMetrics: boolean;
+  readonly door: Omit<FrontDoorOptions, "clientIp" | "stats">;
   readonly maxRequestBytes: number;
   /** Longest frame a client may send. */
   readonly maxFrameBytes: number;
@@ -75,6 +79,10 @@ type Upgrade = ReturnType<typeof upgrade>;
 export function createApp(deps: AppDeps): App {
   const log = deps.log.with({ at: "http" });
   const app: Router = new Hono();
+  const door = new FrontDoor({
+    ...{ stats: deps.stats, ...deps.options.door },
+    clientIp: clientIp(deps.options.proxy),
+  });
   const centrifuge = routeClients(app, deps, log);
   routeApis(app, deps, log);
   routePages(app, deps);
@@ -88,7 +96,7 @@ export function createApp(deps: AppDeps): App {
     fetch(request, context) {
       // What thousands ask for at once when an instance is back passes no router: it took more than the decision.
       if (request.method !== "GET" || !asksFor(request.url, WEBSOCKET_PATH)) {
-        return app.fetch(request, context);
+        return door.answer(request, context, app.fetch as App["fetch"]);
       }
       try {
         return centrifuge(request, context);
@@ -134,10 +142,10 @@ function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
 /** Where services and operators ask. */
 function routeApis(app: Router, { gateway, apps, health, metrics, options }: AppDeps, log: Logger): void {
   const { operations } = gateway;
-  const { apiKeys: keys, maxRequestBytes, metricsToken } = options;
+  const { apiKeys: keys, maxRequestBytes, metricsToken, publicMetrics } = options;
   app.route("/api", serverApi({ operations, keys, maxRequestBytes, log }));
   app.route("/apps", pusherApi({ apps, operations, maxRequestBytes, log }));
-  app.route("/", adminApp({ health, metrics, metricsToken }));
+  app.route("/", adminApp({ health, metrics, metricsToken, publicMetrics }));
 }
 
 /** What browsers ask. */

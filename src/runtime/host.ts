@@ -1,14 +1,25 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import type { Runtime } from "./runtime.ts";
 
 /** The parts of the runtime port that both runtimes answer alike, through Node's `process`. */
-export function host(): Pick<Runtime, "descriptorLimit" | "residentBytes" | "onSignal" | "exit"> {
+export function host(): Pick<
+  Runtime,
+  "descriptorLimit" | "openDescriptors" | "residentBytes" | "onSignal" | "exit"
+> {
   const descriptors = readDescriptorLimit();
   let resident = 0;
   return {
     descriptorLimit: () => descriptors,
+    openDescriptors() {
+      try {
+        return readdirSync("/proc/self/fd").length;
+      } catch {
+        // No /proc, or no descriptor left to read it with.
+        return existsSync("/proc/self") ? descriptors : undefined;
+      }
+    },
     residentBytes() {
       try {
         resident = process.memoryUsage.rss();

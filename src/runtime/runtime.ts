@@ -69,6 +69,8 @@ export interface ServeOptions {
 export interface RequestContext {
   /** Address of the TCP peer. */
   readonly ip: string;
+  /** Address and port of the TCP peer: names the connection for as long as it is open. */
+  readonly peer: string;
   /**
    * Turns the request into a WebSocket whose events go to `handler`. Returns the response the fetch handler must
    * return, or `undefined` when the request is no upgrade.
@@ -107,6 +109,8 @@ export interface Runtime {
   readonly noSharedPorts: string | undefined;
   /** Descriptors this process may open (soft limit), or `undefined` where it cannot be known. */
   descriptorLimit(): number | undefined;
+  /** Descriptors that are open now, or `undefined` where it cannot be known; never throws. */
+  openDescriptors(): number | undefined;
   /** Resident memory in bytes; never throws. */
   residentBytes(): number;
   /**

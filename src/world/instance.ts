@@ -44,6 +44,7 @@ export async function startInstance(options: InstanceOptions): Promise<WorldInst
         PORT: String(port),
         TRUNKLINE_HOST: LOOPBACK,
         TRUNKLINE_LOG_FORMAT: "json",
+        TRUNKLINE_HTTP_PUBLIC_METRICS: "true",
         REGION: region,
         INSTANCE_ID: id,
         ...env,

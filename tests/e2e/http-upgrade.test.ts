@@ -156,6 +156,7 @@ test("neither a lax runtime nor one that refuses an upgrade breaks the count", a
       new Request(`${server.http}/connection/websocket`, { headers: { ...headers, ...own } }),
       {
         ip: "127.0.0.1",
+        peer: "127.0.0.1 1",
         upgrade: () => answer,
         idleTimeout() {},
       },

@@ -3,7 +3,7 @@ import { readFileSync, symlinkSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startInstance, type TestInstance } from "../helpers/instances.ts";
+import { startInstance, TEST_API_KEY, type TestInstance } from "../helpers/instances.ts";
 import { until } from "../helpers/until.ts";
 
 /** What the pages about moving show is run, with stock SDKs, against `trunkline dev`. */
@@ -17,8 +17,7 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "trunkline-"));
   stack.defer(() => rm(dir, { recursive: true }));
   symlinkSync(join(ROOT, "node_modules"), join(dir, "node_modules"));
-  // Without a key of one's own the pages' one is in effect.
-  instance = stack.use(await startInstance({ command: "dev", env: { TRUNKLINE_API_KEYS: "" } }));
+  instance = stack.use(await startInstance({ command: "dev" }));
 }, 60_000);
 
 afterAll(() => stack.disposeAsync());
@@ -34,7 +33,10 @@ async function run(code: string): Promise<{ output: () => string } & Disposable>
   const { hostname, port } = new URL(instance.url);
   const file = join(dir, `${crypto.randomUUID()}.mjs`);
   await Bun.write(file, code.replaceAll("localhost", hostname).replaceAll("8080", port));
-  const child = Bun.spawn([process.execPath, file], { stdout: "pipe", stderr: "pipe", cwd: dir });
+  const child = Bun.spawn([process.execPath, file], {
+    ...{ stdout: "pipe", stderr: "pipe", cwd: dir },
+    env: { ...process.env, TRUNKLINE_API_KEYS: TEST_API_KEY },
+  });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     void (async () => {

@@ -123,6 +123,11 @@ export function httpServer(
       apiKeys: ["key-of-sixteen-characters"],
       maxRequestBytes: 10_000,
       maxFrameBytes: 65_536,
+      publicMetrics: true,
+      door: {
+        ...{ keptSockets: 1_000, keptSocketsPerIp: 1_000, requestsPerIpPerSecond: 0 },
+        tight: () => false,
+      },
       ...setup.options,
     },
   });

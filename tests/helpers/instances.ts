@@ -63,6 +63,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Test
         TRUNKLINE_TOKEN_SECRET: TEST_SECRET,
         TRUNKLINE_API_KEYS: TEST_API_KEY,
         TRUNKLINE_LOG_FORMAT: "json",
+        TRUNKLINE_HTTP_PUBLIC_METRICS: "true",
         ...(file && { TRUNKLINE_CONFIG: file }),
         ...env,
       },

@@ -84,11 +84,11 @@ describe("sources", () => {
     const config = loaded({ profile: "dev" });
     expect(config).toMatchObject({ host: "127.0.0.1", insecure: true, log: { format: "text" } });
     expect(config.auth.anonymous).toBe(true);
-    expect(config.http.allowedOrigins).toEqual(["*"]);
+    expect(config.http.allowedOrigins).toEqual(["loopback"]);
     expect(sourceOf("host", { profile: "dev" })).toBe("dev");
     expect(loaded({ profile: "dev", env: { TRUNKLINE_HOST: "0.0.0.0" } }).host).toBe("0.0.0.0");
     const secure = loaded({ profile: "dev", env: { TRUNKLINE_INSECURE: "false" } });
-    expect(secure.http.allowedOrigins).toEqual([]);
+    expect(secure.http.allowedOrigins).toEqual(["loopback"]);
     expect(secure.auth.anonymous).toBe(false);
   });
 });

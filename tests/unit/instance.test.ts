@@ -168,6 +168,7 @@ function fakeRuntime(step: StepHook, close: CloseHook): Runtime {
     version: "0",
     noSharedPorts: undefined,
     descriptorLimit: () => 10_000,
+    openDescriptors: () => 10,
     residentBytes: () => 1,
     collect() {},
     onSignal: () => () => {},

@@ -1,5 +1,6 @@
 import ipaddr from "ipaddr.js";
-import { type Bucket, fullBucket, isFull, type Rate, take, waitMs } from "../../core/limits.ts";
+import { KeyedRates } from "../../core/keyed-rates.ts";
+import type { Rate } from "../../core/limits.ts";
 
 /** Why a connection is not let in: too many at once from its address, too many in all, or too fast. */
 export type Refusal = "ip_cap" | "instance_cap" | "ip_rate";
@@ -23,18 +24,16 @@ export interface AdmissionOptions {
  */
 export class Admission {
   readonly #options: AdmissionOptions;
-  readonly #remembered: number;
-  readonly #now: () => number;
   /** Open connections by key. Bounded by the cap of the instance. */
   readonly #open = new Map<string, number>();
-  /** Rates of recently seen keys, longest idle first. */
-  readonly #buckets = new Map<string, Bucket>();
+  /** Rates of recently seen keys. */
+  readonly #rates: KeyedRates | undefined;
   #connections = 0;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
-    this.#remembered = options.rememberedAddresses ?? 100_000;
-    this.#now = options.now ?? (() => performance.now());
+    const { ratePerIp, rememberedAddresses: most = 100_000, now = () => performance.now() } = options;
+    this.#rates = ratePerIp && new KeyedRates(ratePerIp, { most, now });
   }
 
   /** Connections admitted and not given back. */
@@ -44,14 +43,14 @@ export class Admission {
 
   /** Addresses something is remembered about. */
   get addresses(): number {
-    return Math.max(this.#open.size, this.#buckets.size);
+    return Math.max(this.#open.size, this.#rates?.size ?? 0);
   }
 
   /** Lets one connection in and counts it, or says why not. @param key from {@link addressKey} */
   admit(key: string): "ok" | Refusal {
-    const { connections, connectionsPerIp, ratePerIp } = this.#options;
+    const { connections, connectionsPerIp } = this.#options;
     // The rate counts attempts, so that hammering at a cap is slowed too.
-    if (ratePerIp && !this.#take(key, ratePerIp)) return "ip_rate";
+    if (this.#rates?.take(key) === false) return "ip_rate";
     if (this.#connections >= connections) return "instance_cap";
     const open = this.#open.get(key) ?? 0;
     if (connectionsPerIp > 0 && open >= connectionsPerIp) return "ip_cap";
@@ -71,23 +70,7 @@ export class Admission {
 
   /** When the rate of this key allows the next connection, ms from its last attempt. */
   retryAfterMs(key: string): number {
-    const bucket = this.#buckets.get(key);
-    return bucket && this.#options.ratePerIp ? waitMs(bucket, this.#options.ratePerIp) : 0;
-  }
-
-  #take(key: string, rate: Rate): boolean {
-    const now = this.#now();
-    const bucket = this.#buckets.get(key) ?? fullBucket(rate, now);
-    const taken = take(bucket, rate, now);
-    this.#buckets.delete(key);
-    this.#buckets.set(key, bucket);
-    // Two for each one added: what is full again means nothing and goes, and above the limit the longest idle go.
-    let looks = 2;
-    for (const [oldest, old] of this.#buckets) {
-      if (looks-- === 0 || (this.#buckets.size <= this.#remembered && !isFull(old, rate, now))) break;
-      if (oldest !== key) this.#buckets.delete(oldest);
-    }
-    return taken;
+    return this.#rates?.waitMs(key) ?? 0;
   }
 }
 
@@ -111,13 +94,18 @@ const RESERVE_SHARE = 0.05;
 /** What POSIX systems commonly start with, when the limit cannot be read. */
 const USUAL_DESCRIPTORS = 1024;
 
+/** Descriptors that are not for connections of clients, of a limit of so many: for the broker, presence, plain HTTP, files. */
+export function descriptorReserve(limit: number): number {
+  return Math.max(MIN_RESERVE, Number.isFinite(limit) ? Math.ceil(limit * RESERVE_SHARE) : MIN_RESERVE);
+}
+
 /**
  * Connections an instance may hold: what is configured (0: nothing), and never more than the descriptor limit less a
  * reserve of 5 %, at least 256.
  */
 export function connectionCap(configured: number, descriptors: number | undefined): number {
   const limit = descriptors ?? USUAL_DESCRIPTORS;
-  const reserve = Math.max(MIN_RESERVE, Math.ceil(limit * RESERVE_SHARE));
+  const reserve = descriptorReserve(limit);
   const possible = Math.max(1, Number.isFinite(limit) ? limit - reserve : Number.MAX_SAFE_INTEGER);
   return configured > 0 ? Math.min(configured, possible) : possible;
 }

@@ -118,6 +118,11 @@ class BunContext implements RequestContext {
     return this.#server.requestIP(this.#request)?.address ?? "";
   }
 
+  get peer(): string {
+    const { address, port } = this.#server.requestIP(this.#request) ?? {};
+    return `${address} ${port}`;
+  }
+
   idleTimeout(seconds: number): void {
     this.#server.timeout(this.#request, seconds);
   }

@@ -5,7 +5,7 @@ export interface DenoApi {
     options: { hostname: string; port: number; reusePort: boolean; onListen(): void; onError(): Response },
     handler: (
       request: Request,
-      info: { readonly remoteAddr: { readonly hostname: string } },
+      info: { readonly remoteAddr: { readonly hostname: string; readonly port: number } },
     ) => Response | Promise<Response>,
   ): DenoServer;
   /** @throws TypeError when the request is no valid upgrade */

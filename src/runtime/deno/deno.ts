@@ -60,7 +60,7 @@ class DenoListener implements Server {
         if (Number(request.headers.get("content-length")) > options.maxRequestBytes) {
           return new Response("request too large\n", { status: 413, headers: { connection: "close" } });
         }
-        const context = new DenoContext(deno, request, info.remoteAddr.hostname, this.#group);
+        const context = new DenoContext(deno, request, info.remoteAddr, this.#group);
         const response = await options.fetch(request, context);
         // The very object Deno made must come back, whatever the layers between made of it.
         const { upgraded } = context;
@@ -104,12 +104,19 @@ const REFUSED = { status: 503, headers: { connection: "close", "retry-after": "1
 class DenoContext implements RequestContext {
   upgraded: Response | undefined;
   readonly ip: string;
+  readonly peer: string;
   readonly #deno: DenoApi;
   readonly #request: Request;
   readonly #group: SocketGroup;
 
-  constructor(deno: DenoApi, request: Request, ip: string, group: SocketGroup) {
-    this.ip = ip;
+  constructor(
+    deno: DenoApi,
+    request: Request,
+    { hostname, port }: { readonly hostname: string; readonly port: number },
+    group: SocketGroup,
+  ) {
+    this.ip = hostname;
+    this.peer = `${hostname} ${port}`;
     this.#deno = deno;
     this.#request = request;
     this.#group = group;

@@ -71,6 +71,7 @@ export function trunkline(env: Environment, on: On, options: OwnOptions = {}): T
       const secrets = {
         TRUNKLINE_TOKEN_SECRET: randomBytes(32).toString("hex"),
         TRUNKLINE_API_KEYS: randomBytes(32).toString("hex"),
+        TRUNKLINE_HTTP_PUBLIC_METRICS: "true",
       };
       const dir = await mkdtemp(join(tmpdir(), "trunkline-bench-"));
       started.defer(() => rm(dir, { recursive: true, force: true }));

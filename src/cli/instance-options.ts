@@ -1,0 +1,47 @@
+import type { Config } from "../config.ts";
+import type { GatewayOptions } from "../gateway/context.ts";
+import { Admission } from "../gateway/instance/admission.ts";
+import type { AppOptions } from "../http/app.ts";
+import type { Descriptors } from "./descriptors.ts";
+
+/** Who is let in. @param connections most of the instance */
+export function admissionOf({ limits }: Config, connections: number): Admission {
+  const { connectionsPerIp, connectsPerIpPerSecond: perSecond, connectsPerIpBurst: burst } = limits;
+  return new Admission({
+    connections,
+    connectionsPerIp,
+    ratePerIp: perSecond > 0 ? { perSecond, burst } : undefined,
+  });
+}
+
+/** The gateway's options have the settings' own names, so that groups are handed over whole; never `auth`: it has secrets. */
+export function gatewayOptions({ insecure, auth, limits, channels, ping, rpc }: Config): GatewayOptions {
+  return {
+    insecure,
+    anonymous: auth.anonymous,
+    connectCallout: auth.connectCallout,
+    expiryGraceMs: auth.expiryGraceMs,
+    ...limits,
+    ...channels,
+    pingIntervalMs: ping.intervalMs,
+    pongTimeoutMs: ping.pongTimeoutMs,
+    rpcTimeoutMs: rpc.timeoutMs,
+    rpcBodyBytes: rpc.bodyBytes,
+  };
+}
+
+/** What holds for plain HTTP, which lives in what admission keeps back of the descriptors. */
+export function doorOptions({ limits }: Config, descriptors: Descriptors): AppOptions["door"] {
+  return {
+    requestsPerIpPerSecond: limits.requestsPerIpPerSecond,
+    keptSocketsPerIp: limits.httpConnectionsPerIp,
+    keptSockets: Math.floor(descriptors.reserve / 2),
+    tight: () => descriptors.tight,
+  };
+}
+
+/** Who is believed about addresses. */
+export function proxyTrust({ proxy }: Config) {
+  if (proxy.trust !== "header") return { kind: proxy.trust };
+  return { kind: proxy.trust, header: proxy.header, cidrs: proxy.cidrs, hops: proxy.hops };
+}
