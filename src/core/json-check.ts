@@ -9,15 +9,24 @@ import { isDeeper, MAX_JSON_DEPTH } from "./json-text.ts";
 export type JsonFlaw = "not JSON" | "nested too deep" | "lone surrogate";
 
 /**
- * The texts that were found good last, oldest at `next`. A message is checked where it arrives and once more where it is
- * written: its texts are then still here, and found by their identity.
+ * Texts that were found good last, each on one line; the newest stands before `next`. A message is checked where it
+ * arrives and once more where it is written: its texts are then still here, and found by their identity.
  */
-const good: string[] = new Array(8).fill("0");
+const good: string[] = new Array(4).fill("0");
 let next = 0;
+
+function isKnown(text: string): boolean {
+  return (
+    good[(next + 3) & 3] === text ||
+    good[(next + 2) & 3] === text ||
+    good[(next + 1) & 3] === text ||
+    good[next] === text
+  );
+}
 
 /** What is wrong with a text that is to be carried as JSON; `undefined`: nothing. */
 export function jsonFlaw(text: string): JsonFlaw | undefined {
-  if (good.includes(text)) return undefined;
+  if (isKnown(text)) return undefined;
   if (!text.isWellFormed()) return "lone surrogate";
   try {
     JSON.parse(text);
@@ -26,19 +35,21 @@ export function jsonFlaw(text: string): JsonFlaw | undefined {
   }
   if (isDeeper(text, MAX_JSON_DEPTH)) return "nested too deep";
   if (SURROGATE_ESCAPE.test(text) && hasLoneEscape(text)) return "lone surrogate";
-  good[next] = text;
-  next = (next + 1) & 7;
+  if (!NEWLINE.test(text)) {
+    good[next] = text;
+    next = (next + 1) & 3;
+  }
   return undefined;
 }
 
 /** Whether a text can be written into a frame as it is: JSON on one line. */
 export function isJsonLine(text: string): boolean {
-  return jsonFlaw(text) === undefined && !NEWLINE.test(text);
+  return isKnown(text) || (jsonFlaw(text) === undefined && !NEWLINE.test(text));
 }
 
 /** JSON text without raw newlines, which stand between its tokens only. @param text valid JSON */
 export function oneLine(text: string): string {
-  return NEWLINE.test(text) ? text.replace(/[\r\n]/g, " ") : text;
+  return isKnown(text) || !NEWLINE.test(text) ? text : text.replace(/[\r\n]/g, " ");
 }
 
 /**

@@ -236,19 +236,20 @@ for (const runtime of ["bun", "deno"] as const) {
         const answer = await answerTo(client, number);
         return answer.error?.code ?? (answer.rpc as { data: { duplicate: boolean } }).data.duplicate;
       };
-      for (const key of ['""', "7", "null", "{}", '["a"]', "true", JSON.stringify("k".repeat(257))]) {
+      // Half a surrogate pair is refused wherever JSON is passed on.
+      for (const key of [
+        '""',
+        '"\\ud800"',
+        "7",
+        "null",
+        "{}",
+        '["a"]',
+        "true",
+        JSON.stringify("k".repeat(257)),
+      ]) {
         expect([key, await publish(key)]).toEqual([key, 107]);
       }
-      for (const key of [
-        '" "',
-        '"__proto__"',
-        '"a\\r\\nb"',
-        '"\\u0000"',
-        '"ü🙂"',
-        '"\\ud800"',
-        '"\\ud801"',
-        '"*"',
-      ]) {
+      for (const key of ['" "', '"__proto__"', '"a\\r\\nb"', '"\\u0000"', '"ü🙂"', '"*"']) {
         expect([key, await publish(key), await publish(key)]).toEqual([key, false, true]);
       }
       for (const data of [

@@ -195,6 +195,14 @@ test("what streams write differently is one JSON object, too", () => {
   }
 });
 
+test("the connect of a one-way client is one document, and nothing goes on behind it", () => {
+  const { decode } = STREAM_CODECS.uni_http_stream["centrifuge-json"];
+  expect(decode('{"token":"t"}')).toMatchObject([{ method: "connect", id: 1, token: "t" }]);
+  for (const body of ['{},"id":7', '{},"connect":{"token":"x"}', '{}}\n{"id":2,"rpc":{"method":"m"}']) {
+    expect(decode(body)).toMatchObject([{ method: "malformed" }]);
+  }
+});
+
 /** Everything the Pusher family writes, by its name. */
 const users = fc.array(fc.tuple(text, maybe(json)), { maxLength: 3 }).map((all) => new Map(all));
 const { pusher, ...OWN } = pusherWriters;

@@ -1,3 +1,4 @@
+import { jsonFlaw } from "../../core/json-check.ts";
 import { centrifugeJson } from "./json.ts";
 import { centrifugeProtobuf } from "./protobuf.ts";
 import type { CentrifugeCodec, CentrifugeCodecName } from "./replies.ts";
@@ -26,6 +27,8 @@ const oneWay: CentrifugeCodec = {
     if (typeof frame !== "string") return [{ method: "malformed", detail: "bytes for a JSON connect" }];
     // Line ends separate commands; within JSON they can only be white space.
     const body = frame.replaceAll(/[\r\n]+/g, " ").trim() || "{}";
+    // On its own: what is spliced must not go on behind the connect.
+    if (jsonFlaw(body) === "not JSON") return [{ method: "malformed", detail: "not JSON" }];
     return centrifugeJson.decode(`{"id":1,"connect":${body}}`);
   },
   connect: (id, result) => `{${centrifugeJson.connect(id, result).slice(`{"id":${id},`.length)}`,
