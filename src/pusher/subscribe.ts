@@ -15,6 +15,7 @@ import {
   userChannelOf,
   userOfChannel,
 } from "./apps.ts";
+import type { ChannelUsers } from "./channel-users.ts";
 import type { PusherContext } from "./context.ts";
 import { readUser } from "./member.ts";
 import { resumeFrom, resumePoint } from "./resume.ts";
@@ -194,6 +195,11 @@ function authorize(
   return { name, kind, member };
 }
 
+/** Whether a list of users has no place for one more. */
+function isFull({ app }: PusherState, { users }: Pick<ChannelUsers, "users">, user: string): boolean {
+  return !users.has(user) && users.size >= app.limits.presenceMembers;
+}
+
 /** Whether {@link complete} needs nothing that must be read first. */
 function isReady(
   context: PusherContext,
@@ -202,7 +208,10 @@ function isReady(
   { name, kind, member }: Wanted,
 ): boolean {
   if (!channel.live) return false;
-  if (member && channel.rules.presence && !context.channelUsers.of(channel).ready) return false;
+  if (member && channel.rules.presence) {
+    const list = context.channelUsers.of(channel);
+    if (!list.ready || (kind.access === "presence" && isFull(state, list, member.id))) return false;
+  }
   if (kind.cache && !channel.newestKnown) return false;
   const from = resumePoint(state, channel, name);
   return !from || countRing(context, channel, from);
@@ -219,7 +228,12 @@ async function later(
   try {
     await channel.prepare(resumePoint(state, channel, wanted.name));
     if (wanted.kind.cache) await channel.prepareNewest();
-    if (wanted.member && channel.rules.presence) await context.channelUsers.of(channel).load();
+    if (wanted.member && channel.rules.presence) {
+      const list = context.channelUsers.of(channel);
+      await list.load();
+      // Nobody is refused for members that have left, of which this instance was not told.
+      if (wanted.kind.access === "presence" && isFull(state, list, wanted.member.id)) await list.refresh();
+    }
     if (session.state === "open") complete(context, session, state, channel, wanted);
   } finally {
     context.hub.release(channel);
@@ -239,7 +253,7 @@ function complete(
   const sub: Subscription = { channel, side: "client", user, info: member?.info, overrides: {} };
   const list = member && channel.rules.presence ? context.channelUsers.of(channel) : undefined;
   const presence = kind.access === "presence" ? list?.users : undefined;
-  if (presence && !presence.has(user) && presence.size >= state.app.limits.presenceMembers) {
+  if (presence && isFull(state, { users: presence }, user)) {
     throw new Refusal("LimitReached", TOO_MANY_MEMBERS, 403);
   }
   // Before the session follows the channel: it finds itself in the list, and everybody else is told.

@@ -66,6 +66,36 @@ describe("a presence channel", () => {
     expect(added(clients[0]!)).toEqual(["u1", "u2"]);
   });
 
+  test("keeps nobody out for members that have left without a word", async () => {
+    const world = createWorld();
+    await using here = await startGateway({ world });
+    await using there = await startGateway({ world, instance: "there" });
+    const clients = [here.pusher(), there.pusher(), here.pusher()];
+    for (const [n, client] of clients.entries()) await client.subscribe("presence-a", member(`u${n}`));
+    await settled();
+    there.broker.hold("sendEvent", "call"); // what it says of who goes is lost
+    clients[1]!.say("pusher:unsubscribe", { channel: "presence-a" });
+    await settled();
+    const late = await here.pusher().subscribe("presence-a", member("late"));
+    expect((late.presence as { ids: string[] }).ids.sort()).toEqual(["late", "u0", "u2"]);
+    expect(removed(clients[0]!)).toEqual(["u1"]);
+  });
+
+  test("of those that come together on several instances no more get in than may", async () => {
+    const world = createWorld();
+    await using here = await startGateway({ world });
+    await using there = await startGateway({ world, instance: "there" });
+    for (const gateway of [here, there]) gateway.presence.hold("join", "call");
+    const clients = Array.from({ length: 6 }, (_, n) => [here, there][n % 2]!.pusher());
+    for (const [n, client] of clients.entries()) await client.subscribe("presence-a", member(`u${n}`));
+    for (const gateway of [here, there]) gateway.presence.open("join");
+    await eventually(
+      () => clients.filter((client) => client.events("pusher:subscription_error").length > 0).length === 3,
+    );
+    await settled();
+    expect((await here.gateway.operations.presenceStats("shop:presence-a")).users).toBe(3);
+  });
+
   test("read from slow presence takes up what happens meanwhile, each user once", async () => {
     const world = createWorld();
     await using here = await startGateway({ world });
