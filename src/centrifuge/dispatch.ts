@@ -26,6 +26,7 @@ export function execute(
       throw new ConnectionError(Closes.badRequest, "a command before connect");
     }
     if (!session.takeCommand() && !passesLimit(context, session, command)) return;
+    if (session.state === "open" && !EXEMPT.has(command.method)) context.quotas.command(session);
     const waits = command.id > 0 && command.method !== "unsubscribe";
     if (waits && session.unanswered >= context.options.pendingCommands) {
       Stats.bump(context.stats.rejected, "pending_commands");
@@ -146,6 +147,11 @@ function passesLimit(
   else session.send(session.codec.error(command.id, Errors.tooManyRequests));
   return false;
 }
+
+/** What SDKs take no error for, and what has no answer, is left to the limits of the connection. */
+const EXEMPT: ReadonlySet<CentrifugeCommand["method"]> = new Set([
+  ...(["unsubscribe", "refresh", "subRefresh", "pong", "connect", "refused"] as const),
+]);
 
 const NEVER_REFUSED: ReadonlySet<CentrifugeCommand["method"]> = new Set([
   "unsubscribe",

@@ -48,12 +48,14 @@ async function publishAs(
     throw new CommandError(Errors.permissionDenied);
   }
   if (!session.takePublish(rules.name, rules.publishRate)) throw new CommandError(Errors.tooManyRequests);
+  context.quotas.publish(session, data.length);
   let body = data;
   if (rules.publishCallout) {
     const { client, user, identity } = session;
     const checked = checkBody(data, rules);
     const payload = typeof checked === "string" ? { data: checked } : { b64data: checked.toBase64() };
-    const answer = await context.callouts.publish({ client, user, channel, ...payload, meta: identity.meta });
+    const asked = { client, user, channel, ...payload, meta: identity.meta };
+    const answer = await context.quotas.call(session, () => context.callouts.publish(asked));
     body = answer.data ?? checked;
   }
   const { client, user, identity } = session;
@@ -83,10 +85,10 @@ export async function rpc(
   if (command.rpcMethod.startsWith(OWN_METHODS)) return await ownRpc(context, session, command);
   const { rpcBodyBytes } = context.options;
   if (Buffer.byteLength(command.data) > rpcBodyBytes) throw new CommandError(Errors.limitExceeded);
-  const reply = await context.broker.request("rpc", command.rpcMethod, command.data, {
-    timeoutMs: context.options.rpcTimeoutMs,
-    headers: identityHeaders(context, session),
-  });
+  const options = { timeoutMs: context.options.rpcTimeoutMs, headers: identityHeaders(context, session) };
+  const reply = await context.quotas.call(session, () =>
+    context.broker.request("rpc", command.rpcMethod, command.data, options),
+  );
   if (reply.error) {
     const { code, message } = reply.error;
     // 400 to 1999 is the range of application errors; other codes have a meaning of their own for the SDKs.

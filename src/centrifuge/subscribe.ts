@@ -5,6 +5,7 @@ import type { Channel } from "../gateway/channel/channel.ts";
 import { type KeptAfter, readKept } from "../gateway/channel/recovery.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
+import { acquireFor } from "../gateway/subscribe/acquire.ts";
 import { addSubscription, admit, countRing, drop, subscriptionFor } from "../gateway/subscribe/attach.ts";
 import type { RecoverRequest, SubscribeCommand } from "../protocol/centrifuge/command.ts";
 import { positionResult } from "./position.ts";
@@ -48,7 +49,7 @@ export function subscribe(
   }
 
   if (asked) return subscribeAsked(context, session, command, name);
-  const channel = context.hub.acquire(name);
+  const channel = acquireFor(context, session, name);
   const from = recoverFrom(command, channel);
   const known = !from || (countRing(context, channel, from) && !hasReloaded(session, channel, command));
   const ready = channel.live && known;
@@ -75,7 +76,7 @@ async function subscribeAsked(
 ): Promise<void> {
   const grant = await authorize(context, session, command, name);
   if (session.state !== "open") return;
-  await subscribeLater(context, session, command, context.hub.acquire(name), grant);
+  await subscribeLater(context, session, command, acquireFor(context, session, name), grant);
 }
 
 /** Releases the channel at the end. */
@@ -113,13 +114,9 @@ export async function authorize(
     return await context.authenticator.subscription(command.token, id, session.user);
   }
   if (!rules.subscribeCallout) return PLAIN;
-  return await context.callouts.subscribe({
-    client: session.client,
-    user: session.user,
-    channel: id,
-    data: command.data,
-    meta: session.identity.meta,
-  });
+  const { client, user, identity } = session;
+  const asked = { client, user, channel: id, data: command.data, meta: identity.meta };
+  return await context.quotas.call(session, () => context.callouts.subscribe(asked));
 }
 
 /** The synchronous end: answer, then live. */

@@ -240,6 +240,38 @@ export const gateway = {
       "Most bytes of history that the instance asks NATS for at once, for pages and recoveries. Further reads wait. NATS " +
       "cuts a connection with more than 64 MiB unsent (its `max_pending`).",
   }),
+  "limits.commandsPerUserPerSecond": whole(0, MANY, {
+    default: 500,
+    dev: 0,
+    doc:
+      "Most commands a second from one user to this instance, over all connections, with a burst of twice that. 0, or " +
+      "0 in `limits.commandsPerSecond`: no limit. Anonymous clients are counted by address, and have ten times as much together, here and in the limits below.",
+  }),
+  "limits.publishesPerUserPerSecond": whole(0, MANY, {
+    default: 200,
+    dev: 0,
+    doc: "Most messages a second from one user to this instance, with a burst of twice that. 0: no limit.",
+  }),
+  "limits.publishBytesPerUserPerSecond": bytesPerSecond({
+    default: "1MiB",
+    doc: "Most bytes of messages a second from one user to this instance, with a burst of twice that. 0: no limit.",
+  }),
+  "limits.newChannelsPerUserPerMinute": whole(0, MANY, {
+    default: 2_000,
+    doc: "Most channels a minute that one user makes live on this instance: those that nobody followed here. 0: no limit.",
+  }),
+  "limits.callsPerUser": whole(0, MANY, {
+    default: 100,
+    doc: "Most RPCs and callouts of one user under way at once. 0: no limit.",
+  }),
+  "limits.liveChannels": whole(0, 100_000_000, {
+    default: 250_000,
+    doc: "Most channels live on this instance; each takes about 10 KB here and in NATS. Inboxes are not refused. 0: no limit.",
+  }),
+  "limits.dryRun": yesNo({
+    default: false,
+    doc: "Let through what is more than one user's limits, and only count it (`trunkline_rejected_total`, `dry_run_…`).",
+  }),
   "limits.historyPerUser": size("64KiB", "64GiB", {
     default: "4MiB",
     doc: "Most bytes of history pages that the instance asks for at once for one user (an anonymous one: for its address).",

@@ -5,6 +5,7 @@ import type { Namespaces } from "../core/namespace.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Fanout } from "./channel/audience.ts";
+import type { QuotaOptions, Quotas } from "./instance/quotas.ts";
 import type { Reads } from "./instance/reads.ts";
 import type { EventPublisher } from "./membership/events.ts";
 import type { ChannelPolicy, MembershipListener } from "./membership/listener.ts";
@@ -45,13 +46,14 @@ export interface GatewayContext extends GatewayDeps {
   readonly liveness: Liveness;
   readonly emulation: Emulation;
   readonly reads: Reads;
+  readonly quotas: Quotas;
   readonly events: EventPublisher;
   /** When the instance was built, ms of the monotonic clock. */
   readonly startedAt: number;
 }
 
 /** Settings of the gateway as plain values; durations in ms, sizes in bytes. */
-export interface GatewayOptions {
+export interface GatewayOptions extends QuotaOptions {
   /** Let clients without any credentials in, as the user "". */
   readonly anonymous: boolean;
   /** Ask `rtauth.connect` about clients without a token. */

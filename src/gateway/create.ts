@@ -4,6 +4,7 @@ import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { onSignal } from "./control.ts";
 import type { Gateway } from "./gateway.ts";
 import { drain } from "./instance/drain.ts";
+import { Quotas } from "./instance/quotas.ts";
 import { Reads } from "./instance/reads.ts";
 import { sendAway, shed } from "./instance/shed.ts";
 import { EventPublisher } from "./membership/events.ts";
@@ -122,6 +123,7 @@ function createContext(deps: GatewayDeps): GatewayContext {
     events,
     liveness,
     reads,
+    quotas: new Quotas(options, stats),
     emulation: new Emulation(deps),
     tracker: new PresenceTracker({ ...deps, events, hub }),
     startedAt: performance.now(),

@@ -26,7 +26,7 @@ export function clientEvent(
   const { event, data, to = "" } = message;
   const sub = session.subs.get(pusherChannel(app, to));
   const body = bodyOf(data);
-  const error = refusal(context, state, message, sub, body);
+  const error = refusal(context, state, message, sub, body) ?? overQuota(context, session, body);
   if (error || !sub) {
     context.stats.commandErrors++;
     session.send(pusherError(error ?? PusherErrors.clientEvent));
@@ -39,6 +39,16 @@ export function clientEvent(
   if (!context.webhooks.wants(app, "client_event")) return;
   const said = { event, data, socket_id: session.client };
   context.webhooks.clientEvent(id, user === "" ? said : { ...said, user_id: user });
+}
+
+/** The error for what is more than the user may send; `undefined` when it is not. */
+function overQuota({ quotas }: PusherContext, session: Session, body: string): ErrorCode | undefined {
+  try {
+    quotas.publish(session, body.length);
+    return undefined;
+  } catch {
+    return PusherErrors.clientEventRate;
+  }
 }
 
 /** Why an event is not passed on; `undefined` when it is. */

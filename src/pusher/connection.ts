@@ -59,6 +59,7 @@ export class PusherConnection extends PusherState implements Dialect<Session> {
       if (error instanceof ConnectionError) session.close(error.close);
     };
     try {
+      if (message.event.startsWith("pusher:subscribe")) this.#context.quotas.command(session);
       pusherMessage(this.#context, session, this, message)?.catch(failed);
     } catch (error) {
       failed(error);

@@ -2,6 +2,7 @@ import { CommandError } from "../core/errors.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { infoOf, type Subscription } from "../gateway/session/subscription.ts";
+import { acquireFor } from "../gateway/subscribe/acquire.ts";
 import { addSubscription, admit, countRing, detach, drop } from "../gateway/subscribe/attach.ts";
 import type { PusherMessage } from "../protocol/pusher/message.ts";
 import { cacheMiss, subscriptionError, subscriptionSucceeded } from "../protocol/pusher/pusher.ts";
@@ -107,7 +108,7 @@ function begin(
   if (session.hasChannels(context.options.channels)) {
     throw new Refusal("LimitReached", "too many channels", 429);
   }
-  const channel = context.hub.acquire(context.hub.resolve(pusherChannel(state.app, name)));
+  const channel = acquireFor(context, session, context.hub.resolve(pusherChannel(state.app, name)));
   if (!isReady(context, channel, state, wanted)) return later(context, session, state, channel, wanted);
   try {
     complete(context, session, state, channel, wanted);

@@ -50,6 +50,8 @@ const OPTIONS: GatewayOptions = {
   ...{ connectDeadlineMs: 5_000, pingIntervalMs: 25_000, pongTimeoutMs: 8_000 },
   ...{ commandsPerSecond: 0, bytesPerSecond: 0, pendingCommands: 100, channels: 100 },
   ...{ everyone: [], connectionsPerUser: 0, newestWins: "off", rpcTimeoutMs: 1_000, rpcBodyBytes: 65_536 },
+  ...{ commandsPerUserPerSecond: 0, publishesPerUserPerSecond: 0, publishBytesPerUserPerSecond: 0 },
+  ...{ newChannelsPerUserPerMinute: 0, callsPerUser: 0, liveChannels: 0, dryRun: false },
   ...{ historyBytes: 33_554_432, historyPerUserBytes: 4_194_304 },
   ...{ backpressureBytes: 1_048_576, lingerMs: 1_000, ringBytes: 262_144, ringTotalBytes: 1e9 },
 };

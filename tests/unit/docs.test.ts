@@ -247,3 +247,19 @@ function leads(page: string, target: string): boolean {
           .replaceAll(" ", "-") === fragment,
     );
 }
+
+test("docs/limits.md lists every reason for which a user's limits refuse something", () => {
+  const [, reasons = ""] = /type Reason =([^;]+);/.exec(read("src/gateway/instance/quotas.ts")) ?? [];
+  const names = [...reasons.matchAll(/"(\w+)"/g)].map(([, name]) => name!);
+  expect(names.length).toBeGreaterThan(4);
+  expect(names.filter((name) => !read("docs/limits.md").includes(`\`${name}\``))).toEqual([]);
+});
+
+test("docs/threat-model.md has the table of what is grown in tests", () => {
+  const grown = [...read("tests/gateway/growth.test.ts").matchAll(/^ {4}what: "([^"]+)"/gm)].map(
+    ([, what]) => what!,
+  );
+  expect(grown.length).toBeGreaterThan(4);
+  const text = read("docs/threat-model.md").replace(/\n {2}/g, " ");
+  expect(grown.filter((what) => !text.includes(`**${what}**`))).toEqual([]);
+});

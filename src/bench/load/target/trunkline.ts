@@ -27,7 +27,11 @@ const OWN_SETTINGS = {
   // Clients without a user are measured too, so that the cost of an inbox can be seen separately.
   auth: { anonymous: true },
   // All clients come from one address.
-  limits: { connectionsPerIp: 0, connectsPerIpPerSecond: 0 },
+  limits: {
+    ...{ connectionsPerIp: 0, connectsPerIpPerSecond: 0, requestsPerIpPerSecond: 0 },
+    ...{ commandsPerUserPerSecond: 0, publishesPerUserPerSecond: 0, publishBytesPerUserPerSecond: "0B" },
+    ...{ newChannelsPerUserPerMinute: 0, liveChannels: 0 },
+  },
   namespaces: {
     bench: {
       history: { size: 1000, age: "10m" },
