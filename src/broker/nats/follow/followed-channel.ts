@@ -152,9 +152,7 @@ export class FollowedChannel implements Chain<Envelope> {
     const { seq, prev } = envelope;
     // What is between was removed since, or the store has gone back and another past has grown there.
     if (prev > 0 && prev < this.last && seq > this.last) stream.odd(this);
-    const outcome = stream.doubtful()
-      ? holdLive(this, seq, prev, envelope)
-      : takeLive(this, seq, prev, envelope, FollowedChannel.deliver);
+    const outcome = this.#place(stream, envelope);
     if (outcome === "duplicate") {
       this.#context.stats.brokerDuplicates++;
       stream.duplicate(envelope);
@@ -162,6 +160,14 @@ export class FollowedChannel implements Chain<Envelope> {
     }
     stream.saw(envelope);
     if (outcome === "held") stream.behind(this);
+  }
+
+  #place(stream: ChannelStream, envelope: Envelope): "delivered" | "held" | "duplicate" {
+    const { seq, prev } = envelope;
+    // An empty channel has nothing up to its floor: this one is of a stream made anew.
+    if (this.last !== UNKNOWN && seq <= this.floor) return "duplicate";
+    if (stream.doubtful()) return holdLive(this, seq, prev, envelope);
+    return takeLive(this, seq, prev, envelope, FollowedChannel.deliver);
   }
 
   /** A position in the terms of the stream's life now, see {@link Attachment.current}. */

@@ -182,7 +182,7 @@ export class StreamFollower implements RemoteStream {
 
   /** Whether a position names what was seen there, though the store keeps it no more; undefined: not remembered. */
   remembers(offset: number): boolean | undefined {
-    const known = this.#recent.find(sequenceOf(offset));
+    const known = this.#doubtful ? undefined : this.#recent.find(sequenceOf(offset));
     return known && hasTag(known, tagIn(offset));
   }
 
