@@ -15,7 +15,7 @@ import type { StreamLife } from "../streams/identity.ts";
 import type { StreamLives } from "../streams/placement.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import { missingUpTo, releaseHeld, startChain } from "./chain.ts";
-import type { FillContext, StoreReads } from "./fill.ts";
+import type { FillContext } from "./fill.ts";
 import { type ChannelContext, FollowedChannel } from "./followed-channel.ts";
 import { FollowedChannels, type FollowedChannelsOptions } from "./followed-channels.ts";
 import { GapRepair } from "./gap-repair.ts";
@@ -170,16 +170,6 @@ export class StreamFollower implements RemoteStream {
     return this.#channels.byName.get(name.name)?.floor ?? 0;
   }
 
-  /**
-   * Where pages are read. After a cut of a stream with replicas its followers may mix both pasts behind one another, so
-   * that nothing betrays them: until that has aged out only the leader is asked.
-   */
-  get reads(): StoreReads {
-    const { before, firstSeq } = this.#progress.life;
-    const mixed = this.rules.history!.replicas > 1 && before.some(({ mark }) => mark >= firstSeq);
-    return mixed ? this.store.home : this.store;
-  }
-
   /** Whether a position names what was seen there, though the store keeps it no more; undefined: not remembered. */
   remembers(offset: number): boolean | undefined {
     const known = this.#doubtful ? undefined : this.#recent.find(sequenceOf(offset));
@@ -314,7 +304,7 @@ export class StreamFollower implements RemoteStream {
     const { turn } = this.#progress;
     const history = this.#options.rules.history!;
     return {
-      store: this.reads,
+      store: this.store,
       size: history.size,
       retries: history.replicas > 1 ? 6 : 1,
       cleared: (one) => this.#options.cleared(one.name),
@@ -377,7 +367,7 @@ export class StreamFollower implements RemoteStream {
       const floor = this.store.floor(this.#progress.floor);
       try {
         if (!this.#recent.newest) await this.#identified();
-        const head = await this.reads.last(channel.subject, Math.min(JOIN_TIMEOUT_MS / 2, left()));
+        const head = await this.store.last(channel.subject, Math.min(JOIN_TIMEOUT_MS / 2, left()));
         if (channel.closed) return;
         if (turn === this.#progress.turn) {
           channel.epoch = this.epoch;

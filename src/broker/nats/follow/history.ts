@@ -112,7 +112,7 @@ async function readForward(
   proof: "linked" | "any" = "any",
 ): Promise<Page & { readonly met: boolean }> {
   const { follower, subject } = context;
-  const { reads: store, rules } = follower;
+  const { store, rules } = follower;
   const { since, sinceMs, limit, maxBytes, proof: proves } = query;
   const offset = since?.offset ?? 0;
   const start = sequenceOf(offset);

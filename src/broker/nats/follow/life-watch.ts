@@ -6,6 +6,7 @@ import { identityOf, isSame } from "../link/message-identity.ts";
 import type { StreamLife } from "../streams/identity.ts";
 import type { Inspection, StreamLives } from "../streams/placement.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
+import type { Store } from "../streams/store.ts";
 import { UNKNOWN } from "./chain.ts";
 import { type Continuity, ContinuityCheck } from "./continuity.ts";
 import type { FollowedChannel } from "./followed-channel.ts";
@@ -207,10 +208,16 @@ export class LifeWatch {
     const { progress, lives } = this.#options;
     this.#checkRoom(life);
     const renamed = life.id !== progress.life.id;
-    progress.life = life;
+    this.#enter(life);
     progress.saw(life.lastSeq);
     lives.adopt(life);
     if (renamed) for (const channel of this.#options.channels.values()) channel.renew(life.epoch);
+  }
+
+  #enter(life: StreamLife): void {
+    const { progress, store, replicas } = this.#options;
+    progress.life = life;
+    store.contested = replicas > 1 && life.before.some(({ mark }) => mark >= life.firstSeq);
   }
 
   /** Once a day: offsets are safe integers up to a sequence of 2 to the power of 37. */
@@ -273,13 +280,13 @@ export class LifeWatch {
     this.#continuity.settle(fork);
     if (newest) recent.note(newest);
     this.#restart(life, fork, "truncated");
-    if (this.#options.replicas > 1) void this.#compareReplicas(Math.max(1, fork + 1));
+    if (this.#options.replicas > 1) void this.#compareReplicas(store.any, Math.max(1, fork + 1));
   }
 
   /** After a cut the servers of a cluster may hold different messages for good, each sure of its own. */
-  async #compareReplicas(seq: number): Promise<void> {
+  async #compareReplicas(origin: Store, seq: number): Promise<void> {
     const { store, log } = this.#options;
-    const answers = Array.from({ length: REPLICA_LOOKS }, () => store.origin.at(seq).catch(() => null));
+    const answers = Array.from({ length: REPLICA_LOOKS }, () => origin.at(seq).catch(() => null));
     const [first, ...others] = (await Promise.all(answers)).filter((one) => one !== null).map(identityOf);
     if (!first || others.every((one) => isSame(one, first))) return;
     log.error("the replicas of the stream disagree", {
@@ -302,7 +309,7 @@ export class LifeWatch {
     const { epoch, lastSeq } = life;
     const sequence = fork < 0 ? lastSeq : fork;
     const offset = offsets.at(sequence);
-    progress.life = life;
+    this.#enter(life);
     lives.adopt(life);
     progress.restart(sequence);
     for (const channel of channels.values()) {

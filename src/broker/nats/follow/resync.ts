@@ -113,7 +113,9 @@ export class Resync {
     const from = progress.resumeAt;
     const messages = progress.life.lastSeq - from + 1;
     const replayed = Math.max(REPLAYED_ANYWAY, channels.length * REPLAYED_PER_CHECK);
-    if (messages <= replayed) await this.#replay(channels, from, current);
+    // A consumer may be at any of the replicas.
+    const whole = messages <= replayed && !this.#options.store.contested;
+    if (whole) await this.#replay(channels, from, current);
     else await Promise.all(channels.map((channel) => pool.run(() => this.#refresh(channel))));
   }
 

@@ -9,9 +9,14 @@ import type { ReadHints, Store } from "./store.ts";
  * origin's. @throws RequestError in every method, when neither can say for certain
  */
 export class ReplicatedStream {
-  readonly origin: Store;
+  readonly #origin: Store;
   /** The origin at its leader, which alone knows for certain. */
   readonly home: Store;
+  /**
+   * The origin's replicas may hold different messages, after a cut: followers may mix both pasts behind one another, so
+   * that nothing betrays them. Only the leader is asked until that has aged out.
+   */
+  contested = false;
   /** The copy in this region, while it is known to be of this life of the stream. */
   mirror: Store | undefined;
   /** Sequence that the copy has reached at least. */
@@ -25,10 +30,20 @@ export class ReplicatedStream {
 
   /** @param unreadable the copy does not answer: it is to be looked at */
   constructor(origin: Store, stats: Stats, unreadable: () => void = () => {}, home = origin) {
-    this.origin = origin;
+    this.#origin = origin;
     this.home = home;
     this.#stats = stats;
     this.#unreadable = unreadable;
+  }
+
+  /** The origin, whichever of its servers answers. */
+  get any(): Store {
+    return this.#origin;
+  }
+
+  /** What answers for the stream beside a copy. */
+  get origin(): Store {
+    return this.contested ? this.home : this.#origin;
   }
 
   /** Name of the origin, by which the stream is known everywhere. */
