@@ -4,6 +4,7 @@ import { setTimeout } from "node:timers";
 import { Command } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { paint, printError, UserError } from "./cli/output.ts";
+import { RESTRICTION_FLAGS, RESTRICTION_SUMMARIES } from "./cli/restriction-flags.ts";
 import { TOKEN_FLAGS, TOKEN_USAGE } from "./cli/token/token.ts";
 
 /** One command: its files are loaded when it runs, not before. */
@@ -33,6 +34,20 @@ async function development(name: string, run: () => Promise<void>): Promise<void
 }
 
 const CONFIG_FLAG = ["-c, --config <file>", "configuration file (default: $TRUNKLINE_CONFIG)"] as const;
+
+function restrictionRow({
+  name,
+  method,
+}: {
+  name: keyof typeof RESTRICTION_SUMMARIES;
+  method: keyof typeof RESTRICTION_FLAGS;
+}): Row {
+  return {
+    ...{ name, summary: RESTRICTION_SUMMARIES[name], flags: RESTRICTION_FLAGS[method] },
+    run: async (options) =>
+      (await import("./cli/restrict.ts")).restrict(method, options as Record<string, string | true>),
+  };
+}
 
 const commands: readonly Row[] = [
   {
@@ -89,6 +104,10 @@ const commands: readonly Row[] = [
     ],
     run: async (options) => (await import("./cli/config.ts")).config(options),
   },
+  restrictionRow({ name: "revoke", method: "revoke" }),
+  restrictionRow({ name: "block", method: "block" }),
+  restrictionRow({ name: "unblock", method: "unblock" }),
+  restrictionRow({ name: "list", method: "restrictions" }),
   {
     name: "doctor",
     summary:

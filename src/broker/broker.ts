@@ -28,7 +28,7 @@ import type { Outbox, OutboxOptions } from "./outbox.ts";
  * 7. Nothing here retries without bound or queues without bound. While the network is away, `publish` waits in a
  *    bounded queue until its deadline and then rejects with `Errors.brokerUnavailable`.
  */
-export interface Broker extends ChannelLog, Signals, Services, EventRecorder {
+export interface Broker extends ChannelLog, Signals, Services, EventRecorder, SharedEntries {
   readonly driver: "memory" | "nats";
 
   /** Connects, creates or checks the streams. Fails with a message that says how to mend it. Call once. */
@@ -107,6 +107,28 @@ export interface Signals {
   onSignal(listener: SignalListener): () => void;
 }
 
+/** A small fact under a key, until it expires. */
+export interface Entry {
+  /** 1 to 128 of `A-Z a-z 0-9 _ -`. */
+  readonly key: string;
+  /** A JSON object, checked by nobody; absent: removed. */
+  readonly value: Readonly<Record<string, unknown>> | undefined;
+  /** Unix ms; at most 90 days ahead. */
+  readonly expiresAtMs: number;
+}
+
+/** Small facts that every instance must know within a second, and after every start: the last of each key counts. */
+export interface SharedEntries {
+  /** Stores an entry, or removes it. @throws CommandError badRequest (malformed key), limitExceeded, brokerUnavailable */
+  putEntry(entry: Entry): Promise<void>;
+
+  /** Those that stand, complete once `start` has resolved. */
+  entries(): readonly Entry[];
+
+  /** Called with each entry that is put or removed from now on, perhaps more than once. Returns its own removal. */
+  onEntry(listener: (entry: Entry) => void): () => void;
+}
+
 /** Requests to other services, and to those that are built in. */
 interface Services {
   /**
@@ -115,9 +137,9 @@ interface Services {
    */
   request(service: "rpc" | "auth", name: string, body: Body, options: RequestOptions): Promise<ServiceReply>;
 
-  /** Answers requests, for tests and built-in services. */
+  /** Answers requests, one of the instances each; `control`: on `rtctl.<name>`, signals of that kind reach nobody else. */
   serve(
-    service: "rpc" | "auth",
+    service: "rpc" | "auth" | "control",
     name: string,
     handler: (body: string, headers: Readonly<Record<string, string>>) => Promise<string> | string,
   ): () => void;

@@ -42,6 +42,7 @@ export async function connect(
   try {
     const identity = await identify(context, session, command);
     if (!session.live) return;
+    context.restrictions.check(identity, session.handshake.ip);
     session.identify(identity);
     session.expireAt(identity.expiresAt ?? 0);
     admission = await admitConnection(context, session);
@@ -53,8 +54,11 @@ export async function connect(
       prepared.push(await prepare(context, session, command, wanted));
     }
     if (!session.live) return;
+    // Looked at again in the step that opens: what was taken back meanwhile found no open session.
+    context.restrictions.check(identity, session.handshake.ip);
+    const allowed = prepared.filter(({ channel }) => !context.restrictions.denies(session.user, channel.id));
     // In one write: the answer, and those to the subscribes that came with the connect.
-    session.cork(() => open(context, session, { command, identity, prepared, admission }));
+    session.cork(() => open(context, session, { command, identity, prepared: allowed, admission }));
   } finally {
     if (admission && !session.identified) withdraw(context, session);
     for (const { channel } of prepared) context.hub.release(channel);
@@ -76,7 +80,7 @@ async function identify(
     return identity;
   }
   if (options.connectCallout) {
-    return await callouts.connect({
+    const identity = await callouts.connect({
       client: session.client,
       protocol: session.codec.name,
       ip: session.handshake.ip,
@@ -84,10 +88,14 @@ async function identify(
       data: command.data,
       headers: command.headers,
     });
+    // Who was let in without a token was so now.
+    return { ...identity, issuedAt: identity.issuedAt ?? nowSeconds() };
   }
   if (!anonymous) throw new ConnectionError(Closes.badRequest, "no credentials");
-  return { user: "", subscriptions: [], capabilities: [] };
+  return { user: "", subscriptions: [], capabilities: [], issuedAt: nowSeconds() };
 }
+
+const nowSeconds = () => Math.floor(Date.now() / 1_000);
 
 /** Everyone's channels, what the token asks for and the user's inbox, each once. */
 function wantedSubscriptions(context: GatewayContext, identity: Identity): Map<string, WantedSubscription> {
@@ -145,7 +153,7 @@ function open(
   const late = new Map<Channel, Position>();
   for (const { wanted, channel, inbox, from } of prepared) {
     const sub = subscriptionFor(channel, "server", wanted);
-    addSubscription(session, sub);
+    addSubscription(context, session, sub);
     const news = inbox?.result(channel, session.codec, chunkBytes(context));
     if (news) waiting.push(...news.pushes);
     const { result, behind } = news ?? positionResult(context, session, sub, from);

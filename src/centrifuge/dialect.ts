@@ -56,7 +56,7 @@ export class CentrifugeDialect implements Dialect<Session> {
         if (session.state !== "open" || session.subs.has(id)) return;
         const sub = subscriptionFor(channel, "server", { info });
         const { result } = positionResult(context, session, sub, undefined);
-        addSubscription(session, sub);
+        addSubscription(context, session, sub);
         session.send(session.codec.subscribePush(id, data === undefined ? result : { ...result, data }));
         if (!session.live) return; // that was too much for it
         admit(context, session, sub, false, undefined);

@@ -13,6 +13,7 @@ export async function refresh(
   if (command.token === "") throw new ConnectionError(Closes.badRequest, "refresh without a token");
   const identity = await context.authenticator.connection(command.token);
   if (identity.user !== session.user) throw new ConnectionError(Closes.invalidToken, "token of another user");
+  context.restrictions.check(identity, session.handshake.ip);
   if (!session.live) return;
   const ttl = secondsLeft(identity.expiresAt ?? 0);
   session.identify({ ...session.identity, ...identity, device: session.identity.device });

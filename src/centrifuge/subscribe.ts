@@ -42,6 +42,7 @@ export function subscribe(
     throw new CommandError(Errors.limitExceeded);
   }
   if (command.type > 0) throw new CommandError(Errors.notAvailable, "only stream subscriptions are served");
+  if (context.restrictions.denies(session.user, name.id)) throw new CommandError(Errors.permissionDenied);
   const rules = context.hub.rules(name);
   const asked = command.token !== "" || rules.subscribeCallout;
   if (!asked && !mayAccess(context, session, name, "sub")) {
@@ -135,7 +136,7 @@ function complete(
     if (unproven) rememberRefused(session, channel, command);
     throw new CommandError(Errors.unrecoverablePosition);
   }
-  addSubscription(session, sub);
+  addSubscription(context, session, sub);
   const data = grant.data === undefined ? result : { ...result, data: grant.data };
   session.send(session.codec.subscribe(command.id, data));
   if (!session.live) return; // that was too much for it

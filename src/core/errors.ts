@@ -80,6 +80,8 @@ export const Closes = {
   tooManyErrors: { code: 3509, reason: "too many errors" },
   /** A newer connection of the same user or device took this one's place. */
   replaced: { code: 4501, reason: "replaced by a newer connection" },
+  /** The user, or the address, is blocked for a time. */
+  blocked: { code: 4502, reason: "blocked" },
 } as const satisfies Record<string, CloseCode>;
 
 /** Fails one command: the client gets `error` as its answer and the connection lives on. */

@@ -33,6 +33,9 @@ export const REGION_PATTERN = /^(?!p\d+of\d+$)[a-z0-9][a-z0-9-]{0,31}$/;
 /** Kinds of events and control signals: one subject token. */
 const KIND_PATTERN = /^[a-z][a-z0-9_-]{0,31}$/;
 
+/** Keys of entries: one subject token. */
+const ENTRY_PATTERN = /^[A-Za-z0-9_-]{1,128}$/;
+
 /** A stored subject of a namespace with partitions: root, namespace, tail. */
 const PARTITIONED = /^([a-z0-9]+)\.%\.([^.]+)\.\d+\.\d+\.(.+)$/s;
 
@@ -122,6 +125,15 @@ export interface Subjects {
   control(kind: string, instance?: string): string;
   /** What an instance listens to: `rtctl.*` and `rtctl.inst.<instance>.*`. */
   controls(instance: string): readonly [all: string, own: string];
+  /** `rtent.<key>`: where an entry that every instance follows is stored. */
+  entry(key: string): string;
+  /** `rtent.>`: what the stream of entries captures, and `rtentl.>`: where it republishes. */
+  entries(): string;
+  liveEntries(): string;
+  /** The key of an entry's subject, stored or live; `undefined` when it is none. */
+  entryKey(subject: string): string | undefined;
+  /** `RT_ENTRIES`. */
+  entryStream(): string;
   /** `rtinbox.<role>`: prefix of the inboxes of those who log in with a role. */
   inbox(role: string): string;
   /** `RT_<ns>`, or `RT_<ns>_p<partition>of<partitions>`: a stream of a namespace. */
@@ -180,6 +192,7 @@ export function subjects(root = "rt"): Subjects {
         ? `${control}${checkKind(kind)}`
         : `${control}inst.${checkInstance(instance)}.${checkKind(kind)}`,
     controls: (instance) => [`${control}*`, `${control}inst.${checkInstance(instance)}.*`],
+    ...entrySubjects(root),
     inbox: (role) => `${root}inbox.${checkKind(role)}`,
     stream: (namespace, part) =>
       `${root.toUpperCase()}_${streamToken(namespace)}${part ? `_p${part.index}of${part.of}` : ""}`,
@@ -195,6 +208,23 @@ export function subjects(root = "rt"): Subjects {
       const kind = subject.slice(subject.lastIndexOf(".") + 1);
       return subject.startsWith(control) && KIND_PATTERN.test(kind) ? kind : undefined;
     },
+  };
+}
+
+type EntrySubjects = Pick<Subjects, "entry" | "entries" | "liveEntries" | "entryKey" | "entryStream">;
+
+function entrySubjects(root: string): EntrySubjects {
+  const [stored, live] = [`${root}ent.`, `${root}entl.`];
+  return {
+    entry: (key) => stored + checkEntry(key),
+    entries: () => `${stored}>`,
+    liveEntries: () => `${live}>`,
+    entryKey(subject) {
+      const prefix = [stored, live].find((one) => subject.startsWith(one));
+      const key = prefix && subject.slice(prefix.length);
+      return key && ENTRY_PATTERN.test(key) ? key : undefined;
+    },
+    entryStream: () => `${root.toUpperCase()}_ENTRIES`,
   };
 }
 
@@ -267,6 +297,7 @@ function streamToken(namespace: string): string {
 }
 const checkInstance = checker(INSTANCE_PATTERN, "instance id");
 const checkRegion = checker(REGION_PATTERN, "region");
+const checkEntry = checker(ENTRY_PATTERN, "key of an entry");
 const checkKind = checker(KIND_PATTERN, "kind");
 
 function checker(pattern: RegExp, what: string): (value: string) => string {

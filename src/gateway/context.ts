@@ -10,6 +10,7 @@ import type { Reads } from "./instance/reads.ts";
 import type { EventPublisher } from "./membership/events.ts";
 import type { ChannelPolicy, MembershipListener } from "./membership/listener.ts";
 import type { PresenceTracker } from "./membership/tracker.ts";
+import type { Restrictions } from "./restrictions/table.ts";
 import type { Emulation } from "./session/emulation.ts";
 import type { Hub } from "./session/hub.ts";
 import type { Liveness } from "./session/liveness.ts";
@@ -48,6 +49,7 @@ export interface GatewayContext extends GatewayDeps {
   readonly reads: Reads;
   readonly quotas: Quotas;
   readonly events: EventPublisher;
+  readonly restrictions: Restrictions;
   /** When the instance was built, ms of the monotonic clock. */
   readonly startedAt: number;
 }

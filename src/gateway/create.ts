@@ -10,6 +10,8 @@ import { sendAway, shed } from "./instance/shed.ts";
 import { EventPublisher } from "./membership/events.ts";
 import { PresenceTracker } from "./membership/tracker.ts";
 import { createOperations } from "./operations.ts";
+import { onEntry, serveRestrictions } from "./restrictions/enforce.ts";
+import { Restrictions } from "./restrictions/table.ts";
 import { Emulation } from "./session/emulation.ts";
 import { Host } from "./session/host.ts";
 import { Hub } from "./session/hub.ts";
@@ -46,6 +48,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       return hub.sessions.size;
     },
     operations: createOperations(context),
+    blocksAddress: (ip) => context.restrictions.blocksAddress(ip),
     drain: (pace) => drain(context, pace),
     shed: (count) => shed(hub, stats, count),
     sendAway: (count) => sendAway(hub, stats, count),
@@ -56,9 +59,15 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       liveness.start();
       const ticks = [
         setInterval(() => void tracker.tick(), DEPARTURES_TICK_MS),
-        setInterval(() => hub.sweep(), SWEEP_MS),
+        setInterval(() => {
+          hub.sweep();
+          context.restrictions.sweep();
+        }, SWEEP_MS),
       ];
+      for (const entry of broker.entries()) onEntry(context, entry);
       stops.push(
+        broker.onEntry((entry) => onEntry(context, entry)),
+        ...serveRestrictions(context),
         () => ticks.forEach(clearInterval),
         broker.onSignal((kind, body) => onSignal(context, kind, body)),
         presence.onSwept((swept) => tracker.swept(swept)),
@@ -125,6 +134,7 @@ function createContext(deps: GatewayDeps): GatewayContext {
     reads,
     quotas: new Quotas(options, stats),
     emulation: new Emulation(deps),
+    restrictions: new Restrictions(),
     tracker: new PresenceTracker({ ...deps, events, hub }),
     startedAt: performance.now(),
   };

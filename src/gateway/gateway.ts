@@ -4,6 +4,7 @@ import type { Body, ClientInfo, Publication } from "../core/publication.ts";
 import type { Frame } from "../protocol/codec.ts";
 import type { SocketHandler } from "../runtime/runtime.ts";
 import type { Dialect, Handshake } from "./dialect.ts";
+import type { RestrictionMethod } from "./restrictions/restriction.ts";
 import type { Session } from "./session/session.ts";
 
 /** Commands of a connection whose transport leads one way only: they come in requests of their own. */
@@ -34,6 +35,8 @@ export interface Gateway {
    * @param address what limits of an address count the request under
    */
   emulate(commands: EmulatedCommands, address: string): Promise<EmulationOutcome>;
+  /** Whether nobody may connect from an address. */
+  blocksAddress(ip: string): boolean;
   /** Live connections of this instance. */
   readonly connections: number;
   readonly operations: Operations;
@@ -107,6 +110,10 @@ export interface Operations {
     }[];
     partial: boolean;
   }>;
+  /**
+   * Takes rights back, blocks, unblocks, or lists: shapes and result are those of the server API. @param params checked
+   */
+  restrict(method: RestrictionMethod, params: unknown): Promise<object>;
   info(): Promise<{
     instances: readonly {
       instance: string;

@@ -8,6 +8,7 @@ import type { GatewayContext } from "./context.ts";
 import { type InstanceInfo, onSignal, type SignalBody, type SignalKind } from "./control.ts";
 import type { Failure, Operations, PublishRequest, Target } from "./gateway.ts";
 import { listMembers } from "./membership/members.ts";
+import { restrict } from "./restrictions/enforce.ts";
 
 /** How long a survey waits for instances that do not answer, ms. */
 const SURVEY_MS = 1_000;
@@ -48,9 +49,7 @@ export function createOperations(context: GatewayContext): Operations {
       signal("disconnect", { ...target, ...close, whitelist: whitelist && [...whitelist] });
     },
 
-    async refresh(target, options) {
-      signal("refresh", { ...target, ...options });
-    },
+    refresh: async (target, options) => signal("refresh", { ...target, ...options }),
 
     async presence(channel) {
       requirePresence(context, channel);
@@ -71,6 +70,8 @@ export function createOperations(context: GatewayContext): Operations {
       await broker.clearHistory(hub.resolve(channel));
       signal("clear", { channel });
     },
+
+    restrict: (method, params) => restrict(context, method, params, "api"),
 
     channels: (pattern) => countSubscribers(context, pattern),
 

@@ -9,6 +9,8 @@ export interface EntranceDeps {
   readonly admission: Admission;
   readonly health: Health;
   readonly clientIp: ClientIp;
+  /** Whether nobody may come from an address. */
+  readonly blocked: (ip: string) => boolean;
   readonly stats: Stats;
   readonly log: Logger;
 }
@@ -64,6 +66,7 @@ export class AdmissionGuard {
     if (health.overload() === "refusing") return this.#away("overload");
     if (brokerFault(health, Date.now()) !== undefined) return this.#away("broker_away");
     const ip = clientIp(headers, peer);
+    if (this.#deps.blocked(ip)) return this.refuse("blocked", 403, "This address is blocked.");
     const admissionKey = addressKey(ip);
     const verdict = admission.admit(admissionKey);
     if (verdict === "ip_rate") {

@@ -4,6 +4,7 @@ import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import { JsonText } from "../core/json-value.ts";
 import type { Body, ClientInfo, Publication } from "../core/publication.ts";
 import type { Operations, PublishRequest, Target } from "../gateway/gateway.ts";
+import { type RestrictionMethod, restrictionRequests } from "../gateway/restrictions/restriction.ts";
 
 /** One method of the server API: the shape of its parameters, and what it does. */
 export interface Method {
@@ -197,6 +198,15 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
 
     history_remove: method(z.object({ channel }), (operations, params) =>
       nothing(operations.historyRemove(params.channel)),
+    ),
+
+    ...Object.fromEntries(
+      Object.entries(restrictionRequests).map(([name, shape]) => [
+        name,
+        method(shape as z.ZodType, (operations, params) =>
+          operations.restrict(name as RestrictionMethod, params),
+        ),
+      ]),
     ),
 
     channels: method(z.object({ pattern: optionalName }), async (operations, params) => {

@@ -111,7 +111,10 @@ export function createApp(deps: AppDeps): App {
 function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
   const { gateway, centrifuge: dialects, admission, health, streams, stats, options } = deps;
   const originAllowed = originPolicy(options.allowedOrigins);
-  const guard = new AdmissionGuard({ admission, health, clientIp: clientIp(options.proxy), stats, log });
+  const guard = new AdmissionGuard({
+    ...{ admission, health, clientIp: clientIp(options.proxy), stats, log },
+    blocked: (ip) => gateway.blocksAddress(ip),
+  });
   const sockets = { gateway, admission, guard, originAllowed };
   const centrifuge = upgrade(sockets, chooseEncoding(dialects));
   for (const path of [WEBSOCKET_PATH, `${WEBSOCKET_PATH}/`]) {

@@ -45,8 +45,14 @@ export function signin(
   if (state.user && state.user.id !== user.id) return refuse("signed in as another user");
   const watchlist = readWatchlist(userData);
   if (!state.user) {
+    const identity = { ...session.identity, user: pusherUser(app, user.id) };
+    const close = context.restrictions.closes(identity, session.handshake.ip);
+    if (close) {
+      session.close(close);
+      return undefined;
+    }
     state.user = user;
-    session.identify({ ...session.identity, user: pusherUser(app, user.id) });
+    session.identify(identity);
     context.hub.addUser(session);
     context.tracker.identified(session);
   }

@@ -174,6 +174,9 @@ function authorize(
   fields: Readonly<Record<string, unknown>>,
 ): Wanted {
   const kind = channelKind(name);
+  if (context.restrictions.denies(session.user, pusherChannel(app, name))) {
+    throw notAuthorized("the right to the channel was taken back");
+  }
   if (kind.access === "public") return { name, kind };
   if (kind.access === "user") {
     if (!user || userOfChannel(name) !== user.id) throw notAuthorized("the channel of another user");
@@ -259,7 +262,7 @@ function complete(
   }
   // Before the session follows the channel: it finds itself in the list, and everybody else is told.
   list?.arrived(infoOf(session, sub));
-  addSubscription(session, sub);
+  addSubscription(context, session, sub);
   if (unasked) unasked();
   else session.send(subscriptionSucceeded(name, presence));
   const behind = resumeFrom(context, session, state, channel, name);

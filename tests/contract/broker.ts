@@ -3,6 +3,7 @@ import { NAMESPACE_DEFAULTS, type NamespaceRules, type Namespaces } from "../../
 import { bodiesContract } from "./broker-bodies.ts";
 import type { BrokerFixture, Context } from "./broker-context.ts";
 import { controlContract } from "./broker-control.ts";
+import { entriesContract } from "./broker-entries.ts";
 import { historyContract } from "./broker-history.ts";
 import { orderContract } from "./broker-order.ts";
 import { outboxContract } from "./broker-outbox.ts";
@@ -58,6 +59,7 @@ export function brokerContract(name: string, make: MakeBrokerFixture, partitions
     });
 
     describe("order", () => orderContract(context));
+    describe("entries", () => entriesContract(context));
     describe("bodies", () => bodiesContract(context));
     describe("history", () => historyContract(context));
     describe("control", () => controlContract(context));

@@ -10,7 +10,7 @@ import { natsServer, redisServer } from "../helpers/servers.ts";
 import { TEST_SECRET } from "../helpers/tokens.ts";
 import { upstashBridge } from "../helpers/upstash-bridge.ts";
 
-const STREAMS = ["RT_default", "RT_chat", "RT_user", "RT_EVENTS"] as const;
+const STREAMS = ["RT_default", "RT_chat", "RT_user", "RT_EVENTS", "RT_ENTRIES"] as const;
 
 describe("when all is well", () => {
   test("everything is looked at, nothing is left behind, and the exit code is 0", async () => {

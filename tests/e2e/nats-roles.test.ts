@@ -69,7 +69,7 @@ describe.each(kinds)("with %s", (kind) => {
     const nc = await as("operator");
     const jsm = await nc.jetstreamManager();
     const names = (await jsm.streams.list().next()).map(({ config: { name } }) => name);
-    expect(names.sort()).toEqual(["RT_EVENTS", "RT_chat", "RT_default", "RT_user"]);
+    expect(names.sort()).toEqual(["RT_ENTRIES", "RT_EVENTS", "RT_chat", "RT_default", "RT_user"]);
     const { state } = await jsm.streams.info("RT_EVENTS", { subjects_filter: "rtevt.>" });
     expect(Object.keys(state.subjects ?? {}).filter((subject) => subject.includes("doctor"))).toEqual([]);
   });

@@ -81,6 +81,7 @@ export function httpServer(
     drain: async () => {},
     shed: () => 0,
     sendAway: () => 0,
+    blocksAddress: () => false,
   };
   const app = createApp({
     gateway,

@@ -5,12 +5,14 @@ import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { Publication } from "../../core/publication.ts";
 import { subjects } from "../../core/subject.ts";
 import { type Flaw, isRefused, readBody } from "../body.ts";
-import type { ChannelEvent, ChannelSink, Published } from "../broker.ts";
+import type { ChannelEvent, ChannelSink, Entry, Published } from "../broker.ts";
 import { MemoryLog } from "./log.ts";
 import { OutboxLines } from "./outbox.ts";
 
 /** Events kept at most; older ones are forgotten, with their ids. */
 const MAX_EVENTS = 1_000;
+/** Entries kept at most. */
+const MAX_ENTRIES = 10_000;
 
 /** Answers a request: text, or throws. */
 export type Handler = (body: string, headers: Readonly<Record<string, string>>) => Promise<string> | string;
@@ -41,6 +43,8 @@ export interface BusMember {
   readonly instance: string;
   /** Hands a signal to its listeners; returns their answers. */
   signalled(kind: string, body: unknown): unknown[];
+  /** An entry was put or removed. */
+  entryPut(entry: Entry): void;
   /** A message of a channel it is attached to was left out. */
   rejected(channel: string, flaw: Flaw): void;
   /** A sink threw. */
@@ -61,6 +65,7 @@ export class MemoryBus {
   readonly #logs = new Map<string, MemoryLog>();
   readonly #attached = new Map<string, Set<MemoryAttachment>>();
   readonly #events = new Map<string | number, RecordedEvent>();
+  readonly #entries = new Map<string, Entry>();
   #eventCount = 0;
   #queue: (() => void)[] = [];
   /** Number of deliveries handed over so far. */
@@ -137,6 +142,27 @@ export class MemoryBus {
     const { id } = attachment.channel;
     const attached = this.#attached.get(id);
     if (attached?.delete(attachment) && attached.size === 0) this.#attached.delete(id);
+  }
+
+  /** @throws CommandError limitExceeded */
+  putEntry(entry: Entry): void {
+    const current = this.currentEntries();
+    if (entry.value === undefined) this.#entries.delete(entry.key);
+    else if (current.length >= MAX_ENTRIES && !this.#entries.has(entry.key)) {
+      throw new CommandError(Errors.limitExceeded, "too many entries");
+    } else this.#entries.set(entry.key, entry);
+    this.later(() => {
+      for (const member of this.members) member.entryPut(entry);
+    });
+  }
+
+  /** Those that have not expired; the others are forgotten. */
+  currentEntries(): Entry[] {
+    const now = this.now();
+    for (const { key, expiresAtMs } of this.#entries.values()) {
+      if (expiresAtMs <= now) this.#entries.delete(key);
+    }
+    return [...this.#entries.values()];
   }
 
   /** Records an event; one with an `id` that is still kept is recorded already. */

@@ -16,6 +16,7 @@ import type {
   BrokerStatus,
   ChannelEvent,
   ChannelSink,
+  Entry,
   HistoryPage,
   HistoryQuery,
   Published,
@@ -89,6 +90,7 @@ class MemoryBroker implements Broker {
     this.#attachments.clear();
     for (const remove of [...this.#removals]) remove();
     this.#member.listeners.clear();
+    this.#member.entryListeners.clear();
     this.#enter("closed");
     this.#statusListeners.clear();
   }
@@ -192,6 +194,21 @@ class MemoryBroker implements Broker {
     return () => this.#member.listeners.delete(listener);
   }
 
+  async putEntry(entry: Entry): Promise<void> {
+    this.#requireConnected();
+    this.#subjects.entry(entry.key); // throws for a malformed key
+    this.#bus.putEntry({ ...entry, value: entry.value && (copyOf(entry.value) as Entry["value"]) });
+  }
+
+  entries(): readonly Entry[] {
+    return this.#bus.currentEntries();
+  }
+
+  onEntry(listener: (entry: Entry) => void): () => void {
+    this.#member.entryListeners.add(listener);
+    return () => this.#member.entryListeners.delete(listener);
+  }
+
   async request(
     service: "rpc" | "auth",
     name: string,
@@ -210,7 +227,7 @@ class MemoryBroker implements Broker {
     return await answered(handler, utf8Decoder.decode(bytes), { ...headers }, timeoutMs);
   }
 
-  serve(service: "rpc" | "auth", name: string, handler: Handler): () => void {
+  serve(service: "rpc" | "auth" | "control", name: string, handler: Handler): () => void {
     const { services } = this.#bus;
     const subject = this.#serviceSubject(service, name);
     const handlers = services.get(subject) ?? new Set();
@@ -274,8 +291,9 @@ class MemoryBroker implements Broker {
     return [...this.#bus.members].filter((one) => !to || one.instance === to.instance);
   }
 
-  #serviceSubject(service: "rpc" | "auth", name: string): string {
-    return service === "rpc" ? this.#subjects.rpc(name) : this.#subjects.auth(name);
+  #serviceSubject(service: "rpc" | "auth" | "control", name: string): string {
+    if (service === "control") return this.#subjects.control(name);
+    return this.#subjects[service](name);
   }
 }
 
@@ -283,6 +301,7 @@ class MemoryBroker implements Broker {
 class Member implements BusMember {
   readonly instance: string;
   readonly listeners = new Set<SignalListener>();
+  readonly entryListeners = new Set<(entry: Entry) => void>();
   readonly #log: Logger;
   readonly #stats: Stats;
 
@@ -290,6 +309,10 @@ class Member implements BusMember {
     this.instance = instance;
     this.#log = log;
     this.#stats = stats;
+  }
+
+  entryPut(entry: Entry): void {
+    for (const listener of this.entryListeners) guarded(this.#log, "entry", () => listener(entry));
   }
 
   signalled(kind: string, body: unknown): unknown[] {

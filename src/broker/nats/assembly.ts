@@ -3,7 +3,7 @@ import type { HistoryRules, NamespaceRules, Namespaces } from "../../core/namesp
 import { partsOf } from "../../core/partition.ts";
 import type { Stats } from "../../core/stats.ts";
 import type { Subjects } from "../../core/subject.ts";
-import type { SignalListener } from "../broker.ts";
+import type { Entry, SignalListener } from "../broker.ts";
 import { EphemeralFollower } from "./follow/ephemeral.ts";
 import type { Intercept } from "./follow/followed-channels.ts";
 import { StreamFollower } from "./follow/follower.ts";
@@ -13,11 +13,12 @@ import { Pool } from "./link/pool.ts";
 import { Requests } from "./link/requests.ts";
 import { retryUntilReady } from "./link/retry.ts";
 import { Control } from "./publish/control.ts";
+import { Entries } from "./publish/entries.ts";
 import { EventQueue } from "./publish/event-queue.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { StorageWatch } from "./publish/storage-watch.ts";
 import { StreamAdmin } from "./streams/admin.ts";
-import { channelStream, eventStream, wantedStreams } from "./streams/config.ts";
+import { channelStream, entryStream, eventStream, mostReplicas, wantedStreams } from "./streams/config.ts";
 import type { StreamLife } from "./streams/identity.ts";
 import { misrouted } from "./streams/mapping-check.ts";
 import { foreignLayout } from "./streams/partition-check.ts";
@@ -66,6 +67,7 @@ export interface Parts {
   readonly publisher: Publisher;
   readonly storage: StorageWatch;
   readonly events: EventQueue;
+  readonly entries: Entries;
   readonly control: Control;
   /** By namespace: those with history, and those without. */
   readonly followers: ReadonlyMap<string, NamespaceFollowers>;
@@ -77,6 +79,7 @@ export interface Parts {
 interface StartOptions extends NatsBrokerOptions {
   readonly subjects: Subjects;
   readonly listeners: ReadonlySet<SignalListener>;
+  readonly entryListeners: ReadonlySet<(entry: Entry) => void>;
 }
 
 /** The options, and the parts that all others stand on. */
@@ -121,6 +124,7 @@ export async function startParts(options: StartOptions): Promise<Parts> {
     const foundation = lay(options, link);
     const lives = await prepareStreams(foundation);
     const parts = assemble(foundation, lives);
+    await parts.entries.look();
     warnOfSmallPayload(options, link);
     const { server } = link.status;
     log.info("NATS broker", {
@@ -231,6 +235,7 @@ function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>
       for (const follower of own.all) byStream.set(follower.store.stream, follower);
     } else ephemerals.set(rules.name, followEphemeral(foundation, rules, report));
   }
+  const entries = followEntries(foundation, publisher, lives);
   watchStreams(link, byStream);
   placement.watch(byStream.values());
   const control = new Control(foundation);
@@ -241,12 +246,13 @@ function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>
   }, TICK_MS);
 
   return {
-    ...{ link, requests, streams, placement, publisher, events, control, followers, ephemerals },
+    ...{ link, requests, streams, placement, publisher, events, entries, control, followers, ephemerals },
     storage: foundation.storage,
     async close() {
       clearInterval(timer);
       await Promise.all([publisher.drain(DRAIN_MS), events.drain(DRAIN_MS)]);
       control.close();
+      entries.close();
       for (const follower of [...byStream.values(), ...ephemerals.values()]) follower.close();
       publisher.close();
       events.close();
@@ -318,6 +324,24 @@ function rejectionReporter(foundation: Foundation, events: EventQueue): ReportRe
     const event = { type: "rejected", timeMs: Date.now(), instance, region, channel: channel.id, reason };
     events.emit("rejected", offset > 0 ? { ...event, offset } : event, id);
   };
+}
+
+function followEntries(
+  foundation: Foundation,
+  publisher: Publisher,
+  lives: ReadonlyMap<string, StreamLife>,
+): Entries {
+  const { link, streams, subjects, log, namespaces, placement, home, entryListeners } = foundation;
+  const wanted = entryStream(subjects, { replicas: mostReplicas(namespaces), home });
+  return new Entries({
+    ...{ link, publisher, streams, subjects, wanted, log, listeners: entryListeners },
+    store: placement.open(wanted, lives.get(wanted.name)!),
+    async remake() {
+      if (await streams.life(wanted.name)) return false;
+      await remake(streams, wanted);
+      return true;
+    },
+  });
 }
 
 function eventQueue(foundation: Foundation): EventQueue {

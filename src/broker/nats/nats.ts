@@ -15,6 +15,7 @@ import type {
   BrokerStatus,
   ChannelEvent,
   ChannelSink,
+  Entry,
   HistoryPage,
   HistoryQuery,
   Published,
@@ -59,6 +60,7 @@ class NatsBroker implements Broker {
   readonly #subjects: Subjects;
   readonly #log: Logger;
   readonly #signalListeners = new Set<SignalListener>();
+  readonly #entryListeners = new Set<(entry: Entry) => void>();
   readonly #statusListeners = new Set<(status: BrokerStatus) => void>();
   #status: BrokerStatus = { state: "connecting", sinceMs: Date.now() };
   #parts: Parts | undefined;
@@ -76,6 +78,7 @@ class NatsBroker implements Broker {
       log: this.#log,
       subjects: this.#subjects,
       listeners: this.#signalListeners,
+      entryListeners: this.#entryListeners,
     });
     this.#parts = parts;
     parts.link.onStatus((status) => this.#enter(status));
@@ -175,6 +178,19 @@ class NatsBroker implements Broker {
     return () => this.#signalListeners.delete(listener);
   }
 
+  async putEntry(entry: Entry): Promise<void> {
+    await this.#open().entries.put(entry);
+  }
+
+  entries(): readonly Entry[] {
+    return this.#parts?.entries.current() ?? [];
+  }
+
+  onEntry(listener: (entry: Entry) => void): () => void {
+    this.#entryListeners.add(listener);
+    return () => this.#entryListeners.delete(listener);
+  }
+
   async request(
     service: "rpc" | "auth",
     name: string,
@@ -184,7 +200,11 @@ class NatsBroker implements Broker {
     return await this.#open().control.request(service, name, body, options);
   }
 
-  serve(service: "rpc" | "auth", name: string, handler: Parameters<Broker["serve"]>[2]): () => void {
+  serve(
+    service: "rpc" | "auth" | "control",
+    name: string,
+    handler: Parameters<Broker["serve"]>[2],
+  ): () => void {
     return this.#open().control.serve(service, name, handler);
   }
 
@@ -208,6 +228,7 @@ class NatsBroker implements Broker {
   async #close(): Promise<void> {
     await this.#parts?.close();
     this.#signalListeners.clear();
+    this.#entryListeners.clear();
     if (this.#status.state !== "closed") this.#enter({ state: "closed", sinceMs: Date.now() });
     this.#statusListeners.clear();
   }

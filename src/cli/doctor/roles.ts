@@ -160,7 +160,9 @@ function probesOf(subjects: Subjects, roles: readonly Role[]): Probe[] {
   const { root } = subjects;
   const events = subjects.eventStream();
   const inboxes = [...roles.map(({ inbox }) => `${inbox}.${NOBODY}`), `_INBOX.${NOBODY}`];
-  const kinds = ["", "l", "evt", "hook", "rpc", "auth"].map((kind) => `${root}${kind}.${NOBODY}`);
+  const kinds = ["", "l", "evt", "hook", "rpc", "auth", "ent", "entl"].map(
+    (kind) => `${root}${kind}.${NOBODY}`,
+  );
   const consumers = DEFAULT_CONSUMERS.flatMap((name) => [
     `$JS.API.CONSUMER.INFO.${events}.${name}`,
     `$JS.API.CONSUMER.MSG.NEXT.${events}.${name}`,

@@ -23,7 +23,10 @@ export const DEFAULT_CONSUMERS = ["events"] as const;
 export const CONSUMER_PATTERN = /^[a-z][a-z0-9_]{0,31}$/;
 
 /** Signals that come from services, too. The others are for gateways among themselves. */
-const SERVICE_SIGNALS = ["disconnect", "subscribe", "unsubscribe", "refresh"] as const;
+const SERVICE_SIGNALS = [
+  ...["disconnect", "subscribe", "unsubscribe", "refresh"],
+  ...["revoke", "block", "unblock", "restrictions"],
+] as const;
 
 /**
  * The roles of a system, each with the least rights that work and an inbox of its own.
@@ -52,7 +55,9 @@ export function rolesOf(subjects: Subjects, consumers: readonly string[] = DEFAU
     }),
     role("rpc", "answers RPCs", { subscribe: [`${root}rpc.>`, "$SRV.>"], ...service }),
     role("auth", "answers callouts", { subscribe: [`${root}auth.>`, "$SRV.>"], ...service }),
-    role("control", "disconnects, subscribes and unsubscribes users", { publish: signals }),
+    role("control", "disconnects, subscribes and unsubscribes users, takes rights back", {
+      publish: signals,
+    }),
     ...consumers.map((name) =>
       role(name, `reads events as the durable consumer ${name}`, consumerRights(subjects, name)),
     ),
@@ -68,14 +73,14 @@ function gatewayRights(subjects: Subjects): Partial<Role> {
   const streams = ["NAMES", "INFO.*", "CREATE.*", "UPDATE.*", "PURGE.*", "DELETE.*", "MSG.GET.*"];
   return {
     publish: [
-      ...["", "l", "evt", "ctl", "hook", "rpc", "auth"].map((kind) => `${root}${kind}.>`),
+      ...["", "l", "evt", "ctl", "hook", "rpc", "auth", "ent"].map((kind) => `${root}${kind}.>`),
       // Surveys are answered to other instances, and to operators.
-      ...[`${subjects.inbox("gateway")}.>`, `${subjects.inbox("operator")}.>`],
+      ...["gateway", "operator", "control"].map((role) => `${subjects.inbox(role)}.>`),
       ...["$JS.FC.>", "$JS.API.INFO", ...streams.map((what) => `$JS.API.STREAM.${what}`)],
       ...["$JS.API.DIRECT.GET.*", "$JS.API.CONSUMER.CREATE.*.*", "$JS.API.CONSUMER.DELETE.*.*"],
     ],
     subscribe: [
-      ...["", "l", "ctl", "hook"].map((kind) => `${root}${kind}.>`),
+      ...["", "l", "ctl", "hook", "entl"].map((kind) => `${root}${kind}.>`),
       "$JS.EVENT.ADVISORY.STREAM.*.*",
     ],
   };

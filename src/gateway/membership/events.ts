@@ -56,6 +56,11 @@ export class EventPublisher {
     this.#listener.vacated(channel);
   }
 
+  /** A right was taken, or given back. @param action `restricted` or `lifted` */
+  audited(action: string, fields: object): void {
+    this.#emit("audit", { action, ...fields });
+  }
+
   /** A client's `send`, its data as it was written. */
   message(connection: ConnectionRecord, data: string): void {
     this.#emit("message", { ...connection, data: new JsonText(data) });

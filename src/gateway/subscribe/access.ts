@@ -19,6 +19,7 @@ export function mayAccess(
   const { insecure } = context.options;
   const { id } = channel;
   if (isForeignInbox(channel, session.user)) return false;
+  if (context.restrictions.denies(session.user, id)) return false;
   if (insecure && permission !== "sub") return true;
   const access = accessRule(context.hub.rules(channel), permission);
   if (access === "nobody") return false;

@@ -41,11 +41,14 @@ function overridesOf(grant: SubscriptionGrant): SubscriptionOverrides {
 /**
  * Gives a session its subscription, before its answer is sent. Every subscription of every family comes through here: what
  * holds for all of them is asked here, whoever wants it and whatever was granted.
- * @throws CommandError permissionDenied: the inbox of another user
+ * @throws CommandError permissionDenied: the inbox of another user, or a channel that was taken from this one
  */
-export function addSubscription(session: Session, sub: Subscription): void {
+export function addSubscription(context: GatewayContext, session: Session, sub: Subscription): void {
   if (isForeignInbox(sub.channel.name, session.user)) {
     throw new CommandError(Errors.permissionDenied, "the inbox of another user");
+  }
+  if (context.restrictions.denies(session.user, sub.channel.id)) {
+    throw new CommandError(Errors.permissionDenied, "the right to the channel was taken back");
   }
   session.subs.add(sub);
 }

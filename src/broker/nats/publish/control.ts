@@ -26,6 +26,8 @@ export interface ControlOptions {
 export class Control {
   readonly #options: ControlOptions;
   readonly #served = new Set<() => void>();
+  /** Signals that one instance carries out for all. */
+  readonly #kinds = new Set<string>();
 
   constructor(options: ControlOptions) {
     this.#options = options;
@@ -82,21 +84,29 @@ export class Control {
     }
   }
 
-  serve(service: "rpc" | "auth", name: string, handler: Parameters<Broker["serve"]>[2]): () => void {
+  serve(
+    service: "rpc" | "auth" | "control",
+    name: string,
+    handler: Parameters<Broker["serve"]>[2],
+  ): () => void {
     const { link, subjects, log } = this.#options;
-    const subject = service === "rpc" ? subjects.rpc(name) : subjects.auth(name);
+    const subject = service === "control" ? subjects.control(name) : subjects[service](name);
+    if (service === "control") this.#kinds.add(name);
     const answer = async (message: Msg) => {
+      const mute = service === "control" && !this.#isInbox(message.reply);
+      if (service === "control" && message.reply?.startsWith("$JS.")) return;
       const given: Record<string, string> = {};
       for (const [key, values] of message.headers ?? []) given[key] = values[0] ?? "";
       try {
-        message.respond(await handler(utf8Decoder.decode(message.data), given));
+        const answer = await handler(utf8Decoder.decode(message.data), given);
+        if (!mute) message.respond(answer);
       } catch (error) {
         if (!(error instanceof CommandError)) log.error("a request handler failed", { name, error });
         const { code, message: text } = error instanceof CommandError ? error.error : Errors.internal;
         const out = headers();
         out.set("Nats-Service-Error-Code", String(code));
         out.set("Nats-Service-Error", text);
-        if (!link.nc.isClosed()) message.respond("", { headers: out });
+        if (!mute && !link.nc.isClosed()) message.respond("", { headers: out });
       }
     };
     const subscription = link.nc.subscribe(subject, {
@@ -127,7 +137,7 @@ export class Control {
     const { subjects, log, listeners } = this.#options;
     const kind = subjects.controlKind(message.subject);
     // Who may read a stream may have its messages delivered to any subject, rights or not: no signal comes that way.
-    if (kind === undefined || message.reply?.startsWith("$JS.")) return;
+    if (kind === undefined || this.#kinds.has(kind) || message.reply?.startsWith("$JS.")) return;
     const text = utf8Decoder.decode(message.data);
     for (const listener of listeners) {
       try {

@@ -17,7 +17,7 @@ export type WantedStream = Pick<
   | "num_replicas"
   | "allow_direct"
 > &
-  Partial<Pick<StreamConfig, "republish" | "placement">> & {
+  Partial<Pick<StreamConfig, "republish" | "placement" | "max_msgs">> & {
     /** Absent: what the server has room for, see `withRoom`; what is there already stays. */
     readonly max_bytes?: number | undefined;
     /** Publishers may give a message an age of its own, header `Nats-TTL` (nats-server 2.11). */
@@ -88,6 +88,7 @@ export function wantedStreams(
   return [
     ...kept.map((one) => channelStream(subjects, one, messageTtl, one.part)),
     eventStream(subjects, { ...events, replicas: mostReplicas(namespaces) }),
+    entryStream(subjects, { home: events.home, replicas: mostReplicas(namespaces) }),
   ];
 }
 
@@ -123,6 +124,26 @@ export function eventStream(
     num_replicas: replicas,
     allow_direct: true,
     ...placed(home),
+  };
+}
+
+/** Entries that may be kept, and their age and bytes. */
+export const MAX_ENTRIES = 10_000;
+const ENTRIES_AGE_MS = 91 * 24 * 3_600_000;
+const ENTRIES_BYTES = 32 * 1024 ** 2;
+
+/** The stream of what every instance must know: the last of each key, and no more when it is full. */
+export function entryStream(subjects: Subjects, storage: Omit<EventStorage, "maxBytes">): WantedStream {
+  return {
+    ...eventStream(subjects, { ...storage, maxBytes: ENTRIES_BYTES }),
+    name: subjects.entryStream(),
+    subjects: [subjects.entries()],
+    discard: "new" as StreamConfig["discard"],
+    max_age: nanos(ENTRIES_AGE_MS),
+    max_msgs_per_subject: 1,
+    // One beyond those of keys, so that a key can be put anew when it is full.
+    max_msgs: MAX_ENTRIES + 1,
+    republish: { src: subjects.entries(), dest: subjects.liveEntries() },
   };
 }
 
