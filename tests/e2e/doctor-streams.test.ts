@@ -83,8 +83,8 @@ describe("streams and JetStream", () => {
     });
     const limits = narrow.checks.filter(({ check }) => check === "jetstream limits");
     expect(limits.map(({ verdict, fix }) => [verdict, fix?.split(" }")[0]])).toEqual([
-      ["failed", "jetstream { max_streams: 4"],
-      ["failed", "jetstream { max_file: 256MB"],
+      ["failed", "jetstream { max_streams: 5"],
+      ["failed", "jetstream { max_file: 288MB"],
       ["failed", "jetstream { disk_max_stream_bytes: 256MB"],
     ]);
     expect(denied.one("jetstream")).toMatchObject({
