@@ -118,7 +118,7 @@ export interface Entry {
 }
 
 /** Small facts that every instance must know within a second, and after every start: the last of each key counts. */
-export interface SharedEntries {
+interface SharedEntries {
   /** Stores an entry, or removes it. @throws CommandError badRequest (malformed key), limitExceeded, brokerUnavailable */
   putEntry(entry: Entry): Promise<void>;
 

@@ -3,9 +3,9 @@ import { z } from "zod";
 import { CommandError, Errors } from "../../core/errors.ts";
 
 /** Longest time a right can be taken for, s. */
-export const MAX_RESTRICTION_S = 90 * 86_400;
+const MAX_RESTRICTION_S = 90 * 86_400;
 /** How long one lasts whose request does not say, s. */
-export const DEFAULT_RESTRICTION_S = 86_400;
+const DEFAULT_RESTRICTION_S = 86_400;
 
 const name = z.string().min(1).max(512);
 const seconds = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
