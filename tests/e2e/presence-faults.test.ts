@@ -135,8 +135,9 @@ for (const kind of ["resp", "rest"] as const) {
       expect(one.stats.presenceTimeouts).toBeGreaterThan(0);
       all.server.resume();
       await ok(presence);
-      // Who left meanwhile is swept.
+      // Who left meanwhile is swept, and others have had the time of a lease to come back.
       await until(async () => (await presence.stats("x")).clients === 1);
+      await until(async () => !(await presence.stats("x")).partial);
       expect(await presence.members("x", 9)).toEqual({ members: [info("c2", "bob")], partial: false });
     });
 
@@ -148,6 +149,8 @@ for (const kind of ["resp", "rest"] as const) {
       await one.presence.join("x", info("c1", "ann"));
       await all.server.restart();
       await ok(one.presence);
+      expect(await one.presence.stats("x")).toEqual({ clients: 1, users: 1, partial: true });
+      await until(async () => !(await one.presence.stats("x")).partial);
       expect(await one.presence.stats("x")).toEqual({ clients: 1, users: 1, partial: false });
     });
 
