@@ -22,6 +22,7 @@ function wire() {
       publish: (_: string, __: unknown, { reply }: { reply: string }) => replyTo.push(reply),
     },
     newInbox: () => "_INBOX.test",
+    doubt() {},
     onDown() {},
     onUp() {},
   } as unknown as Link;

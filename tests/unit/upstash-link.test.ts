@@ -81,7 +81,10 @@ test("presence leaves a store alone whose quota is spent, says so once, and coun
   });
   await presence.start();
   expect(presence.status().state).toBe("degraded");
-  await until(() => (stats.presenceFailures.get("http_429") ?? 0) >= 3, { what: "three tries", timeoutMs: 10_000 });
+  await until(() => (stats.presenceFailures.get("http_429") ?? 0) >= 3, {
+    what: "three tries",
+    timeoutMs: 10_000,
+  });
   const pauses = endpoint.asked.slice(1).map((at, index) => at - endpoint.asked[index]!);
   for (const pause of pauses) expect(pause).toBeGreaterThan(950);
   expect(JSON.stringify(lines)).toContain("HTTP 429, the quota of requests is spent");

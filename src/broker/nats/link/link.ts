@@ -40,6 +40,8 @@ export interface LinkOptions extends NatsAddress {
 /** What the headers of a message take of the server's limit, but for long infos and tags. */
 const HEADER_BYTES = 2 * 1024;
 
+/** How long a server that has left something unanswered may take to answer a ping, ms. */
+const PING_PATIENCE_MS = 2_000;
 /** Time a closing link takes at most to send what waits, ms. */
 const FLUSH_TIMEOUT_MS = 1_000;
 
@@ -93,6 +95,8 @@ export class Link {
   messageTtl = false;
   readonly #options: LinkOptions;
   #status: BrokerStatus;
+  /** A ping is under way because something was not answered. */
+  #doubted = false;
   readonly #down = new Set<() => void>();
   readonly #up = new Set<() => void>();
   readonly #changed = new Set<(status: BrokerStatus) => void>();
@@ -163,6 +167,34 @@ export class Link {
         if (status.state !== "disconnected") done();
       });
     });
+  }
+
+  /**
+   * Something was not answered in time. Where other servers are known, the one we are on must answer a ping soon, or is left
+   * for another: the pings of every few seconds would take a hung one for alive for a long time.
+   */
+  doubt(): void {
+    const { connect_urls: known } = this.nc.info ?? {};
+    const others = this.#options.servers.length > 1 || (known?.length ?? 0) > 1;
+    if (this.#doubted || !this.connected || !others) return;
+    this.#doubted = true;
+    void this.#answersPing().then((answers) => {
+      this.#doubted = false;
+      if (answers) return;
+      this.#options.log.warn("the NATS server does not answer: going on to another one");
+      this.nc.reconnect().catch(() => {}); // closed meanwhile
+    });
+  }
+
+  /** Whether the server answers a ping; true, too, when the connection was lost or this process stood still meanwhile. */
+  async #answersPing(): Promise<boolean> {
+    const { generation } = this;
+    const begin = performance.now();
+    // Rejected when the connection is lost, which is seen elsewhere.
+    const ping = this.nc.flush().catch(() => {});
+    const answered = await withTimeout(ping, PING_PATIENCE_MS);
+    const stoodStill = performance.now() - begin > 2 * PING_PATIENCE_MS;
+    return answered || stoodStill || generation !== this.generation || !this.connected;
   }
 
   async close(): Promise<void> {
@@ -286,7 +318,8 @@ function connectionOptions(
     reconnectJitterTLS: 100,
     pingInterval: options.pingIntervalMs,
     maxPingOut: 2,
-    timeout: Math.min(5_000, options.connectTimeoutMs),
+    // One that hangs takes the connection and says nothing: it must not keep us from the next for long.
+    timeout: Math.min(options.servers.length > 1 ? 2_000 : 5_000, options.connectTimeoutMs),
     noAsyncTraces: true,
   };
 }

@@ -122,7 +122,9 @@ export class Requests {
     this.#lookedAt = late ? 0 : now;
     if (late) return;
     for (const [token, waiter] of this.#waiting) {
-      if (waiter.expiresAt <= now) this.#fail(token, waiter, "timeout");
+      if (waiter.expiresAt > now) continue;
+      this.#fail(token, waiter, "timeout");
+      this.#link.doubt();
     }
   }
 
