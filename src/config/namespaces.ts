@@ -30,7 +30,7 @@ export const namespaceSettings = {
     default: "0B",
     doc:
       "Most bytes of all channels of the namespace together, in its streams. The oldest messages go when they take more. " +
-      "NATS reserves this when the streams are made. 0: 256 MiB for a new stream (64 or 16 if NATS has no room for that), and " +
+      "NATS reserves this when the streams are made. 0: 256 MiB for a new stream (64 or 16 if NATS has not four times as much free), and " +
       "what `nats stream edit --max-bytes` has set stays.",
   }),
   "history.replicas": whole(1, 5, { default: 1, doc: "Replicas of the stream in its region: 1, 3 or 5." }),

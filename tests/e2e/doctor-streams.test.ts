@@ -74,7 +74,9 @@ describe("streams and JetStream", () => {
         }
       }`);
     const as = async (user: string) =>
-      await doctor({ env: { NATS_URL: nats.url.replace("//", `//${user}:p@`) } });
+      await doctor({
+        env: { NATS_URL: nats.url.replace("//", `//${user}:p@`), TRUNKLINE_NATS_EVENT_STREAM: "256MiB" },
+      });
     const [none, narrow, denied] = await Promise.all([as("none"), as("narrow"), as("denied")]);
     expect(none.one("jetstream")).toMatchObject({
       verdict: "failed",

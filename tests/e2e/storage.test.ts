@@ -20,17 +20,32 @@ async function streamsOf(url: string) {
 test(
   "every stream has a limit of bytes: what was set, or what there is room for; an operator's own stays",
   async () => {
-    // The first stream gets 256 MiB beside that of events, the others what is left.
-    await using nats = await natsServer("jetstream { max_file: 600MB }");
-    const config = { namespaces: { tiny: { history: { total: "2MiB" } } } };
+    // Less than the many streams would like to have; defaults must leave room for those that come after them.
+    await using nats = await natsServer("", undefined, "600MB");
+    const many = Object.fromEntries(
+      Array.from({ length: 30 }, (_, n) => [`n${n}`, { history: { size: 10 } }]),
+    );
+    const config = { namespaces: { tiny: { history: { total: "2MiB" } }, ...many } };
     const env = { NATS_URL: nats.url };
     await using streams = await streamsOf(nats.url);
     const bytesOf = async (name: string) => (await streams.jsm.streams.info(name)).config.max_bytes / MIB;
     {
       await using _instance = await startInstance({ env, config });
-      expect([await bytesOf("RT_tiny"), await bytesOf("RT_EVENTS")]).toEqual([2, 256]);
-      const given = await Promise.all(["RT_default", "RT_chat", "RT_user"].map(bytesOf));
-      for (const bytes of given) expect([256, 64, 16]).toContain(bytes);
+      expect(await bytesOf("RT_tiny")).toBe(2);
+      const names = [
+        "RT_EVENTS",
+        "RT_default",
+        "RT_chat",
+        "RT_user",
+        ...Object.keys(many).map((n) => `RT_${n}`),
+      ];
+      const given = await Promise.all(names.map(bytesOf));
+      for (const [n, bytes] of given.entries()) {
+        expect([names[n], [256, 64, 16, -1 / MIB].includes(bytes) || bytes]).toEqual([names[n], true]);
+      }
+      const reserved = given.reduce((sum, bytes) => sum + Math.max(0, bytes), 0);
+      expect(reserved).toBeGreaterThan(100);
+      expect(reserved).toBeLessThan(600 - 16);
     }
     await streams.jsm.streams.update("RT_chat", { max_bytes: 5 * MIB });
     await using _again = await startInstance({ env, config });
@@ -64,7 +79,7 @@ test(
 test(
   "where nothing can be stored publishers are told at once, the instance is not ready, log and metrics say why",
   async () => {
-    await using nats = await natsServer("jetstream { max_file: 330MB }");
+    await using nats = await natsServer("", undefined, "330MB");
     await using instance = await startInstance({ env: { NATS_URL: nats.url } });
     // Somebody else takes the rest of the disk.
     await using streams = await streamsOf(nats.url);

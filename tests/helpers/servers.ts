@@ -104,15 +104,19 @@ export async function testServer(
 
 /**
  * A nats-server with JetStream on files of its own, below `js` in its folder. `config` is appended to its configuration
- * file. @param program default: the one that {@link ensureServer} finds
+ * file. @param program default: the one that {@link ensureServer} finds @param maxFile what JetStream may take of the disk
  */
-export function natsServer(config = "", program = ensureServer("nats-server")): Promise<TestServer> {
+export function natsServer(
+  config = "",
+  program = ensureServer("nats-server"),
+  maxFile = "4GB",
+): Promise<TestServer> {
   return testServer(
     async (port, dir) => {
       const file = join(dir, "nats.conf");
       await Bun.write(
         file,
-        `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${dir}/js", max_file: 4GB }\nmax_payload: 1MB\n` +
+        `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${dir}/js", max_file: ${maxFile} }\nmax_payload: 1MB\n` +
           `ping_interval: "5s"\nping_max: 2\n${config}\n`,
       );
       return [program, "-c", file];

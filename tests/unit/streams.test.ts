@@ -8,7 +8,7 @@ import { subjects } from "../../src/core/subject.ts";
 
 const BORN = "2026-11-21T16:15:37.340238897Z";
 const UNBORN = "0001-01-01T00:00:00Z";
-const history = { size: 100, ageMs: 60_000, recoverLimit: 100, replicas: 1 };
+const history = { size: 100, ageMs: 60_000, recoverLimit: 100, replicas: 1, totalBytes: 1024 };
 const wanted = channelStream(subjects(), { name: "chat", history }, false);
 
 /** A server that answers as told, one answer after the other, the last one again and again. */

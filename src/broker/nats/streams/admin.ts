@@ -7,7 +7,7 @@ import { StartError } from "../link/start-error.ts";
 import { JetStreamError, PASSING } from "./api-error.ts";
 import type { WantedStream } from "./config.ts";
 import { isLeaderless, isUnborn, lifeOf, nameOf, newLifeId, type StreamLife } from "./identity.ts";
-import { withRoom } from "./room.ts";
+import { type Sizing, withRoom } from "./room.ts";
 
 /** What a server says of itself when one connects. */
 export interface ServerFacts {
@@ -86,8 +86,7 @@ export class StreamAdmin {
       if (found) return lifeOf(await this.#conform(found, wanted));
       try {
         const named = { ...wanted, ...nameOf({}, { id: newLifeId(), before: [] }) };
-        const create = (sized: WantedStream) => this.api<StreamInfo>(`STREAM.CREATE.${wanted.name}`, sized);
-        const made = await this.#finished(await withRoom(named, 0, create));
+        const made = await this.#finished(await withRoom(named, 0, this.sizing("CREATE", wanted.name)));
         const life = lifeOf(made);
         this.#log.info("stream created", { stream: wanted.name, life: life.id });
         return life;
@@ -194,6 +193,14 @@ export class StreamAdmin {
     return parsed;
   }
 
+  /** How the server is asked to create or change a stream whose size it is to find room for. */
+  sizing(verb: "CREATE" | "UPDATE", name: string): Sizing<object, StreamInfo> {
+    return {
+      make: (sized) => this.api(`STREAM.${verb}.${name}`, sized),
+      lower: ({ config }, max_bytes) => this.api(`STREAM.UPDATE.${name}`, { ...config, max_bytes }),
+    };
+  }
+
   async #conform(found: StreamInfo, wanted: WantedStream): Promise<StreamInfo> {
     const differing = differences(found.config, wanted);
     const fixed = obstacles(found.config);
@@ -203,10 +210,10 @@ export class StreamAdmin {
     try {
       // A stream of an earlier version, or one whose name was taken away: all who find it so give it the same.
       const config = { ...found.config, ...wanted, ...(named ? {} : nameOf(found.config, { id, before })) };
-      const update = (sized: object) => this.api<StreamInfo>(`STREAM.UPDATE.${wanted.name}`, sized);
+      const update = this.sizing("UPDATE", wanted.name);
       const updated = isUnbounded(found.config, wanted)
         ? await withRoom({ ...config, max_bytes: undefined }, found.state.bytes, update)
-        : await update(config);
+        : await update.make(config);
       this.#log.info("stream updated", { stream: wanted.name, life: id, changed: differing.join("; ") });
       return updated;
     } catch (error) {

@@ -27,8 +27,6 @@ export type WantedStream = Pick<
 /** Longest time a publish's id is remembered, ms: every id costs the server memory. */
 const MAX_DUPLICATE_WINDOW_MS = 120_000;
 const EVENTS_AGE_MS = 24 * 3_600_000;
-/** Room for events, and for the outbox, where the settings say nothing: both are reserved when they are made. */
-const EVENT_BYTES = 256 * 1024 ** 2;
 
 /** What of a namespace with history decides how its streams are made. */
 export interface KeptNamespace {
@@ -102,15 +100,12 @@ export interface EventStorage {
   readonly replicas: number;
   /** Region. Unset: wherever NATS puts them. */
   readonly home?: string | undefined;
-  /** The oldest go when they take more. Default 256 MiB. */
+  /** The oldest go when they take more. Absent or 0: what the server has room for, see `withRoom`. */
   readonly maxBytes?: number | undefined;
 }
 
 /** The stream of events. */
-export function eventStream(
-  subjects: Subjects,
-  { replicas, home, maxBytes = EVENT_BYTES }: EventStorage,
-): WantedStream {
+export function eventStream(subjects: Subjects, { replicas, home, maxBytes }: EventStorage): WantedStream {
   return {
     name: subjects.eventStream(),
     subjects: [subjects.events()],
@@ -119,7 +114,7 @@ export function eventStream(
     discard: "old" as StreamConfig["discard"],
     max_age: nanos(EVENTS_AGE_MS),
     max_msgs_per_subject: -1,
-    max_bytes: maxBytes,
+    ...(maxBytes && { max_bytes: maxBytes }),
     duplicate_window: nanos(MAX_DUPLICATE_WINDOW_MS),
     num_replicas: replicas,
     allow_direct: true,

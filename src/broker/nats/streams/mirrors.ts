@@ -61,7 +61,7 @@ export class Mirrors {
     try {
       // Promoted, it is the same life, cut short where the copying ended. (2.9 leaves metadata out.)
       const metadata = { "trunkline-life": life };
-      await withRoom({ ...wanted, metadata }, 0, (copy) => this.#streams.api(`STREAM.CREATE.${name}`, copy));
+      await withRoom({ ...wanted, metadata }, 0, this.#streams.sizing("CREATE", name));
       this.#log.info("copy created", { stream: name, of: origin.name });
     } catch (error) {
       if (!(error instanceof JetStreamError && error.code === IN_USE)) throw error;

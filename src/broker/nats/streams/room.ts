@@ -5,8 +5,8 @@ import type { WantedStream } from "./config.ts";
 const DEFAULT_BYTES = [256, 64, 16].map((mebibytes) => mebibytes * 1024 ** 2);
 
 // JetStream API error codes (nats-server, server/errors.json).
-/** Insufficient storage, resource limits of the account, larger than the account's streams may be. */
-const NO_ROOM = [10047, 10002, 10028, 10122];
+/** Insufficient storage, resource limits of the account, larger than the account's streams may be, limit demanded. */
+const NO_ROOM = [10047, 10002, 10028, 10122, 10113];
 
 /** Whether an error says that the server, or the account, cannot reserve as much as a stream is to have. */
 function lacksRoom(error: unknown): boolean {
@@ -14,25 +14,46 @@ function lacksRoom(error: unknown): boolean {
 }
 
 /**
+ * How many times a stream's limit must be free when it is made. NATS refuses every further stream, even one without a limit,
+ * once all room is reserved: the last room must never go to a default.
+ */
+const SPARE = 4;
+
+/** How a stream is made and changed. */
+export interface Sizing<W, T> {
+  /** Creates the stream, or changes it, with the limit given. */
+  make(sized: W & { max_bytes: number }): Promise<T>;
+  /** Lowers the limit of what was made. */
+  lower(made: T, max_bytes: number): Promise<T>;
+}
+
+/**
  * Makes or changes a stream. One whose size is not set gets a limit all the same, so that whoever writes without end
- * pushes out old messages of its own namespace, and takes the disk from nobody.
+ * pushes out old messages of its own namespace, and takes the disk from nobody. Room is asked for {@link SPARE} times over
+ * and given back at once.
  * @param kept bytes that are in it: no limit is tried that would soon drop some of them
- * @param attempt is called with one limit after the other, and at last with none, until the server has room for it
+ * @param sizing is called with one limit after the other, and at last with none, until the server has room for it
  */
 export async function withRoom<W extends Pick<WantedStream, "max_bytes">, T>(
   wanted: W,
   kept: number,
-  attempt: (sized: W & { max_bytes: number }) => Promise<T>,
+  { make, lower }: Sizing<W, T>,
 ): Promise<T> {
   const { max_bytes: own } = wanted;
-  if (own !== undefined) return await attempt({ ...wanted, max_bytes: own });
+  if (own !== undefined) return await make({ ...wanted, max_bytes: own });
   const fitting = DEFAULT_BYTES.filter((bytes) => bytes >= 2 * kept);
   for (const max_bytes of fitting.length > 0 ? fitting : [2 * kept]) {
     try {
-      return await attempt({ ...wanted, max_bytes });
+      return await lower(await make({ ...wanted, max_bytes: SPARE * max_bytes }), max_bytes);
     } catch (error) {
       if (!lacksRoom(error)) throw error;
     }
   }
-  return await attempt({ ...wanted, max_bytes: -1 });
+  try {
+    return await make({ ...wanted, max_bytes: -1 });
+  } catch (error) {
+    // An account may demand a limit of every stream, or allow small ones only.
+    if (!lacksRoom(error)) throw error;
+    return await make({ ...wanted, max_bytes: fitting.at(-1) ?? 2 * kept });
+  }
 }
