@@ -1,7 +1,10 @@
+import { cp, rm } from "node:fs/promises";
+import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect } from "nats";
+import { connect, type StreamAPI } from "nats";
 import type { WorldInstance } from "../src/world/instance.ts";
+import type { Nats } from "../src/world/nats.ts";
 import type { Fault } from "./survival-stage.ts";
 
 /** How long faults last that end, ms. */
@@ -10,11 +13,15 @@ export interface Holds {
   readonly link: number;
   readonly redis: number;
   readonly region: number;
+  readonly pause: number;
 }
 
 const HOME = "iad";
 const MIDDLE = "fra";
 const FAR = "sin";
+const STREAM = "RT_chat";
+/** Time in which messages are stored that are then forgotten, ms. */
+const FORGOTTEN_MS = 3_000;
 
 /** Everything that dies, in the order in which it is tried. `iad` is the home of the streams and of Redis. */
 export function faults(holds: Holds): readonly Fault[] {
@@ -92,16 +99,100 @@ export function faults(holds: Holds): readonly Fault[] {
       name: "stream",
       what: "the stream is deleted",
       gaps: true,
+      strike: ({ world }) => withStreams(world.region(HOME).nats.url, (streams) => streams.delete(STREAM)),
+    },
+    ...cruelFaults(holds),
+  ];
+}
+
+/** What disks, operators and schedulers do to a store, and several things at once. */
+function cruelFaults(holds: Holds): readonly Fault[] {
+  return [
+    {
+      name: "disk",
+      what: "the disk of the home region forgets the stream's newest messages, and the store is overtaken",
+      gaps: true,
       async strike({ world }) {
-        const nc = await connect({ servers: world.region(HOME).nats.url });
-        try {
-          await (await nc.jetstreamManager()).streams.delete("RT_chat");
-        } finally {
-          await nc.close();
-        }
+        const { nats } = world.region(HOME);
+        const stream = join(nats.storeDir, "jetstream", "$G", "streams", STREAM);
+        const copy = join(nats.storeDir, "..", `forgotten-${STREAM}`);
+        await nats.kill();
+        await cp(stream, copy, { recursive: true });
+        await nats.restart();
+        await sleep(FORGOTTEN_MS);
+        await nats.kill();
+        await rm(stream, { recursive: true });
+        await cp(copy, stream, { recursive: true });
+        await rm(copy, { recursive: true });
+        await nats.restart();
       },
     },
+    {
+      name: "settings",
+      what: "history.size is changed in the stream, and the home's NATS server restarted before and after",
+      async strike({ world }) {
+        const { nats } = world.region(HOME);
+        await again(nats);
+        await withStreams(nats.url, async (streams) => {
+          const { config } = await streams.info(STREAM);
+          await streams.update(STREAM, { ...config, max_msgs_per_subject: config.max_msgs_per_subject + 1 });
+        });
+        await again(nats);
+      },
+    },
+    {
+      name: "purge",
+      what: "the stream is purged",
+      strike: ({ world }) => withStreams(world.region(HOME).nats.url, (streams) => streams.purge(STREAM)),
+    },
+    {
+      name: "pause",
+      breaks: true,
+      what: `an instance is stopped for ${said(holds.pause)} (SIGSTOP), and goes on`,
+      strike: ({ world }) => void process.kill(world.region(MIDDLE).instances[0]!.pid!, "SIGSTOP"),
+      holdMs: holds.pause,
+      heal: ({ world }) => void process.kill(world.region(MIDDLE).instances[0]!.pid!, "SIGCONT"),
+    },
+    {
+      name: "several",
+      breaks: true,
+      what: `an instance is killed, the home's NATS server restarted, and a link cut for ${said(holds.nats)}, at once`,
+      async strike({ world }) {
+        world.links.cut(HOME, FAR);
+        await Promise.all([world.region(MIDDLE).instances[0]!.kill(), again(world.region(HOME).nats)]);
+      },
+      holdMs: holds.nats,
+      heal: ({ world }) => world.links.heal(HOME, FAR),
+      after: ({ world }) => world.region(MIDDLE).instances[0]!.restart(),
+    },
   ];
+}
+
+async function again(nats: Pick<Nats, "kill" | "restart">): Promise<void> {
+  await nats.kill();
+  await nats.restart();
+}
+
+async function withStreams(servers: string, act: (streams: StreamAPI) => Promise<unknown>): Promise<void> {
+  const nc = await connect({ servers });
+  try {
+    await until(async () => await act((await nc.jetstreamManager({ timeout: 2_000 })).streams));
+  } finally {
+    await nc.close();
+  }
+}
+
+/** Tries again while a server that was just started has no leader yet. */
+async function until(act: () => Promise<unknown>): Promise<void> {
+  for (let left = 20; ; left--) {
+    try {
+      await act();
+      return;
+    } catch (error) {
+      if (left === 0) throw error;
+      await sleep(250);
+    }
+  }
 }
 
 /** As a deployment does it: SIGTERM, wait for its own end, start the new one. */

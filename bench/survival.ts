@@ -20,7 +20,7 @@ const STAGE: StageOptions = {
   latency: "real",
   drainPerSecond: 10,
 };
-const HOLDS = { nats: 5_000, link: 15_000, redis: 60_000, region: 10_000 };
+const HOLDS = { nats: 5_000, link: 15_000, redis: 60_000, region: 10_000, pause: 60_000 };
 
 const known = faults(HOLDS);
 const flags = new Command("survival")

@@ -32,6 +32,8 @@ export interface Nats extends Server {
   readonly url: string;
   /** http://127.0.0.1:port of its monitoring pages: /varz, /jsz, /gatewayz. */
   readonly monitorUrl: string;
+  /** Folder of what it has stored. */
+  readonly storeDir: string;
 }
 
 export async function natsPorts(): Promise<NatsPorts> {
@@ -59,6 +61,7 @@ export async function startNats(options: NatsOptions): Promise<Nats & ManagedSer
   return Object.assign(server, {
     url: `nats://${LOOPBACK}:${ports.client}`,
     monitorUrl: `http://${LOOPBACK}:${ports.monitor}`,
+    storeDir: join(dir, region),
   });
 }
 

@@ -6,7 +6,7 @@ import { openStage, type Stage } from "../../bench/survival-stage.ts";
 
 const TEST_MS = 60_000;
 /** The link takes two seconds to be missed, and Redis as long. */
-const HOLDS = { nats: 1_000, link: 5_000, redis: 4_000, region: 2_000 };
+const HOLDS = { nats: 1_000, link: 5_000, redis: 4_000, region: 2_000, pause: 12_000 };
 
 let stage: Stage;
 

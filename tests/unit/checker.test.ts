@@ -121,6 +121,16 @@ describe("the checker finds", () => {
     expect(await verdict()).toEqual({ ...GOOD, reordered: 1 });
   });
 
+  test("two messages at one place", async () => {
+    const { ann, bob, publish, verdict } = world();
+    const [one, two] = [publish(1), publish(2)];
+    ann.received(one, 1);
+    ann.received(two, 2);
+    bob.received(two, 1);
+    // Bob lacks the first, has the second where it is not, and a place holds two.
+    expect(await verdict()).toMatchObject({ lost: 1, reordered: 2 });
+  });
+
   test("a new epoch that is called recovered", async () => {
     const { ann, verdict } = world();
     ann.joined({ ...RECOVERED, epoch: "b" });

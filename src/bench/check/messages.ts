@@ -14,14 +14,15 @@ export interface CheckMessage extends Numbered {
   ackedAt?: number;
   /** The publisher has given it up. */
   ended: boolean;
-  /** Position at which the first client received it, such as "epoch/17". */
-  place?: string;
+  /** Position at which the first client received it. */
+  place?: { readonly epoch: string; readonly offset: number };
 }
 
 /** Messages published to one channel, in the order in which their publishes began. */
 export class Messages {
   readonly all: CheckMessage[] = [];
   readonly #indexes = new Map<string, number>();
+  readonly #keys = new Map<string, string>();
 
   begin({ from, n }: Numbered): CheckMessage {
     const message: CheckMessage = {
@@ -34,6 +35,13 @@ export class Messages {
     this.#indexes.set(message.key, this.all.length);
     this.all.push(message);
     return message;
+  }
+
+  /** The message that was received first at a position such as "epoch/17": this one, unless another was. */
+  standsAt(place: string, key: string): string {
+    const known = this.#keys.get(place);
+    if (known === undefined) this.#keys.set(place, key);
+    return known ?? key;
   }
 
   /** Its index in {@link all}; `undefined` for a message that was never published. */

@@ -24,6 +24,8 @@ export class Watch {
   readonly #messages: Messages;
   readonly #accuse: Accuse;
   readonly #seen = new Seen();
+  /** What came since it was told of a discontinuity last: then it begins anew, and may be given again what it had. */
+  #seenSince = new Seen();
   readonly #newest = new Map<string, number>();
   /** Every message below this index is settled: received, or not expected. */
   #settled = 0;
@@ -58,6 +60,9 @@ export class Watch {
     } else {
       if (!first) this.discontinuities++;
       this.#since = performance.now();
+      this.#seenSince = new Seen();
+      this.#newest.clear();
+      this.#offset = 0;
     }
     if (epoch !== this.#epoch) this.#offset = 0;
     this.#epoch = epoch;
@@ -74,11 +79,12 @@ export class Watch {
       return;
     }
     const message = this.#messages.all[index]!;
-    if (this.#seen.has(index)) {
+    if (this.#seenSince.has(index)) {
       this.#accuse("duplicated", `${who} got ${message.key} twice`);
       return;
     }
     this.#seen.add(index);
+    this.#seenSince.add(index);
     this.#order(message, offset);
   }
 
@@ -130,11 +136,16 @@ export class Watch {
     const newest = this.#newest.get(message.from) ?? -1;
     if (message.n < newest) this.#accuse("reordered", `${who} got ${message.key} after #${newest}`);
     this.#newest.set(message.from, Math.max(newest, message.n));
-    // A message has the same position for every client, so the order is the same for all.
-    const place = `${this.#epoch}/${offset}`;
-    message.place ??= place;
-    if (message.place !== place) {
-      this.#accuse("reordered", `${who} got ${message.key} at ${place}, others at ${message.place}`);
+    // A message has the same position for every client, so the order is the same for all; a store that went back has
+    // another epoch, and may have stored it again. One position never holds two messages.
+    const [epoch, place] = [this.#epoch, `${this.#epoch}/${offset}`];
+    message.place ??= { epoch, offset };
+    if (message.place.epoch === epoch && message.place.offset !== offset) {
+      this.#accuse("reordered", `${who} got ${message.key} at ${place}, others at ${message.place.offset}`);
+    }
+    const other = offset > 0 ? this.#messages.standsAt(place, message.key) : message.key;
+    if (other !== message.key) {
+      this.#accuse("reordered", `${who} got ${message.key} at ${place}, where others got ${other}`);
     }
   }
 
