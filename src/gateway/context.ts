@@ -2,6 +2,7 @@ import type { Authenticator, Callouts } from "../auth/auth.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Logger } from "../core/log.ts";
 import type { Namespaces } from "../core/namespace.ts";
+import type { PacedLog } from "../core/paced-log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Fanout } from "./channel/audience.ts";
@@ -50,6 +51,8 @@ export interface GatewayContext extends GatewayDeps {
   readonly quotas: Quotas;
   readonly events: EventPublisher;
   readonly restrictions: Restrictions;
+  /** Where control signals are reported that cannot be carried out. */
+  readonly badSignals: PacedLog;
   /** When the instance was built, ms of the monotonic clock. */
   readonly startedAt: number;
 }

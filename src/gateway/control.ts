@@ -149,13 +149,13 @@ const handlers: Handlers = {
 /** Carries out one signal; what it returns answers a survey. Unknown or malformed ones are logged and ignored. */
 export function onSignal(context: GatewayContext, kind: string, body: unknown): unknown {
   if (!Object.hasOwn(signals, kind)) {
-    context.log.warn("unknown control signal", { kind });
+    context.badSignals.warn("unknown control signal", { kind });
     return undefined;
   }
   const known = kind as SignalKind;
   const parsed = signals[known].safeParse(body);
   if (!parsed.success) {
-    context.log.warn("malformed control signal", { kind, problem: z.prettifyError(parsed.error) });
+    context.badSignals.warn("malformed control signal", { kind, problem: z.prettifyError(parsed.error) });
     return undefined;
   }
   return (handlers[known] as (context: GatewayContext, body: unknown) => unknown)(context, parsed.data);

@@ -1,5 +1,6 @@
 import { inboxOf } from "../core/channel.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
+import { PacedLog } from "../core/paced-log.ts";
 import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { onSignal } from "./control.ts";
 import type { Gateway } from "./gateway.ts";
@@ -135,6 +136,7 @@ function createContext(deps: GatewayDeps): GatewayContext {
     quotas: new Quotas(options, stats),
     emulation: new Emulation(deps),
     restrictions: new Restrictions(),
+    badSignals: new PacedLog(deps.log),
     tracker: new PresenceTracker({ ...deps, events, hub }),
     startedAt: performance.now(),
   };

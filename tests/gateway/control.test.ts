@@ -260,7 +260,7 @@ describe("control signals", () => {
     await signal(gateway, "constructor", {});
     expect(ann.socket.closed).toBeUndefined();
     const messages = gateway.logged.map(({ message }) => message);
-    expect(messages.filter((message) => message === "malformed control signal")).toHaveLength(bodies.length);
+    expect(messages.filter((message) => message === "malformed control signal")).toHaveLength(1);
     expect(messages).toContain("unknown control signal");
   });
 

@@ -1,6 +1,7 @@
 import { headers, type Msg } from "nats";
 import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Logger } from "../../../core/log.ts";
+import { PacedLog } from "../../../core/paced-log.ts";
 import type { Body } from "../../../core/publication.ts";
 import type { Subjects } from "../../../core/subject.ts";
 import { strictUtf8Decoder, utf8Decoder, utf8Encoder } from "../../../core/text.ts";
@@ -28,9 +29,11 @@ export class Control {
   readonly #served = new Set<() => void>();
   /** Signals that one instance carries out for all. */
   readonly #kinds = new Set<string>();
+  readonly #bad: PacedLog;
 
   constructor(options: ControlOptions) {
     this.#options = options;
+    this.#bad = new PacedLog(options.log);
     for (const subject of options.subjects.controls(options.instance)) {
       options.link.nc.subscribe(subject, {
         callback: (error, message) => {
@@ -134,7 +137,7 @@ export class Control {
   }
 
   #signalled(message: Msg): void {
-    const { subjects, log, listeners } = this.#options;
+    const { subjects, listeners } = this.#options;
     const kind = subjects.controlKind(message.subject);
     // Who may read a stream may have its messages delivered to any subject, rights or not: no signal comes that way.
     if (kind === undefined || this.#kinds.has(kind) || message.reply?.startsWith("$JS.")) return;
@@ -146,7 +149,9 @@ export class Control {
         // Answers go to inboxes only: an instance has rights that whoever asks may lack.
         if (answer !== undefined && this.#isInbox(message.reply)) message.respond(jsonOf(answer));
       } catch (error) {
-        log.error("a signal could not be handled", { kind, error });
+        // What is no JSON is quoted by the parser's own message.
+        const why = error instanceof SyntaxError ? { problem: "not JSON" } : { error };
+        this.#bad.warn("a signal could not be handled", { kind, ...why });
       }
     }
   }
