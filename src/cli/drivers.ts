@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { NatsConnection } from "nats";
 import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/jwt/issuer.ts";
@@ -20,6 +21,8 @@ export async function natsAddress({ nats }: Config): Promise<NatsAddress> {
     ...(nats.password && { password: nats.password }),
     ...(nats.token && { token: nats.token }),
     ...(credentials && { credentials }),
+    ...(nats.nkeySeedFile && { nkeySeed: readText("nats.nkeySeedFile", nats.nkeySeedFile).trim() }),
+    ...tlsOf("nats", nats),
   };
 }
 
@@ -31,8 +34,9 @@ export interface NatsAccess {
   connect(): Promise<NatsConnection>;
 }
 
-const NATS_VARIABLE = /^TRUNKLINE_NATS_(USER|PASSWORD|TOKEN|CREDENTIALS|CREDENTIALS_FILE|INBOX|ROOT)$/;
-const LOGIN_VARIABLE = /^TRUNKLINE_NATS_(?!ROOT$|INBOX$)/;
+const NATS_VARIABLE =
+  /^TRUNKLINE_NATS_(USER|PASSWORD|TOKEN|CREDENTIALS|CREDENTIALS_FILE|INBOX|NKEY_SEED_FILE|TLS_CA_FILE|TLS_CERT_FILE|TLS_KEY_FILE|ROOT)$/;
+const LOGIN_VARIABLE = /^TRUNKLINE_NATS_(?!ROOT$|INBOX$|TLS_)/;
 
 /**
  * The NATS of the environment. @param servers addresses with commas between them; a login in one of them counts, and the
@@ -61,7 +65,7 @@ export async function natsOfEnvironment(
 /** The way to the Redis the settings name, if they name one. Nothing is connected yet. */
 export function redisLink({ redis, upstash }: Config): RedisLink | undefined {
   if (upstash.url && upstash.token) return upstashLink({ url: upstash.url, token: upstash.token });
-  return redis.url ? respLink({ url: redis.url }) : undefined;
+  return redis.url ? respLink({ url: redis.url, ...tlsOf("redis", redis) }) : undefined;
 }
 
 /** The short forms of the settings and the issuers of the file, as the authenticator takes them. */
@@ -73,6 +77,36 @@ export function tokenIssuers({ auth }: Config): Issuer[] {
     ...(tokenJwksUrl ? [{ algorithms: PUBLIC_KEY_ALGORITHMS, jwksUrl: tokenJwksUrl }] : []),
     ...auth.issuers,
   ];
+}
+
+/** The certificates of a connection, when there are any. @throws UserError when a file is unreadable */
+function tlsOf(
+  name: string,
+  files: {
+    readonly tlsCaFile?: string | undefined;
+    readonly tlsCertFile?: string | undefined;
+    readonly tlsKeyFile?: string | undefined;
+  },
+): { readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string } } {
+  const { tlsCaFile, tlsCertFile, tlsKeyFile } = files;
+  if (!tlsCaFile && !tlsCertFile && !tlsKeyFile) return {};
+  return {
+    tls: {
+      ...(tlsCaFile && { ca: readText(`${name}.tlsCaFile`, tlsCaFile) }),
+      ...(tlsCertFile && { cert: readText(`${name}.tlsCertFile`, tlsCertFile) }),
+      ...(tlsKeyFile && { key: readText(`${name}.tlsKeyFile`, tlsKeyFile) }),
+    },
+  };
+}
+
+/** @throws UserError */
+function readText(setting: string, path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
+    throw new UserError(`cannot read ${path} (${code}); check ${setting}`);
+  }
 }
 
 async function readCredentials(path: string | undefined): Promise<string | undefined> {

@@ -49,6 +49,7 @@ function* storeChecks(config: Config): Generator<string> {
     nats.token !== undefined && "nats.token",
     nats.credentials !== undefined && "nats.credentials",
     nats.credentialsFile !== undefined && "nats.credentialsFile",
+    nats.nkeySeedFile !== undefined && "nats.nkeySeedFile",
   ].filter((key) => key !== false);
   if (waysIn.length > 1)
     yield `${waysIn.join(" and ")}: only one way to log in to NATS can be used; remove the others`;
@@ -56,6 +57,15 @@ function* storeChecks(config: Config): Generator<string> {
     yield `${waysIn[0]}: it does nothing without nats.urls (NATS_URL)`;
   if ((nats.user === undefined) !== (nats.password === undefined)) {
     yield "nats.user and nats.password: one needs the other (TRUNKLINE_NATS_USER, TRUNKLINE_NATS_PASSWORD)";
+  }
+
+  for (const [key, { tlsCertFile, tlsKeyFile }] of Object.entries({ nats, redis })) {
+    if ((tlsCertFile === undefined) !== (tlsKeyFile === undefined)) {
+      yield `${key}.tlsCertFile and ${key}.tlsKeyFile: one needs the other`;
+    }
+  }
+  if (redis.tlsCaFile !== undefined && !redis.url?.startsWith("rediss:")) {
+    yield "redis.tlsCaFile: it does nothing without a redis.url that begins with rediss://";
   }
 
   if ((upstash.url === undefined) !== (upstash.token === undefined)) {

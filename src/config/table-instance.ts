@@ -60,6 +60,18 @@ export const instance = {
     doc: "Text of a NATS credentials file (`.creds`), for platforms that pass secrets as variables.",
   }),
   "nats.credentialsFile": maybeText(/^.+$/, "a path", { doc: "Path of a NATS credentials file (`.creds`)." }),
+  "nats.nkeySeedFile": maybeText(/^.+$/, "a path", {
+    doc: "Path of an nkey's seed (`SU…`), for NATS users that are nkeys.",
+  }),
+  "nats.tlsCaFile": maybeText(/^.+$/, "a path", {
+    doc: "Path of the certificates (PEM) of those who sign the certificates of NATS, where the system does not know them.",
+  }),
+  "nats.tlsCertFile": maybeText(/^.+$/, "a path", {
+    doc: "Path of this instance's own certificate (PEM), for a NATS that asks for one. With `nats.tlsKeyFile`.",
+  }),
+  "nats.tlsKeyFile": maybeText(/^.+$/, "a path", {
+    doc: "Path of the private key (PEM) of `nats.tlsCertFile`.",
+  }),
   "nats.inbox": maybeText(
     /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/,
     "a subject without wildcards, such as _INBOX",
@@ -105,6 +117,15 @@ export const instance = {
     env: ["REDIS_URL"],
     secret: "userinfo",
     doc: "Any Redis or Valkey over RESP. It excludes `upstash.url`.",
+  }),
+  "redis.tlsCaFile": maybeText(/^.+$/, "a path", {
+    doc: "Path of the certificates (PEM) of those who sign the certificates of Redis, where the system does not know them.",
+  }),
+  "redis.tlsCertFile": maybeText(/^.+$/, "a path", {
+    doc: "Path of this instance's own certificate (PEM), for a Redis that asks for one. With `redis.tlsKeyFile`.",
+  }),
+  "redis.tlsKeyFile": maybeText(/^.+$/, "a path", {
+    doc: "Path of the private key (PEM) of `redis.tlsCertFile`.",
   }),
   "redis.prefix": text(/^[A-Za-z0-9:_{}-]{0,32}$/, "up to 32 of A-Z, a-z, 0-9 and : _ - { }", {
     default: "tl:",

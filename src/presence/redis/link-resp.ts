@@ -3,11 +3,16 @@ import type { RedisLink, Reply } from "./link.ts";
 import { LinkError, ReplyError } from "./link.ts";
 
 /** Redis or Valkey over RESP, one connection. `url`: `redis://` or `rediss://`, with user and password if needed. */
-export function respLink(options: { readonly url: string }): RedisLink {
+export function respLink(options: {
+  readonly url: string;
+  /** Certificates (PEM) of `rediss://`, beside those the system knows. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+}): RedisLink {
   const { protocol } = URL.parse(options.url) ?? {};
   if (protocol !== "redis:" && protocol !== "rediss:") throw new TypeError("REDIS_URL is not a redis:// URL");
   const client = new Redis(options.url, {
     lazyConnect: true,
+    ...(options.tls && { tls: options.tls }),
     // Nothing is kept for later or sent again, and connecting again is asked for by the next send.
     retryStrategy: null,
     enableOfflineQueue: false,

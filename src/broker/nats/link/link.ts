@@ -1,4 +1,11 @@
-import { type ConnectionOptions, connect, createInbox, credsAuthenticator, type NatsConnection } from "nats";
+import {
+  type ConnectionOptions,
+  connect,
+  createInbox,
+  credsAuthenticator,
+  type NatsConnection,
+  nkeyAuthenticator,
+} from "nats";
 import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
 import { utf8Encoder } from "../../../core/text.ts";
@@ -16,6 +23,8 @@ export interface NatsAddress {
   readonly token?: string;
   /** Text of a `.creds` file. */
   readonly credentials?: string;
+  /** Seed of an nkey, `SU…`. */
+  readonly nkeySeed?: string;
   /** What the subjects of answers begin with. Default `_INBOX`, which logins with few rights may not listen to. */
   readonly inbox?: string;
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
@@ -305,6 +314,7 @@ function connectionOptions(
     ...(token !== undefined && { token }),
     ...(tls && { tls }),
     ...(options.inbox !== undefined && { inboxPrefix: options.inbox }),
+    ...(options.nkeySeed && { authenticator: nkeyAuthenticator(utf8Encoder.encode(options.nkeySeed)) }),
     ...(options.credentials && {
       authenticator: credsAuthenticator(utf8Encoder.encode(options.credentials)),
     }),
