@@ -2,12 +2,15 @@ import { Redis } from "ioredis";
 import type { RedisLink, Reply } from "./link.ts";
 import { LinkError, ReplyError } from "./link.ts";
 
-/** Redis or Valkey over RESP, one connection. `url`: `redis://` or `rediss://`, with user and password if needed. */
-export function respLink(options: {
+interface RespOptions {
+  /** `redis://` or `rediss://`, with user and password if needed. */
   readonly url: string;
   /** Certificates (PEM) of `rediss://`, beside those the system knows. */
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-}): RedisLink {
+}
+
+/** Redis or Valkey over RESP, one connection. */
+export function respLink(options: RespOptions): RedisLink {
   const { protocol } = URL.parse(options.url) ?? {};
   if (protocol !== "redis:" && protocol !== "rediss:") throw new TypeError("REDIS_URL is not a redis:// URL");
   const client = new Redis(options.url, {
