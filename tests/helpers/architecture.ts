@@ -53,6 +53,7 @@ const MOST_PARAMETERS = 5;
  */
 const LIBRARIES: Readonly<Record<string, RegExp>> = {
   nats: /^src\/(broker\/nats|cli|bench)\//,
+  "@upstash/redis": /^src\/presence\/redis\//,
   ioredis: /^src\/(presence\/redis|bench)\//,
   jose: /^src\/(auth\/jwt|cli|bench)\//,
   zod: /^src\/(config|http|auth|gateway|centrifuge|pusher)\//,

@@ -1,3 +1,4 @@
+import { Redis, type Requester } from "@upstash/redis";
 import type { Command, RedisLink, Reply } from "./link.ts";
 import { LinkError, ReplyError } from "./link.ts";
 
@@ -17,13 +18,12 @@ const REASONS: readonly (readonly [says: RegExp, reason: string])[] = [
 
 /** Redis over Upstash's REST API. `url` and `token` are `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`. */
 export function upstashLink(options: { readonly url: string; readonly token: string }): RedisLink {
-  const url = `${restUrl(options.url)}/pipeline`;
-  const headers = { authorization: `Bearer ${options.token}`, "content-type": "application/json" };
+  const client = new PipelineClient(requester(restUrl(options.url), options.token));
   let closed = false;
   return {
     async send(commands, timeoutMs) {
       if (closed) throw new LinkError("refused", "closed");
-      const items = await exchange(url, headers, commands, timeoutMs);
+      const items = await client.exchange(commands, AbortSignal.timeout(timeoutMs));
       if (!Array.isArray(items) || items.length !== commands.length) throw new LinkError("answer");
       return items.map(reply);
     },
@@ -34,18 +34,34 @@ export function upstashLink(options: { readonly url: string; readonly token: str
   };
 }
 
-/** Sends one pipeline in one request. Resolves with the body of the answer. @throws LinkError */
-async function exchange(
-  url: string,
-  headers: Readonly<Record<string, string>>,
-  commands: readonly Command[],
-  timeoutMs: number,
-): Promise<unknown> {
+/** The library's pipeline takes typed commands and reshapes their answers; the driver wants both as they are. */
+class PipelineClient extends Redis {
+  exchange(commands: readonly Command[], signal: AbortSignal): Promise<unknown> {
+    return this.client.request({ path: ["pipeline"], body: commands, signal });
+  }
+}
+
+/**
+ * How the library's client sends a request. Its own way drops the HTTP status and `Retry-After` of a refusal, which say
+ * whether a quota is spent, and sends a failed pipeline again.
+ */
+function requester(url: string, token: string): Requester {
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  return {
+    async request<TResult>({ path = [], body, signal }: Parameters<Requester["request"]>[0]) {
+      const sent = { method: "POST", headers, body: JSON.stringify(body), ...(signal && { signal }) };
+      // A pipeline is answered by an array, which the library's type does not know.
+      return (await exchange([url, ...path].join("/"), sent)) as { result?: TResult };
+    },
+  };
+}
+
+/** Sends one request. Resolves with the body of the answer. @throws LinkError */
+async function exchange(url: string, init: RequestInit): Promise<unknown> {
   let response: Response;
   let text: string;
   try {
-    const signal = AbortSignal.timeout(timeoutMs);
-    response = await fetch(url, { method: "POST", headers, body: JSON.stringify(commands), signal });
+    response = await fetch(url, init);
     text = await response.text();
   } catch (error) {
     const { name, code } = error as { name?: string; code?: unknown };
