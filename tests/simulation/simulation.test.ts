@@ -60,12 +60,6 @@ const MUTATIONS = [
     becomes: "if (prev >= 0) {",
   },
   {
-    what: "what was seen already is delivered again",
-    file: "src/broker/nats/follow/chain.ts",
-    is: 'if (seq <= chain.last) return "duplicate";',
-    becomes: "",
-  },
-  {
     what: "a newest message that never arrived is not read",
     file: "src/broker/nats/follow/head-audit.ts",
     is: "if (head.seq > channel.last) {",
