@@ -19,6 +19,10 @@ function lacksRoom(error: unknown): boolean {
  */
 const SPARE = 4;
 
+/** How often, and after which pause, room is looked for again: streams are made at the same time, by other instances too. */
+const TRIES = 8;
+const RETRY_MS = 250;
+
 /** How a stream is made and changed. */
 export interface Sizing<W, T> {
   /** Creates the stream, or changes it, with the limit given. */
@@ -35,6 +39,23 @@ export interface Sizing<W, T> {
  * @param sizing is called with one limit after the other, and at last with none, until the server has room for it
  */
 export async function withRoom<W extends Pick<WantedStream, "max_bytes">, T>(
+  wanted: W,
+  kept: number,
+  sizing: Sizing<W, T>,
+): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await fit(wanted, kept, sizing);
+    } catch (error) {
+      // What others ask for over and above is theirs for a moment only.
+      if (tries === TRIES || !lacksRoom(error) || wanted.max_bytes !== undefined) throw error;
+      await new Promise((resolve) => setTimeout(resolve, (0.5 + Math.random()) * RETRY_MS));
+    }
+  }
+}
+
+/** Tries one limit after the other, once. */
+async function fit<W extends Pick<WantedStream, "max_bytes">, T>(
   wanted: W,
   kept: number,
   { make, lower }: Sizing<W, T>,
