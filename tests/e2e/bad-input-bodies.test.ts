@@ -26,7 +26,7 @@ const CALLS: readonly (readonly [what: string, method: string, body: string, get
   ["data nested 101 deep", "publish", `{"channel":"chat:x","data":${nested(101)}}`, 107],
   ["half of a surrogate pair", "publish", '{"channel":"chat:x","data":"\\ud800"}', 107],
   ["data over the namespace's limit", "publish", `{"channel":"chat:x","data":"${"x".repeat(70_000)}"}`, 106],
-  ["an unknown parameter", "publish", '{"channel":"chat:x","data":1,"chanel":"y"}', 107],
+  ["an unknown parameter", "publish", '{"channel":"chat:x","data":1,"chanel":"y"}', "ok"],
   ["tags that are a list", "publish", '{"channel":"chat:x","data":1,"tags":["a"]}', 107],
   ["a tag with a line break", "publish", '{"channel":"chat:x","data":1,"tags":{"a":"b\\r\\nX: y"}}', 107],
   ["a tag's name with a colon", "publish", '{"channel":"chat:x","data":1,"tags":{"a: b\\r\\nX":"y"}}', 107],
@@ -54,7 +54,8 @@ const CALLS: readonly (readonly [what: string, method: string, body: string, get
   ],
   ["a broadcast to nobody", "broadcast", '{"channels":[],"data":1}', 107],
   ["a broadcast to numbers", "broadcast", `{"channels":[${"1,".repeat(300_000)}1],"data":1}`, 107],
-  ["a history limit below zero", "history", '{"channel":"chat:x","limit":-1}', 107],
+  ["a history limit below zero, but for -1", "history", '{"channel":"chat:x","limit":-2}', 107],
+  ["a history limit of -1, all", "history", '{"channel":"chat:x","limit":-1}', "ok"],
   ["a history limit beyond reason", "history", '{"channel":"chat:x","limit":1e308}', 107],
   ["a history limit with a fraction", "history", '{"channel":"chat:x","limit":0.5}', 107],
   [
@@ -126,12 +127,10 @@ for (const runtime of ["bun", "deno"] as const) {
       for (const headers of wrong) {
         for (const path of ["/api/info", "/api", "/api/explode", `/api/info?api_key=${TEST_API_KEY}`]) {
           const response = await post(path, "{}", headers as Record<string, string>);
-          expect([path, headers, response.status, await response.text()]).toEqual([
-            path,
-            headers,
-            401,
-            "unauthorized\n",
-          ]);
+          // Guesses have a rate of their own.
+          const said = response.status === 429 ? "too many requests\n" : "unauthorized\n";
+          expect([401, 429]).toContain(response.status);
+          expect([path, headers, await response.text()]).toEqual([path, headers, said]);
         }
       }
     });

@@ -67,7 +67,7 @@ const TOKENS: readonly (readonly [what: string, token: string, gets: number | "o
   ["a critical extension", rsa(named, { crit: ["exp"], exp: 1 }), 3500],
   ["a kid that is a path", signed(good, { header: { kid: "../../../dev/null" } }), "ok"],
   ["a kid that is an object", signed(good, { header: { kid: {} } }), 3500],
-  ["no user", signed({ exp: good.exp }), 3500],
+  ["no user, where nobody may be anonymous", signed({ exp: good.exp }), 3507],
   ["a user that is a number", signed({ ...good, sub: 42 }), 3500],
   ["a user that is a list", signed({ ...good, sub: ["mallory"] }), 3500],
   ["nobody as user", signed({ ...good, sub: "" }), 3507],

@@ -183,7 +183,10 @@ describe("Redis", () => {
     expect(able.code).toBe(0);
     const started = await startInstance({ env: { REDIS_URL: redis.url.replace("//", "//able:p@") } });
     await started.terminate();
-    expect(started.lines.filter(({ level }) => level === "warn" || level === "error")).toEqual([]);
+    const warned = started.lines.filter(({ level }) => level === "warn" || level === "error");
+    expect(warned).toMatchObject([
+      { message: expect.stringContaining("maxmemory-policy"), policy: "allkeys-lru" },
+    ]);
 
     await cli("REPLICAOF", "127.0.0.1", "1");
     const replica = await as("able");
