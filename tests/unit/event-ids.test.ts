@@ -34,8 +34,9 @@ describe("ids of events", () => {
       fc.property(names, fc.string({ maxLength: 9, unit: "grapheme-ascii" }), (channels, epoch) => {
         const ids = new EventIds();
         const first = ids.next(connect(new Map(channels.map((name, n) => [name, sub(n, epoch)]))));
-        expect([...readEventId(first ?? null)]).toEqual(
-          channels.map((name, n) => [name, { epoch, offset: n }]),
+        // In any order: JSON's objects have names that look like numbers first.
+        expect(new Map(readEventId(first ?? null))).toEqual(
+          new Map(channels.map((name, n) => [name, { epoch, offset: n }])),
         );
         for (const [n, name] of channels.entries()) {
           const id = ids.next(publication(name, 1_000 + n));
