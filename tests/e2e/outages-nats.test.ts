@@ -12,7 +12,7 @@ const CHANNEL = "chat:outage";
 const TEST_MS = 30_000;
 
 /** The publishers of these tests are fast ones. */
-const limits = { commandsPerSecond: 0 };
+const limits = { commandsPerSecond: 0, publishesPerUserPerSecond: 0 };
 
 /** Publishes as a client that keeps its own ids. */
 const idempotently =

@@ -144,7 +144,7 @@ function holds<T>(made: fc.Arbitrary<T>, write: (one: T) => unknown): void {
         if (!(error instanceof EncodeError)) throw error;
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 1_500 },
   );
   expect(read).toBeGreaterThan(0);
 }
