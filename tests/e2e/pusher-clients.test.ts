@@ -50,7 +50,7 @@ test("stock pusher-js in Node", async () => {
 test("stock pusher-js in Chromium, with the add-on", async () => {
   const browser = await openBrowser();
   try {
-    const page = await browser.newPage();
+    const page = await browser.newPage({ bypassCSP: true });
     await page.goto(`${instance.url}/readyz`);
     await page.addScriptTag({
       path: `${import.meta.dir}/../../node_modules/pusher-js/dist/web/pusher.min.js`,

@@ -20,21 +20,21 @@ function lacksRoom(error: unknown): boolean {
 const SPARE = 4;
 
 /** How often, and after which pause, room is looked for again: streams are made at the same time, by other instances too. */
-const TRIES = 8;
+const TRIES = 20;
 const RETRY_MS = 250;
 
 /** How a stream is made and changed. */
 export interface Sizing<W, T> {
   /** Creates the stream, or changes it, with the limit given. */
   make(sized: W & { max_bytes: number }): Promise<T>;
-  /** Lowers the limit of what was made. */
-  lower(made: T, max_bytes: number): Promise<T>;
+  /** Gives what was made another limit. */
+  resize(made: T, max_bytes: number): Promise<T>;
 }
 
 /**
  * Makes or changes a stream. One whose size is not set gets a limit all the same, so that whoever writes without end
- * pushes out old messages of its own namespace, and takes the disk from nobody. Room is asked for {@link SPARE} times over
- * and given back at once.
+ * pushes out old messages of its own namespace, and takes the disk from nobody. A stream that was made is given {@link SPARE}
+ * times its limit for a moment; if there is no room for that, it gets the next smaller limit.
  * @param kept bytes that are in it: no limit is tried that would soon drop some of them
  * @param sizing is called with one limit after the other, and at last with none, until the server has room for it
  */
@@ -58,23 +58,27 @@ export async function withRoom<W extends Pick<WantedStream, "max_bytes">, T>(
 async function fit<W extends Pick<WantedStream, "max_bytes">, T>(
   wanted: W,
   kept: number,
-  { make, lower }: Sizing<W, T>,
+  { make, resize }: Sizing<W, T>,
 ): Promise<T> {
   const { max_bytes: own } = wanted;
   if (own !== undefined) return await make({ ...wanted, max_bytes: own });
   const fitting = DEFAULT_BYTES.filter((bytes) => bytes >= 2 * kept);
-  for (const max_bytes of fitting.length > 0 ? fitting : [2 * kept]) {
+  const limits = fitting.length > 0 ? fitting : [2 * kept];
+  for (const [n, max_bytes] of limits.entries()) {
+    let made: T;
     try {
-      return await lower(await make({ ...wanted, max_bytes: SPARE * max_bytes }), max_bytes);
+      made = await make({ ...wanted, max_bytes });
+    } catch (error) {
+      if (lacksRoom(error)) continue;
+      throw error;
+    }
+    try {
+      await resize(made, SPARE * max_bytes);
     } catch (error) {
       if (!lacksRoom(error)) throw error;
+      return await resize(made, limits[n + 1] ?? -1);
     }
+    return await resize(made, max_bytes);
   }
-  try {
-    return await make({ ...wanted, max_bytes: -1 });
-  } catch (error) {
-    // An account may demand a limit of every stream, or allow small ones only.
-    if (!lacksRoom(error)) throw error;
-    return await make({ ...wanted, max_bytes: fitting.at(-1) ?? 2 * kept });
-  }
+  return await make({ ...wanted, max_bytes: -1 });
 }
