@@ -39,6 +39,10 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
     { args: ["--nats"], shows: /accounts \{/ },
   ],
   doctor: [{ args: [], shows: /ok, .* failed/, env: { PORT: "0", ...token } }],
+  revoke: [{ args: ["--user", "ann"], shows: /NATS_URL is not set/, code: 1 }],
+  block: [{ args: ["--user", "ann", "--url", "http://127.0.0.1:1"], shows: /TRUNKLINE_API_KEYS/, code: 1 }],
+  unblock: [{ args: ["--user", "ann"], shows: /NATS_URL is not set/, code: 1 }],
+  list: [{ args: [], shows: /NATS_URL is not set/, code: 1 }],
   bench: [
     { args: ["idle", "-t", "trunkline", "-n", "2", "--rounds", "1"], shows: /clients in/ },
     { args: ["--plan"], shows: /instance/ },

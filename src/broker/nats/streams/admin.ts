@@ -197,7 +197,7 @@ export class StreamAdmin {
   sizing(verb: "CREATE" | "UPDATE", name: string): Sizing<object, StreamInfo> {
     return {
       make: (sized) => this.api(`STREAM.${verb}.${name}`, sized),
-      resize: ({ config }, max_bytes) => this.api(`STREAM.UPDATE.${name}`, { ...config, max_bytes }),
+      resize: (sized) => this.api(`STREAM.UPDATE.${name}`, sized),
     };
   }
 

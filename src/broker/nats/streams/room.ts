@@ -28,15 +28,14 @@ export interface Sizing<W, T> {
   /** Creates the stream, or changes it, with the limit given. */
   make(sized: W & { max_bytes: number }): Promise<T>;
   /** Gives what was made another limit. */
-  resize(made: T, max_bytes: number): Promise<T>;
+  resize(sized: W & { max_bytes: number }): Promise<T>;
 }
 
 /**
  * Makes or changes a stream. One whose size is not set gets a limit all the same, so that whoever writes without end
  * pushes out old messages of its own namespace, and takes the disk from nobody. A stream that was made is given {@link SPARE}
- * times its limit for a moment; if there is no room for that, it gets the next smaller limit.
+ * times its limit for a moment; if there is no room for that, the next smaller limit is tried, and at last it has none.
  * @param kept bytes that are in it: no limit is tried that would soon drop some of them
- * @param sizing is called with one limit after the other, and at last with none, until the server has room for it
  */
 export async function withRoom<W extends Pick<WantedStream, "max_bytes">, T>(
   wanted: W,
@@ -64,21 +63,23 @@ async function fit<W extends Pick<WantedStream, "max_bytes">, T>(
   if (own !== undefined) return await make({ ...wanted, max_bytes: own });
   const fitting = DEFAULT_BYTES.filter((bytes) => bytes >= 2 * kept);
   const limits = fitting.length > 0 ? fitting : [2 * kept];
-  for (const [n, max_bytes] of limits.entries()) {
-    let made: T;
+  let made: T;
+  try {
+    // Without one at first: nats-server 2.9 counts the limit of each of those who create a stream at the same time.
+    made = await make({ ...wanted, max_bytes: -1 });
+  } catch (error) {
+    // An account may demand a limit of every stream.
+    if (!lacksRoom(error)) throw error;
+    return await make({ ...wanted, max_bytes: limits.at(-1)! });
+  }
+  for (const max_bytes of limits) {
     try {
-      made = await make({ ...wanted, max_bytes });
+      await resize({ ...wanted, max_bytes: SPARE * max_bytes });
     } catch (error) {
       if (lacksRoom(error)) continue;
       throw error;
     }
-    try {
-      await resize(made, SPARE * max_bytes);
-    } catch (error) {
-      if (!lacksRoom(error)) throw error;
-      return await resize(made, limits[n + 1] ?? -1);
-    }
-    return await resize(made, max_bytes);
+    return await resize({ ...wanted, max_bytes });
   }
-  return await make({ ...wanted, max_bytes: -1 });
+  return made;
 }
