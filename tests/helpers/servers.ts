@@ -109,7 +109,7 @@ export async function testServer(
 export function natsServer(
   config = "",
   program = ensureServer("nats-server"),
-  maxFile = "4GB",
+  maxFile = "64GB",
 ): Promise<TestServer> {
   return testServer(
     async (port, dir) => {
