@@ -116,7 +116,8 @@ export class ChannelUsers implements MemberListener {
   #apply({ kind, info }: MemberEvent): void {
     if (info.user === "") return;
     if (kind === "join") this.#add(info);
-    else this.#remove(info);
+    // Their last connection elsewhere may be gone before presence knows of the one here: they have not left.
+    else if (!this.#isHere(info.user)) this.#remove(info);
   }
 
   #add(info: ClientInfo): void {

@@ -17,7 +17,8 @@ export function pusherUserTests({ world, client, server, fresh }: PusherContext)
       expect(members(annView)).toEqual(["ann"]);
       using bob = client({ user: "bob" }, "b");
       const bobView = await bob.subscribe(channel);
-      expect(members(bobView)).toEqual(["ann", "bob"]);
+      // Ann's presence may be written after she has her answer: then she comes to the list a moment later.
+      await until(() => members(bobView).join() === "ann,bob");
       expect((bobView as PresenceChannel).members.get("ann").info).toEqual({ name: "Ann" });
       await ann.receives(1, "pusher_internal:member_added", channel);
       {
@@ -189,7 +190,7 @@ export function pusherUserTests({ world, client, server, fresh }: PusherContext)
       await until(() => again.got("pusher_internal:subscription_succeeded").length > 0);
       first[Symbol.dispose]();
       last[Symbol.dispose]();
-      await until(() => seen.includes(`offline ${cat}`) && seen.length === 4);
+      await until(() => seen.lastIndexOf(`offline ${cat}`) > 1);
       expect(seen.slice(2)).toEqual([`online ${cat}`, `offline ${cat}`]);
     });
 
