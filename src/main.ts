@@ -119,6 +119,10 @@ const commands: readonly Row[] = [
         "--roles [folder]",
         "try what each role of NATS may do: its .creds files, or <ROLE>_PASSWORD in the environment",
       ],
+      [
+        "--monitor <url>",
+        "read what only nats-server's monitoring pages tell, such as http://127.0.0.1:8222",
+      ],
     ],
     run: async (options) =>
       (await import("./cli/doctor/doctor.ts")).doctor({

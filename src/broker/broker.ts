@@ -161,7 +161,12 @@ export interface BrokerStatus {
   /** When this state began, Unix ms. */
   readonly sinceMs: number;
   /** What is known of the server, for logs and `info`: version, missing features. */
-  readonly server?: { readonly version: string; readonly missing: readonly string[] };
+  readonly server?: {
+    readonly version: string;
+    readonly missing: readonly string[];
+    /** What it promises less for than the settings say, because an operator has accepted that. */
+    readonly degraded?: readonly string[];
+  };
 }
 
 export interface PublishOptions {

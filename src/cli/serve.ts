@@ -122,6 +122,7 @@ async function buildBroker(config: Config, connections: number, log: Logger, sta
     ...(await natsAddress(config)),
     root: nats.root,
     home: nats.home,
+    allowOldReplicas: nats.allowOldReplicas,
     eventStreamBytes: nats.eventStreamBytes,
     longestRequest: config.rpc.bodyBytes,
     publishWindow: nats.publishWindow,

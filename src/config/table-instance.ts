@@ -87,6 +87,10 @@ export const instance = {
   "nats.home": maybeText(REGION_PATTERN, "the name of a region", {
     doc: "Home region of events and of namespaces without a `home`. If unset, NATS decides where streams live, and no region keeps copies.",
   }),
+  "nats.allowOldReplicas": yesNo({
+    default: false,
+    doc: "Start although `history.replicas` is above 1 and a server of the cluster is older than nats-server 2.10.29, which can lose and swap acknowledged messages when its cluster is cut. Every start says so, and `/readyz` has it under `degraded`.",
+  }),
   "nats.eventStream": size("0B", "1024GiB", {
     default: "0B",
     doc: "Room that NATS reserves for `RT_EVENTS`, and as much for `RT_WEBHOOKS`. Events that take more push out the oldest. Set it alike on every instance. 0: 256 MiB for a new stream (64 or 16 if NATS has not four times as much free), and what `nats stream edit --max-bytes` has set stays.",

@@ -22,8 +22,13 @@ export function adminApp({ health, metrics, metricsToken, publicMetrics }: Admin
   app.get("/readyz", (c) => {
     const reasons = unreadiness(health, Date.now());
     const ready = reasons.length === 0;
+    const degraded = health.broker().server?.degraded ?? [];
     return c.json(
-      { ready, instance: health.instance, ...(ready ? {} : { reasons }) },
+      {
+        ...{ ready, instance: health.instance },
+        ...(!ready && { reasons }),
+        ...(degraded.length > 0 && { degraded }),
+      },
       ready ? 200 : 503,
       NO_STORE,
     );

@@ -46,7 +46,7 @@ export async function storeServer(program: NatsProgram, config = ""): Promise<St
 }
 
 /** Gives a running server the ways to copy its store, and to put a copy back. */
-function withCopies(server: TestServer, program: NatsProgram): StoreServer {
+export function withCopies(server: TestServer, program: NatsProgram): StoreServer {
   const store = join(server.dir, "js");
   let copies = 0;
   return {
@@ -80,12 +80,13 @@ function withCopies(server: TestServer, program: NatsProgram): StoreServer {
 }
 
 /**
- * A plain connection beside the product, for what services and operators do. It waits until JetStream answers: a server
+ * A plain connection beside the product, for what services and operators do, to one server or several with commas between
+ * their addresses. It waits until JetStream answers: a server
  * listens before it has read its files.
  */
 export async function service(url: string): Promise<NatsConnection & AsyncDisposable> {
-  const nc = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
-  await until(() => ready(nc), { what: "JetStream" });
+  const nc = await connect({ servers: url.split(","), maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+  await until(() => ready(nc), { what: "JetStream", timeoutMs: 30_000 });
   return Object.assign(nc, { [Symbol.asyncDispose]: () => nc.close() });
 }
 

@@ -23,6 +23,7 @@ import type { StreamLife } from "./streams/identity.ts";
 import { misrouted } from "./streams/mapping-check.ts";
 import { foreignLayout } from "./streams/partition-check.ts";
 import { remake, StreamPlacement } from "./streams/placement.ts";
+import { checkReplicas } from "./streams/replica-floor.ts";
 
 export interface NatsBrokerOptions extends NatsAddress {
   readonly namespaces: Namespaces;
@@ -32,6 +33,8 @@ export interface NatsBrokerOptions extends NatsAddress {
   readonly stats: Stats;
   /** Region that the stream of events lives in. Unset: wherever NATS puts it. */
   readonly home?: string | undefined;
+  /** Go on, with a warning, where servers are too old for replicas. Default: refuse to start. */
+  readonly allowOldReplicas?: boolean;
   /** Most bytes of the stream of events, and of the outbox. Default 256 MiB. */
   readonly eventStreamBytes?: number;
   /** First token of the subjects. Default `rt`. */
@@ -72,6 +75,8 @@ export interface Parts {
   /** By namespace: those with history, and those without. */
   readonly followers: ReadonlyMap<string, NamespaceFollowers>;
   readonly ephemerals: ReadonlyMap<string, EphemeralFollower>;
+  /** What is promised less for than the settings say. */
+  readonly degraded: readonly string[];
   /** Lets what was published be stored, then releases everything. */
   close(): Promise<void>;
 }
@@ -122,8 +127,9 @@ export async function startParts(options: StartOptions): Promise<Parts> {
   });
   try {
     const foundation = lay(options, link);
+    const degraded = await checkReplicas({ ...foundation, replicas: mostReplicas(options.namespaces) });
     const lives = await prepareStreams(foundation);
-    const parts = assemble(foundation, lives);
+    const parts = { ...assemble(foundation, lives), degraded };
     await parts.entries.look();
     warnOfSmallPayload(options, link);
     const { server } = link.status;
@@ -214,7 +220,7 @@ async function checkMapping({ link, subjects }: Foundation, rules: NamespaceRule
 
 // ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>): Parts {
+function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>): Omit<Parts, "degraded"> {
   const { namespaces, link, requests, streams, placement, stats } = foundation;
   const followers = new Map<string, NamespaceFollowers>();
   const ephemerals = new Map<string, EphemeralFollower>();

@@ -233,7 +233,10 @@ class NatsBroker implements Broker {
     this.#statusListeners.clear();
   }
 
-  #enter(status: BrokerStatus): void {
+  #enter(entered: BrokerStatus): void {
+    const { degraded = [] } = this.#parts ?? {};
+    const { server } = entered;
+    const status = server && degraded.length > 0 ? { ...entered, server: { ...server, degraded } } : entered;
     this.#status = status;
     for (const listener of this.#statusListeners) {
       try {

@@ -14,6 +14,8 @@ export interface DoctorOptions {
   readonly json?: boolean;
   /** Tries the roles of NATS: a folder of `.creds` files, or true for passwords in the environment. */
   readonly roles?: string | true;
+  /** Address of the monitoring pages of a nats-server, `http://host:8222`. */
+  readonly monitor?: string;
   /** The oldest Bun an instance runs on. */
   readonly bun: string;
 }
@@ -31,14 +33,15 @@ export async function doctor(options: DoctorOptions): Promise<void> {
 }
 
 /** Everything that is found, in the same order each time. */
-async function diagnose({ config: file, bun, roles }: DoctorOptions, machine: Machine): Promise<Finding[]> {
+async function diagnose(options: DoctorOptions, machine: Machine): Promise<Finding[]> {
+  const { config: file, bun, roles, monitor } = options;
   const { config, findings } = await checkSettings(file);
   if (!config) return [...findings, ...(await checkMachine(machine, { bun }))];
   const { host, port, limits } = config;
   const settings = { host, port, connections: limits.connections };
   const groups = await Promise.all([
     checkMachine(machine, { bun, settings }),
-    checkNats(config),
+    checkNats(config, monitor),
     checkRedis(config),
     checkAccess(config),
     ...(roles === undefined ? [] : [checkRoles(config, roles)]),

@@ -8,6 +8,7 @@ import { Stats } from "../../core/stats.ts";
 import { atLeast } from "../../core/version.ts";
 import { natsAddress } from "../drivers.ts";
 import { UserError } from "../output.ts";
+import { checkDurability } from "./durability.ts";
 import { type Finding, median } from "./report.ts";
 import { checkRights } from "./roles.ts";
 import { checkStreams } from "./streams.ts";
@@ -45,8 +46,11 @@ const ADVISORIES = [
   },
 ] as const;
 
-/** Checks every NATS server of the settings, and what an instance would find on them. Nothing is changed there. */
-export async function checkNats(config: Config): Promise<Finding[]> {
+/**
+ * Checks every NATS server of the settings, and what an instance would find on them. Nothing is changed there.
+ * @param monitor address of a server's monitoring pages
+ */
+export async function checkNats(config: Config, monitor?: string): Promise<Finding[]> {
   if (config.nats.urls.length === 0) {
     return [
       { check: "nats", verdict: "ok", what: "none configured: messages and history stay in this instance" },
@@ -68,7 +72,11 @@ export async function checkNats(config: Config): Promise<Finding[]> {
     const [link] = links;
     if (!link) return reached;
     const server = servers[attempts.findIndex((one) => one.link === link)]!;
-    return [...reached, await checkRights(config, server), ...(await checkLink(link, config, reports))];
+    return [
+      ...reached,
+      await checkRights(config, server),
+      ...(await checkLink(link, config, { reports, monitor })),
+    ];
   } finally {
     await Promise.all(links.map((link) => link.close()));
   }
@@ -113,7 +121,11 @@ function checkServer({ where, link, error }: Attempt, others: boolean): Finding 
   return { check, verdict: others && kind !== "login" ? "warning" : "failed", what, cause, fix };
 }
 
-async function checkLink(link: Link, config: Config, reports: readonly string[]): Promise<Finding[]> {
+async function checkLink(
+  link: Link,
+  config: Config,
+  { reports, monitor }: { readonly reports: readonly string[]; readonly monitor: string | undefined },
+): Promise<Finding[]> {
   const requests = new Requests(link);
   try {
     const streams = new StreamAdmin(
@@ -124,7 +136,10 @@ async function checkLink(link: Link, config: Config, reports: readonly string[])
       checkRoundTrip(link),
       checkStreams({ streams, link, config, reports }),
     ]);
-    return [...checkVersion(link), roundTrip, checkPayload(link, config), ...jetstream];
+    // Of an account that may ask JetStream nothing, everything else is said already.
+    const asked = jetstream.every(({ check, verdict }) => check !== "jetstream" || verdict === "ok");
+    const durability = asked ? await checkDurability({ link, requests, streams, config, monitor }) : [];
+    return [...checkVersion(link), roundTrip, checkPayload(link, config), ...jetstream, ...durability];
   } finally {
     requests.close();
   }

@@ -60,6 +60,10 @@ const PLAIN_CONNECT_MS = 10_000;
 /** What a server lacks and what the driver does instead. The oldest version that has it, and its name. */
 const FEATURES = [
   { version: "2.9", name: "direct get by subject (2.9): required" },
+  {
+    version: "2.10",
+    name: "times of live messages (2.10): those without an id and with equal bodies are not told apart",
+  },
   { version: "2.11", name: "batched direct get (2.11): gaps are filled one message at a time" },
   { version: "2.11", name: "per-message TTL (2.11)" },
 ] as const;

@@ -1,7 +1,10 @@
 /** What keeps an instance from starting on NATS, and how to mend it. The message is both, and holds no secret. */
 export class StartError extends Error {
-  /** `unreachable`: no server answers; `login`: it refuses us; `jetstream`: it has none; `stream`: one is in the way; `mapping`: publishes do not get where they belong. */
-  readonly kind: "unreachable" | "login" | "jetstream" | "stream" | "mapping";
+  /**
+   * `unreachable`: no server answers; `login`: it refuses us; `jetstream`: it has none; `stream`: one is in the way;
+   * `mapping`: publishes do not get where they belong; `replicas`: the servers are too old for them.
+   */
+  readonly kind: "unreachable" | "login" | "jetstream" | "stream" | "mapping" | "replicas";
   readonly problem: string;
   /** A sentence, with the line to type where there is one. */
   readonly remedy: string;
