@@ -50,7 +50,12 @@ test("bench check says good of instances of which one is killed, over NATS and o
       reordered: 0,
       recoveries: 5,
       discontinuities: 0,
+      contradicted: 0,
+      altered: 0,
+      forgotten: 0,
     });
+    expect(result.storeUnread).toBe("");
+    expect(result.counts.compared).toBeGreaterThanOrEqual(result.counts.acked);
     expect(result.counts.acked).toBeGreaterThan(30);
     expect(result.disturbances).toMatchObject([{ clients: 5, silent: 0, maxMs: expect.any(Number) }]);
   }

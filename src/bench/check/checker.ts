@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PublicationContext, SubscribedContext, Subscription } from "centrifuge";
-import { type CheckMessage, Messages, type Numbered } from "./messages.ts";
-import { type Accuse, Watch, WRONGS, type Wrong } from "./watch.ts";
+import { compare } from "./compare.ts";
+import { type CheckMessage, Messages, type Numbered, type Stored, textOf } from "./messages.ts";
+import type { ReadStore } from "./store.ts";
+import { type Accuse, type Doubt, Watch, WRONGS, type Wrong } from "./watch.ts";
 
 export interface PublisherOptions {
   readonly channel: string;
@@ -9,7 +11,10 @@ export interface PublisherOptions {
   readonly from: string;
   /** Interval between messages, ms; longer if an acknowledgement takes longer. */
   readonly everyMs: number;
-  /** Publishes one message; `id` is the same for every attempt at the same message. */
+  /**
+   * Publishes one message; `id` is the same for every attempt at the same message. What it resolves to may say where the
+   * message is stored ({@link Stored}).
+   */
   readonly send: (body: Numbered, id: string) => Promise<unknown>;
   /** Delay before a failed message is sent again with the same id, ms. Default: it is given up. */
   readonly retryMs?: number;
@@ -39,6 +44,12 @@ export interface CheckCounts extends Readonly<Record<Wrong, number>> {
   readonly recoveries: number;
   /** Discontinuities that clients were told of. */
   readonly discontinuities: number;
+  /** Messages that clients got again after a gap that they were told of, because they had been stored again. */
+  readonly repeated: number;
+  /** Messages that stood in the store at the end, and were looked for at every client; 0 without that comparison. */
+  readonly compared: number;
+  /** Acknowledged messages that the store had lost by then. */
+  readonly forgotten: number;
   /** Longest time between two deliveries to one client, ms. */
   readonly longestSilenceMs: number;
 }
@@ -48,11 +59,13 @@ const KEPT = 20;
 /** Most failures kept per publisher. */
 const KEPT_FAILURES = 10_000;
 const POLL_MS = 10;
+const COMPARE_MS = 250;
 
 /**
  * Judges continuity: records when each publish was acknowledged and what every client receives, whatever happens to the
  * servers meanwhile. The rule: per client and channel, no acknowledged message is lost, none arrives twice, the order
- * is the same for all clients, and where this cannot be kept the client is told (`recovered: false`).
+ * is the same for all clients, and where this cannot be kept the client is told (`recovered: false`). {@link compare}
+ * holds all of it against what stands in the store at the end.
  */
 export class Checker {
   readonly #channels = new Map<string, Messages>();
@@ -62,7 +75,13 @@ export class Checker {
     reordered: 0,
     unannounced: 0,
     unknown: 0,
+    altered: 0,
+    contradicted: 0,
   };
+  /** What the store may clear up. */
+  #doubts: Parameters<Doubt>[] = [];
+  #compared = 0;
+  #forgotten: string[] = [];
   readonly #words: string[] = [];
   #watches: Watch[] = [];
   #acked = 0;
@@ -73,7 +92,12 @@ export class Checker {
   watch(who: string, subscription: Subscription): void {
     const watch = this.follow(who, subscription.channel);
     subscription.on("subscribed", ({ wasRecovering, recovered, streamPosition }: SubscribedContext) =>
-      watch.joined({ wasRecovering, recovered, epoch: streamPosition?.epoch ?? "" }),
+      watch.joined({
+        wasRecovering,
+        recovered,
+        epoch: streamPosition?.epoch ?? "",
+        offset: streamPosition?.offset ?? 0,
+      }),
     );
     subscription.on("publication", ({ data, offset }: PublicationContext) =>
       watch.received(data as Numbered, offset ?? 0),
@@ -83,7 +107,8 @@ export class Checker {
   /** Follows a client that reports its deliveries itself. */
   follow(who: string, channel: string): Watch {
     const accuse: Accuse = (wrong, text) => this.#accuse(wrong, text);
-    const watch = new Watch(who, channel, this.#messagesOf(channel), accuse);
+    const doubt: Doubt = (...one) => void this.#doubts.push(one);
+    const watch = new Watch(who, channel, this.#messagesOf(channel), { accuse, doubt });
     this.#watches.push(watch);
     return watch;
   }
@@ -99,11 +124,11 @@ export class Checker {
     let acked = 0;
     const stop = new AbortController();
     const one = async (n: number) => {
-      const message = this.begin(channel, { from, n });
+      const body = { from, n, text: textOf(n) };
+      const message = this.begin(channel, body);
       do {
         try {
-          await send({ from, n }, `${channel}-${message.key}`);
-          this.acknowledge(message);
+          this.acknowledge(message, storedOf(await send(body, `${channel}-${message.key}`)));
           acked++;
           return;
         } catch (error) {
@@ -149,7 +174,9 @@ export class Checker {
     return this.#messagesOf(channel).begin(body);
   }
 
-  acknowledge(message: CheckMessage): void {
+  /** @param stored where the acknowledgement says it is */
+  acknowledge(message: CheckMessage, stored?: Stored): void {
+    if (stored) message.stored = stored;
     message.ackedAt = performance.now();
     message.ended = true;
     this.#acked++;
@@ -182,8 +209,16 @@ export class Checker {
       deliveries: this.delivered,
       ...this.#wrongs,
       ...this.totals,
+      repeated: this.#watches.reduce((sum, { repeated }) => sum + repeated, 0),
+      compared: this.#compared,
+      forgotten: this.#forgotten.length,
       longestSilenceMs: Math.max(0, ...this.#watches.map(({ longestMs }) => longestMs)),
     };
+  }
+
+  /** Acknowledged messages that the store has lost. */
+  get forgotten(): readonly string[] {
+    return this.#forgotten;
   }
 
   /** The first violations, in words. */
@@ -219,12 +254,46 @@ export class Checker {
   }
 
   /**
-   * Waits for missing messages; what stays missing is lost. Call this after the last publish.
+   * Waits for missing messages; what stays missing is lost. Call this after the last publish, unless there is a store to
+   * compare with.
    */
   async settle(timeoutMs = 10_000): Promise<void> {
     const end = performance.now() + timeoutMs;
     while (this.waiting > 0 && performance.now() < end) await sleep(POLL_MS);
     for (const watch of this.#watches) watch.writeOff();
+    this.#resolve(() => true);
+  }
+
+  /**
+   * Compares contents at offsets: what stands in the store, what clients hold, and where acknowledgements say it is. Waits
+   * for clients that lack something or were not told of a loss yet. Call this after the last publish.
+   * @throws what `read` throws
+   */
+  async compare(read: ReadStore, timeoutMs = 10_000): Promise<void> {
+    const end = performance.now() + timeoutMs;
+    const views = new Map(
+      await Promise.all(
+        [...this.#channels.keys()].map(async (channel) => [channel, await read(channel)] as const),
+      ),
+    );
+    for (;;) {
+      const found: Parameters<Accuse>[] = [];
+      const outcomes = [...this.#channels].map(([channel, messages]) => {
+        const watches = this.#watches.filter((watch) => watch.channel === channel);
+        return compare(messages, views.get(channel)!, watches, (...one) => void found.push(one));
+      });
+      const open = found.some(([wrong]) => wrong === "lost" || wrong === "contradicted");
+      if (open && performance.now() < end) {
+        await sleep(COMPARE_MS);
+        continue;
+      }
+      this.#compared = outcomes.reduce((sum, { stored }) => sum + stored, 0);
+      this.#forgotten = outcomes.flatMap(({ forgotten }) => forgotten);
+      for (const one of found) this.#accuse(...one);
+      // Contents have decided about epochs, and about places in a store that went back.
+      this.#resolve((about) => about === "place" && this.#forgotten.length === 0);
+      return;
+    }
   }
 
   /** Settles, then judges. @throws Error that names the violations */
@@ -239,6 +308,12 @@ export class Checker {
     if (this.#words.length < KEPT) this.#words.push(text);
   }
 
+  /** Ends all doubts. @param stands whether what was doubted is wrong */
+  #resolve(stands: (about: Parameters<Doubt>[0]) => boolean): void {
+    for (const [about, wrong, text] of this.#doubts) if (stands(about)) this.#accuse(wrong, text);
+    this.#doubts = [];
+  }
+
   #messagesOf(channel: string): Messages {
     let messages = this.#channels.get(channel);
     if (!messages) {
@@ -247,6 +322,13 @@ export class Checker {
     }
     return messages;
   }
+}
+
+/** What an acknowledgement says of the place, if it does. */
+function storedOf(answer: unknown): Stored | undefined {
+  const { offset, sequence } = (answer ?? {}) as { offset?: unknown; sequence?: unknown };
+  if (typeof offset === "number" && offset > 0) return { offset };
+  return typeof sequence === "number" ? { sequence } : undefined;
 }
 
 /** Returns early when stopped. */

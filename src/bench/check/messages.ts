@@ -4,6 +4,21 @@ export interface Numbered {
   readonly from: string;
   /** Increases with each message of that publisher. */
   readonly n: number;
+  /** Contents besides, which must arrive as they were published. */
+  readonly text?: string;
+}
+
+/** A place in a channel, as clients, acknowledgements and the store name it. */
+export interface Place {
+  readonly epoch: string;
+  readonly offset: number;
+}
+
+/** What an acknowledgement says of where a message is stored; what it does not say is absent. */
+export interface Stored {
+  readonly offset?: number;
+  /** Of the stream. */
+  readonly sequence?: number;
 }
 
 /** One message, from its first attempt on. Times are `performance.now()`. */
@@ -12,10 +27,12 @@ export interface CheckMessage extends Numbered {
   readonly begunAt: number;
   /** When its publish was acknowledged; absent if never, in which case it may or may not be stored. */
   ackedAt?: number;
+  /** Where its acknowledgement says it is. */
+  stored?: Stored;
   /** The publisher has given it up. */
   ended: boolean;
   /** Position at which the first client received it. */
-  place?: { readonly epoch: string; readonly offset: number };
+  place?: Place;
 }
 
 /** Messages published to one channel, in the order in which their publishes began. */
@@ -24,13 +41,10 @@ export class Messages {
   readonly #indexes = new Map<string, number>();
   readonly #keys = new Map<string, string>();
 
-  begin({ from, n }: Numbered): CheckMessage {
+  begin({ from, n, text }: Numbered): CheckMessage {
     const message: CheckMessage = {
-      from,
-      n,
-      key: keyOf({ from, n }),
-      begunAt: performance.now(),
-      ended: false,
+      ...{ from, n, key: keyOf({ from, n }), begunAt: performance.now(), ended: false },
+      ...(text !== undefined && { text }),
     };
     this.#indexes.set(message.key, this.all.length);
     this.all.push(message);
@@ -50,24 +64,30 @@ export class Messages {
   }
 }
 
-/** Set of received messages: one bit for each. */
-export class Seen {
-  #bits = new Uint8Array(64);
-
-  has(index: number): boolean {
-    return ((this.#bits[index >> 3] ?? 0) & (1 << (index & 7))) !== 0;
-  }
-
-  add(index: number): void {
-    if (index >> 3 >= this.#bits.length) {
-      const larger = new Uint8Array(Math.max(this.#bits.length * 2, (index >> 3) + 1));
-      larger.set(this.#bits);
-      this.#bits = larger;
-    }
-    this.#bits[index >> 3]! |= 1 << (index & 7);
-  }
+/** Name of a message within its channel. */
+export function keyOf({ from, n }: Numbered): string {
+  return `${from}#${n}`;
 }
 
-function keyOf({ from, n }: Numbered): string {
-  return `${from}#${n}`;
+/** Parts of texts that codecs, escapes and lengths get wrong. */
+const PARTS = [
+  "",
+  "ä € 𝄞 ",
+  '"\\/ ',
+  "\u2028\u0000\u001f\u007f ",
+  "</script>& ",
+  "١٢٣ ",
+  "{}[],: ",
+  "x".repeat(64),
+];
+const TEXTS = 61;
+/** Made once, and shared by all messages that have it. */
+const texts = Array.from({ length: TEXTS }, (_, index) => {
+  const parts = Array.from({ length: index % 7 }, (_, at) => PARTS[(index * 3 + at * 5) % PARTS.length]!);
+  return `${index} ${parts.join("")}`;
+});
+
+/** Text for a publisher's n-th message: that of the message before and after it is another one. */
+export function textOf(n: number): string {
+  return texts[n % TEXTS]!;
 }

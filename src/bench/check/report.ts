@@ -1,8 +1,9 @@
 import type { CheckResult, CheckSample } from "./run.ts";
+import { WRONGS } from "./watch.ts";
 
 /** The state of a check in one line. */
 export function sampleLine({ second, clients, connected, waiting, counts, gone, back }: CheckSample): string {
-  const wrong = counts.lost + counts.duplicated + counts.reordered + counts.unannounced + counts.unknown;
+  const wrong = WRONGS.reduce((sum, one) => sum + counts[one], 0);
   return [
     `${second} s`,
     `${connected}/${clients} connected`,
@@ -31,6 +32,14 @@ export function resultRows(result: CheckResult): [what: string, figure: string][
     ["gaps that were announced", number(counts.discontinuities)],
     ["gaps that were not", number(counts.unannounced)],
     ["published by nobody", number(counts.unknown)],
+    ["with other contents than published", number(counts.altered)],
+    ["held by a client, untold, and not so in the store", number(counts.contradicted)],
+    ["again after an announced gap", number(counts.repeated)],
+    [
+      "in the store at the end",
+      result.storeUnread ? `not compared: ${result.storeUnread}` : number(counts.compared),
+    ],
+    ["acknowledged, and gone from the store", result.storeUnread ? "–" : number(counts.forgotten)],
     ["reconnects", number(reconnects)],
     ["recoveries", number(counts.recoveries)],
     ["clients that did not come back", number(stranded)],

@@ -4,6 +4,7 @@ import { BenchError } from "../error.ts";
 import { type CheckCounts, Checker } from "./checker.ts";
 import { StockClients } from "./clients.ts";
 import type { Sender } from "./send.ts";
+import type { ReadStore } from "./store.ts";
 import { startTraffic } from "./traffic.ts";
 import { WRONGS } from "./watch.ts";
 
@@ -17,6 +18,8 @@ export interface CheckOptions {
   readonly channels: number;
   readonly prefix: string;
   readonly sender: Sender;
+  /** What is to be compared at the end; without it, clients are compared with acknowledgements and each other. */
+  readonly store?: ReadStore;
   readonly token: (number: number) => string;
   /** Ends the check early; the result covers what was seen until then. */
   readonly signal: AbortSignal;
@@ -52,6 +55,8 @@ export interface CheckResult {
   readonly gonePerSecond: readonly number[];
   readonly backPerSecond: readonly number[];
   readonly reasons: Readonly<Record<string, number>>;
+  /** Why the store was not compared; "" when it was. */
+  readonly storeUnread: string;
 }
 
 /** A moment when connections broke, with the times until the affected clients got their next message. */
@@ -99,8 +104,23 @@ export async function check(options: CheckOptions): Promise<CheckResult> {
   }
   const lasted = (performance.now() - beganAt) / 1_000;
   await load.stop();
+  const storeUnread = await finish(checker, options.store);
+  return { ...resultOf(lasted, beganAt, checker, crowd), storeUnread };
+}
+
+/** Waits for what is on its way, and compares with the store if that can be. @returns why it cannot, or "" */
+async function finish(checker: Checker, store: ReadStore | undefined): Promise<string> {
+  let why = "nothing was given to read it with";
+  if (store) {
+    try {
+      await checker.compare(store, SETTLE_MS);
+      return "";
+    } catch (error) {
+      why = error instanceof Error ? error.message : String(error);
+    }
+  }
   await checker.settle(SETTLE_MS);
-  return resultOf(lasted, beganAt, checker, crowd);
+  return why;
 }
 
 function sampleOf(second: number, checker: Checker, crowd: StockClients): CheckSample {
@@ -116,11 +136,22 @@ function sampleOf(second: number, checker: Checker, crowd: StockClients): CheckS
   };
 }
 
-function resultOf(seconds: number, beganAt: number, checker: Checker, crowd: StockClients): CheckResult {
+function resultOf(
+  seconds: number,
+  beganAt: number,
+  checker: Checker,
+  crowd: StockClients,
+): Omit<CheckResult, "storeUnread"> {
   const { counts } = checker;
   const stranded = crowd.size - crowd.subscribed;
   const problems = [
     ...WRONGS.filter((wrong) => counts[wrong] > 0).map((wrong) => `${counts[wrong]} ${wrong}`),
+    ...(counts.forgotten > 0 && counts.discontinuities === 0
+      ? [`${counts.forgotten} acknowledged messages are gone from the store, and nobody was told`]
+      : []),
+    ...(counts.repeated > 0 && counts.forgotten === 0
+      ? [`${counts.repeated} messages came again after a gap, and the store had lost nothing`]
+      : []),
     ...(stranded > 0 ? [`${stranded} clients did not come back`] : []),
     ...(counts.deliveries === 0 ? [`nothing was delivered (${counts.failed} publishes failed)`] : []),
     ...checker.violations,

@@ -1,12 +1,12 @@
 import type { NatsConnection } from "nats";
 import { parseChannel } from "../../core/channel.ts";
 import { subjects } from "../../core/subject.ts";
-import type { Numbered } from "./messages.ts";
+import type { Numbered, Stored } from "./messages.ts";
 
 /** Publishes a message; resolves when it is stored. A message that is sent again keeps its id. */
 export interface Sender extends AsyncDisposable {
-  /** @throws Error if no server confirmed that it is stored */
-  send(channel: string, body: Numbered, id: string): Promise<void>;
+  /** Resolves to where it is stored. @throws Error if no server confirmed that it is */
+  send(channel: string, body: Numbered, id: string): Promise<Stored>;
 }
 
 const TIMEOUT_MS = 5_000;
@@ -29,8 +29,12 @@ export function apiSender(urls: readonly string[], apiKey: string): Sender {
         });
         const text = await response.text();
         if (!response.ok) throw new Error(`HTTP ${response.status} ${text.slice(0, 200)}`);
-        const { error } = JSON.parse(text) as { error?: { code: number; message: string } };
+        const { result, error } = JSON.parse(text) as {
+          result?: { offset?: number };
+          error?: { code: number; message: string };
+        };
         if (error) throw new Error(`${error.code} ${error.message}`);
+        return { offset: result?.offset ?? 0 };
       } catch (error) {
         if (at === asked) at++;
         throw error;
@@ -51,6 +55,7 @@ export async function natsSender(connect: () => Promise<NatsConnection>, root: s
       const ack = await js.publish(subject, JSON.stringify(body), { msgID: id, timeout: TIMEOUT_MS });
       // Before 2.11 a server may refuse a message as a duplicate although it never stored it.
       if (ack.duplicate && ack.seq === 0) throw new Error("a duplicate of what was never stored");
+      return { sequence: ack.seq };
     },
     [Symbol.asyncDispose]: () => connection.close(),
   };

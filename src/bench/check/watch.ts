@@ -1,17 +1,45 @@
-import { type CheckMessage, type Messages, type Numbered, Seen } from "./messages.ts";
+import type { CheckMessage, Messages, Numbered } from "./messages.ts";
+import { Seen } from "./seen.ts";
 
 /** Ways in which one client's deliveries can be wrong. */
-export const WRONGS = ["lost", "duplicated", "reordered", "unannounced", "unknown"] as const;
+export const WRONGS = [
+  "lost",
+  "duplicated",
+  "reordered",
+  "unannounced",
+  "unknown",
+  "altered",
+  "contradicted",
+] as const;
 export type Wrong = (typeof WRONGS)[number];
 
 /** Called for each violation with a description for people. */
 export type Accuse = (wrong: Wrong, text: string) => void;
+
+/** What only the store can decide: `life`, the epoch changed in a recovery; `place`, clients differ about a place. */
+export type Doubt = (about: "life" | "place", wrong: Wrong, text: string) => void;
 
 /** What a subscribe answer says about continuity, in the form stock SDKs pass on. */
 export interface Joined {
   readonly wasRecovering: boolean;
   readonly recovered: boolean;
   readonly epoch: string;
+  /** Position of the answer; 0 where the channel has none. */
+  readonly offset?: number;
+}
+
+/** What a client has had without a gap that it was told of. */
+export interface Segment {
+  /** Everything after this offset is due. */
+  readonly start: number;
+  /** Its messages, by index. */
+  readonly seen: Seen;
+  /** Offsets of messages that it got at another place than the first client did, by index. */
+  readonly elsewhere: Map<number, number>;
+  /** Newest offset it holds. */
+  last: number;
+  /** It ended with a gap that the client was told of. */
+  told: boolean;
 }
 
 /** Most delivery times that one watch keeps; beyond that the older half is dropped. */
@@ -23,14 +51,14 @@ export class Watch {
   readonly channel: string;
   readonly #messages: Messages;
   readonly #accuse: Accuse;
-  readonly #seen = new Seen();
-  /** What came since it was told of a discontinuity last: then it begins anew, and may be given again what it had. */
-  #seenSince = new Seen();
+  readonly #doubt: Doubt;
+  /** Between gaps that it was told of, in order. */
+  readonly segments: Segment[] = [];
+  readonly #writtenOff = new Seen();
   readonly #newest = new Map<string, number>();
   /** Every message below this index is settled: received, or not expected. */
   #settled = 0;
   #epoch = "";
-  #offset = 0;
   #times: number[] = [];
   /** Start of the time in which it must receive everything; moved by each discontinuity that it was told of. */
   #since = Number.POSITIVE_INFINITY;
@@ -40,31 +68,42 @@ export class Watch {
   /** The client was told that continuity is broken: earlier acknowledged messages may be missing. */
   discontinuities = 0;
   recoveries = 0;
+  /** Messages that came again after a gap that it was told of, stored a second time by a store that forgot them. */
+  repeated = 0;
 
-  constructor(who: string, channel: string, messages: Messages, accuse: Accuse) {
+  constructor(who: string, channel: string, messages: Messages, judge: { accuse: Accuse; doubt: Doubt }) {
     this.who = who;
     this.channel = channel;
     this.#messages = messages;
-    this.#accuse = accuse;
+    this.#accuse = judge.accuse;
+    this.#doubt = judge.doubt;
   }
 
   /** The client has subscribed, for the first time or again. */
-  joined({ wasRecovering, recovered, epoch }: Joined): void {
-    const first = this.#since === Number.POSITIVE_INFINITY;
-    if (wasRecovering && recovered) {
+  joined({ wasRecovering, recovered, epoch, offset = 0 }: Joined): void {
+    const current = this.segments.at(-1);
+    if (current && wasRecovering && recovered) {
       this.recoveries++;
-      // A recreated stream cannot contain the rest of the old one, so nothing can have been recovered.
-      if (!first && epoch !== this.#epoch) {
-        this.#accuse("unannounced", `${this.who} was told "recovered" in another epoch`);
+      // A recreated stream cannot contain the rest of the old one, so nothing can have been recovered. A store that
+      // went back may, up to where both agree: then contents decide.
+      if (epoch !== this.#epoch) {
+        this.#doubt("life", "unannounced", `${this.who} was told "recovered" in another epoch`);
       }
     } else {
-      if (!first) this.discontinuities++;
+      if (current) {
+        this.discontinuities++;
+        current.told = true;
+      }
       this.#since = performance.now();
-      this.#seenSince = new Seen();
+      this.segments.push({
+        start: offset,
+        seen: new Seen(),
+        elsewhere: new Map(),
+        last: offset,
+        told: false,
+      });
       this.#newest.clear();
-      this.#offset = 0;
     }
-    if (epoch !== this.#epoch) this.#offset = 0;
     this.#epoch = epoch;
   }
 
@@ -79,13 +118,25 @@ export class Watch {
       return;
     }
     const message = this.#messages.all[index]!;
-    if (this.#seenSince.has(index)) {
+    if (body.text !== message.text) {
+      this.#accuse(
+        "altered",
+        `${who} got ${message.key} with ${JSON.stringify(body.text)}, published was ${JSON.stringify(message.text)}`,
+      );
+    }
+    const segment = this.segments.at(-1);
+    if (!segment) {
+      this.#accuse("unknown", `${who} got ${message.key} before it had subscribed`);
+      return;
+    }
+    if (segment.seen.has(index)) {
       this.#accuse("duplicated", `${who} got ${message.key} twice`);
       return;
     }
-    this.#seen.add(index);
-    this.#seenSince.add(index);
-    this.#order(message, offset);
+    this.#again(index, message, offset);
+    this.#order(message, segment, offset);
+    if (offset > 0 && message.place!.offset !== offset) segment.elsewhere.set(index, offset);
+    segment.seen.add(index);
   }
 
   /** Acknowledged messages that the client should have and does not. */
@@ -103,7 +154,7 @@ export class Watch {
   writeOff(): void {
     const missing = [...this.missing()];
     for (const message of missing) {
-      this.#seen.add(this.#messages.indexOf(message)!);
+      this.#writtenOff.add(this.#messages.indexOf(message)!);
       this.#accuse("lost", `${this.who} lost ${message.key}, which was acknowledged`);
     }
   }
@@ -123,15 +174,26 @@ export class Watch {
 
   /** Received, begun before the client had to receive everything, or given up without an acknowledgement. */
   #isSettled({ begunAt, ackedAt, ended }: CheckMessage, index: number): boolean {
-    return this.#seen.has(index) || begunAt <= this.#since || (ended && ackedAt === undefined);
+    const due = begunAt > this.#since && !(ended && ackedAt === undefined) && !this.#writtenOff.has(index);
+    return !due || this.segments.some(({ seen }) => seen.has(index));
   }
 
-  #order(message: CheckMessage, offset: number): void {
+  /** A message that it had before a gap may come again only if it was stored again: elsewhere, or in another life. */
+  #again(index: number, { key, place }: CheckMessage, offset: number): void {
+    const before = this.segments.findLast(({ seen }) => seen.has(index));
+    if (!before) return;
+    const at = before.elsewhere.get(index) ?? place!.offset;
+    if (at === offset && place!.epoch === this.#epoch) {
+      this.#accuse("duplicated", `${this.who} got ${key} twice at ${offset}, before and after a gap`);
+    } else this.repeated++;
+  }
+
+  #order(message: CheckMessage, segment: Segment, offset: number): void {
     const { who } = this;
-    if (offset > 0 && offset <= this.#offset) {
-      this.#accuse("reordered", `${who} got offset ${offset} after ${this.#offset}`);
+    if (offset > 0 && offset <= segment.last) {
+      this.#accuse("reordered", `${who} got offset ${offset} after ${segment.last}`);
     }
-    this.#offset = offset;
+    segment.last = offset;
     // A publisher begins a message only after the previous one is acknowledged or given up.
     const newest = this.#newest.get(message.from) ?? -1;
     if (message.n < newest) this.#accuse("reordered", `${who} got ${message.key} after #${newest}`);
@@ -141,11 +203,12 @@ export class Watch {
     const [epoch, place] = [this.#epoch, `${this.#epoch}/${offset}`];
     message.place ??= { epoch, offset };
     if (message.place.epoch === epoch && message.place.offset !== offset) {
-      this.#accuse("reordered", `${who} got ${message.key} at ${place}, others at ${message.place.offset}`);
+      const others = message.place.offset;
+      this.#doubt("place", "reordered", `${who} got ${message.key} at ${place}, others at ${others}`);
     }
     const other = offset > 0 ? this.#messages.standsAt(place, message.key) : message.key;
     if (other !== message.key) {
-      this.#accuse("reordered", `${who} got ${message.key} at ${place}, where others got ${other}`);
+      this.#doubt("place", "reordered", `${who} got ${message.key} at ${place}, where others got ${other}`);
     }
   }
 

@@ -3,6 +3,7 @@ import logUpdate from "log-update";
 import { resultRows, sampleLine } from "../../bench/check/report.ts";
 import { type CheckSample, check } from "../../bench/check/run.ts";
 import { apiSender, natsSender, type Sender } from "../../bench/check/send.ts";
+import { apiStore, eitherStore, natsStore, type ReadStore } from "../../bench/check/store.ts";
 import { BenchError } from "../../bench/error.ts";
 import { tokenMaker } from "../../bench/tokens.ts";
 import { natsOfEnvironment } from "../drivers.ts";
@@ -43,8 +44,12 @@ export async function benchCheck(flags: CheckFlags): Promise<void> {
   using stop = interruption();
   const live = liveOf(flags);
   try {
-    await using sender = await senderOf(flags, endpoints);
-    const result = await check({ ...options, sender, signal: stop.signal, onSample: live.show });
+    const { sender: own, store } = await waysOf(flags, endpoints);
+    await using sender = own;
+    const result = await check({
+      ...{ ...options, sender, signal: stop.signal, onSample: live.show },
+      ...(store && { store }),
+    });
     live.done();
     print(flags.json ? JSON.stringify(result, null, 2) : columns(resultRows(result)));
     if (!flags.json) {
@@ -89,17 +94,22 @@ function endpointsOf(target: string | undefined): string[] {
   });
 }
 
-/** @throws UserError */
-async function senderOf({ nats }: CheckFlags, endpoints: readonly string[]): Promise<Sender> {
+/** How to publish, and how to read what is stored: the stream itself where we may, else history. @throws UserError */
+async function waysOf(
+  { nats }: CheckFlags,
+  endpoints: readonly string[],
+): Promise<{ sender: Sender; store: ReadStore | undefined }> {
   const servers = nats ?? process.env.NATS_URL;
+  const apiKey = process.env.TRUNKLINE_API_KEYS?.split(",")[0]?.trim();
+  const urls = endpoints.map((endpoint) => new URL(endpoint.replace(/^ws/, "http")).origin);
+  const history = apiKey ? [apiStore(urls, apiKey)] : [];
   if (servers) {
     const { connect, root } = await natsOfEnvironment(servers, process.env);
-    return await natsSender(connect, root).catch((error: Error) => {
+    const sender = await natsSender(connect, root).catch((error: Error) => {
       throw new UserError(`--nats ${error.message}`);
     });
+    return { sender, store: eitherStore([natsStore(connect, root), ...history]) };
   }
-  const apiKey = process.env.TRUNKLINE_API_KEYS?.split(",")[0]?.trim();
   if (!apiKey) throw new UserError("give --nats, or set TRUNKLINE_API_KEYS to the target's, to publish with");
-  const urls = endpoints.map((endpoint) => new URL(endpoint.replace(/^ws/, "http")).origin);
-  return apiSender(urls, apiKey);
+  return { sender: apiSender(urls, apiKey), store: eitherStore(history) };
 }
