@@ -9,7 +9,7 @@ export interface Numbered {
 }
 
 /** A place in a channel, as clients, acknowledgements and the store name it. */
-export interface Place {
+interface Place {
   readonly epoch: string;
   readonly offset: number;
 }
@@ -65,7 +65,7 @@ export class Messages {
 }
 
 /** Name of a message within its channel. */
-export function keyOf({ from, n }: Numbered): string {
+function keyOf({ from, n }: Numbered): string {
   return `${from}#${n}`;
 }
 
