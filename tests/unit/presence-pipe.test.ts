@@ -4,6 +4,7 @@ import { presenceKeys } from "../../src/presence/redis/keys.ts";
 import type { Command, Reply } from "../../src/presence/redis/link.ts";
 import { LinkError, ReplyError } from "../../src/presence/redis/link.ts";
 import { Pipe } from "../../src/presence/redis/pipe.ts";
+import { GUARD } from "../../src/presence/redis/scripts.ts";
 import { until } from "../helpers/until.ts";
 
 type Answer = Reply[] | LinkError;
@@ -26,10 +27,16 @@ function pipeOver(answer: (commands: readonly Command[], nth: number) => Answer 
     },
     ...{ keys: presenceKeys("tl:"), timeoutMs: 100, backstopMs: 1_000, stats },
     writer: () => ({ instance: "a", holder: "a|1", generation: "1" }),
+    guard: {
+      call: (hashes) => ({ script: GUARD, keys: ["lease", ...hashes], args: [] }),
+      sizes: (reply) => (reply === "lost" ? undefined : hashesOf(reply)),
+    },
     onFailing: (error) => failing.push(error.kind),
   });
   return { pipe, sent, failing, stats };
 }
+
+const hashesOf = (reply: Reply | undefined) => String(reply).split(" ").slice(1);
 
 const operation = (text: string) => ({ keys: ["k"], args: [text] });
 /** Operations of an APPLY call: two arguments stand before them, and one key each. */
@@ -141,4 +148,30 @@ test("queue and latency samples are bounded", async () => {
   expect(sent).toEqual([]);
   for (let n = 0; n < 1_100; n++) await pipe.ask([["PING"]]);
   expect(stats.presenceLatencyMs).toHaveLength(1_000);
+});
+
+test("one guard ends a pipeline of reads, and none of them counts when it says that something is lost", async () => {
+  for (const lost of [false, true]) {
+    const { pipe, sent } = pipeOver((commands) =>
+      commands.map((command) => {
+        if (command[0] !== "EVALSHA") return String(command[1]);
+        return lost ? "lost" : command.slice(3).join(" ");
+      }),
+    );
+    const answers = await Promise.all([
+      pipe.read([["GET", "a"]], ["h1", "h2"]),
+      pipe.ask([["GET", "b"]]),
+      pipe.read([], ["h3"]),
+      pipe.read([
+        ["GET", "c"],
+        ["GET", "d"],
+      ]),
+    ]);
+    expect(sent.map((commands) => commands.map(([verb]) => verb))).toEqual([
+      ["GET", "GET", "GET", "GET", "EVALSHA"],
+    ]);
+    expect(answers).toEqual(
+      lost ? [undefined, ["b"], undefined, undefined] : [["a", "h1", "h2"], ["b"], ["h3"], ["c", "d"]],
+    );
+  }
 });

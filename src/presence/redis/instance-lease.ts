@@ -2,8 +2,8 @@ import { readCount } from "../../core/numbers.ts";
 import type { InstanceLoad, InstanceRecord } from "../presence.ts";
 import type { Keys } from "./keys.ts";
 import { pair, unpair } from "./keys.ts";
-import type { Reply } from "./link.ts";
-import type { Pipe, ScriptCall } from "./pipe.ts";
+import type { Command, Reply } from "./link.ts";
+import type { ScriptCall } from "./pipe.ts";
 import { LEASE, UNLEASE } from "./scripts.ts";
 
 export interface InstanceLeaseOptions {
@@ -124,15 +124,15 @@ export interface Holder {
   readonly record: InstanceRecord;
 }
 
-/** Reads the leases of holders. `undefined`: Redis does not answer. */
+/** Reads the leases of holders. @param ask sends commands. `undefined`: Redis does not answer. */
 export async function readHolders(
-  pipe: Pipe,
+  ask: (commands: readonly Command[]) => Promise<readonly Reply[] | undefined>,
   keys: Keys,
   holders: readonly string[],
 ): Promise<readonly Holder[] | undefined> {
   if (holders.length === 0) return [];
   const named = holders.map((holder) => [holder, ...unpair(holder)] as const);
-  const leases = await pipe.ask(
+  const leases = await ask(
     named.map(([, instance]) => [
       "HMGET",
       keys.lease(instance),

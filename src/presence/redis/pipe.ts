@@ -44,7 +44,17 @@ interface Write {
 
 interface Ask {
   readonly calls: readonly Call[];
+  /** Hashes whose sizes are wanted, of reads that are guarded. */
+  readonly hashes?: readonly string[];
   readonly resolve: (replies: readonly Reply[] | undefined) => void;
+}
+
+/** Ends each pipeline that has guarded reads: shows whether what they found can be whole. */
+export interface Guard {
+  /** The call, which also counts these hashes. */
+  call(hashes: readonly string[]): ScriptCall;
+  /** Reads its answer: the sizes of the hashes; `undefined` when something was lost, or the answer is none. */
+  sizes(reply: Reply | undefined): readonly Reply[] | undefined;
 }
 
 export interface PipeOptions {
@@ -55,6 +65,7 @@ export interface PipeOptions {
   readonly stats: Stats;
   /** The lease the operations are written under. */
   readonly writer: () => { readonly instance: string; readonly holder: string; readonly generation: string };
+  readonly guard: Guard;
   /** Redis is failing: it refuses, which once is enough, or is too often without an answer. */
   readonly onFailing: (error: LinkError) => void;
 }
@@ -89,9 +100,21 @@ export class Pipe {
 
   /** Queues plain commands and scripts. `undefined`: no answer. Never rejects. */
   ask(calls: readonly Call[]): Promise<readonly Reply[] | undefined> {
+    return this.#queue({ calls });
+  }
+
+  /**
+   * Queues plain commands that read, and hashes to count. One guard for all reads of a pipeline runs behind them.
+   * Resolves with the answers, then the sizes; `undefined`: no answer, or something is lost. Never rejects.
+   */
+  read(calls: readonly Command[], hashes: readonly string[] = []): Promise<readonly Reply[] | undefined> {
+    return this.#queue({ calls, hashes });
+  }
+
+  #queue(ask: Omit<Ask, "resolve">): Promise<readonly Reply[] | undefined> {
     if (this.#asks.length >= MAX_WAITING) return Promise.resolve(undefined);
     return new Promise((resolve) => {
-      this.#asks.push({ calls, resolve });
+      this.#asks.push({ ...ask, resolve });
       this.#flying ??= this.#fly();
       this.#hurry?.();
     });
@@ -203,11 +226,17 @@ export class Pipe {
 
   async #flight(): Promise<void> {
     const writes = board(this.#writes, ({ operation }) => operation);
-    const asks = board(this.#asks, ({ calls }) => ({ keys: calls, args: calls.flatMap(parts) }));
+    const asks = board(this.#asks, ({ calls, hashes = [] }) => ({
+      keys: hashes,
+      args: calls.flatMap(parts),
+    }));
     const apply = writes.length > 0 ? [this.#applyCall(writes.map(({ operation }) => operation))] : [];
+    const { guard } = this.#options;
+    const isGuarded = asks.some(({ hashes }) => hashes);
+    const last = isGuarded ? [guard.call(asks.flatMap(({ hashes = [] }) => hashes))] : [];
     let replies: readonly Reply[] = [];
     try {
-      replies = await this.#exchange([...apply, ...asks.flatMap(({ calls }) => calls)]);
+      replies = await this.#exchange([...apply, ...asks.flatMap(({ calls }) => calls), ...last]);
     } catch {
       // Counted and acted upon in #note; whoever waits goes on without an answer.
     }
@@ -215,14 +244,8 @@ export class Pipe {
     for (const [index, { resolve }] of writes.entries()) {
       resolve(Array.isArray(results) ? (results[index] as string | undefined) : undefined);
     }
-    let at = apply.length;
-    for (const { calls, resolve } of asks) {
-      const own = replies.slice(at, at + calls.length);
-      at += calls.length;
-      resolve(
-        own.length < calls.length || own.some((reply) => reply instanceof ReplyError) ? undefined : own,
-      );
-    }
+    const answers = replies.slice(apply.length, replies.length - last.length);
+    answerAll(asks, answers, isGuarded ? guard.sizes(replies.at(-1)) : undefined);
   }
 
   #applyCall(operations: readonly Operation[]): ScriptCall {
@@ -238,6 +261,24 @@ export class Pipe {
       call.args.push(...operation.args);
     }
     return call;
+  }
+}
+
+/** Tells everybody who asked. @param sizes what the guard says; `undefined`: nothing that was guarded counts */
+function answerAll(
+  asks: readonly Ask[],
+  replies: readonly Reply[],
+  sizes: readonly Reply[] | undefined,
+): void {
+  let [at, counted] = [0, 0];
+  for (const { calls, hashes, resolve } of asks) {
+    const own = replies.slice(at, at + calls.length);
+    at += calls.length;
+    const failed = own.length < calls.length || own.some((reply) => reply instanceof ReplyError);
+    if (failed || (hashes && !sizes)) resolve(undefined);
+    else if (hashes) resolve([...own, ...sizes!.slice(counted, counted + hashes.length)]);
+    else resolve(own);
+    counted += hashes?.length ?? 0;
   }
 }
 

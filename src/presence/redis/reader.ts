@@ -8,8 +8,8 @@ import type { Keys } from "./keys.ts";
 import { unpackMembers, unpair } from "./keys.ts";
 import type { Reply } from "./link.ts";
 import { type StoredConnection, storedConnection } from "./operations.ts";
-import type { Pipe } from "./pipe.ts";
-import { READ } from "./scripts.ts";
+import type { Guard, Pipe, ScriptCall } from "./pipe.ts";
+import { GUARD } from "./scripts.ts";
 
 /** Why an instance writes everything again though its lease stands. */
 export const KEYS_LOST = "Redis may have lost keys: it has evicted some, was restarted, or is another one";
@@ -26,11 +26,25 @@ interface Report {
   readonly stats: Stats;
 }
 
-/** A command that reads one key. */
-interface Read {
-  readonly name: string;
-  readonly key: string;
-  readonly args?: readonly (string | number)[];
+/** What guards the reads of an instance: its lease must stand, and Redis must not have lost any key. */
+export function readGuard(
+  { keys, lease, completeness }: { keys: Keys; lease: InstanceLease; completeness: Completeness },
+  onLost: (reason: string) => void,
+): Guard {
+  return {
+    call: (hashes): ScriptCall => ({
+      script: GUARD,
+      keys: [keys.lease(lease.instance), ...hashes],
+      args: [lease.generation],
+    }),
+    sizes(reply) {
+      if (!Array.isArray(reply)) return undefined;
+      const [stands, witness, ...sizes] = reply as readonly Reply[];
+      if (stands === 1 && completeness.holds(witness as string)) return sizes;
+      onLost(stands === 1 ? KEYS_LOST : "lease lost");
+      return undefined;
+    },
+  };
 }
 
 /**
@@ -40,33 +54,19 @@ interface Read {
 export class Reader {
   readonly #pipe: Pipe;
   readonly #keys: Keys;
-  readonly #lease: InstanceLease;
-  readonly #completeness: Completeness;
-  readonly #onLost: (reason: string) => void;
   readonly #report: Report;
 
-  constructor(deps: {
-    pipe: Pipe;
-    keys: Keys;
-    lease: InstanceLease;
-    completeness: Completeness;
-    /** This instance's lease is lost, or keys may be. */
-    onLost: (reason: string) => void;
-    report: Report;
-  }) {
+  constructor(deps: { pipe: Pipe; keys: Keys; report: Report }) {
     this.#pipe = deps.pipe;
     this.#keys = deps.keys;
-    this.#lease = deps.lease;
-    this.#completeness = deps.completeness;
-    this.#onLost = deps.onLost;
     this.#report = deps.report;
   }
 
   /** Up to `limit` members of a channel. */
   async members(channel: string, limit: number): Promise<ClientInfo[] | undefined> {
     const count = Math.min(Math.max(0, Math.trunc(limit)), 2 ** 31 - 1);
-    const args = [count, "WITHVALUES"];
-    const [flat] = (await this.#read([{ name: "HRANDFIELD", key: this.#keys.members(channel), args }])) ?? [];
+    const command = ["HRANDFIELD", this.#keys.members(channel), count, "WITHVALUES"];
+    const [flat] = (await this.#pipe.read([command])) ?? [];
     return flat === undefined ? undefined : this.#own(unpackMembers(flat as string[]));
   }
 
@@ -81,37 +81,15 @@ export class Reader {
   }
 
   async stats(channel: string): Promise<{ clients: number; users: number } | undefined> {
-    const counts = await this.#read([
-      { name: "HLEN", key: this.#keys.members(channel) },
-      { name: "HLEN", key: this.#keys.users(channel) },
-    ]);
+    const counts = await this.#pipe.read([], [this.#keys.members(channel), this.#keys.users(channel)]);
     return counts && { clients: Number(counts[0]), users: Number(counts[1]) };
   }
 
   async connectionsOf(user: string): Promise<ConnectionRecord[] | undefined> {
-    const [members] = (await this.#read([{ name: "SMEMBERS", key: this.#keys.user(user) }])) ?? [];
+    const [members] = (await this.#pipe.read([["SMEMBERS", this.#keys.user(user)]])) ?? [];
     const clients = (members as string[] | undefined)?.map((member) => unpair(member)[1]);
     const stored = clients && (await this.stored(clients));
     return stored?.flatMap((found) => (found?.record?.user === user ? [found.record] : []));
-  }
-
-  /** `undefined` too when the answer cannot be whole; whoever has to know is told. */
-  async #read(reads: readonly Read[]): Promise<readonly Reply[] | undefined> {
-    const { instance, generation } = this.#lease;
-    const [reply] =
-      (await this.#pipe.ask([
-        {
-          script: READ,
-          keys: [this.#keys.lease(instance), ...reads.map(({ key }) => key)],
-          args: [generation, ...reads.flatMap(({ name, args = [] }) => [name, args.length, ...args])],
-        },
-      ])) ?? [];
-    if (!Array.isArray(reply)) return undefined;
-    const [state, witness, answers] = reply as [string, string, readonly Reply[]];
-    if (generation !== this.#lease.generation) return undefined;
-    if (state === "OK" && this.#completeness.holds(witness)) return answers;
-    this.#onLost(state === "OK" ? KEYS_LOST : "lease lost");
-    return undefined;
   }
 
   /** The records of a user's connections that are known by name. */
@@ -127,15 +105,17 @@ export class Reader {
   /** What is stored of connections, in their order. */
   async stored(clients: readonly string[]): Promise<(StoredConnection | undefined)[] | undefined> {
     if (clients.length === 0) return [];
-    const replies = await this.#pipe.ask(clients.map((client) => ["HGETALL", this.#keys.connection(client)]));
+    const replies = await this.#pipe.read(
+      clients.map((client) => ["HGETALL", this.#keys.connection(client)]),
+    );
     return replies?.map((flat, index) => storedConnection(clients[index]!, flat as string[]));
   }
 
   /** Every instance with a lease. */
   async instances(): Promise<InstanceRecord[] | undefined> {
-    const [names] = (await this.#read([{ name: "SMEMBERS", key: this.#keys.holders }])) ?? [];
+    const [names] = (await this.#pipe.read([["SMEMBERS", this.#keys.holders]])) ?? [];
     if (names === undefined) return undefined;
-    const holders = await readHolders(this.#pipe, this.#keys, names as string[]);
+    const holders = await readHolders((calls) => this.#pipe.read(calls), this.#keys, names as string[]);
     const live = holders?.filter(({ state }) => state === "live");
     return live && [...new Map(live.map(({ instance, record }) => [instance, record])).values()];
   }

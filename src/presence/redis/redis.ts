@@ -29,7 +29,7 @@ import { LinkError } from "./link.ts";
 import { Mirror } from "./mirror.ts";
 import { joinOutcome, leaveOutcome, readClaim } from "./operations.ts";
 import { Pipe } from "./pipe.ts";
-import { KEYS_LOST, Reader } from "./reader.ts";
+import { KEYS_LOST, Reader, readGuard } from "./reader.ts";
 import { REFUSALS } from "./refusals.ts";
 import { Sweeper } from "./sweep.ts";
 import { SweptListeners } from "./swept-listeners.ts";
@@ -102,10 +102,12 @@ class RedisPresence implements Presence {
     const { link, instance, region, leaseTtlMs, renewMs, timeoutMs, log, stats, load } = options;
     const keys = presenceKeys(options.prefix);
     const lease = new InstanceLease({ keys, instance, region, leaseTtlMs, backstopMs: BACKSTOP_MS, load });
+    const completeness = new Completeness(leaseTtlMs);
     const pipe = new Pipe({
       ...{ link, keys, timeoutMs, stats },
       backstopMs: BACKSTOP_MS,
       writer: () => lease,
+      guard: readGuard({ keys, lease, completeness }, (reason) => this.#degrade(reason, false)),
       onFailing: ({ message, detail, pauseMs }) => {
         this.#notBefore = Math.max(this.#notBefore, performance.now() + pauseMs);
         const cause = REFUSALS.get(detail);
@@ -126,11 +128,8 @@ class RedisPresence implements Presence {
       tell: (swept) => this.#sweptListeners.tell(swept),
     });
     this.#cursors = new Cursors(pipe, keys);
-    this.#completeness = new Completeness(leaseTtlMs);
-    this.#reader = new Reader({
-      ...{ pipe, keys, lease, completeness: this.#completeness, report: { log, stats } },
-      onLost: (reason) => this.#degrade(reason, false),
-    });
+    this.#completeness = completeness;
+    this.#reader = new Reader({ pipe, keys, report: { log, stats } });
   }
 
   async start(): Promise<void> {

@@ -40,19 +40,15 @@ return { known and 1 or 2, witness(), policy }
 `);
 
 /**
- * Reads, and tells whether what is read can be whole.
- * KEYS: the reader's lease, then a key for each command. ARGV: the reader's generation, then for each command its name,
- * n, n × argument after the key. Answers { LOST } when the lease is not the reader's, else { OK, witness, answers }.
+ * Ends a pipeline of reads, and tells whether what they found can be whole.
+ * KEYS: the reader's lease, then hashes to count. ARGV: the reader's generation. Answers { 0 } when the lease is not the
+ * reader's, else { 1, witness, size of each hash… }.
  */
-export const READ = script(`${WITNESS}
-if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return { 'LOST' } end
-local answers, a = {}, 1
-for k = 2, #KEYS do
-  local name, n = ARGV[a + 1], tonumber(ARGV[a + 2])
-  answers[k - 1] = redis.call(name, KEYS[k], unpack(ARGV, a + 3, a + 2 + n))
-  a = a + 2 + n
-end
-return { 'OK', witness(), answers }
+export const GUARD = script(`${WITNESS}
+if redis.call('HGET', KEYS[1], 'gen') ~= ARGV[1] then return { 0 } end
+local answer = { 1, witness() }
+for k = 2, #KEYS do answer[k + 1] = redis.call('HLEN', KEYS[k]) end
+return answer
 `);
 
 /**

@@ -76,7 +76,7 @@ export class Sweeper {
     ]);
     if (!answer?.[0]) return;
     const [holdOff, names] = answer[0] as [number, string[]];
-    const holders = await readHolders(pipe, keys, names);
+    const holders = await readHolders((calls) => pipe.ask(calls), keys, names);
     const dead = (holders ?? []).filter(
       ({ state }) => state === "replaced" || (state === "missing" && holdOff === 0),
     );
