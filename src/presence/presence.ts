@@ -164,6 +164,7 @@ export interface PresenceStats {
 /** A membership that ended with a forgotten connection. */
 export interface Forgotten extends LeaveOutcome {
   readonly channel: string;
+  /** Who was there: in channels with ids of their own another name than the connection's. */
   readonly user: string;
   readonly client: string;
 }

@@ -6,7 +6,7 @@ import type { Fanout } from "../gateway/channel/audience.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import type { ChannelPolicy, MembershipListener } from "../gateway/membership/listener.ts";
 import type { Presence } from "../presence/presence.ts";
-import { channelKind, type PusherApp, type PusherApps, pusherUserId } from "./apps.ts";
+import { channelKind, type PusherApp, type PusherApps } from "./apps.ts";
 import { ChannelUsersRegistry } from "./channel-users.ts";
 import { PusherConnection } from "./connection.ts";
 import type { PusherContext } from "./context.ts";
@@ -92,11 +92,6 @@ export class Pusher implements ChannelPolicy, MembershipListener {
   mostUsers({ namespace, name }: ChannelName): number {
     const app = this.apps.byNamespace(namespace);
     return app && channelKind(name).access === "presence" ? app.limits.presenceMembers : 0;
-  }
-
-  listedAs({ namespace }: ChannelName, user: string): string {
-    const app = this.apps.byNamespace(namespace);
-    return (app && pusherUserId(app, user)) ?? user;
   }
 
   // ── what the gateway tells ───────────────────────────────────────────────────────────

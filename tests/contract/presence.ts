@@ -169,6 +169,26 @@ export function presenceContract(makeWorld: () => Promise<PresenceWorld>): void 
     },
   );
 
+  inWorld("what ends with a forgotten connection is told of whoever was there", async (world) => {
+    const [a, b] = [await world.instance("a"), await world.instance("b")];
+    const record = connection("c1", "ann", "a");
+    for (const forgetful of [a, b]) {
+      await a.connected(record);
+      // A member may have another name than its connection has, and awkward ones.
+      const users = ["ann", "member 7%|", ""];
+      await Promise.all(users.map((user, n) => a.join(`x${n}`, info("c1", user))));
+      const told = await forgetful.forget([record]);
+      expect(told.toSorted((one, other) => one.channel.localeCompare(other.channel))).toEqual(
+        users.map((user, n) => ({
+          ...{ channel: `x${n}`, client: "c1", user, lastOfUser: true, lastOfChannel: true },
+        })),
+      );
+    }
+    // Without a record: it was forgotten once, and joined once more before it was closed.
+    await a.join("x", info("c1", "ann"));
+    expect((await a.forget([record])).map(({ user }) => user)).toEqual(["ann"]);
+  });
+
   inWorld("cursors are kept for each user and device, for as long as they may", async (world) => {
     const [a, b] = [await world.instance("a"), await world.instance("b")];
     a.saveCursor("ann", "phone", { epoch: "e 1|", offset: 41 }, 60_000);

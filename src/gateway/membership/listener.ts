@@ -21,6 +21,4 @@ export interface ChannelPolicy {
   listsUsers(channel: ChannelName): boolean;
   /** Most users that may be in the channel; 0: no limit. */
   mostUsers(channel: ChannelName): number;
-  /** By which id a user stands in such a list. */
-  listedAs(channel: ChannelName, user: string): string;
 }

@@ -221,7 +221,7 @@ export class PresenceTracker {
       const name = this.#hub.resolve(id);
       const rules = this.#hub.rules(name);
       const listed = this.#policy.listsUsers(name);
-      const info = { user: listed ? this.#policy.listedAs(name, user) : user, client };
+      const info = { user, client };
       if (lastOfUser) this.#events.left(id, info.user, client);
       if (lastOfChannel) this.#events.vacated(id);
       this.#listener.changed(name);

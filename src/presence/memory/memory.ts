@@ -210,12 +210,10 @@ class MemoryPresence implements Presence {
   }
 
   async forget(connections: readonly ConnectionRecord[]): Promise<readonly Forgotten[]> {
-    return connections.flatMap(({ instance, client, user }) =>
+    return connections.flatMap(({ instance, client }) =>
       this.#hub.memberships
         .disconnect(connectionKey(instance, client))
-        .left.map(({ channel, lastOfUser, lastOfChannel }) => ({
-          ...{ channel, user, client, lastOfUser, lastOfChannel },
-        })),
+        .left.map(({ info, ...membership }) => ({ ...membership, user: info.user, client })),
     );
   }
 

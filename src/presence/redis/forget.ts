@@ -1,18 +1,18 @@
 import type { ConnectionRecord, Forgotten } from "../presence.ts";
 import type { Keys } from "./keys.ts";
-import { pair } from "./keys.ts";
-import { leaveOutcome, releaseOperation } from "./operations.ts";
+import { pair, unescapeName } from "./keys.ts";
+import { leaveOutcome, releaseOperation, wasRemoved } from "./operations.ts";
 import type { Pipe } from "./pipe.ts";
 import type { Reader } from "./reader.ts";
 
-/** What a release script answered: a digit for each channel. */
-export function forgotten(
-  client: string,
-  user: string,
-  channels: readonly string[],
-  digits: string,
-): readonly Forgotten[] {
-  return channels.map((channel, index) => ({ channel, user, client, ...leaveOutcome(digits[index] ?? "0") }));
+/** Reads what the release of a whole connection answered: the memberships that ended with it, and whose they were. */
+export function forgotten(client: string, channels: readonly string[], answer: string): readonly Forgotten[] {
+  const [digits = "", ...users] = answer.split(" ");
+  return channels.flatMap((channel, index) => {
+    const digit = digits[index] ?? "0";
+    if (!wasRemoved(digit)) return [];
+    return [{ channel, client, user: unescapeName(users[index] ?? ""), ...leaveOutcome(digit) }];
+  });
 }
 
 /** Removes connections of other instances, as they stand in Redis. @returns the memberships that ended with them */
@@ -29,8 +29,8 @@ export async function forgetOthers(
     const { generation } = found;
     const [holder, channels] = [pair(instance, generation), [...found.channels.keys()]];
     const release = { client, instance, user, generation, holder, channels, whole: true };
-    const digits = await pipe.write(releaseOperation(keys, release));
-    return digits === undefined ? [] : forgotten(client, user, channels, digits);
+    const answer = await pipe.write(releaseOperation(keys, release));
+    return answer === undefined ? [] : forgotten(client, channels, answer);
   });
   return (await Promise.all(releases)).flat();
 }

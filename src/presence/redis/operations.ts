@@ -120,6 +120,11 @@ export function leaveOutcome(digit: string | number): LeaveOutcome {
   return { lastOfUser: (Number(digit) & 1) !== 0, lastOfChannel: (Number(digit) & 2) !== 0 };
 }
 
+/** Whether a release has removed a membership, which may have been gone before. */
+export function wasRemoved(digit: string): boolean {
+  return (Number(digit) & 4) !== 0;
+}
+
 /** What `tl:conn:{client}` holds. */
 export interface StoredConnection {
   /** Absent when only memberships were written. */

@@ -210,12 +210,10 @@ class RedisPresence implements Presence {
     const user = record?.user ?? "";
     const channels = left.map(({ channel }) => channel);
     if (this.#phase === "ok") {
-      const digits = await this.#mirror.release(client, user, channels, true);
-      if (digits !== undefined) return forgotten(client, user, channels, digits);
+      const answer = await this.#mirror.release(client, user, channels, true);
+      if (answer !== undefined) return forgotten(client, channels, answer);
     } else this.#mirror.doubt(client, user, channels);
-    return left.map(({ channel, lastOfUser, lastOfChannel }) => ({
-      ...{ channel, user, client, lastOfUser, lastOfChannel },
-    }));
+    return left.map(({ info, ...membership }) => ({ ...membership, user: info.user, client }));
   }
 
   async join(channel: string, info: ClientInfo, mostUsers?: number): Promise<JoinOutcome> {

@@ -94,7 +94,7 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
  *   held, 0 when the user has as many connections as may be; then a space, and the user's other members by spaces.
  * - \`R\`elease: keys conn, user, held, swept, {members, users}…; generation, client, member, 1 for the whole
  *   connection, what the swept hash shall say of it or nothing, m, m × channel. One digit for each channel: 1 last of
- *   user, 2 last of channel, 4 removed.
+ *   user, 2 last of channel, 4 removed; of a whole connection that is not reported, then each membership's user.
  *
  * Answers one string for each operation: the digits, FENCED when the writer's lease is not its own any more (a
  * release needs none: it can only remove what its generation wrote), or ERROR. Fails as a whole when Redis takes no
@@ -193,10 +193,10 @@ local function release()
   local channels = {}
   for i = 1, tonumber(arg()) do channels[i] = { key(), key(), arg() } end
   return function()
-    local digits, lines = {}, { report }
+    local digits, users, lines = {}, {}, { report }
     for i, c in ipairs(channels) do
       local digit, value = leave(c[1], c[2], member, owner)
-      digits[i] = digit
+      digits[i], users[i] = digit, value and string.match(value, '^[^ ]* ([^ ]*) ') or ''
       if value then lines[#lines + 1] = digit .. ' ' .. c[3] .. ' ' .. value end
       if redis.call('HGET', conn, '@' .. c[3]) == owner then redis.call('HDEL', conn, '@' .. c[3]) end
     end
@@ -214,7 +214,8 @@ local function release()
         touch(swept)
       end
     end
-    return table.concat(digits)
+    if whole ~= '1' or report ~= '' then return table.concat(digits) end
+    return table.concat(digits) .. ' ' .. table.concat(users, ' ')
   end
 end
 
