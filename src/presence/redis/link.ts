@@ -4,6 +4,12 @@ export type Command = readonly (string | number)[];
 /** One answer, in RESP2 shapes: maps and sets are flat arrays. */
 export type Reply = string | number | null | ReplyError | readonly Reply[];
 
+/** Certain refusals that Redis sends as a plain `ERR`: what a script may not do, and a long command before a login. */
+const TOLD_WITHOUT_CODE: readonly (readonly [says: string, code: string])[] = [
+  ["The user executing the script can't", "NOPERM"],
+  ["Protocol error: unauthenticated", "NOAUTH"],
+];
+
 /**
  * Redis answered one command with an error. Only its code (`NOSCRIPT`, `READONLY`, `ERR`, …) is kept: the text may
  * repeat the command, with names and addresses in it.
@@ -12,7 +18,8 @@ export class ReplyError {
   readonly code: string;
 
   constructor(text: string) {
-    this.code = /^[A-Za-z]{1,20}\b/.exec(text)?.[0] ?? "ERR";
+    const told = TOLD_WITHOUT_CODE.find(([says]) => text.includes(says))?.[1];
+    this.code = told ?? /^[A-Za-z]{1,20}\b/.exec(text)?.[0] ?? "ERR";
   }
 }
 
