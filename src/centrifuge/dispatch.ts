@@ -38,9 +38,13 @@ export function execute(
       : carryOut(context, session, command);
     if (!work) return;
     session.countUnanswered(1);
+    const sinceMs = performance.now();
     void work
       .catch((error: unknown) => failed(context, session, command, error))
-      .then(() => session.countUnanswered(-1));
+      .then(() => {
+        session.countUnanswered(-1);
+        context.stats.commandLatency.observeMs(command.method, performance.now() - sinceMs);
+      });
   } catch (error) {
     failed(context, session, command, error);
   }

@@ -17,7 +17,8 @@ import { type App, createApp, REGION_HEADER } from "../http/app.ts";
 import { loadAssets } from "../http/assets.ts";
 import { TransportFanout } from "../http/fanout.ts";
 import { brokerFault, type Health, unreadiness } from "../http/health.ts";
-import { createMetrics, type Metrics } from "../http/metrics.ts";
+import { createMetrics } from "../http/metrics.ts";
+import type { Metrics } from "../http/metrics-page.ts";
 import { StreamTransports } from "../http/streams/transports.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { PusherApps } from "../pusher/apps.ts";
@@ -105,6 +106,7 @@ class RunningInstance implements Instance {
       },
       residentBytes: runtime.residentBytes,
       bytesOut: () => stats.bytesOut,
+      observeDelay: (ms) => stats.loopDelay.observeMs(ms),
     });
     this.#streams = new StreamTransports({ backpressureBytes: config.limits.backpressureBytes, stats });
     this.#fanout = new TransportFanout(this.#streams);
@@ -214,6 +216,7 @@ class RunningInstance implements Instance {
       connectionsLimit: this.#cap,
       overload: () => this.#overload,
       residentBytes: runtime.residentBytes,
+      runtime,
       broker: () => broker.status(),
       presence: () => presence.status(),
       build: { version, runtime: name, region, instance },
@@ -274,7 +277,10 @@ class RunningInstance implements Instance {
       if (overload.letsGo) gateway.shed(Math.ceil(gateway.connections * SHED_SHARE));
     }, SHED_INTERVAL_MS);
     this.#descriptors.start();
-    const collecting = setInterval(() => idleCollector.tick(), IDLE_COLLECTION_INTERVAL_MS);
+    const collecting = setInterval(() => {
+      idleCollector.tick();
+      for (const ms of runtime.takeCollectionsMs()) stats.collections.observeMs(ms);
+    }, IDLE_COLLECTION_INTERVAL_MS);
     overload.onChange((state) => log.warn("overload", { state, delayMs: Math.round(overload.delayMs) }));
     overload.start();
     const evacuation = new Evacuation({

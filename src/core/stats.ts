@@ -1,3 +1,5 @@
+import { Histogram, Histograms } from "./histogram.ts";
+
 /**
  * The instance's counters as plain numbers: the hot path adds, the metrics page reads. One object per instance,
  * passed in; units are in the names.
@@ -27,6 +29,10 @@ export class Stats {
   /** Requests with commands of such connections, by outcome: `delivered`, `unknown`, `busy`, `limited`. */
   readonly emulated = new Map<string, number>();
   commandErrors = 0;
+  /** Commands answered with an error, by its code; `application` for those of services, `internal` for what is our fault. */
+  readonly errorCodes = new Map<string, number>();
+  /** Connections that ended, by the code: those of the table, `1006` without a close frame, `other`. */
+  readonly closeCodes = new Map<string, number>();
   pingsSent = 0;
 
   publishes = 0;
@@ -92,8 +98,22 @@ export class Stats {
   presenceSweeps = 0;
   /** Members read from Redis that no instance wrote: left out. */
   presenceBadRecords = 0;
-  /** Latency samples of presence calls since the last scrape, ms; bounded, oldest first. */
-  readonly presenceLatencyMs: number[] = [];
+  /** Calls of the presence store. */
+  readonly presenceLatency = new Histogram();
+  /** Commands of clients until their answer, by method. */
+  readonly commandLatency = new Histograms();
+  /** Calls of the server API, by method. */
+  readonly apiLatency = new Histograms();
+  /** Messages until the broker had stored them. */
+  readonly publishLatency = new Histogram();
+  /** Stored messages until they were handed to the sockets here: by the clocks of the broker and of this machine. */
+  readonly deliveryLatency = new Histogram();
+  /** Requests to webhooks. */
+  readonly webhookLatency = new Histogram();
+  /** How late the event loop was, ten times a second. */
+  readonly loopDelay = new Histogram();
+  /** Collections of garbage. */
+  readonly collections = new Histogram();
 
   drains = 0;
 

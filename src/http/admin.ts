@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { type Health, unreadiness } from "./health.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics } from "./metrics-page.ts";
 import { credentials, secretCheck } from "./secret.ts";
 
 export interface AdminDeps {

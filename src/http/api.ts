@@ -4,6 +4,7 @@ import { CommandError, Errors } from "../core/errors.ts";
 import { isDeeper, MAX_JSON_DEPTH, rawItems, rawMember, rawMembers } from "../core/json-text.ts";
 import { JsonText, writeJson } from "../core/json-value.ts";
 import type { Logger } from "../core/log.ts";
+import type { Stats } from "../core/stats.ts";
 import type { Operations } from "../gateway/gateway.ts";
 import { errorOf, METHODS, notServed } from "./api-methods.ts";
 import { bodyText } from "./body.ts";
@@ -14,6 +15,7 @@ export interface ApiDeps {
   /** Keys of the server API; none: nobody gets in. */
   readonly keys: readonly string[];
   readonly maxRequestBytes: number;
+  readonly stats: Pick<Stats, "apiLatency">;
   readonly log: Logger;
 }
 
@@ -81,7 +83,7 @@ export function serverApi(deps: ApiDeps): Hono {
 
 /** Makes what carries one call out. A batch answers without the envelope, as Centrifugo's does. */
 function caller(
-  deps: Pick<ApiDeps, "operations" | "log">,
+  deps: Pick<ApiDeps, "operations" | "log" | "stats">,
 ): (name: string, params?: string) => Promise<unknown> {
   /** @param params JSON text, of which messages and infos are taken as they stand */
   const call = async (name: string, params: string): Promise<Answer> => {
@@ -92,12 +94,15 @@ function caller(
     if (refused !== undefined) return { error: errorOf(Errors.notAvailable, refused) };
     const checked = method.params.safeParse(given);
     if (!checked.success) return { error: errorOf(Errors.badRequest, explain(checked.error)) };
+    const sinceMs = performance.now();
     try {
       return { result: await method.run(deps.operations, checked.data as never) };
     } catch (error) {
       if (error instanceof CommandError) return { error: errorOf(error.error) };
       deps.log.error("server API failed", { method: name, error });
       return { error: errorOf(Errors.internal) };
+    } finally {
+      deps.stats.apiLatency.observeMs(name, performance.now() - sinceMs);
     }
   };
 

@@ -15,7 +15,7 @@ import { type Assets, serveAssets } from "./assets.ts";
 import { clientIp, type ProxyTrust } from "./client-ip.ts";
 import { FrontDoor, type FrontDoorOptions } from "./front-door.ts";
 import type { Health } from "./health.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics } from "./metrics-page.ts";
 import { originPolicy } from "./origin.ts";
 import { pusherApi } from "./pusher/api.ts";
 import { choosePusher } from "./pusher/socket.ts";
@@ -143,10 +143,14 @@ function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
 }
 
 /** Where services and operators ask. */
-function routeApis(app: Router, { gateway, apps, health, metrics, options }: AppDeps, log: Logger): void {
+function routeApis(
+  app: Router,
+  { gateway, apps, health, metrics, stats, options }: AppDeps,
+  log: Logger,
+): void {
   const { operations } = gateway;
   const { apiKeys: keys, maxRequestBytes, metricsToken, publicMetrics } = options;
-  app.route("/api", serverApi({ operations, keys, maxRequestBytes, log }));
+  app.route("/api", serverApi({ operations, keys, maxRequestBytes, stats, log }));
   app.route("/apps", pusherApi({ apps, operations, maxRequestBytes, log }));
   app.route("/", adminApp({ health, metrics, metricsToken, publicMetrics }));
 }

@@ -1,7 +1,9 @@
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { BrokerStatus } from "../broker/broker.ts";
+import type { Histogram } from "../core/histogram.ts";
 import type { Stats } from "../core/stats.ts";
 import type { OverloadState } from "../gateway/instance/overload.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { type Metrics, MetricsPage } from "./metrics-page.ts";
 
 /** Where the numbers are read when somebody asks for them. */
 export interface MetricsSources {
@@ -11,6 +13,10 @@ export interface MetricsSources {
   readonly connectionsLimit: number;
   overload(): { readonly state: OverloadState; readonly delayMs: number };
   residentBytes(): number;
+  readonly runtime: Pick<
+    Runtime,
+    "cpuSeconds" | "heapBytes" | "startedSeconds" | "openDescriptors" | "descriptorLimit"
+  >;
   broker(): BrokerStatus;
   presence(): { readonly state: "ok" | "degraded" };
   /** Labels of `trunkline_build_info`. */
@@ -22,19 +28,11 @@ export interface MetricsSources {
   };
 }
 
-/** The metrics page. */
-export interface Metrics {
-  readonly contentType: string;
-  /** All metrics in Prometheus' text format. Never rejects: what cannot be read keeps its last value. */
-  text(): Promise<string>;
-}
-
 type NumericField = { [F in keyof Stats]: Stats[F] extends number ? F : never }[keyof Stats];
 
 /** Every counter of {@link Stats}: name after the prefix, and help. The type makes sure that none is forgotten. */
 const COUNTERS = {
   connects: ["connects_total", "Connections opened."],
-  disconnects: ["disconnects_total", "Connections ended."],
   messagesIn: ["messages_received_total", "Commands and messages read from clients."],
   publicationsOut: ["publications_total", "Publications handed to a fan-out, one for all subscribers."],
   deliveries: ["deliveries_total", "Publications times local subscribers."],
@@ -45,7 +43,6 @@ const COUNTERS = {
   writeErrors: ["write_errors_total", "Frames that could not be written."],
   slowConsumers: ["slow_consumers_total", "Connections closed because they read too slowly."],
   deadPeers: ["dead_peers_total", "Connections closed because nothing was heard of them."],
-  commandErrors: ["command_errors_total", "Commands answered with an error."],
   pingsSent: ["pings_sent_total", "Pings sent to clients."],
   publishes: ["publishes_total", "Publishes through this instance."],
   publishErrors: ["publish_errors_total", "Publishes that failed."],
@@ -87,6 +84,8 @@ const COUNTERS = {
 } as const satisfies Record<
   Exclude<
     NumericField,
+    | "commandErrors"
+    | "disconnects"
     | "publishBacklog"
     | "webhookOldestMs"
     | "homesAway"
@@ -101,9 +100,6 @@ const COUNTERS = {
 
 const OVERLOAD_STATES: readonly OverloadState[] = ["ok", "shedding", "refusing"];
 
-/** Buckets of presence calls, seconds: from a local Redis to a REST call across an ocean. */
-const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
-
 /**
  * Makes the metrics of one instance. Nothing is counted twice: the numbers are plain fields elsewhere, and are copied
  * when the page is asked for.
@@ -117,14 +113,15 @@ export function createMetrics(sources: MetricsSources): Metrics {
   addLabelledCounters(page, stats);
   addGauges(page, sources);
   addLabelledGauges(page, sources);
-  page.histogram("presence_latency_seconds", "Latency of calls to the presence store.", LATENCY_BUCKETS, () =>
-    stats.presenceLatencyMs.splice(0).map((ms) => ms / 1000),
-  );
+  addHistograms(page, sources.stats);
+  addProcess(page, sources.runtime);
   page.constant("build_info", "What runs, always 1.", sources.build);
   return page;
 }
 
 function addLabelledCounters(page: MetricsPage, stats: Stats): void {
+  page.counters("command_errors_total", "Commands answered with an error.", "code", () => stats.errorCodes);
+  page.counters("disconnects_total", "Connections ended.", "code", () => stats.closeCodes);
   page.counters(
     "rejected_total",
     "Connections refused or cut off, by reason.",
@@ -150,6 +147,47 @@ function addLabelledCounters(page: MetricsPage, stats: Stats): void {
     () => stats.emulated,
   );
   page.counters("recoveries_total", "Recoveries of clients, by outcome.", "outcome", () => stats.recoveries);
+}
+
+function addHistograms(page: MetricsPage, stats: Stats): void {
+  const one = (name: string, help: string, own: Histogram) => {
+    const map = new Map([["", own]]);
+    page.histograms(`${name}_seconds`, help, () => map);
+  };
+  one("presence_latency", "Latency of calls to the presence store.", stats.presenceLatency);
+  one("publish_latency", "Time until the broker had stored a message.", stats.publishLatency);
+  one("delivery_latency", "Age of stored messages when they were handed to sockets.", stats.deliveryLatency);
+  one("webhook_latency", "Latency of requests to webhooks.", stats.webhookLatency);
+  one("event_loop_lateness", "How late the event loop was, ten times a second.", stats.loopDelay);
+  one("gc_duration", "Collections of garbage.", stats.collections);
+  page.histograms(
+    "command_latency_seconds",
+    "Commands of clients until their answer.",
+    () => stats.commandLatency.byLabel,
+    "method",
+  );
+  page.histograms(
+    "api_latency_seconds",
+    "Calls of the server API.",
+    () => stats.apiLatency.byLabel,
+    "method",
+  );
+}
+
+function addProcess(page: MetricsPage, runtime: MetricsSources["runtime"]): void {
+  page.counter("process_cpu_seconds_total", "Processor time of the process.", runtime.cpuSeconds);
+  page.gauge(
+    "process_start_time_seconds",
+    "When the process began, Unix seconds.",
+    () => runtime.startedSeconds,
+  );
+  page.gauge("process_open_fds", "Descriptors open now.", () => runtime.openDescriptors() ?? Number.NaN);
+  page.gauge(
+    "process_max_fds",
+    "Descriptors the process may open.",
+    () => runtime.descriptorLimit() ?? Number.NaN,
+  );
+  page.gauge("heap_bytes", "JavaScript heap in use.", runtime.heapBytes);
 }
 
 function addGauges(page: MetricsPage, sources: MetricsSources): void {
@@ -200,95 +238,4 @@ function addLabelledGauges(page: MetricsPage, { stats, overload }: MetricsSource
     const current = overload().state;
     return OVERLOAD_STATES.map((state): [string, number] => [state, state === current ? 1 : 0]);
   });
-}
-
-/** Metrics by name (without the prefix `trunkline_`), each read anew when the page is asked for. */
-class MetricsPage implements Metrics {
-  readonly #registry = new Registry();
-  readonly #registers = [this.#registry];
-  readonly #failures = new Counter({
-    name: "trunkline_scrape_errors_total",
-    help: "Metrics that could not be read.",
-    registers: this.#registers,
-  });
-
-  get contentType(): string {
-    return this.#registry.contentType;
-  }
-
-  text(): Promise<string> {
-    return this.#registry.metrics();
-  }
-
-  counter(name: string, help: string, read: () => number): void {
-    const metric: Counter = new Counter({
-      ...this.#named(name, help),
-      collect: this.#guarded(() => {
-        const value = read();
-        metric.reset();
-        metric.inc(value);
-      }),
-    });
-  }
-
-  /** One counter for each value of a label. */
-  counters(name: string, help: string, label: string, read: () => ReadonlyMap<string, number>): void {
-    const metric: Counter<string> = new Counter({
-      ...this.#named(name, help),
-      labelNames: [label],
-      collect: this.#guarded(() => {
-        metric.reset();
-        for (const [key, value] of read()) metric.inc({ [label]: key }, value);
-      }),
-    });
-  }
-
-  gauge(name: string, help: string, read: () => number): void {
-    const metric: Gauge = new Gauge({
-      ...this.#named(name, help),
-      collect: this.#guarded(() => metric.set(read())),
-    });
-  }
-
-  /** One gauge for each value of a label. */
-  gauges(name: string, help: string, label: string, read: () => Iterable<[string, number]>): void {
-    const metric: Gauge<string> = new Gauge({
-      ...this.#named(name, help),
-      labelNames: [label],
-      collect: this.#guarded(() => {
-        for (const [key, value] of read()) metric.set({ [label]: key }, value);
-      }),
-    });
-  }
-
-  /** @param read what was observed since the last time */
-  histogram(name: string, help: string, buckets: number[], read: () => readonly number[]): void {
-    const metric: Histogram = new Histogram({
-      ...this.#named(name, help),
-      buckets,
-      collect: this.#guarded(() => {
-        for (const value of read()) metric.observe(value);
-      }),
-    });
-  }
-
-  /** A gauge that is always 1; its labels say what there is to say. */
-  constant(name: string, help: string, labels: Readonly<Record<string, string>>): void {
-    new Gauge({ ...this.#named(name, help), labelNames: Object.keys(labels) }).set({ ...labels }, 1);
-  }
-
-  #named(name: string, help: string) {
-    return { name: `trunkline_${name}`, help, registers: this.#registers };
-  }
-
-  /** Reading a number may fail (at the descriptor limit, for one), and must not take the page or the process along. */
-  #guarded(read: () => void): () => void {
-    return () => {
-      try {
-        read();
-      } catch {
-        this.#failures.inc();
-      }
-    };
-  }
 }

@@ -60,7 +60,11 @@ export class PusherConnection extends PusherState implements Dialect<Session> {
     };
     try {
       if (message.event.startsWith("pusher:subscribe")) this.#context.quotas.command(session);
-      pusherMessage(this.#context, session, this, message)?.catch(failed);
+      const sinceMs = performance.now();
+      const { commandLatency } = this.#context.stats;
+      pusherMessage(this.#context, session, this, message)
+        ?.catch(failed)
+        .then(() => commandLatency.observeMs(message.event, performance.now() - sinceMs));
     } catch (error) {
       failed(error);
     }

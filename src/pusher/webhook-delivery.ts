@@ -151,7 +151,9 @@ class Endpoint {
     const fresh = items.slice(old).filter((item) => item !== undefined);
     this.#waiting(fresh[0]?.timeMs ?? 0);
     if (fresh.length === 0) return old > 0 ? "carried" : "idle";
+    const sinceMs = performance.now();
     const failure = await this.#post(bodyOf(fresh), timeoutMs);
+    stats.webhookLatency.observeMs(performance.now() - sinceMs);
     if (failure !== undefined) {
       stats.webhooksRetried++;
       this.#log.warn("a webhook failed", {

@@ -6,7 +6,14 @@ import type { Runtime } from "./runtime.ts";
 /** The parts of the runtime port that both runtimes answer alike, through Node's `process`. */
 export function host(): Pick<
   Runtime,
-  "descriptorLimit" | "openDescriptors" | "residentBytes" | "onSignal" | "exit"
+  | "descriptorLimit"
+  | "openDescriptors"
+  | "residentBytes"
+  | "heapBytes"
+  | "cpuSeconds"
+  | "startedSeconds"
+  | "onSignal"
+  | "exit"
 > {
   const descriptors = readDescriptorLimit();
   let resident = 0;
@@ -28,6 +35,12 @@ export function host(): Pick<
       }
       return resident;
     },
+    heapBytes: () => process.memoryUsage().heapUsed,
+    cpuSeconds() {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1_000_000;
+    },
+    startedSeconds: Date.now() / 1_000 - process.uptime(),
     onSignal(signal, listener) {
       process.on(signal, listener);
       return () => void process.off(signal, listener);

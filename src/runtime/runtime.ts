@@ -113,12 +113,20 @@ export interface Runtime {
   openDescriptors(): number | undefined;
   /** Resident memory in bytes; never throws. */
   residentBytes(): number;
+  /** JavaScript heap in use, bytes. */
+  heapBytes(): number;
+  /** Processor time of the process so far, seconds. */
+  cpuSeconds(): number;
+  /** When the process began, Unix seconds. */
+  readonly startedSeconds: number;
   /**
    * Frees unused memory, where that can be asked for.
    * @param beside while other things go on; otherwise at once, some milliseconds per 1,000 connections, and with what can
    * be made again at the price of making it
    */
   collect(beside: boolean): void;
+  /** How long collections of garbage took since the last call, ms each; collected from the first call on. */
+  takeCollectionsMs(): readonly number[];
   onSignal(signal: "SIGTERM" | "SIGINT" | IgnoredSignal, listener: () => void): () => void;
   exit(code: number): never;
 }

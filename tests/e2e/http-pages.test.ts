@@ -9,8 +9,9 @@ import { httpServer } from "../helpers/http-server.ts";
 function parseMetrics(text: string): Map<string, number> {
   const samples = new Map<string, number>();
   for (const line of text.split("\n")) {
-    if (line === "" || /^# (HELP|TYPE) trunkline_[a-z_]+ \S/.test(line)) continue;
-    const sample = /^(trunkline_[a-z_]+(?:\{(?:[a-z_]+="[^"\\\n]*",?)+\})?) ([0-9.e+-]+|\+Inf)$/.exec(line);
+    if (line === "" || /^# (HELP|TYPE) (?:trunkline|process)_[a-z_]+ \S/.test(line)) continue;
+    const sample =
+      /^((?:trunkline|process)_[a-z_]+(?:\{(?:[a-z_]+="[^"\\\n]*",?)+\})?) ([0-9.e+-]+|\+Inf)$/.exec(line);
     if (!sample) throw new Error(`not a line of the format: ${line}`);
     samples.set(sample[1]!, Number(sample[2]));
   }
@@ -26,7 +27,7 @@ test("metrics copy the instance's counters, and count each latency once", async 
   stats.publishBacklog = 5;
   stats.rejected.set("origin", 2).set('q"\\\n', 1);
   stats.recoveries.set("ring", 9);
-  stats.presenceLatencyMs.push(0.4, 30);
+  for (const ms of [0.4, 30]) stats.presenceLatency.observeMs(ms);
   stats.rejected.delete('q"\\\n');
   const read = async () => {
     const response = await fetch(`${server.http}/metrics`);
@@ -54,7 +55,7 @@ test("metrics copy the instance's counters, and count each latency once", async 
     'trunkline_build_info{version="0.0.0",runtime="bun",region="here",instance="one"}': 1,
   });
   stats.connects = 8;
-  stats.presenceLatencyMs.push(1);
+  stats.presenceLatency.observeMs(1);
   const second = await read();
   expect(second.get("trunkline_connects_total")).toBe(8);
   expect(second.get("trunkline_presence_latency_seconds_count")).toBe(3);

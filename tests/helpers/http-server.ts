@@ -26,6 +26,12 @@ interface World {
   residentBytes: () => number;
 }
 
+/** A process of which little is known. */
+export const PROCESS_FIGURES = {
+  ...{ cpuSeconds: () => 1.5, startedSeconds: 1_700_000_000 },
+  ...{ openDescriptors: () => 12, descriptorLimit: () => 20_000, heapBytes: () => 1_000_000 },
+};
+
 /** A gateway that echoes, and gives its place back when a socket ends. */
 class EchoHandler implements SocketHandler {
   readonly handshake: Handshake & { readonly protocol: string };
@@ -104,6 +110,7 @@ export function httpServer(
       connectionsLimit: 100,
       overload: () => ({ state: world.overload, delayMs: 12 }),
       residentBytes: () => world.residentBytes(),
+      runtime: PROCESS_FIGURES,
       broker: () => world.broker,
       presence: () => ({ state: world.presence }),
       build: { version: "0.0.0", runtime: "bun", region: "here", instance: "one" },

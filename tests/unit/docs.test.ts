@@ -7,6 +7,7 @@ import { Stats } from "../../src/core/stats.ts";
 import { subjects } from "../../src/core/subject.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
 import { presenceKeys } from "../../src/presence/redis/keys.ts";
+import { PROCESS_FIGURES } from "../helpers/http-server.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
@@ -143,11 +144,14 @@ test("docs/metrics.md lists every metric", async () => {
     connectionsLimit: 1,
     overload: () => ({ state: "ok", delayMs: 0 }),
     residentBytes: () => 0,
+    runtime: PROCESS_FIGURES,
     broker: () => ({ state: "connected", sinceMs: 0 }),
     presence: () => ({ state: "ok" }),
     build: { version: "", runtime: "", region: "", instance: "" },
   });
-  const names = [...(await metrics.text()).matchAll(/^# TYPE trunkline_(\S+)/gm)].map(([, name]) => name!);
+  const names = [...(await metrics.text()).matchAll(/^# TYPE (?:trunkline_)?(\S+)/gm)].map(
+    ([, name]) => name!,
+  );
   const documented = [...read("docs/metrics.md").matchAll(/^- ((?:`\w+(?:\{\w+\})?`(?:, )?)+):/gm)].flatMap(
     ([, list]) => [...list!.matchAll(/`(\w+)/g)].map(([, name]) => name!),
   );

@@ -169,7 +169,8 @@ function fakeRuntime(step: StepHook, close: CloseHook): Runtime {
     noSharedPorts: undefined,
     descriptorLimit: () => 10_000,
     openDescriptors: () => 10,
-    residentBytes: () => 1,
+    ...{ residentBytes: () => 1, heapBytes: () => 1, cpuSeconds: () => 1, startedSeconds: 1 },
+    takeCollectionsMs: () => [],
     collect() {},
     onSignal: () => () => {},
     exit: () => {

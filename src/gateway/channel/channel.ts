@@ -247,6 +247,7 @@ export class Channel implements ChannelSink {
       this.#proof?.reached(publication.offset);
     }
     this.#broadcast(entry);
+    if (publication.timeMs > 0) stats.deliveryLatency.observeMs(Date.now() - publication.timeMs);
     if (this.name.namespace === USER_NAMESPACE) {
       for (const subscriber of this.members()) this.#context.inboxDelivered(subscriber);
     }

@@ -29,6 +29,8 @@ export interface OverloadOptions {
   readonly residentBytes: () => number;
   /** Bytes sent so far (a rising count). */
   readonly bytesOut: () => number;
+  /** Takes how late the event loop was, ten times a second. */
+  readonly observeDelay?: (ms: number) => void;
 }
 
 /** Samples above a limit before the state rises: one pause of the garbage collector is no overload. */
@@ -168,7 +170,9 @@ export class Overload {
   }
 
   #tick(now: number): void {
-    this.#worstMs = Math.max(this.#worstMs, now - this.#expectedAt);
+    const lateMs = now - this.#expectedAt;
+    this.#options.observeDelay?.(lateMs);
+    this.#worstMs = Math.max(this.#worstMs, lateMs);
     this.#expectedAt = now + TICK_MS;
     if (++this.#ticks < TICKS_PER_SAMPLE) return;
     this.#ticks = 0;

@@ -32,7 +32,6 @@ const MANY = 256;
 const GATHER_MS = 5;
 
 /** Latency samples kept between two scrapes. */
-const MAX_SAMPLES = 1_000;
 
 /** How many pipelines the failure rate is taken over. */
 const WINDOW = 20;
@@ -185,8 +184,7 @@ export class Pipe {
       this.#note(failure);
       throw failure;
     } finally {
-      if (stats.presenceLatencyMs.length >= MAX_SAMPLES) stats.presenceLatencyMs.shift();
-      stats.presenceLatencyMs.push(performance.now() - started);
+      stats.presenceLatency.observeMs(performance.now() - started);
     }
   }
 

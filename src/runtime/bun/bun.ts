@@ -1,3 +1,4 @@
+import { takeCollectionsMs } from "../collections.ts";
 import { host } from "../host.ts";
 import type { RequestContext, Runtime, ServeOptions, Server, SocketHandler } from "../runtime.ts";
 
@@ -17,6 +18,7 @@ export function bunRuntime(): Runtime {
     noSharedPorts: undefined,
     ...host(),
     collect,
+    takeCollectionsMs: takeCollectionsMs(1_000),
   };
 }
 

@@ -1,3 +1,4 @@
+import { takeCollectionsMs } from "../collections.ts";
 import { host } from "../host.ts";
 import type { RequestContext, Runtime, ServeOptions, Server, SocketHandler } from "../runtime.ts";
 import { Topics } from "../topics.ts";
@@ -27,6 +28,8 @@ export function denoRuntime(): Runtime {
     ...host(),
     // V8 compacts by itself when idle, and lets nobody ask for it.
     collect() {},
+    // Nanoseconds, measured on 2.9.
+    takeCollectionsMs: takeCollectionsMs(1_000_000),
   };
 }
 

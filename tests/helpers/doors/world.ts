@@ -123,7 +123,10 @@ export async function doorWorld(kind: "memory" | "servers"): Promise<DoorWorld> 
     },
     options: { connectCallout: true, insecure: false },
   });
-  const deps = { operations: gateway.gateway.operations, maxRequestBytes: 1e6, log: silent };
+  const deps = {
+    ...{ operations: gateway.gateway.operations, stats: new Stats() },
+    ...{ maxRequestBytes: 1e6, log: silent },
+  };
   const api = serverApi({ ...deps, keys: ["key"] });
   const pusher = pusherApi({ ...deps, apps: new PusherApps([app]) });
   return {

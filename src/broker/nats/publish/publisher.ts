@@ -1,5 +1,6 @@
 import type { Msg, MsgHdrs } from "nats";
 import { CommandError, Errors } from "../../../core/errors.ts";
+import type { Histogram } from "../../../core/histogram.ts";
 import { utf8Decoder } from "../../../core/text.ts";
 import type { Link } from "../link/link.ts";
 import type { NoAnswer, Requests, Waiter } from "../link/requests.ts";
@@ -46,6 +47,8 @@ export interface PublisherOptions {
   /** No stream takes the subject of this one, or the store did not answer. */
   readonly suspect: (stream: string) => void;
   readonly storage: StorageWatch;
+  /** Takes how long messages took until they were stored. */
+  readonly latency?: Histogram;
 }
 
 /**
@@ -192,6 +195,7 @@ class Outgoing implements Waiter {
   /** How long it may take this time, ms. */
   #patienceMs = ACK_TIMEOUT_MS;
   #ackedBefore = 0;
+  readonly #sinceMs = performance.now();
   #resolve!: (ack: Ack) => void;
   #reject!: (error: Error) => void;
 
@@ -235,6 +239,7 @@ class Outgoing implements Waiter {
     if (ack.seq > 0) {
       const regressed = !ack.duplicate && ack.seq <= this.#ackedBefore;
       this.#publisher.acked(this.#to.stream, ack.seq);
+      this.#publisher.options.latency?.observeMs(performance.now() - this.#sinceMs);
       this.#resolve({ seq: ack.seq, duplicate: ack.duplicate === true, regressed });
       this.#publisher.settled();
     } else if (ack.errorCode === TOO_LARGE) {

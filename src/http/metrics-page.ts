@@ -1,0 +1,126 @@
+import { Counter, Gauge, Registry } from "prom-client";
+import { Histogram } from "../core/histogram.ts";
+
+/** The metrics page. */
+export interface Metrics {
+  readonly contentType: string;
+  /** All metrics in Prometheus' text format. Never rejects: what cannot be read keeps its last value. */
+  text(): Promise<string>;
+}
+
+interface Sample {
+  readonly metricName: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** Figures of the process have the names that all servers give them. */
+const fullName = (name: string) => (name.startsWith("process_") ? name : `trunkline_${name}`);
+
+/** A histogram in Prometheus' shape: each bucket with all below it. */
+function samples(name: string, own: Histogram, labels: Sample["labels"]): Sample[] {
+  let below = 0;
+  const buckets = [...own.counts].map((count, index): Sample => {
+    below += count;
+    const le = `${Histogram.bounds[index] ?? "+Inf"}`;
+    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: below };
+  });
+  return [
+    ...buckets,
+    { metricName: `${name}_sum`, labels, value: own.sum },
+    { metricName: `${name}_count`, labels, value: own.count },
+  ];
+}
+
+/** Metrics by name (without the prefix `trunkline_`), each read anew when the page is asked for. */
+export class MetricsPage implements Metrics {
+  readonly #registry = new Registry();
+  readonly #registers = [this.#registry];
+  readonly #failures = new Counter({
+    name: "trunkline_scrape_errors_total",
+    help: "Metrics that could not be read.",
+    registers: this.#registers,
+  });
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  counter(name: string, help: string, read: () => number): void {
+    const metric: Counter = new Counter({
+      ...this.#named(name, help),
+      collect: this.#guarded(() => {
+        const value = read();
+        metric.reset();
+        metric.inc(value);
+      }),
+    });
+  }
+
+  /** One counter for each value of a label. */
+  counters(name: string, help: string, label: string, read: () => ReadonlyMap<string, number>): void {
+    const metric: Counter<string> = new Counter({
+      ...this.#named(name, help),
+      labelNames: [label],
+      collect: this.#guarded(() => {
+        metric.reset();
+        for (const [key, value] of read()) metric.inc({ [label]: key }, value);
+      }),
+    });
+  }
+
+  gauge(name: string, help: string, read: () => number): void {
+    const metric: Gauge = new Gauge({
+      ...this.#named(name, help),
+      collect: this.#guarded(() => metric.set(read())),
+    });
+  }
+
+  /** One gauge for each value of a label. */
+  gauges(name: string, help: string, label: string, read: () => Iterable<[string, number]>): void {
+    const metric: Gauge<string> = new Gauge({
+      ...this.#named(name, help),
+      labelNames: [label],
+      collect: this.#guarded(() => {
+        for (const [key, value] of read()) metric.set({ [label]: key }, value);
+      }),
+    });
+  }
+
+  /** Histograms by the value of a label; without a label, one under the key "". */
+  histograms(name: string, help: string, read: () => ReadonlyMap<string, Histogram>, label?: string): void {
+    const full = fullName(name);
+    const get = async () => ({
+      ...{ name: full, help, type: "histogram", aggregator: "sum" },
+      values: [...read()].flatMap(([key, own]) =>
+        samples(full, own, label === undefined ? {} : { [label]: key }),
+      ),
+    });
+    // What is read is cumulative already, which the library's own histogram cannot be told.
+    this.#registry.registerMetric({ name: full, get } as unknown as Gauge);
+  }
+
+  /** A gauge that is always 1; its labels say what there is to say. */
+  constant(name: string, help: string, labels: Readonly<Record<string, string>>): void {
+    new Gauge({ ...this.#named(name, help), labelNames: Object.keys(labels) }).set({ ...labels }, 1);
+  }
+
+  #named(name: string, help: string) {
+    return { name: fullName(name), help, registers: this.#registers };
+  }
+
+  /** Reading a number may fail (at the descriptor limit, for one), and must not take the page or the process along. */
+  #guarded(read: () => void): () => void {
+    return () => {
+      try {
+        read();
+      } catch {
+        this.#failures.inc();
+      }
+    };
+  }
+}

@@ -1,0 +1,78 @@
+import { expect, test } from "bun:test";
+import { testClient } from "../helpers/clients.ts";
+import { startInstance, type TestInstance } from "../helpers/instances.ts";
+import { natsServer, redisServer } from "../helpers/servers.ts";
+import { until } from "../helpers/until.ts";
+
+/** Figures that a person on call reads, on an instance with real traffic. */
+
+/** Samples of the metrics page by name and labels. */
+async function samples(instance: TestInstance): Promise<Map<string, number>> {
+  const text = await (await fetch(`${instance.url}/metrics`)).text();
+  return new Map(
+    text.split("\n").flatMap((line) => {
+      const [, name, value] = /^([^#\s].*) (\S+)$/.exec(line) ?? [];
+      return name === undefined ? [] : [[name, Number(value)] as const];
+    }),
+  );
+}
+
+/** Histograms that traffic must have filled. */
+const FILLED = [
+  'trunkline_command_latency_seconds_count{method="connect"}',
+  'trunkline_command_latency_seconds_count{method="subscribe"}',
+  'trunkline_command_latency_seconds_count{method="history"}',
+  'trunkline_api_latency_seconds_count{method="publish"}',
+  "trunkline_presence_latency_seconds_count",
+  "trunkline_publish_latency_seconds_count",
+  "trunkline_delivery_latency_seconds_count",
+  "trunkline_event_loop_lateness_seconds_count",
+  "trunkline_gc_duration_seconds_count",
+];
+
+for (const runtime of ["bun", "deno"] as const) {
+  test(`what is done is timed on ${runtime}, and nothing is lost between two scrapes`, async () => {
+    await using nats = await natsServer();
+    await using redis = await redisServer();
+    await using instance = await startInstance({
+      runtime,
+      env: { NATS_URL: nats.url, REDIS_URL: redis.url },
+    });
+    using client = testClient(instance.websocket, { user: "ann" });
+    await client.connected();
+    const { sub } = await client.subscribe("chat:room");
+    const publish = async (n: number) => {
+      await instance.api("publish", { channel: "chat:room", data: { n, filler: "x".repeat(2_000) } });
+    };
+    let published = 0;
+    await until(
+      async () => {
+        for (let n = 0; n < 200; n++) await publish(published++);
+        await sub.history({ limit: 1 }).catch(() => {});
+        const found = await samples(instance);
+        return FILLED.every((name) => (found.get(name) ?? 0) > 0);
+      },
+      { what: "every histogram to be filled", timeoutMs: 20_000 },
+    );
+    const found = await samples(instance);
+    expect(found.get("trunkline_publish_latency_seconds_count")).toBe(published);
+    expect(found.get('trunkline_api_latency_seconds_count{method="publish"}')).toBe(published);
+    const inf = 'trunkline_delivery_latency_seconds_bucket{le="+Inf"}';
+    expect(found.get(inf)).toBe(found.get("trunkline_delivery_latency_seconds_count")!);
+    expect(found.get("process_cpu_seconds_total")).toBeGreaterThan(0);
+    expect(found.get("process_open_fds")).toBeGreaterThan(5);
+    expect(found.get("trunkline_heap_bytes")).toBeGreaterThan(1_000_000);
+    expect(found.get("process_start_time_seconds")! * 1_000).toBeGreaterThan(Date.now() - 60_000);
+    const [refused] = await Promise.allSettled([client.centrifuge.rpc("nobody", {})]);
+    expect(refused.status).toBe("rejected");
+    const errors = async () =>
+      [...(await samples(instance)).keys()].filter((key) =>
+        key.startsWith("trunkline_command_errors_total{"),
+      );
+    await until(async () => (await errors()).length > 0, { what: "the error's code" });
+    client[Symbol.dispose]();
+    await until(async () =>
+      [...(await samples(instance)).keys()].some((key) => key.startsWith("trunkline_disconnects_total{")),
+    );
+  }, 40_000);
+}
