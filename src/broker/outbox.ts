@@ -12,10 +12,15 @@
  * 3. **One at a time.** At most one instance {@link Outbox.leading} at any moment, as far as clocks that run at the
  *    same speed can tell; after a crash another one leads within the lease and one renewal.
  * 4. `put` never waits and never throws: what overflows the bounded queue before the store is counted and logged.
+ * 5. **Once per id.** Two items that are put into one line under one id within two minutes are stored once, whichever
+ *    instances put them.
  */
 export interface Outbox {
-  /** Appends to a line. @param text one item, JSON by custom */
-  put(line: string, text: string): void;
+  /** Appends to a line. @param text one item, JSON by custom @param id made up when absent */
+  put(line: string, text: string, id?: string): void;
+
+  /** As {@link put}; resolves when the item is stored. @throws CommandError brokerUnavailable */
+  append(line: string, text: string, id?: string): Promise<void>;
 
   /** Whether this instance is the one that delivers now. */
   readonly leading: boolean;
@@ -25,6 +30,12 @@ export interface Outbox {
 
   /** Forgets the items of a line up to this one. @throws CommandError brokerUnavailable */
   done(line: string, seq: number): Promise<void>;
+
+  /** Forgets one item of a line, if it is there. @throws CommandError brokerUnavailable */
+  remove(line: string, seq: number): Promise<void>;
+
+  /** How many items each line has, for lines with any. @throws CommandError brokerUnavailable */
+  counts(): Promise<ReadonlyMap<string, number>>;
 
   /**
    * Called when something was put into a line, by any instance, and (without a line) when this instance begins to

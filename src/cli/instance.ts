@@ -23,11 +23,10 @@ import { StreamTransports } from "../http/streams/transports.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { PusherApps } from "../pusher/apps.ts";
 import { Pusher } from "../pusher/pusher.ts";
-import { Webhooks } from "../pusher/webhook-delivery.ts";
 import type { Runtime, ServeOptions, Server } from "../runtime/runtime.ts";
 import { Descriptors } from "./descriptors.ts";
 import { admissionOf, doorOptions, gatewayOptions, proxyTrust } from "./instance-options.ts";
-import { outboxOptions } from "./outbox.ts";
+import { eventRecorder, outboxOptions, startWebhooks } from "./outbox.ts";
 import { UserError } from "./output.ts";
 import { StartedParts } from "./started-parts.ts";
 
@@ -151,7 +150,7 @@ class RunningInstance implements Instance {
       ...{ apps: this.#apps, outbox, broker, presence, fanout: this.#fanout },
       log: log.with({ at: "gateway" }),
     });
-    const gateway = this.#createGateway(presence, pusher);
+    const gateway = this.#createGateway(presence, pusher, outbox);
     this.#gateway = gateway;
     started.closeFirst("presence", () => presence.close());
     await step("start presence", stop, () => presence.start());
@@ -173,23 +172,21 @@ class RunningInstance implements Instance {
     });
   }
 
-  /** Opens the outbox and delivers what is in it, when an app has webhooks. */
+  /** Opens the outbox and delivers what is in it, when there are webhooks. */
   async #openOutbox(stop: AbortSignal): Promise<Outbox | undefined> {
     const { config, broker, stats, log } = this.#parts;
     const options = outboxOptions(config);
     if (!options) return undefined;
     const outbox = await step("open the outbox of webhooks", stop, () => broker.outbox(options));
     this.#started.closeFirst("outbox of webhooks", () => outbox.close());
-    const { maxAgeMs, timeoutMs } = config.webhooks;
-    const webhooks = await step("start the webhooks", stop, () => {
-      const at = log.with({ at: "webhooks" });
-      return new Webhooks({ apps: this.#apps, outbox, maxAgeMs, timeoutMs, stats, log: at });
-    });
+    const webhooks = await step("start the webhooks", stop, () =>
+      startWebhooks({ config, apps: this.#apps, outbox, stats, log }),
+    );
     this.#started.closeFirst("webhooks", () => webhooks.close());
     return outbox;
   }
 
-  #createGateway(presence: Presence, pusher: Pusher): RunningGateway {
+  #createGateway(presence: Presence, pusher: Pusher, outbox: Outbox | undefined): RunningGateway {
     const { config, version, broker, authenticator, callouts, stats, log } = this.#parts;
     return createGateway({
       instance: config.instanceId,
@@ -198,6 +195,7 @@ class RunningInstance implements Instance {
       options: gatewayOptions(config),
       namespaces: config.namespaces,
       ...{ broker, presence, authenticator, callouts, stats },
+      recorder: eventRecorder(config, broker, outbox),
       policy: pusher,
       membership: pusher,
       fanout: this.#fanout,

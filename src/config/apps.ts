@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { NAMESPACE_PATTERN } from "../core/channel.ts";
+import { must, named, strict, yesNo } from "./shapes.ts";
 import { formatSize, parseSize } from "./units.ts";
+import { kindsOf, showWebhook, webhookMembers } from "./webhooks.ts";
 
 /** Kinds of events an app's webhooks may ask for. */
 const WEBHOOK_EVENTS = [
@@ -12,12 +14,6 @@ const WEBHOOK_EVENTS = [
   "cache_miss",
   "subscription_count",
 ] as const;
-
-const must = (what: string) => ({ error: `it must be ${what}` });
-
-const named = (what: string, shape: RegExp) => z.string(must(what)).regex(shape, must(what));
-const yesNo = (fallback: boolean) => z.boolean(must("true or false")).default(fallback);
-const strict = <S extends z.core.$ZodLooseShape>(what: string, shape: S) => z.strictObject(shape, must(what));
 
 function whole(min: number, max: number, fallback: number) {
   const error = must(`a whole number from ${min} to ${max}`);
@@ -46,12 +42,7 @@ const limits = strict("an object", {
   clientEventsPerSecond: whole(0, 1_000_000, 10),
 }).transform(({ userInfo, event, ...rest }) => ({ ...rest, userInfoBytes: userInfo, eventBytes: event }));
 
-const webhook = strict("an object with a url", {
-  url: named("an http:// or https:// URL", /^https?:\/\/[^\s@]+$/),
-  events: z
-    .array(z.enum(WEBHOOK_EVENTS, must(`one of ${WEBHOOK_EVENTS.join(", ")}`)), must("a list of events"))
-    .default([]),
-});
+const webhook = strict("an object with a url", { ...webhookMembers, events: kindsOf(WEBHOOK_EVENTS) });
 
 const key = strict("an object with key and secret", {
   key: named("up to 128 of A-Z, a-z, 0-9, _ and -", /^[A-Za-z0-9_-]{1,128}$/),
@@ -75,16 +66,7 @@ export const apps = z.array(app, must("a list of apps"));
 /** One application of the Pusher protocol. */
 export type AppSettings = z.output<typeof app>;
 
-/** Apps as the environment holds them; text that is no JSON is left to the schema to refuse. */
-export function appsFromEnv(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
-}
-
-/** An app for people: as the file would hold it, without its secrets. (A webhook's path or query may be one, too.) */
+/** An app for people: as the file would hold it, without its secrets. */
 export function showApp({
   keys,
   limits: { userInfoBytes, eventBytes, ...rest },
@@ -95,10 +77,7 @@ export function showApp({
     ...app,
     keys: keys.map(({ key }) => ({ key, secret: "***" })),
     limits: { ...rest, userInfo: formatSize(userInfoBytes), event: formatSize(eventBytes) },
-    webhooks: webhooks.map((hook) => ({
-      ...hook,
-      url: hook.url.replace(/^(https?:\/\/[^/?#]+)[/?#].+$/s, "$1/***"),
-    })),
+    webhooks: webhooks.map(showWebhook),
   };
 }
 

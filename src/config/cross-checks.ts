@@ -37,6 +37,7 @@ export function* crossChecks(config: Config): Generator<string> {
     }
   }
   yield* appCrossChecks(config);
+  yield* endpointCrossChecks(config);
   if (channels.ringBytes > channels.ringTotalBytes)
     yield "channels.ring: it must be at most channels.ringTotal";
 }
@@ -108,6 +109,16 @@ function* appCrossChecks({ apps, namespaces, insecure }: Config): Generator<stri
     for (const name of new Set(all.filter((one, at) => all.indexOf(one) < at))) {
       yield `apps: two have the ${what} ${name}`;
     }
+  }
+}
+
+function* endpointCrossChecks({ webhooks, insecure }: Config): Generator<string> {
+  const { endpoints } = webhooks;
+  for (const { name, url } of endpoints) {
+    if (!insecure && !isPrivate(url))
+      yield `webhooks.endpoints.${name}: events sent to http:// can be read on their way; use https://`;
+    if (endpoints.filter((other) => other.name === name).length > 1)
+      yield `webhooks.endpoints: two have the name ${name}`;
   }
 }
 

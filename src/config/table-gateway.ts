@@ -1,5 +1,5 @@
 import ipaddr from "ipaddr.js";
-import { apps, appsFromEnv, DEV_APPS, showApp } from "./apps.ts";
+import { apps, DEV_APPS, showApp } from "./apps.ts";
 import {
   issuers,
   JWKS_SHAPE,
@@ -22,6 +22,8 @@ import {
   whole,
   yesNo,
 } from "./setting.ts";
+import { jsonFromEnv } from "./shapes.ts";
+import { endpoints, showEndpoint } from "./webhooks.ts";
 
 const MANY = 1_000_000_000;
 
@@ -77,16 +79,37 @@ export const gateway = {
       default: [],
       dev: [...DEV_APPS],
       secret: "parts",
-      fromEnv: appsFromEnv,
+      fromEnv: jsonFromEnv,
       doc:
         "Applications of the Pusher protocol. Each has `id`, `keys` and `namespace`; [pusher.md](pusher.md) lists all " +
         "members. The variable holds the same list as JSON.",
     },
     (value) => value.map(showApp),
   ),
+  "webhooks.endpoints": structure(
+    endpoints,
+    "a list of endpoints",
+    {
+      default: [],
+      secret: "parts",
+      fromEnv: jsonFromEnv,
+      doc:
+        "Endpoints that are told of events. Each has `name`, `url` and `secret`; [webhooks.md](webhooks.md) lists all " +
+        "members. The variable holds the same list as JSON.",
+    },
+    (value) => value.map(showEndpoint),
+  ),
+  "webhooks.tries": whole(1, 100, {
+    default: 5,
+    doc: "How often an event that a webhook refuses is tried before those behind it are. It is set aside when the webhook takes one of these.",
+  }),
+  "webhooks.keepSetAside": duration("1m", "30d", {
+    default: "7d",
+    doc: "How long events are kept that were set aside or given up, for `trunkline outbox`.",
+  }),
   "webhooks.maxAge": duration("1s", "7d", {
     default: "1h",
-    doc: "How long a webhook's endpoint has to accept an event. Older events are given up.",
+    doc: "How long a webhook's endpoint has to accept an event. Older events are given up, and set aside.",
   }),
   "webhooks.timeout": duration("100ms", "1m", {
     default: "5s",

@@ -19,7 +19,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   presence: "Presence",
   auth: "Who may connect",
   apps: "Pusher apps",
-  webhooks: "Webhooks of Pusher apps",
+  webhooks: "Webhooks",
   api: "Server API",
   http: "Front door",
   proxy: "Trusted proxy",

@@ -78,9 +78,11 @@ export class Stats {
   /** Events of webhooks that an endpoint has taken, and that were too old before one did. */
   webhooksDelivered = 0;
   webhooksGivenUp = 0;
+  /** Events that an endpoint refused while it took others: they are kept aside. */
+  webhooksSetAside = 0;
   /** Requests to webhooks that failed and were sent again. */
   webhooksRetried = 0;
-  /** When the oldest event that no webhook has taken happened, Unix ms; 0: none, or another instance carries them. */
+  /** When the oldest event that no webhook has taken happened, Unix ms; 0: none, or another instance delivers. */
   webhookOldestMs = 0;
 
   /** Recoveries by outcome: `ring`, `stream`, `empty`, `failed`. */

@@ -1,5 +1,5 @@
 import type { Authenticator, Callouts } from "../auth/auth.ts";
-import type { Broker } from "../broker/broker.ts";
+import type { Broker, EventRecorder } from "../broker/broker.ts";
 import type { Logger } from "../core/log.ts";
 import type { Namespaces } from "../core/namespace.ts";
 import type { PacedLog } from "../core/paced-log.ts";
@@ -24,6 +24,8 @@ export interface GatewayDeps {
   readonly options: GatewayOptions;
   readonly namespaces: Namespaces;
   readonly broker: Broker;
+  /** Where events for the business cluster go; absent: to the broker alone. */
+  readonly recorder?: EventRecorder | undefined;
   readonly presence: Presence;
   readonly authenticator: Authenticator;
   readonly callouts: Callouts;

@@ -95,7 +95,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
 /** Puts the parts of an instance together. */
 function createContext(deps: GatewayDeps): GatewayContext {
   const { options, stats, broker, fanout, overloaded, log } = deps;
-  const events = new EventPublisher(broker, deps, deps.membership);
+  const events = new EventPublisher(deps.recorder ?? broker, deps, deps.membership);
   const reads = new Reads({ ...deps, limits: options });
   const hub = new Hub(
     { namespaces: deps.namespaces, ...options },

@@ -71,6 +71,7 @@ const COUNTERS = {
   outboxDropped: ["webhook_events_dropped_total", "Events for webhooks lost because their queue was full."],
   webhooksDelivered: ["webhook_events_delivered_total", "Events that webhooks have taken."],
   webhooksGivenUp: ["webhook_events_given_up_total", "Events too old before a webhook took them."],
+  webhooksSetAside: ["webhook_events_set_aside_total", "Events that a webhook refused while it took others."],
   webhooksRetried: ["webhook_retries_total", "Requests to webhooks that failed, and were sent again."],
   ringHits: ["ring_hits_total", "Joins and recoveries served from memory."],
   ringMisses: ["ring_misses_total", "Joins and recoveries that had to read the stream."],

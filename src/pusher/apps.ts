@@ -1,14 +1,18 @@
+import type { WebhookFilter } from "../webhooks/target.ts";
+
 /** One key of an application with its secret; several, so that they can be rotated. */
 interface PusherKey {
   readonly key: string;
   readonly secret: string;
 }
 
-/** Where an application's events are sent, and which of them. */
-export interface PusherWebhook {
+/** Where an application's events are sent, and which of them; `channelPrefix` is of the channels' names within it. */
+export interface PusherWebhook extends WebhookFilter {
   readonly url: string;
-  /** Kinds of events; empty: all. */
-  readonly events: readonly string[];
+  /** Several events in one request. */
+  readonly batch: boolean;
+  /** Sent along with every request. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** An application of the Pusher protocol: its credentials, and the namespace its channels live in. */

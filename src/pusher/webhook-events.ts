@@ -1,6 +1,7 @@
-import { createHash } from "node:crypto";
 import type { Outbox } from "../broker/outbox.ts";
 import { parseChannel } from "../core/channel.ts";
+import { writeItem } from "../webhooks/item.ts";
+import { asksFor } from "../webhooks/target.ts";
 import {
   channelKind,
   type PusherApp,
@@ -9,23 +10,12 @@ import {
   pusherName,
   pusherUserId,
 } from "./apps.ts";
+import { webhookLine } from "./webhook-target.ts";
 
 /** One event as an app's server gets it (Pusher Channels documentation, "Webhooks"). */
 type WebhookEvent = { readonly name: string; readonly channel: string } & Readonly<
   Record<string, string | number>
 >;
-
-/** What stands in the outbox. */
-export interface WebhookItem {
-  /** When it happened, Unix ms. */
-  readonly timeMs: number;
-  readonly event: WebhookEvent;
-}
-
-/** The outbox's line of one webhook. It stays the same when other webhooks come and go. */
-export function webhookLine(app: PusherApp, { url }: PusherWebhook): string {
-  return `${app.id}.${createHash("sha256").update(url).digest("hex").slice(0, 16)}`;
-}
 
 /** Puts what happens in an app's channels into the outbox, once for each of its webhooks that asks for it. */
 export class WebhookEvents {
@@ -87,11 +77,13 @@ export class WebhookEvents {
     const found = this.#find(channel);
     if (!found || channelKind(found.name).access === "user") return;
     let text: string | undefined;
+    const id = crypto.randomUUID();
     for (const webhook of found.app.webhooks) {
-      if (!asksFor(webhook, name)) continue;
-      const item: WebhookItem = { timeMs: Date.now(), event: { name, channel: found.name, ...fields } };
-      text ??= JSON.stringify(item);
-      this.#outbox?.put(this.#lines.get(webhook)!, text);
+      if (!asksFor(webhook, name, found.name)) continue;
+      const event: WebhookEvent = { name, channel: found.name, ...fields };
+      const timeMs = Date.now();
+      text ??= writeItem({ id, timeMs, sinceMs: timeMs, event: JSON.stringify(event) });
+      this.#outbox?.put(this.#lines.get(webhook)!, text, id);
     }
   }
 
@@ -101,8 +93,4 @@ export class WebhookEvents {
     const name = app && pusherName(app, channel);
     return name === undefined ? undefined : { app: app!, name };
   }
-}
-
-function asksFor({ events }: PusherWebhook, name: string): boolean {
-  return events.length === 0 || events.includes(name);
 }

@@ -1,5 +1,5 @@
 import { pusherChannel } from "../../src/pusher/apps.ts";
-import { webhookLine } from "../../src/pusher/webhook-events.ts";
+import { webhookLine } from "../../src/pusher/webhook-target.ts";
 import type { TestGateway } from "../gateway/fixture.ts";
 import { usersToldTo } from "./actors.ts";
 import { CHANNELS, ROOM, type Run } from "./world.ts";

@@ -1,6 +1,6 @@
 import type { Presence } from "../../src/presence/presence.ts";
 import { token } from "../gateway/auth.ts";
-import { createWorld, startGateway, type TestGateway } from "../gateway/fixture.ts";
+import { createWorld, startGateway, type TestGateway, webhookOf } from "../gateway/fixture.ts";
 import { eventually, settled, type stoppedClock, turn } from "../gateway/time.ts";
 import { Random } from "../simulation/random.ts";
 import { Actor, type PusherActor } from "./actors.ts";
@@ -33,7 +33,7 @@ export async function liveThrough({ seed, presence, clock }: RunOptions) {
   const world = createWorld({
     namespaces: { chat: { presenceGraceMs: graceMs }, shop: { presenceGraceMs: graceMs } },
   });
-  const app = { webhooks: [{ url: "https://shop.example/hook", events: [] }] };
+  const app = { webhooks: [webhookOf("https://shop.example/hook")] };
   const start = (instance: string) =>
     startGateway({
       world,

@@ -56,6 +56,29 @@ export function outboxContract(context: () => Context): void {
     expect(await texts(a, own)).toEqual(numbered(20, 5));
   });
 
+  test("one id is stored once in a line, and counts for that line alone", async () => {
+    const [own, other] = [line(), line()];
+    const id = "disconnect:ünï code";
+    for (const outbox of [a, b, a]) outbox.put(own, "x", id);
+    await b.append(own, "y", id);
+    await b.append(other, "z", id);
+    await a.append(own, "end");
+    expect(await texts(a, own)).toEqual(["x", "end"]);
+    expect(await texts(a, other)).toEqual(["z"]);
+  });
+
+  test("items are counted by line, and one is removed from among others", async () => {
+    const own = line();
+    for (const text of numbered(3)) await a.append(own, text);
+    expect((await b.counts()).get(own)).toBe(3);
+    const [, second] = await b.read(own, 3);
+    await b.remove(own, second!.seq);
+    await b.remove(own, second!.seq);
+    await b.remove(line(), (await b.read(own, 1))[0]!.seq);
+    expect(await texts(a, own)).toEqual(["0", "2"]);
+    expect((await a.counts()).get(own)).toBe(2);
+  });
+
   test("one leads; who leads is told of what others put; the next one leads when it leaves", async () => {
     const own = line();
     const woken: (string | undefined)[] = [];

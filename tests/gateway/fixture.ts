@@ -12,7 +12,7 @@ import type { Dialect, Handshake } from "../../src/gateway/dialect.ts";
 import type { Session } from "../../src/gateway/session/session.ts";
 import { memoryPresence, memoryPresenceHub } from "../../src/presence/memory/memory.ts";
 import type { Presence } from "../../src/presence/presence.ts";
-import { type PusherApp, PusherApps } from "../../src/pusher/apps.ts";
+import { type PusherApp, PusherApps, type PusherWebhook } from "../../src/pusher/apps.ts";
 import { Pusher } from "../../src/pusher/pusher.ts";
 import { fakeAuthenticator, noCallouts, token } from "./auth.ts";
 import {
@@ -64,6 +64,12 @@ export const SHOP: PusherApp = {
     clientEventsPerSecond: 0,
   },
 };
+
+/** A webhook of an app, with what the settings would make of the rest. */
+export const webhookOf = (url: string, more: Partial<PusherWebhook> = {}): PusherWebhook => ({
+  ...{ url, events: [], channelPrefix: "", batch: false, headers: {} },
+  ...more,
+});
 
 export interface FixtureOptions {
   /** With other gateways of it, instances of one deployment. */

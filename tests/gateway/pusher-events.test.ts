@@ -1,14 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { createLogger } from "../../src/core/log.ts";
-import { Stats } from "../../src/core/stats.ts";
-import { type PusherApp, PusherApps } from "../../src/pusher/apps.ts";
-import { Webhooks } from "../../src/pusher/webhook-delivery.ts";
-import { webhookLine } from "../../src/pusher/webhook-events.ts";
-import { type FixtureOptions, startGateway, type TestGateway } from "./fixture.ts";
+import { type FixtureOptions, startGateway, type TestGateway, webhookOf } from "./fixture.ts";
 import { eventually, settled, stoppedClock } from "./time.ts";
 
 const member = (id: string) => ({ user_id: id });
-const HOOK = { url: "http://127.0.0.1:9/hook", events: [] };
+const HOOK = webhookOf("http://127.0.0.1:9/hook");
 const withHook = (more: FixtureOptions = {}): FixtureOptions => ({
   ...more,
   app: { webhooks: [HOOK], ...more.app },
@@ -165,87 +160,5 @@ describe("events for the app's server", () => {
     await client.subscribe("presence-a", member("ann"));
     await settled();
     expect(names(gateway)).toEqual(["channel_occupied presence-a"]);
-  });
-});
-
-describe("carrying them there", () => {
-  const app: PusherApp = {
-    ...{
-      id: "shop",
-      keys: [{ key: "k", secret: "s" }],
-      namespace: "shop",
-      enabled: true,
-      clientEvents: true,
-    },
-    ...{ subscriptionCount: false, webhooks: [] },
-    limits: { presenceMembers: 1, userInfoBytes: 1, eventBytes: 1, channelName: 1, clientEventsPerSecond: 0 },
-  };
-
-  /** The part that carries, with an endpoint that answers as told. */
-  async function carrier(answers: readonly number[], maxAgeMs = 60_000) {
-    const requests: { body: string; key: string | null }[] = [];
-    const server = Bun.serve({
-      ...{ hostname: "127.0.0.1", port: 0 },
-      async fetch(request) {
-        const key = request.headers.get("x-pusher-key");
-        requests.push({ body: await request.text(), key });
-        return new Response("", { status: answers[requests.length - 1] ?? 200 });
-      },
-    });
-    const webhooks = [{ url: `http://127.0.0.1:${server.port}/hook?secret=1`, events: [] }];
-    const gateway = await startGateway({ app: { webhooks } });
-    const stats = new Stats();
-    const lines: string[] = [];
-    const log = createLogger("debug", (line) => lines.push(JSON.stringify(line)));
-    const apps = new PusherApps([{ ...app, webhooks }]);
-    const deps = { apps, outbox: gateway.outbox!, maxAgeMs, timeoutMs: 300, stats, log };
-    const carrying = new Webhooks(deps);
-    return {
-      ...{ gateway, requests, stats, lines, carrying },
-      carried: () => webhookLine(app, webhooks[0]!),
-      async [Symbol.asyncDispose]() {
-        await carrying.close();
-        await gateway[Symbol.asyncDispose]();
-        await server.stop(true);
-      },
-    };
-  }
-  const occupied = async (gateway: TestGateway, channel: string) => await gateway.pusher().subscribe(channel);
-  const channelsOf = (requests: readonly { body: string }[]) =>
-    requests.map(({ body }) =>
-      (JSON.parse(body) as { events: { channel: string }[] }).events.map(({ channel }) => channel).join(),
-    );
-
-  test("in order, those that come together in one request", async () => {
-    await using one = await carrier([]);
-    for (const channel of ["a", "b", "c"]) await occupied(one.gateway, channel);
-    await eventually(() => one.stats.webhooksDelivered === 3, "three deliveries");
-    expect(channelsOf(one.requests).join()).toBe("a,b,c");
-    expect(one.requests[0]!.key).toBe("k");
-  });
-
-  test("again after a failure, and at the end what is left", async () => {
-    await using one = await carrier([500]);
-    await occupied(one.gateway, "a");
-    await eventually(() => one.stats.webhooksRetried >= 1, "a failure");
-    expect(one.lines.some((line) => line.includes("status 500"))).toBe(true);
-    expect(one.lines.join()).not.toContain("secret=1");
-    await occupied(one.gateway, "b");
-    await one.carrying.close();
-    expect(channelsOf(one.requests).at(0)).toBe("a");
-    expect(channelsOf(one.requests).at(-1)).toBe("a,b");
-  });
-
-  test("not when they are too old, or none of ours: that is said", async () => {
-    await using one = await carrier([], 1_000);
-    await occupied(one.gateway, "a");
-    await eventually(() => one.stats.webhooksDelivered === 1, "a delivery");
-    const line = one.carried();
-    one.gateway.outbox!.put(line, "nonsense");
-    one.gateway.outbox!.put(line, JSON.stringify({ timeMs: 1, event: { name: "channel_occupied" } }));
-    await occupied(one.gateway, "b");
-    await eventually(() => one.stats.webhooksDelivered === 2, "a delivery");
-    expect(one.stats.webhooksGivenUp).toBe(2);
-    expect(channelsOf(one.requests)).toEqual(["a", "b"]);
   });
 });

@@ -20,7 +20,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   auth: ["core"],
   gateway: ["core", "protocol", "runtime", "broker", "presence", "auth"],
   centrifuge: ["core", "protocol", "broker", "presence", "auth", "gateway"],
-  pusher: ["core", "protocol", "broker", "presence", "gateway"],
+  // Events over HTTP: lines of the outbox to addresses of the settings.
+  webhooks: ["core", "broker"],
+  pusher: ["core", "protocol", "broker", "presence", "gateway", "webhooks"],
   http: ["core", "protocol", "runtime", "broker", "gateway", "centrifuge", "pusher"],
   config: ["core"],
   console: [],
@@ -32,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   world: ["process"],
   cli: [
     ...["core", "runtime", "broker", "presence", "auth", "gateway", "centrifuge", "pusher", "http"],
-    ...["config", "bench", "process", "world"],
+    ...["webhooks", "config", "bench", "process", "world"],
   ],
   main: ["cli"],
 };

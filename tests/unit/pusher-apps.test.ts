@@ -41,7 +41,7 @@ describe("apps in the settings", () => {
         channelName: 164,
         clientEventsPerSecond: 10,
       },
-      webhooks: [{ url: "https://x.example/hook", events: [] }],
+      webhooks: [{ url: "https://x.example/hook", events: [], channelPrefix: "", batch: false, headers: {} }],
     });
   });
 

@@ -1,11 +1,28 @@
 import type { Stats } from "../../core/stats.ts";
 import type { Outbox, OutboxItem, OutboxOptions } from "../outbox.ts";
 
+/** How long an id keeps others of its kind out, ms, and the most that are known. */
+const ID_MS = 120_000;
+const MAX_IDS = 100_000;
+
 /** What the outboxes of several memory brokers share. */
 export class OutboxLines {
   readonly lines = new Map<string, OutboxItem[]>();
   readonly members: MemoryOutbox[] = [];
   seq = 0;
+  readonly #ids = new Map<string, number>();
+
+  /** Whether an id was not used in the time that ids count for. */
+  isNew(id: string): boolean {
+    const now = performance.now();
+    for (const [old, usedAt] of this.#ids) {
+      if (now - usedAt < ID_MS && this.#ids.size <= MAX_IDS) break;
+      this.#ids.delete(old);
+    }
+    if (this.#ids.has(id)) return false;
+    this.#ids.set(id, now);
+    return true;
+  }
 }
 
 /** Makes an outbox in memory: of those that share lines the first that was opened leads. Nothing survives the process. */
@@ -26,7 +43,8 @@ class MemoryOutbox implements Outbox {
     shared.members.push(this);
   }
 
-  put(line: string, text: string): void {
+  put(line: string, text: string, id?: string): void {
+    if (id !== undefined && !this.#shared.isNew(`${line}\n${id}`)) return;
     const items = this.#shared.lines.get(line);
     const item = { seq: ++this.#shared.seq, text };
     if (!items) this.#shared.lines.set(line, [item]);
@@ -38,6 +56,10 @@ class MemoryOutbox implements Outbox {
       }
     }
     for (const member of this.#shared.members) queueMicrotask(() => member.wake(line));
+  }
+
+  async append(line: string, text: string, id?: string): Promise<void> {
+    this.put(line, text, id);
   }
 
   get leading(): boolean {
@@ -52,6 +74,16 @@ class MemoryOutbox implements Outbox {
     const rest = this.#shared.lines.get(line)?.filter((item) => item.seq > seq) ?? [];
     if (rest.length > 0) this.#shared.lines.set(line, rest);
     else this.#shared.lines.delete(line);
+  }
+
+  async remove(line: string, seq: number): Promise<void> {
+    const rest = this.#shared.lines.get(line)?.filter((item) => item.seq !== seq) ?? [];
+    if (rest.length > 0) this.#shared.lines.set(line, rest);
+    else this.#shared.lines.delete(line);
+  }
+
+  async counts(): Promise<ReadonlyMap<string, number>> {
+    return new Map([...this.#shared.lines].map(([line, { length }]) => [line, length]));
   }
 
   onWake(listener: (line: string | undefined) => void): () => void {

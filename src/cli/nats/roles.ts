@@ -70,7 +70,16 @@ export function rolesOf(subjects: Subjects, consumers: readonly string[] = DEFAU
 
 function gatewayRights(subjects: Subjects): Partial<Role> {
   const { root } = subjects;
-  const streams = ["NAMES", "INFO.*", "CREATE.*", "UPDATE.*", "PURGE.*", "DELETE.*", "MSG.GET.*"];
+  const streams = [
+    "NAMES",
+    "INFO.*",
+    "CREATE.*",
+    "UPDATE.*",
+    "PURGE.*",
+    "DELETE.*",
+    "MSG.GET.*",
+    "MSG.DELETE.*",
+  ];
   return {
     publish: [
       ...["", "l", "evt", "ctl", "hook", "rpc", "auth", "ent"].map((kind) => `${root}${kind}.>`),

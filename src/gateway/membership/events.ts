@@ -1,4 +1,5 @@
 import type { EventRecorder } from "../../broker/broker.ts";
+import type { EventKind } from "../../core/event-kinds.ts";
 import { JsonText } from "../../core/json-value.ts";
 import type { ConnectionRecord } from "../../presence/presence.ts";
 import type { MembershipListener } from "./listener.ts";
@@ -66,7 +67,7 @@ export class EventPublisher {
     this.#emit("message", { ...connection, data: new JsonText(data) });
   }
 
-  #emit(kind: string, fields: object, id?: string): void {
+  #emit(kind: EventKind, fields: object, id?: string): void {
     this.#broker.emit(kind, { type: kind, timeMs: Date.now(), ...this.#own, ...fields }, id);
   }
 }

@@ -1,5 +1,5 @@
 import { rawItems, rawMember } from "../../../src/core/json-text.ts";
-import { webhookLine } from "../../../src/pusher/webhook-events.ts";
+import { webhookLine } from "../../../src/pusher/webhook-target.ts";
 import type { TestPusher } from "../../gateway/clients.ts";
 import { SHOP } from "../../gateway/fixture.ts";
 import { eventually } from "../../gateway/time.ts";

@@ -22,6 +22,7 @@ import {
   SHOP,
   startGateway,
   type TestGateway,
+  webhookOf,
 } from "../../gateway/fixture.ts";
 import { natsServer, redisServer } from "../servers.ts";
 import { TEST_ISSUER, TEST_SECRET } from "../tokens.ts";
@@ -38,7 +39,7 @@ const NAMESPACES: Readonly<Record<string, Partial<NamespaceRules>>> = {
   shop: { publish: "anyone", subscribe: "anyone" },
 };
 
-export const WEBHOOKS = [{ url: "http://127.0.0.1:9/hook", events: [] }];
+export const WEBHOOKS = [webhookOf("http://127.0.0.1:9/hook")];
 
 /** One running gateway with all its doors, over some drivers. */
 export interface DoorWorld extends AsyncDisposable {

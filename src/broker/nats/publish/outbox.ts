@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { nuid } from "nats";
 import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
@@ -36,6 +37,8 @@ const HOME_PATIENCE_MS = 5_000;
 /** Most items waiting to be stored, and of them under way. */
 const QUEUE = 10_000;
 const WINDOW = 256;
+/** How long an item whose caller waits may take to be stored, ms. */
+const APPEND_MS = 5_000;
 /** Time `close` gives what was put to be stored, ms. */
 const DRAIN_MS = 5_000;
 /** Least time between two log lines about dropped items, and between two looks at a stream that does not answer, ms. */
@@ -100,16 +103,21 @@ class NatsOutbox implements Outbox {
     link.onUp(() => this.#wake(undefined));
   }
 
-  put(line: string, text: string): void {
-    try {
-      const { subjects } = this.#options;
-      const to = { subject: subjects.outbox(line), stream: subjects.outboxStream() };
-      this.#publisher
-        .publish(to, text, publishHeaders(nuid.next(), {}), Number.POSITIVE_INFINITY)
-        .catch((error: unknown) => this.#dropped(error));
-    } catch (error) {
-      this.#dropped(error);
-    }
+  put(line: string, text: string, id?: string): void {
+    this.#publish(line, text, id, Number.POSITIVE_INFINITY).catch((error: unknown) => this.#dropped(error));
+  }
+
+  async append(line: string, text: string, id?: string): Promise<void> {
+    await this.#publish(line, text, id, APPEND_MS);
+  }
+
+  /** @param id as the caller has it: whatever a header cannot carry is hashed away, and lines have ids of their own */
+  async #publish(line: string, text: string, id: string | undefined, timeoutMs: number): Promise<void> {
+    const { subjects } = this.#options;
+    const to = { subject: subjects.outbox(line), stream: subjects.outboxStream() };
+    const own =
+      id === undefined ? nuid.next() : createHash("sha256").update(`${line}\n${id}`).digest("base64url");
+    await this.#publisher.publish(to, text, publishHeaders(own, {}), timeoutMs);
   }
 
   get leading(): boolean {
@@ -141,6 +149,22 @@ class NatsOutbox implements Outbox {
     } catch (error) {
       if (!(error instanceof JetStreamError)) throw error; // else the stream is gone, with what was to be purged
     }
+  }
+
+  async remove(line: string, seq: number): Promise<void> {
+    const { streams, subjects } = this.#options;
+    const item = await this.#store.at(seq);
+    if (item?.subject === subjects.outbox(line)) await streams.removeMessage(subjects.outboxStream(), seq);
+  }
+
+  async counts(): Promise<ReadonlyMap<string, number>> {
+    const { streams, subjects } = this.#options;
+    const counts = new Map<string, number>();
+    for (const [subject, count] of await streams.countsOf(subjects.outboxStream(), subjects.outboxLines())) {
+      const line = subjects.outboxLineOf(subject);
+      if (line !== undefined) counts.set(line, count);
+    }
+    return counts;
   }
 
   onWake(listener: (line: string | undefined) => void): () => void {

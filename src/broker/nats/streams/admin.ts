@@ -41,6 +41,8 @@ const REPLICAS = 10074;
 const NO_STORAGE = 10047;
 const NO_PLACE = 10005;
 const NO_JETSTREAM = [10039, 10076];
+/** No message at that sequence: not found, or its removal failed. */
+const NO_MESSAGE: readonly number[] = [10043, 10057];
 
 /**
  * Creates streams and keeps their configuration right. Any number of instances may do so at once: creating a stream that
@@ -148,10 +150,24 @@ export class StreamAdmin {
     return answer.streams ?? [];
   }
 
+  /** Removes one message, if it is there. */
+  async removeMessage(name: string, seq: number): Promise<void> {
+    try {
+      await this.api(`STREAM.MSG.DELETE.${name}`, { seq, no_erase: true });
+    } catch (error) {
+      if (!(error instanceof JetStreamError && NO_MESSAGE.includes(error.code))) throw error;
+    }
+  }
+
   /** Subjects with kept messages; at most the 100,000 that one answer of the server holds. */
   async subjectsOf(name: string, filter: string): Promise<string[]> {
+    return [...(await this.countsOf(name, filter)).keys()];
+  }
+
+  /** As {@link subjectsOf}, with the number of messages kept of each. */
+  async countsOf(name: string, filter: string): Promise<ReadonlyMap<string, number>> {
     const info = await this.api<StreamInfo>(`STREAM.INFO.${name}`, { subjects_filter: filter });
-    return Object.keys(info.state.subjects ?? {});
+    return new Map(Object.entries(info.state.subjects ?? {}));
   }
 
   /** The stream as the server knows it, or null when there is none. */
