@@ -131,6 +131,20 @@ const commands: readonly Row[] = [
       }),
   },
   {
+    name: "streams",
+    summary:
+      "show what each stream of channels is: its life, cuts, newest message, size, replicas and copies",
+    flags: [CONFIG_FLAG, ["--json", "print JSON"]],
+    run: async (options) => (await import("./cli/streams/streams.ts")).streams(options),
+  },
+  {
+    name: "life <new> <namespace>",
+    summary:
+      "give the streams of a namespace a new life: no position counts any more, every client reloads once; asks first",
+    flags: [CONFIG_FLAG, ["--yes", "do not ask"], ["--json", "print JSON"]],
+    run: async (options, args) => (await import("./cli/streams/life.ts")).life(options, args),
+  },
+  {
     name: "bench [scenario]",
     summary:
       "measure a gateway under thousands of clients, next to other servers: idle, broadcast, rooms, fanin, inbox, churn, " +

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { NatsConnection } from "nats";
 import { Errors } from "../../src/core/errors.ts";
 import { testClient } from "./clients.ts";
@@ -107,6 +108,14 @@ export class Stage implements AsyncDisposable {
     if (overtake?.first === "instances") await this.serve(overtake.from, overtake.to);
   }
 
+  /** Copies what the store has now; everybody is on it again then. */
+  async keep(): Promise<StoreCopy> {
+    const copy = await this.store.keep();
+    await answers(this.nc);
+    await this.settled();
+    return copy;
+  }
+
   /** Ends instances at once and starts them anew. @param numbers default: all */
   async restart(numbers: readonly number[] = this.instances.keys().toArray()): Promise<void> {
     for (const n of numbers) await this.instances[n]!.kill();
@@ -119,6 +128,13 @@ export class Stage implements AsyncDisposable {
       const answers = () => instance.api("history", { channel: CHANNEL, limit: 1 }).catch(() => undefined);
       await until(answers, { what: "an instance to be on the store", timeoutMs: 15_000 });
     }
+  }
+
+  /** A file with the settings of its instances, for commands beside them. */
+  async configFile(): Promise<string> {
+    const file = join(this.store.dir, "trunkline.json");
+    await Bun.write(file, JSON.stringify(this.#config));
+    return file;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,7 +3,7 @@ import type { Stats } from "../../../core/stats.ts";
 import { MAX_SEQUENCE } from "../../../core/tag.ts";
 import type { Link } from "../link/link.ts";
 import { identityOf, isSame } from "../link/message-identity.ts";
-import type { StreamLife } from "../streams/identity.ts";
+import { isEnded, type StreamLife } from "../streams/identity.ts";
 import type { Inspection, StreamLives } from "../streams/placement.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import type { Store } from "../streams/store.ts";
@@ -171,7 +171,10 @@ export class LifeWatch {
     const other = life.id !== known.id;
     if (from === "made") this.#replaced(life);
     else if (from === "copy") this.#adopt(life);
-    else if (!life.named && (continuity.kind === "stands" || (!other && continuity.kind === "unknown")))
+    else if (other && life.before.some((former) => former.id === known.id && isEnded(former))) {
+      if (before?.id !== life.id) return OTHER_PATIENCE_MS;
+      this.#ended(life);
+    } else if (!life.named && (continuity.kind === "stands" || (!other && continuity.kind === "unknown")))
       await this.#nameAgain(life);
     else if (continuity.kind === "cut") {
       if (other && !isHeir(life, known)) this.#replaced(life);
@@ -301,6 +304,16 @@ export class LifeWatch {
     log.error("stream was lost; a new one replaces it", { stream: store.stream, life: life.id });
     this.#continuity.settle(-1);
     this.#restart(life, 0, "epoch");
+  }
+
+  /** An operator has given the stream a new life: nothing that was handed out counts any more. */
+  #ended(life: StreamLife): void {
+    const { log, store } = this.#options;
+    log.warn("an operator gave the stream a new life: every client reloads", {
+      ...{ stream: store.stream, life: life.id },
+    });
+    this.#continuity.settle(-1);
+    this.#restart(life, -1, "epoch");
   }
 
   /** Every position beyond `fork` (-1: every one) is void: tells it, and goes on from there. */

@@ -3,7 +3,7 @@ import { offsetOf, sequenceOf, tagIn, tagOfText, UNNAMED, unnamedOffset } from "
 import type { Envelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import { hasTag, identityOf, type MessageIdentity, tagOf } from "../link/message-identity.ts";
-import type { StreamLife } from "../streams/identity.ts";
+import { isEnded, type StreamLife } from "../streams/identity.ts";
 import type { RecentMessages } from "./recent.ts";
 
 /**
@@ -72,7 +72,7 @@ export function currentPosition(life: StreamLife, position: Position): Position 
   if (epoch === life.epoch || epoch === "") return { epoch: life.epoch, offset: normal(offset) };
   if (epoch === life.id) return { epoch: life.epoch, offset: unnamedOffset(offset) };
   const former = life.before.find(({ id }) => epoch === id || epoch === `t_${id}`);
-  if (!former) return undefined;
+  if (!former || isEnded(former)) return undefined;
   const at = epoch === former.id ? unnamedOffset(offset) : normal(offset);
   return sequenceOf(at) <= former.fork || !isUnnamed(at) ? { epoch: life.epoch, offset: at } : undefined;
 }

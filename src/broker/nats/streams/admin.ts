@@ -159,6 +159,20 @@ export class StreamAdmin {
     }
   }
 
+  /** Names of all streams of the account. */
+  async names(): Promise<string[]> {
+    const names: string[] = [];
+    for (let total = 1; names.length < total; ) {
+      const page = await this.api<{ total: number; streams?: string[] | null }>("STREAM.NAMES", {
+        offset: names.length,
+      });
+      if (!page.streams?.length) break;
+      names.push(...page.streams);
+      total = page.total;
+    }
+    return names;
+  }
+
   /** Subjects with kept messages; at most the 100,000 that one answer of the server holds. */
   async subjectsOf(name: string, filter: string): Promise<string[]> {
     return [...(await this.countsOf(name, filter)).keys()];

@@ -1,10 +1,10 @@
 import type { StreamConfig, StreamInfo } from "nats";
 
 /** A life that a stream had before it went back: what it has up to `fork` it has still. */
-interface FormerLife {
+export interface FormerLife {
   readonly id: string;
   readonly fork: number;
-  /** The stream's last sequence when the cut was noticed. */
+  /** The stream's last sequence when the cut was noticed; 0: an operator ended that life, and nothing of it counts. */
   readonly mark: number;
 }
 
@@ -55,6 +55,16 @@ export function lifeOf(info: StreamInfo): StreamLife {
 /** A life of which only the id is known. */
 export function lifeNamed(id: string): StreamLife {
   return { id, epoch: `t_${id}`, before: [], named: true, firstSeq: 0, lastSeq: 0, leader: "" };
+}
+
+/** A life that an operator ends: no position of it is believed any more. */
+export function endedLife(id: string): FormerLife {
+  return { id, fork: 0, mark: 0 };
+}
+
+/** Whether no position of a former life counts any more. */
+export function isEnded({ mark }: FormerLife): boolean {
+  return mark === 0;
 }
 
 /** The id of a life that begins now: 12 characters in base 36. */

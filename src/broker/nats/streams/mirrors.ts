@@ -80,18 +80,7 @@ export class Mirrors {
    * @throws JetStreamError, RequestError
    */
   async purge(stream: string, subject: string, before: number): Promise<void> {
-    const names: string[] = [];
-    for (let total = 1; names.length < total; ) {
-      const page = await this.#streams.api<{ total: number; streams?: string[] | null }>("STREAM.NAMES", {
-        offset: names.length,
-      });
-      if (!page.streams?.length) break;
-      names.push(...page.streams);
-      total = page.total;
-    }
-    const copies = names.filter(
-      (name) => name.startsWith(`${stream}_`) && !IS_PART.test(name.slice(stream.length)),
-    );
+    const copies = copiesOf(stream, await this.#streams.names());
     await Promise.all(copies.map((name) => this.#purgeOne(name, subject, before)));
   }
 
@@ -124,6 +113,11 @@ export class Mirrors {
     const life = info && lifeOf(info);
     return life?.named ? life : null;
   }
+}
+
+/** Those of the names that are of copies of a stream. */
+export function copiesOf(stream: string, names: readonly string[]): string[] {
+  return names.filter((name) => name.startsWith(`${stream}_`) && !IS_PART.test(name.slice(stream.length)));
 }
 
 /** Whether an error says that a stream's servers do not answer, and not that something is wrong with the stream. */
