@@ -72,6 +72,8 @@ export class Stats {
   framesRefused = 0;
   eventsEmitted = 0;
   eventsDropped = 0;
+  /** Events that durable consumers of the stream have not acknowledged, by consumer; empty where that is not known. */
+  readonly eventBacklog = new Map<string, number>();
 
   /** Events for webhooks that were lost because their queue was full. */
   outboxDropped = 0;

@@ -86,6 +86,7 @@ export class MetricsPage implements Metrics {
       ...this.#named(name, help),
       labelNames: [label],
       collect: this.#guarded(() => {
+        metric.reset();
         for (const [key, value] of read()) metric.set({ [label]: key }, value);
       }),
     });

@@ -230,6 +230,12 @@ function addGauges(page: MetricsPage, sources: MetricsSources): void {
 
 function addLabelledGauges(page: MetricsPage, { stats, overload }: MetricsSources): void {
   page.gauges(
+    "events_pending",
+    "Events that durable consumers have not acknowledged.",
+    "consumer",
+    () => stats.eventBacklog,
+  );
+  page.gauges(
     "stream_connections",
     "Open connections without WebSocket.",
     "transport",

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { AckPolicy, connect } from "nats";
 import { testClient } from "../helpers/clients.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
 import { natsServer, redisServer } from "../helpers/servers.ts";
@@ -76,3 +77,18 @@ for (const runtime of ["bun", "deno"] as const) {
     );
   }, 40_000);
 }
+
+test("how far consumers of events are behind is told by name", async () => {
+  await using nats = await natsServer();
+  await using instance = await startInstance({ env: { NATS_URL: nats.url } });
+  const nc = await connect({ servers: nats.url });
+  const jsm = await nc.jetstreamManager();
+  await jsm.consumers.add("RT_EVENTS", { durable_name: "billing", ack_policy: AckPolicy.Explicit });
+  using client = testClient(instance.websocket, { user: "ann" });
+  await client.connected();
+  await until(
+    async () => ((await samples(instance)).get('trunkline_events_pending{consumer="billing"}') ?? 0) > 0,
+    { what: "the backlog of billing", timeoutMs: 20_000 },
+  );
+  await nc.close();
+}, 30_000);

@@ -14,6 +14,7 @@ import { Requests } from "./link/requests.ts";
 import { retryUntilReady } from "./link/retry.ts";
 import { Control } from "./publish/control.ts";
 import { Entries } from "./publish/entries.ts";
+import { EventBacklog } from "./publish/event-backlog.ts";
 import { EventQueue } from "./publish/event-queue.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { StorageWatch } from "./publish/storage-watch.ts";
@@ -246,9 +247,11 @@ function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>
   watchStreams(link, byStream);
   placement.watch(byStream.values());
   const control = new Control(foundation);
+  const backlog = new EventBacklog(foundation);
   const timer = setInterval(() => {
     for (const follower of byStream.values()) follower.tick();
     placement.tick();
+    backlog.tick();
     stats.publishBacklog = publisher.backlog;
   }, TICK_MS);
 

@@ -86,6 +86,8 @@ function gatewayRights(subjects: Subjects): Partial<Role> {
       // Surveys are answered to other instances, and to operators.
       ...["gateway", "operator", "control"].map((role) => `${subjects.inbox(role)}.>`),
       ...["$JS.FC.>", "$JS.API.INFO", ...streams.map((what) => `$JS.API.STREAM.${what}`)],
+      // How far the consumers of events are behind.
+      `$JS.API.CONSUMER.LIST.${subjects.eventStream()}`,
       ...["$JS.API.DIRECT.GET.*", "$JS.API.CONSUMER.CREATE.*.*", "$JS.API.CONSUMER.DELETE.*.*"],
     ],
     subscribe: [
