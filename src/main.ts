@@ -4,7 +4,7 @@ import { setTimeout } from "node:timers";
 import { Command } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import { paint, printError, UserError } from "./cli/output.ts";
-import { RESTRICTION_FLAGS, RESTRICTION_SUMMARIES } from "./cli/restriction-flags.ts";
+import { RESTRICTION_FLAGS, RESTRICTION_SUMMARIES, WHERE_FLAG } from "./cli/restriction-flags.ts";
 import { TOKEN_FLAGS, TOKEN_USAGE } from "./cli/token/token.ts";
 
 /** One command: its files are loaded when it runs, not before. */
@@ -108,6 +108,20 @@ const commands: readonly Row[] = [
   restrictionRow({ name: "block", method: "block" }),
   restrictionRow({ name: "unblock", method: "unblock" }),
   restrictionRow({ name: "list", method: "restrictions" }),
+  {
+    name: "outbox [action] [line]",
+    summary:
+      "events for webhooks: list the lines, look at what was set aside in one, or replay that (list, look, replay)",
+    flags: [
+      ["--waiting", "look: at what waits instead"],
+      ["--limit <number>", "look: at most so many events (default 100)"],
+      ["--id <id>", "replay: this event alone"],
+      ["--json", "print JSON"],
+      WHERE_FLAG,
+    ],
+    run: async (options, args) =>
+      (await import("./cli/outbox-command.ts")).outbox(options as Record<string, string | true>, args),
+  },
   {
     name: "doctor",
     summary:

@@ -26,7 +26,7 @@ import { Pusher } from "../pusher/pusher.ts";
 import type { Runtime, ServeOptions, Server } from "../runtime/runtime.ts";
 import { Descriptors } from "./descriptors.ts";
 import { admissionOf, doorOptions, gatewayOptions, proxyTrust } from "./instance-options.ts";
-import { eventRecorder, outboxOptions, startWebhooks } from "./outbox.ts";
+import { eventRecorder, outboxDesk, outboxOptions, startWebhooks } from "./outbox.ts";
 import { UserError } from "./output.ts";
 import { StartedParts } from "./started-parts.ts";
 
@@ -196,6 +196,7 @@ class RunningInstance implements Instance {
       namespaces: config.namespaces,
       ...{ broker, presence, authenticator, callouts, stats },
       recorder: eventRecorder(config, broker, outbox),
+      outbox: outbox && outboxDesk(config, this.#apps, outbox),
       policy: pusher,
       membership: pusher,
       fanout: this.#fanout,

@@ -6,6 +6,7 @@ import type { Stats } from "../core/stats.ts";
 import type { PusherApps } from "../pusher/apps.ts";
 import { pusherTargets } from "../pusher/webhook-target.ts";
 import { Webhooks } from "../webhooks/delivery.ts";
+import { OutboxDesk } from "../webhooks/desk.ts";
 import { WebhookEventRecorder } from "../webhooks/event-recorder.ts";
 import { eventTarget } from "../webhooks/event-target.ts";
 import type { WebhookTarget } from "../webhooks/target.ts";
@@ -48,6 +49,11 @@ export function startWebhooks(parts: {
     ...{ targets, outbox, maxAgeMs, timeoutMs, tries, stats },
     log: log.with({ at: "webhooks" }),
   });
+}
+
+/** Looks into the outbox. */
+export function outboxDesk(config: Config, apps: PusherApps, outbox: Outbox): OutboxDesk {
+  return new OutboxDesk(outbox, webhookTargets(config, apps));
 }
 
 /** Where an instance records events: the broker, and the outbox where endpoints are told of them. */

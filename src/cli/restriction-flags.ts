@@ -1,5 +1,5 @@
-/** Flags of all four commands, as commander writes them. */
-const WHERE = [
+/** The flag of all commands that ask an instance, as commander writes it. */
+export const WHERE_FLAG = [
   "--url <address>",
   "ask this instance's server API ($TRUNKLINE_API_KEYS), not NATS ($NATS_URL)",
 ] as const;
@@ -15,21 +15,21 @@ export const RESTRICTION_FLAGS = {
     ["--issued-before <time>", "only tokens issued before this time (ISO 8601, or Unix seconds)"],
     ["--channel <name>", "a channel that the user must leave"],
     ...LASTS,
-    WHERE,
+    WHERE_FLAG,
   ],
   block: [
     ["--user <id>", "a user"],
     ["--address <ip>", "an address, or a range such as 192.0.2.0/24"],
     ...LASTS,
-    WHERE,
+    WHERE_FLAG,
   ],
   unblock: [
     ["--user <id>", "a user"],
     ["--address <ip>", "an address or a range"],
     ["--id <id>", "anything that `trunkline list` shows"],
-    WHERE,
+    WHERE_FLAG,
   ],
-  restrictions: [["--json", "print JSON"], WHERE],
+  restrictions: [["--json", "print JSON"], WHERE_FLAG],
 } as const;
 
 export const RESTRICTION_SUMMARIES = {

@@ -5,6 +5,7 @@ import type { Namespaces } from "../core/namespace.ts";
 import type { PacedLog } from "../core/paced-log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
+import type { OutboxDesk } from "../webhooks/desk.ts";
 import type { Fanout } from "./channel/audience.ts";
 import type { QuotaOptions, Quotas } from "./instance/quotas.ts";
 import type { Reads } from "./instance/reads.ts";
@@ -26,6 +27,8 @@ export interface GatewayDeps {
   readonly broker: Broker;
   /** Where events for the business cluster go; absent: to the broker alone. */
   readonly recorder?: EventRecorder | undefined;
+  /** Looks into the outbox of webhooks; absent: there are none. */
+  readonly outbox?: OutboxDesk | undefined;
   readonly presence: Presence;
   readonly authenticator: Authenticator;
   readonly callouts: Callouts;

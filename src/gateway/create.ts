@@ -11,6 +11,7 @@ import { sendAway, shed } from "./instance/shed.ts";
 import { EventPublisher } from "./membership/events.ts";
 import { PresenceTracker } from "./membership/tracker.ts";
 import { createOperations } from "./operations.ts";
+import { serveOutbox } from "./outbox.ts";
 import { onEntry, serveRestrictions } from "./restrictions/enforce.ts";
 import { Restrictions } from "./restrictions/table.ts";
 import { Emulation } from "./session/emulation.ts";
@@ -69,6 +70,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       stops.push(
         broker.onEntry((entry) => onEntry(context, entry)),
         ...serveRestrictions(context),
+        ...serveOutbox(context),
         () => ticks.forEach(clearInterval),
         broker.onSignal((kind, body) => onSignal(context, kind, body)),
         presence.onSwept((swept) => tracker.swept(swept)),

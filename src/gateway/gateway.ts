@@ -3,6 +3,7 @@ import type { Position } from "../core/position.ts";
 import type { Body, ClientInfo, Publication } from "../core/publication.ts";
 import type { Frame } from "../protocol/codec.ts";
 import type { SocketHandler } from "../runtime/runtime.ts";
+import type { OutboxMethod } from "../webhooks/requests.ts";
 import type { Dialect, Handshake } from "./dialect.ts";
 import type { RestrictionMethod } from "./restrictions/restriction.ts";
 import type { Session } from "./session/session.ts";
@@ -114,6 +115,8 @@ export interface Operations {
    * Takes rights back, blocks, unblocks, or lists: shapes and result are those of the server API. @param params checked
    */
   restrict(method: RestrictionMethod, params: unknown): Promise<object>;
+  /** Looks into the outbox of webhooks, or puts back what was set aside. @param params checked */
+  outbox(method: OutboxMethod, params: unknown): Promise<object>;
   info(): Promise<{
     instances: readonly {
       instance: string;

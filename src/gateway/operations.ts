@@ -8,6 +8,7 @@ import type { GatewayContext } from "./context.ts";
 import { type InstanceInfo, onSignal, type SignalBody, type SignalKind } from "./control.ts";
 import type { Failure, Operations, PublishRequest, Target } from "./gateway.ts";
 import { listMembers } from "./membership/members.ts";
+import { askOutbox } from "./outbox.ts";
 import { restrict } from "./restrictions/enforce.ts";
 
 /** How long a survey waits for instances that do not answer, ms. */
@@ -72,11 +73,9 @@ export function createOperations(context: GatewayContext): Operations {
     },
 
     restrict: (method, params) => restrict(context, method, params, "api"),
-
+    outbox: (method, params) => askOutbox(context, method, params, "api"),
     channels: (pattern) => countSubscribers(context, pattern),
-
     connectionsOf: (user) => context.presence.connectionsOf(user),
-
     info: () => listInstances(context),
   };
 }

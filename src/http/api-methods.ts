@@ -5,6 +5,7 @@ import { JsonText } from "../core/json-value.ts";
 import type { Body, ClientInfo, Publication } from "../core/publication.ts";
 import type { Operations, PublishRequest, Target } from "../gateway/gateway.ts";
 import { type RestrictionMethod, restrictionRequests } from "../gateway/restrictions/restriction.ts";
+import { type OutboxMethod, outboxRequests } from "../webhooks/requests.ts";
 
 /** One method of the server API: the shape of its parameters, and what it does. */
 export interface Method {
@@ -206,6 +207,13 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
         method(shape as z.ZodType, (operations, params) =>
           operations.restrict(name as RestrictionMethod, params),
         ),
+      ]),
+    ),
+
+    ...Object.fromEntries(
+      Object.entries(outboxRequests).map(([name, shape]) => [
+        name,
+        method(shape as z.ZodType, (operations, params) => operations.outbox(name as OutboxMethod, params)),
       ]),
     ),
 

@@ -18,12 +18,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   broker: ["core"],
   presence: ["core"],
   auth: ["core"],
-  gateway: ["core", "protocol", "runtime", "broker", "presence", "auth"],
+  gateway: ["core", "protocol", "runtime", "broker", "presence", "auth", "webhooks"],
   centrifuge: ["core", "protocol", "broker", "presence", "auth", "gateway"],
   // Events over HTTP: lines of the outbox to addresses of the settings.
   webhooks: ["core", "broker"],
   pusher: ["core", "protocol", "broker", "presence", "gateway", "webhooks"],
-  http: ["core", "protocol", "runtime", "broker", "gateway", "centrifuge", "pusher"],
+  http: ["core", "protocol", "runtime", "broker", "gateway", "centrifuge", "pusher", "webhooks"],
   config: ["core"],
   console: [],
   // The load generator: a program of its own, which knows a gateway from outside only, and what it gives to clients.
@@ -58,7 +58,7 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
   "@upstash/redis": /^src\/presence\/redis\//,
   ioredis: /^src\/(presence\/redis|bench)\//,
   jose: /^src\/(auth\/jwt|cli|bench)\//,
-  zod: /^src\/(config|http|auth|gateway|centrifuge|pusher)\//,
+  zod: /^src\/(config|http|auth|gateway|centrifuge|pusher|webhooks)\//,
   hono: /^src\/http\//,
   "prom-client": /^src\/http\//,
   "ipaddr.js": /^src\/(http|config|gateway\/instance)\//,

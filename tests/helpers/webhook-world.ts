@@ -6,6 +6,7 @@ import { Stats } from "../../src/core/stats.ts";
 import { PusherApps, type PusherWebhook } from "../../src/pusher/apps.ts";
 import { pusherTargets } from "../../src/pusher/webhook-target.ts";
 import { Webhooks } from "../../src/webhooks/delivery.ts";
+import { OutboxDesk } from "../../src/webhooks/desk.ts";
 import { type EventEndpoint, eventTarget } from "../../src/webhooks/event-target.ts";
 import { writeItem } from "../../src/webhooks/item.ts";
 import type { WebhookTarget } from "../../src/webhooks/target.ts";
@@ -111,6 +112,8 @@ export async function webhookWorld(shape: string, options: WorldOptions = {}) {
   const webhooks = new Webhooks(deps);
   return {
     ...{ told, tried, stats, logged, outbox, webhooks, line: target.line },
+    host: new URL(target.url).host,
+    desk: new OutboxDesk(outbox, [target]),
     answers(next: NonNullable<typeof answer>) {
       answers = next;
     },

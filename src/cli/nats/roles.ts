@@ -28,6 +28,9 @@ const SERVICE_SIGNALS = [
   ...["revoke", "block", "unblock", "restrictions"],
 ] as const;
 
+/** Requests about the outbox of webhooks: what waits in it is for operators alone. */
+const OUTBOX = ["outbox", "outbox_look", "outbox_replay"] as const;
+
 /**
  * The roles of a system, each with the least rights that work and an inbox of its own.
  *
@@ -62,7 +65,14 @@ export function rolesOf(subjects: Subjects, consumers: readonly string[] = DEFAU
       role(name, `reads events as the durable consumer ${name}`, consumerRights(subjects, name)),
     ),
     role("operator", "looks after streams and consumers, and asks services how they are", {
-      publish: [...signals, subjects.control("info"), "$JS.API.>", "$SYS.REQ.USER.INFO", "$SRV.>"],
+      publish: [
+        ...signals,
+        ...OUTBOX.map((kind) => subjects.control(kind)),
+        subjects.control("info"),
+        "$JS.API.>",
+        "$SYS.REQ.USER.INFO",
+        "$SRV.>",
+      ],
       subscribe: [subjects.events(), "$JS.EVENT.>"],
     }),
   ];

@@ -127,15 +127,15 @@ function shown({ kind, id, expireAt, timeMs, reason, ...target }: StandingRestri
 /** Answers `rtctl.revoke`, `.block`, `.unblock` and `.restrictions`: one instance for all. Returns the ends of it. */
 export function serveRestrictions(context: GatewayContext): (() => void)[] {
   return (Object.keys(restrictionRequests) as RestrictionMethod[]).map((method) =>
-    context.broker.serve("control", method, async (body) => {
-      const params = body === "" ? {} : parsed(body);
-      return JSON.stringify(await restrict(context, method, params, "nats"));
-    }),
+    context.broker.serve("control", method, async (body) =>
+      JSON.stringify(await restrict(context, method, parsedRequest(body), "nats")),
+    ),
   );
 }
 
-/** @throws CommandError badRequest */
-function parsed(body: string): unknown {
+/** The parameters of a request; without a body there are none. @throws CommandError badRequest */
+export function parsedRequest(body: string): unknown {
+  if (body === "") return {};
   try {
     return JSON.parse(body);
   } catch {

@@ -1,0 +1,40 @@
+import { CommandError, Errors } from "../core/errors.ts";
+import { writeJson } from "../core/json-value.ts";
+import { type OutboxMethod, outboxRequests } from "../webhooks/requests.ts";
+import type { GatewayContext } from "./context.ts";
+import { parsedRequest } from "./restrictions/enforce.ts";
+
+/**
+ * Carries out a request about the outbox of webhooks. @param via who asked: `api` or `nats` @returns the result, for `writeJson`
+ * @throws CommandError notAvailable (there are no webhooks), and those of the desk
+ */
+export async function askOutbox(
+  context: GatewayContext,
+  method: OutboxMethod,
+  params: unknown,
+  via: string,
+): Promise<object> {
+  if (!context.outbox) throw new CommandError(Errors.notAvailable, "there are no webhooks");
+  const result = await context.outbox.request(method, params);
+  if (method === "outbox_replay") {
+    const { line, id } = params as { line: string; id?: string };
+    context.events.audited("replayed", {
+      kind: "webhook",
+      id: line,
+      ...(id !== undefined && { event: id }),
+      via,
+    });
+    context.log.info("audit", { action: "replayed", kind: "webhook", id: line, via });
+  }
+  return result;
+}
+
+/** Answers `rtctl.outbox`, `.outbox_look` and `.outbox_replay`: one instance for all. Returns the ends of it. */
+export function serveOutbox(context: GatewayContext): (() => void)[] {
+  if (!context.outbox) return [];
+  return (Object.keys(outboxRequests) as OutboxMethod[]).map((method) =>
+    context.broker.serve("control", method, async (body) =>
+      writeJson(await askOutbox(context, method, parsedRequest(body), "nats")),
+    ),
+  );
+}
