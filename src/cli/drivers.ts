@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import type { NatsConnection } from "nats";
 import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/jwt/issuer.ts";
 import { connectPlainly, eachServer, type NatsAddress } from "../broker/nats/link/link.ts";
@@ -8,12 +6,17 @@ import { subjects } from "../core/subject.ts";
 import type { RedisLink } from "../presence/redis/link.ts";
 import { respLink } from "../presence/redis/link-resp.ts";
 import { upstashLink } from "../presence/redis/link-upstash.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { readText } from "./certificate.ts";
 import { rolesOf } from "./nats/roles.ts";
 import { UserError } from "./output.ts";
 
 /** Where NATS is and how to log in, as the settings have it. @throws UserError when a credentials file is unreadable */
-export async function natsAddress({ nats }: Config): Promise<NatsAddress> {
-  const credentials = nats.credentials ?? (await readCredentials(nats.credentialsFile));
+export function natsAddress({ nats }: Config): NatsAddress {
+  const credentials = nats.credentials
+    ? () => nats.credentials!
+    : fileText("nats.credentialsFile", nats.credentialsFile);
+  const nkeySeed = fileText("nats.nkeySeedFile", nats.nkeySeedFile);
   return {
     servers: nats.urls,
     inbox: nats.inbox ?? subjects(nats.root).inbox("gateway"),
@@ -21,8 +24,8 @@ export async function natsAddress({ nats }: Config): Promise<NatsAddress> {
     ...(nats.password && { password: nats.password }),
     ...(nats.token && { token: nats.token }),
     ...(credentials && { credentials }),
-    ...(nats.nkeySeedFile && { nkeySeed: readText("nats.nkeySeedFile", nats.nkeySeedFile).trim() }),
-    ...tlsOf("nats", nats),
+    ...(nkeySeed && { nkeySeed: () => nkeySeed().trim() }),
+    ...(tlsTexts("nats", nats) && { tls: tlsFiles(nats) }),
   };
 }
 
@@ -54,7 +57,7 @@ export async function natsOfEnvironment(
   const result = loadConfig({ env: { ...given, NATS_URL: servers } });
   if (result.problems) throw new UserError(`NATS: ${result.problems.join("; ")}`);
   const { nats } = result.config;
-  const address = await natsAddress(result.config);
+  const address = natsAddress(result.config);
   // A login of another role has an inbox of its own.
   const user = eachServer(address)[0]?.user;
   const role = rolesOf(subjects(nats.root)).find(({ name }) => name === user);
@@ -62,10 +65,18 @@ export async function natsOfEnvironment(
   return { root: nats.root, connect: () => connectPlainly({ ...address, inbox }, "trunkline bench") };
 }
 
-/** The way to the Redis the settings name, if they name one. Nothing is connected yet. */
-export function redisLink({ redis, upstash }: Config): RedisLink | undefined {
-  if (upstash.url && upstash.token) return upstashLink({ url: upstash.url, token: upstash.token });
-  return redis.url ? respLink({ url: redis.url, ...tlsOf("redis", redis) }) : undefined;
+/** The way to the Redis the settings name, if they name one. Nothing is connected yet. @throws UserError */
+export function redisLink(
+  { redis, upstash }: Config,
+  runtime: Pick<Runtime, "fetchTrusting">,
+): RedisLink | undefined {
+  if (upstash.url && upstash.token) {
+    const { url, token, tlsCaFile } = upstash;
+    const trusting = tlsCaFile && runtime.fetchTrusting(readText("upstash.tlsCaFile", tlsCaFile));
+    return upstashLink({ url, token, ...(trusting && { fetch: trusting }) });
+  }
+  const tls = tlsTexts("redis", redis);
+  return redis.url ? respLink({ url: redis.url, ...(tls && { tls }) }) : undefined;
 }
 
 /** The short forms of the settings and the issuers of the file, as the authenticator takes them. */
@@ -79,42 +90,40 @@ export function tokenIssuers({ auth }: Config): Issuer[] {
   ];
 }
 
-/** The certificates of a connection, when there are any. @throws UserError when a file is unreadable */
-function tlsOf(
-  name: string,
-  files: {
-    readonly tlsCaFile?: string | undefined;
-    readonly tlsCertFile?: string | undefined;
-    readonly tlsKeyFile?: string | undefined;
-  },
-): { readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string } } {
-  const { tlsCaFile, tlsCertFile, tlsKeyFile } = files;
-  if (!tlsCaFile && !tlsCertFile && !tlsKeyFile) return {};
+interface TlsFiles {
+  readonly tlsCaFile?: string | undefined;
+  readonly tlsCertFile?: string | undefined;
+  readonly tlsKeyFile?: string | undefined;
+}
+
+/** The files of a connection's certificates, under the names that the client of NATS has for them. */
+function tlsFiles({ tlsCaFile, tlsCertFile, tlsKeyFile }: TlsFiles) {
   return {
-    tls: {
-      ...(tlsCaFile && { ca: readText(`${name}.tlsCaFile`, tlsCaFile) }),
-      ...(tlsCertFile && { cert: readText(`${name}.tlsCertFile`, tlsCertFile) }),
-      ...(tlsKeyFile && { key: readText(`${name}.tlsKeyFile`, tlsKeyFile) }),
-    },
+    ...(tlsCaFile && { caFile: tlsCaFile }),
+    ...(tlsCertFile && { certFile: tlsCertFile }),
+    ...(tlsKeyFile && { keyFile: tlsKeyFile }),
   };
 }
 
-/** @throws UserError */
-function readText(setting: string, path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
-    throw new UserError(`cannot read ${path} (${code}); check ${setting}`);
-  }
+/** What is in these files now, when any are named. @throws UserError when one is unreadable, here and never later */
+function tlsTexts(name: string, files: TlsFiles) {
+  const ca = fileText(`${name}.tlsCaFile`, files.tlsCaFile);
+  const cert = fileText(`${name}.tlsCertFile`, files.tlsCertFile);
+  const key = fileText(`${name}.tlsKeyFile`, files.tlsKeyFile);
+  if (!ca && !cert && !key) return undefined;
+  return () => ({ ...(ca && { ca: ca() }), ...(cert && { cert: cert() }), ...(key && { key: key() }) });
 }
 
-async function readCredentials(path: string | undefined): Promise<string | undefined> {
+/** What is in a file now; while it cannot be read, what was in it before. @throws UserError when it is unreadable at first */
+function fileText(setting: string, path: string | undefined): (() => string) | undefined {
   if (!path) return undefined;
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
-    throw new UserError(`cannot read the NATS credentials ${path} (${code}); check nats.credentialsFile`);
-  }
+  let text = readText(setting, path);
+  return () => {
+    try {
+      text = readText(setting, path);
+    } catch {
+      // Being replaced, perhaps.
+    }
+    return text;
+  };
 }

@@ -24,10 +24,11 @@ import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { PusherApps } from "../pusher/apps.ts";
 import { Pusher } from "../pusher/pusher.ts";
 import type { Runtime, ServeOptions, Server } from "../runtime/runtime.ts";
+import { type Certificate, CertificateWatch, readCertificate } from "./certificate.ts";
 import { Descriptors } from "./descriptors.ts";
 import { admissionOf, doorOptions, gatewayOptions, proxyTrust } from "./instance-options.ts";
 import { eventRecorder, outboxDesk, outboxOptions, startWebhooks } from "./outbox.ts";
-import { UserError } from "./output.ts";
+import { startError, step } from "./start-step.ts";
 import { StartedParts } from "./started-parts.ts";
 
 /** What an instance is made of; all of it is started and closed by the instance. */
@@ -85,6 +86,9 @@ class RunningInstance implements Instance {
   readonly #streams: StreamTransports;
   readonly #fanout: TransportFanout;
   readonly #health: Health;
+  /** Of the clients' port; without one it speaks no TLS. */
+  readonly #certificate: Certificate | undefined;
+  #certificateWatch: CertificateWatch | undefined;
   #gateway!: RunningGateway;
   #draining = false;
   #leaving: Promise<void> | undefined;
@@ -94,7 +98,9 @@ class RunningInstance implements Instance {
     this.#parts = parts;
     this.#started = new StartedParts(log);
     this.#apps = new PusherApps(config.apps);
-    this.#cap = connectionCap(config.limits.connections, runtime.descriptorLimit());
+    this.#certificate = readCertificate(config.tls);
+    const each = runtime.descriptorsEach(this.#certificate !== undefined);
+    this.#cap = connectionCap(config.limits.connections, runtime.descriptorLimit(), each);
     this.#admission = admissionOf(config, this.#cap);
     this.#descriptors = new Descriptors(runtime);
     this.#overload = new Overload({
@@ -216,6 +222,7 @@ class RunningInstance implements Instance {
       overload: () => this.#overload,
       residentBytes: runtime.residentBytes,
       runtime,
+      certificateExpiresAtMs: () => this.#certificateWatch?.expiresAtMs ?? 0,
       broker: () => broker.status(),
       presence: () => presence.status(),
       build: { version, runtime: name, region, instance },
@@ -319,19 +326,31 @@ class RunningInstance implements Instance {
       port: config.port,
       reusePort: worker ?? false,
       upgradeHeaders: { [REGION_HEADER]: config.region },
+      ...(this.#certificate && { tls: this.#certificate }),
       fetch: (request, context) => extra?.(request) ?? app.fetch(request, context),
     });
     this.#started.closeLast("port", () => server.close());
     this.#started.closeFirst("new connections", () => server.stopListening());
     this.#fanout.serveSockets(server);
     const { hostname, port } = server;
-    this.url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+    if (this.#certificate) this.#watchCertificate(this.#certificate, server);
+    this.url = `${this.#certificate ? "https" : "http"}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  }
+
+  #watchCertificate(certificate: Certificate, server: Server): void {
+    const { config, log } = this.#parts;
+    const watch = new CertificateWatch(config.tls, certificate, server, log.with({ at: "tls" }));
+    this.#certificateWatch = watch;
+    watch.start();
+    this.#started.closeFirst("watch of the certificate", () => watch.stop());
   }
 
   #serve({
     host: hostname,
     ...options
-  }: Pick<ServeOptions, "port" | "fetch" | "reusePort" | "upgradeHeaders"> & { host: string }): Server {
+  }: Pick<ServeOptions, "port" | "fetch" | "reusePort" | "upgradeHeaders" | "tls"> & {
+    host: string;
+  }): Server {
     const { config, runtime } = this.#parts;
     const bounds = {
       maxFrameBytes: config.limits.frameBytes,
@@ -361,27 +380,4 @@ class RunningInstance implements Instance {
     await this.#started.close();
     log.info("drained", { ms: Math.round(performance.now() - begin) });
   }
-}
-
-/** Runs one step of the start, and waits for it until `stop`. @throws UserError; `stop.reason` */
-async function step<T>(what: string, stop: AbortSignal, action: () => T | Promise<T>): Promise<T> {
-  stop.throwIfAborted();
-  const stopped = Promise.withResolvers<never>();
-  const onAbort = () => stopped.reject(stop.reason);
-  stop.addEventListener("abort", onAbort);
-  try {
-    return await Promise.race([action(), stopped.promise]);
-  } catch (error) {
-    throw stop.aborted ? stop.reason : startError(what, error);
-  } finally {
-    stop.removeEventListener("abort", onAbort);
-  }
-}
-
-/** @param what could not be done, as a verb with its object */
-function startError(what: string, error: unknown): Error {
-  if (error instanceof UserError) return error;
-  return new UserError(`cannot ${what}: ${error instanceof Error ? error.message : String(error)}`, {
-    cause: error,
-  });
 }

@@ -70,7 +70,7 @@ async function buildParts(
     ...{ config, version, runtime, broker, log, stats },
     worker: worker ?? false,
     ...(extra && { extra }),
-    presence: (load) => buildPresence(config, log, stats, load),
+    presence: (load) => buildPresence(config, runtime, { log, stats, load }),
     authenticator: jwtAuthenticator({ issuers: tokenIssuers(config), insecure: config.insecure, log }),
     callouts: authCallout({
       request: (name, body) => broker.request("auth", name, body, { timeoutMs: config.rpc.timeoutMs }),
@@ -119,7 +119,7 @@ async function buildBroker(config: Config, connections: number, log: Logger, sta
     return memoryBroker({ bus: memoryBus({ namespaces }), instance, log, stats });
   }
   return natsBroker({
-    ...(await natsAddress(config)),
+    ...natsAddress(config),
     root: nats.root,
     home: nats.home,
     allowOldReplicas: nats.allowOldReplicas,
@@ -140,7 +140,11 @@ async function buildBroker(config: Config, connections: number, log: Logger, sta
   });
 }
 
-function buildPresence(config: Config, log: Logger, stats: Stats, load: () => InstanceLoad): Presence {
+function buildPresence(
+  config: Config,
+  runtime: Runtime,
+  { log, stats, load }: { readonly log: Logger; readonly stats: Stats; readonly load: () => InstanceLoad },
+): Presence {
   const { instanceId: instance, region, redis, presence } = config;
   const common = {
     instance,
@@ -151,7 +155,7 @@ function buildPresence(config: Config, log: Logger, stats: Stats, load: () => In
     stats,
     load,
   };
-  const link = redisLink(config);
+  const link = redisLink(config, runtime);
   return link
     ? redisPresence({ ...common, link, prefix: redis.prefix })
     : memoryPresence({ ...common, hub: memoryPresenceHub() });

@@ -11,6 +11,7 @@ const INSTANCE_ID_CHARS = 64;
 export function* crossChecks(config: Config): Generator<string> {
   const { nats, limits, ping, channels } = config;
   yield* storeChecks(config);
+  yield* tlsChecks(config);
   if (ping.pongTimeoutMs >= ping.intervalMs) yield "ping.pongTimeout: it must be shorter than ping.interval";
   if (limits.bytesPerSecond > 0 && limits.bytesPerSecond * 2 < limits.frameBytes) {
     yield "limits.bytesPerSecond: twice of it must be at least limits.frame, or the longest frame never fits";
@@ -60,15 +61,6 @@ function* storeChecks(config: Config): Generator<string> {
     yield "nats.user and nats.password: one needs the other (TRUNKLINE_NATS_USER, TRUNKLINE_NATS_PASSWORD)";
   }
 
-  for (const [key, { tlsCertFile, tlsKeyFile }] of Object.entries({ nats, redis })) {
-    if ((tlsCertFile === undefined) !== (tlsKeyFile === undefined)) {
-      yield `${key}.tlsCertFile and ${key}.tlsKeyFile: one needs the other`;
-    }
-  }
-  if (redis.tlsCaFile !== undefined && !redis.url?.startsWith("rediss:")) {
-    yield "redis.tlsCaFile: it does nothing without a redis.url that begins with rediss://";
-  }
-
   if ((upstash.url === undefined) !== (upstash.token === undefined)) {
     yield "upstash.url and upstash.token: one needs the other (UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN)";
   }
@@ -82,6 +74,31 @@ function* storeChecks(config: Config): Generator<string> {
   const keySets = [config.auth.tokenJwksUrl, ...config.auth.issuers.map((issuer) => issuer.jwksUrl)];
   if (!config.insecure && keySets.some((url) => url !== undefined && !isPrivate(url))) {
     yield "auth.tokenJwksUrl and auth.issuers: keys fetched over http:// could be anybody's; use https://";
+  }
+}
+
+/** Certificates and their keys. */
+function* tlsChecks({ tls, nats, redis, upstash }: Config): Generator<string> {
+  if (tls.certFile !== undefined && tls.cert !== undefined)
+    yield "tls.certFile and tls.cert: only one certificate can be used";
+  if (tls.keyFile !== undefined && tls.key !== undefined)
+    yield "tls.keyFile and tls.key: only one key can be used";
+  if ((tls.certFile ?? tls.cert) === undefined && (tls.keyFile ?? tls.key) !== undefined) {
+    yield "tls.key: it does nothing without a certificate; set tls.certFile (TRUNKLINE_TLS_CERT_FILE) or tls.cert";
+  }
+  if ((tls.certFile ?? tls.cert) !== undefined && (tls.keyFile ?? tls.key) === undefined) {
+    yield "tls.cert: it needs its private key; set tls.keyFile (TRUNKLINE_TLS_KEY_FILE) or tls.key";
+  }
+  for (const [key, { tlsCertFile, tlsKeyFile }] of Object.entries({ nats, redis })) {
+    if ((tlsCertFile === undefined) !== (tlsKeyFile === undefined)) {
+      yield `${key}.tlsCertFile and ${key}.tlsKeyFile: one needs the other`;
+    }
+  }
+  if (redis.tlsCaFile !== undefined && !redis.url?.startsWith("rediss:")) {
+    yield "redis.tlsCaFile: it does nothing without a redis.url that begins with rediss://";
+  }
+  if (upstash.tlsCaFile !== undefined && !upstash.url?.startsWith("https:")) {
+    yield "upstash.tlsCaFile: it does nothing without an upstash.url that begins with https://";
   }
 }
 

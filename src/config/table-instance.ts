@@ -2,6 +2,12 @@ import { LOG_LEVELS } from "../core/log.ts";
 import { REGION_PATTERN } from "../core/subject.ts";
 import { choice, duration, list, maybeText, size, text, whole, yesNo } from "./setting.ts";
 
+/** One or more PEM blocks. */
+const CERTIFICATE_SHAPE = /^\s*-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----\s*$/;
+const KEY_SHAPE = /^\s*-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]+-----END [A-Z ]*PRIVATE KEY-----\s*$/;
+
+const lines = (pem: string) => pem.replaceAll("\\n", "\n");
+
 const NATS_URL = /^((nats|tls):\/\/)?([^\s@/]+@)?(\[[0-9a-fA-F:]+\]|[^\s@/:]+)(:\d{1,5})?\/?$/;
 
 /** Settings of one instance and of what it stands on. */
@@ -15,6 +21,19 @@ export const instance = {
     default: "0.0.0.0",
     dev: "127.0.0.1",
     doc: "Address to listen on.",
+  }),
+  "tls.certFile": maybeText(/^.+$/, "a path", {
+    doc: "Path of this instance's certificate (PEM, with its chain). With it clients need no proxy that ends TLS. A changed file is in effect within some seconds.",
+  }),
+  "tls.keyFile": maybeText(/^.+$/, "a path", { doc: "Path of the private key (PEM) of `tls.certFile`." }),
+  "tls.cert": maybeText(CERTIFICATE_SHAPE, "a certificate in PEM form (-----BEGIN CERTIFICATE----- …)", {
+    fromEnv: lines,
+    doc: "Text of the certificate, for platforms that pass secrets as variables. In the environment, `\\n` may end a line.",
+  }),
+  "tls.key": maybeText(KEY_SHAPE, "a private key in PEM form (-----BEGIN PRIVATE KEY----- …)", {
+    secret: "all",
+    fromEnv: lines,
+    doc: "Text of the private key of `tls.cert`.",
   }),
   region: text(REGION_PATTERN, "up to 32 of a-z, 0-9 and -", {
     default: "local",
@@ -116,6 +135,9 @@ export const instance = {
     env: ["UPSTASH_REDIS_REST_TOKEN"],
     secret: "all",
     doc: "Token for `upstash.url`.",
+  }),
+  "upstash.tlsCaFile": maybeText(/^.+$/, "a path", {
+    doc: "Path of the certificates (PEM) of those who sign the certificate of `upstash.url`, where the system does not know them.",
   }),
   "redis.url": maybeText(/^rediss?:\/\/\S+$/, "a URL such as redis://host:6379 or rediss://…", {
     env: ["REDIS_URL"],

@@ -13,6 +13,7 @@ export type Config = Values<typeof settings> & { readonly namespaces: Namespaces
 /** What stands above the settings of a group (the first part of their keys) in the documentation. */
 export const GROUPS: Readonly<Record<string, string>> = {
   "": "Instance",
+  tls: "TLS to clients",
   nats: "NATS",
   upstash: "Redis over REST",
   redis: "Redis",

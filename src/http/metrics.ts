@@ -17,6 +17,8 @@ export interface MetricsSources {
     Runtime,
     "cpuSeconds" | "heapBytes" | "startedSeconds" | "openDescriptors" | "descriptorLimit"
   >;
+  /** Unix time, ms, when the certificate for clients expires; 0: there is none. */
+  certificateExpiresAtMs(): number;
   broker(): BrokerStatus;
   presence(): { readonly state: "ok" | "degraded" };
   /** Labels of `trunkline_build_info`. */
@@ -224,6 +226,11 @@ function addGauges(page: MetricsPage, sources: MetricsSources): void {
     "event_loop_delay_seconds",
     "Longest delay of the event loop within the last second.",
     () => sources.overload().delayMs / 1000,
+  );
+  page.gauge(
+    "certificate_expires_seconds",
+    "Unix time when the certificate for clients expires, 0 without one.",
+    () => sources.certificateExpiresAtMs() / 1000,
   );
   page.gauge("resident_memory_bytes", "Resident memory of the process.", sources.residentBytes);
 }

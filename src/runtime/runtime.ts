@@ -50,12 +50,20 @@ export interface Socket {
   cork(callback: () => void): void;
 }
 
+/** What a server proves with who it is: PEM texts, the certificate with its chain. */
+export interface TlsCertificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
 export interface ServeOptions {
   readonly hostname: string;
   /** 0: any free one. */
   readonly port: number;
   /** Share the port with other processes (SO_REUSEPORT). */
   readonly reusePort?: boolean;
+  /** Speak TLS, and nothing else, with this certificate. */
+  readonly tls?: TlsCertificate;
   readonly maxFrameBytes: number;
   /** A socket with more than this unsent is closed (1006) and comes back by its position. */
   readonly backpressureBytes: number;
@@ -92,11 +100,18 @@ export interface Server {
    * when there was none, or one of them had no room and is being closed.
    */
   publish(topic: string, frame: string | Uint8Array): boolean;
+  /**
+   * With {@link ServeOptions.tls}: new connections get this certificate; those that are open go on. For some ms the port
+   * is closed to new ones. Rejects when the port cannot be opened again: to be tried again then.
+   */
+  renew(tls: TlsCertificate): Promise<void>;
   /** Refuses new TCP connections (on Deno: answers new requests 503); open ones go on. */
   stopListening(): void;
   /** Ends every connection and releases the port. Idempotent. */
   close(): Promise<void>;
 }
+
+type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
 
 /** Signals by which other servers reload. A process that does not listen to them is ended by them. */
 export type IgnoredSignal = "SIGHUP" | "SIGUSR1" | "SIGUSR2";
@@ -109,6 +124,10 @@ export interface Runtime {
   readonly noSharedPorts: string | undefined;
   /** Descriptors this process may open (soft limit), or `undefined` where it cannot be known. */
   descriptorLimit(): number | undefined;
+  /** Descriptors that one connection of a client takes. */
+  descriptorsEach(tls: boolean): number;
+  /** A `fetch` that also trusts servers whose certificates these (PEM) have signed. */
+  fetchTrusting(ca: string): Fetch;
   /** Descriptors that are open now, or `undefined` where it cannot be known; never throws. */
   openDescriptors(): number | undefined;
   /** Resident memory in bytes; never throws. */

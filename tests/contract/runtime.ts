@@ -10,21 +10,30 @@ type Line = { readonly event: string; readonly id?: number } & Readonly<Record<s
 const FIXTURE = join(import.meta.dir, "../programs/runtime-fixture.ts");
 
 /** The fixture server as a process, with every line it printed. */
-class Fixture implements AsyncDisposable {
+export class Fixture implements AsyncDisposable {
   readonly lines: Line[] = [];
   readonly process: Bun.Subprocess<"ignore", "pipe", "inherit">;
 
-  constructor(command: readonly string[]) {
-    this.process = Bun.spawn([...command, FIXTURE], { stdin: "ignore", stdout: "pipe", stderr: "inherit" });
+  readonly #secure: boolean;
+
+  /** @param tls it speaks TLS with the files `<tls>.pem` and `<tls>.key` */
+  constructor(command: readonly string[], tls?: string) {
+    this.#secure = tls !== undefined;
+    this.process = Bun.spawn([...command, FIXTURE], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "inherit",
+      env: { ...process.env, ...(tls && { FIXTURE_TLS: tls }) },
+    });
     void this.#read();
   }
 
   get http(): string {
-    return `http://127.0.0.1:${this.lines[0]!.port}/`;
+    return `http${this.#secure ? "s" : ""}://127.0.0.1:${this.lines[0]!.port}/`;
   }
 
   get url(): string {
-    return `ws://127.0.0.1:${this.lines[0]!.port}/`;
+    return `ws${this.#secure ? "s" : ""}://127.0.0.1:${this.lines[0]!.port}/`;
   }
 
   async started(): Promise<this> {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -49,4 +49,17 @@ export async function certificates(): Promise<Certificates> {
     client: pair("client"),
     [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }),
   };
+}
+
+/** Puts other certificates into the files of these. */
+export async function replaceCertificates(old: Certificates, next: Certificates): Promise<void> {
+  const files = ({ ca, server, client }: Certificates) => [
+    ca,
+    server.cert,
+    server.key,
+    client.cert,
+    client.key,
+  ];
+  const from = files(next);
+  await Promise.all(files(old).map((path, at) => copyFile(from[at]!, path)));
 }

@@ -111,6 +111,7 @@ export function httpServer(
       overload: () => ({ state: world.overload, delayMs: 12 }),
       residentBytes: () => world.residentBytes(),
       runtime: PROCESS_FIGURES,
+      certificateExpiresAtMs: () => 0,
       broker: () => world.broker,
       presence: () => ({ state: world.presence }),
       build: { version: "0.0.0", runtime: "bun", region: "here", instance: "one" },

@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { until } from "./until.ts";
 
 /** One frame as it came over the wire. */
@@ -52,8 +53,12 @@ export class RawWebSocket implements Disposable {
     headers: Record<string, string | undefined> = {},
     preface = "",
   ): Promise<RawWebSocket> {
-    const { hostname, port, host, pathname, search } = new URL(url);
-    const client = new RawWebSocket(connect(Number(port), hostname));
+    const { protocol, hostname, port, host, pathname, search } = new URL(url);
+    const where = { host: hostname, port: Number(port) };
+    // Who the server is, tests of certificates look at themselves.
+    const client = new RawWebSocket(
+      protocol === "wss:" ? connectTls({ ...where, rejectUnauthorized: false }) : connect(where),
+    );
     const all: Record<string, string | undefined> = {
       Host: host,
       Upgrade: "websocket",

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import process from "node:process";
 import { detectRuntime } from "../../src/cli/detect-runtime.ts";
 import type { Socket, SocketHandler } from "../../src/runtime/runtime.ts";
 
@@ -28,7 +30,13 @@ class Handler implements SocketHandler {
     else if (verb === "subscribe") socket.subscribe(a);
     else if (verb === "unsubscribe") socket.unsubscribe(a);
     else if (verb === "publish") server.publish(a, b);
-    else if (verb === "mix") this.#mix(socket, a, Number(b));
+    else if (verb === "except") socket.publish(a, b);
+    else if (verb === "renew") {
+      server.renew(certificate(a)).then(
+        () => print({ event: "renewed" }),
+        (error: Error) => print({ event: "not renewed", error: error.message }),
+      );
+    } else if (verb === "mix") this.#mix(socket, a, Number(b));
     else if (verb === "flood") this.#flood(a, Number(b));
     else if (verb === "long") {
       socket.send("x".repeat(Number(a)));
@@ -76,9 +84,17 @@ class Handler implements SocketHandler {
   }
 }
 
+/** The files `<path>.pem` and `<path>.key`. */
+function certificate(path: string) {
+  return { cert: readFileSync(`${path}.pem`, "utf8"), key: readFileSync(`${path}.key`, "utf8") };
+}
+
+const { FIXTURE_TLS } = process.env;
+
 const server = runtime.serve({
   hostname: "127.0.0.1",
   port: 0,
+  ...(FIXTURE_TLS && { tls: certificate(FIXTURE_TLS) }),
   maxFrameBytes: 65_536,
   backpressureBytes: 262_144,
   maxRequestBytes: 10_000,

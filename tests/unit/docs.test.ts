@@ -145,6 +145,7 @@ test("docs/metrics.md lists every metric", async () => {
     overload: () => ({ state: "ok", delayMs: 0 }),
     residentBytes: () => 0,
     runtime: PROCESS_FIGURES,
+    certificateExpiresAtMs: () => 0,
     broker: () => ({ state: "connected", sinceMs: 0 }),
     presence: () => ({ state: "ok" }),
     build: { version: "", runtime: "", region: "", instance: "" },

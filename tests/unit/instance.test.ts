@@ -168,6 +168,8 @@ function fakeRuntime(step: StepHook, close: CloseHook): Runtime {
     version: "0",
     noSharedPorts: undefined,
     descriptorLimit: () => 10_000,
+    descriptorsEach: () => 1,
+    fetchTrusting: () => fetch,
     openDescriptors: () => 10,
     ...{ residentBytes: () => 1, heapBytes: () => 1, cpuSeconds: () => 1, startedSeconds: 1 },
     takeCollectionsMs: () => [],
@@ -179,7 +181,10 @@ function fakeRuntime(step: StepHook, close: CloseHook): Runtime {
     serve({ hostname, port }: ServeOptions): Server {
       const name = port === 9100 ? "second port" : "port";
       void step(name);
-      return { hostname, port, publish: () => false, stopListening() {}, close: () => close(name) };
+      return {
+        ...{ hostname, port, publish: () => false, stopListening() {}, close: () => close(name) },
+        renew: async () => {},
+      };
     },
   };
 }

@@ -58,7 +58,7 @@ export async function checkNats(config: Config, monitor?: string): Promise<Findi
   }
   let servers: NatsAddress[];
   try {
-    servers = eachServer(await natsAddress(config));
+    servers = eachServer(natsAddress(config));
   } catch (error) {
     if (error instanceof UserError) return [{ check: "nats", verdict: "failed", what: error.message }];
     throw error;

@@ -1,7 +1,9 @@
 import type { Config } from "../../config.ts";
 import { presenceKeys } from "../../presence/redis/keys.ts";
 import { LinkError, type RedisLink, type Reply, ReplyError } from "../../presence/redis/link.ts";
+import { detectRuntime } from "../detect-runtime.ts";
 import { redisLink } from "../drivers.ts";
+import { UserError } from "../output.ts";
 import { type Finding, median } from "./report.ts";
 
 /** How long one question may take, ms. */
@@ -42,7 +44,13 @@ function meaning(code: string, prefix: string): readonly [cause: string, fix: st
 
 /** Checks the Redis of presence: there, open to us, near, and able. */
 export async function checkRedis(config: Config): Promise<Finding[]> {
-  const link = redisLink(config);
+  let link: RedisLink | undefined;
+  try {
+    link = redisLink(config, await detectRuntime());
+  } catch (error) {
+    if (error instanceof UserError) return [{ check: "redis", verdict: "failed", what: error.message }];
+    throw error;
+  }
   if (!link) return [embedded(config)];
   const where = config.upstash.url
     ? `over REST at ${hostOf(config.upstash.url)}`

@@ -33,7 +33,7 @@ const NOBODY = "%doctor";
  */
 export async function checkRoles(config: Config, folder: string | true): Promise<Finding[]> {
   const subjects = subjectsOf(config.nats.root);
-  const [address] = eachServer(await natsAddress(config));
+  const [address] = eachServer(natsAddress(config));
   if (!address) return [{ check: "nats roles", verdict: "warning", what: "no NATS is configured" }];
   const roles = rolesOf(subjects, DEFAULT_CONSUMERS);
   const logins = await Promise.all(roles.map((role) => loginOf(role, folder)));
@@ -92,7 +92,7 @@ async function loginOf({ name }: Role, folder: string | true): Promise<Partial<N
     return password ? { user: name, password } : undefined;
   }
   const credentials = await readFile(join(folder, `${name}.creds`), "utf8").catch(() => undefined);
-  return credentials === undefined ? undefined : { credentials };
+  return credentials === undefined ? undefined : { credentials: () => credentials };
 }
 
 async function checkRole(role: Role, probes: readonly Probe[], address: NatsAddress): Promise<Finding> {

@@ -102,10 +102,11 @@ export function descriptorReserve(limit: number): number {
 /**
  * Connections an instance may hold: what is configured (0: nothing), and never more than the descriptor limit less a
  * reserve of 5 %, at least 256.
+ * @param each descriptors that a connection takes
  */
-export function connectionCap(configured: number, descriptors: number | undefined): number {
+export function connectionCap(configured: number, descriptors: number | undefined, each = 1): number {
   const limit = descriptors ?? USUAL_DESCRIPTORS;
-  const reserve = descriptorReserve(limit);
-  const possible = Math.max(1, Number.isFinite(limit) ? limit - reserve : Number.MAX_SAFE_INTEGER);
+  const room = Math.floor((limit - descriptorReserve(limit)) / each);
+  const possible = Math.max(1, Number.isFinite(limit) ? room : Number.MAX_SAFE_INTEGER);
   return configured > 0 ? Math.min(configured, possible) : possible;
 }

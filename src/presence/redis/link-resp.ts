@@ -5,8 +5,8 @@ import { LinkError, ReplyError } from "./link.ts";
 interface RespOptions {
   /** `redis://` or `rediss://`, with user and password if needed. */
   readonly url: string;
-  /** Certificates (PEM) of `rediss://`, beside those the system knows. */
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  /** Certificates (PEM) of `rediss://`; asked for at every connect, so that renewed ones are in effect. MUST NOT throw. */
+  readonly tls?: () => { readonly ca?: string; readonly cert?: string; readonly key?: string };
 }
 
 /** Redis or Valkey over RESP, one connection. */
@@ -15,7 +15,7 @@ export function respLink(options: RespOptions): RedisLink {
   if (protocol !== "redis:" && protocol !== "rediss:") throw new TypeError("REDIS_URL is not a redis:// URL");
   const client = new Redis(options.url, {
     lazyConnect: true,
-    ...(options.tls && { tls: options.tls }),
+    ...(options.tls && { tls: options.tls() }),
     // Nothing is kept for later or sent again, and connecting again is asked for by the next send.
     retryStrategy: null,
     enableOfflineQueue: false,
@@ -35,6 +35,7 @@ export function respLink(options: RespOptions): RedisLink {
   let closed = false;
 
   const connect = (): Promise<void> => {
+    if (options.tls && !connecting) client.options.tls = options.tls();
     connecting ??= client
       .connect()
       .catch(() => {

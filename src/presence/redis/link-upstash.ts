@@ -16,9 +16,20 @@ const REASONS: readonly (readonly [says: RegExp, reason: string])[] = [
   [/unauthori[sz]ed|WRONGPASS|token/i, "the token is refused"],
 ];
 
-/** Redis over Upstash's REST API. `url` and `token` are `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`. */
-export function upstashLink(options: { readonly url: string; readonly token: string }): RedisLink {
-  const client = new PipelineClient(requester(restUrl(options.url), options.token));
+/** How a request is sent. */
+type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+
+/**
+ * Redis over Upstash's REST API. `url` and `token` are `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`.
+ * @param options.fetch another than the runtime's, for certificates that the system does not know
+ */
+export function upstashLink(options: {
+  readonly url: string;
+  readonly token: string;
+  readonly fetch?: Fetch;
+}): RedisLink {
+  const { url, token, fetch: send = fetch } = options;
+  const client = new PipelineClient(requester(restUrl(url), token, send));
   let closed = false;
   return {
     async send(commands, timeoutMs) {
@@ -45,23 +56,23 @@ class PipelineClient extends Redis {
  * How the library's client sends a request. Its own way drops the HTTP status and `Retry-After` of a refusal, which say
  * whether a quota is spent, and sends a failed pipeline again.
  */
-function requester(url: string, token: string): Requester {
+function requester(url: string, token: string, send: Fetch): Requester {
   const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
   return {
     async request<TResult>({ path = [], body, signal }: Parameters<Requester["request"]>[0]) {
       const sent = { method: "POST", headers, body: JSON.stringify(body), ...(signal && { signal }) };
       // A pipeline is answered by an array, which the library's type does not know.
-      return (await exchange([url, ...path].join("/"), sent)) as { result?: TResult };
+      return (await exchange(() => send([url, ...path].join("/"), sent))) as { result?: TResult };
     },
   };
 }
 
 /** Sends one request. Resolves with the body of the answer. @throws LinkError */
-async function exchange(url: string, init: RequestInit): Promise<unknown> {
+async function exchange(send: () => Promise<Response>): Promise<unknown> {
   let response: Response;
   let text: string;
   try {
-    response = await fetch(url, init);
+    response = await send();
     text = await response.text();
   } catch (error) {
     const { name, code } = error as { name?: string; code?: unknown };

@@ -1,6 +1,7 @@
 import { takeCollectionsMs } from "../collections.ts";
 import { host } from "../host.ts";
-import type { RequestContext, Runtime, ServeOptions, Server, SocketHandler } from "../runtime.ts";
+import type { RequestContext, Runtime, ServeOptions, SocketHandler, TlsCertificate } from "../runtime.ts";
+import { BunListener, type SocketHooks } from "./listener.ts";
 
 /** Bun's longest; the gateway's own wheel reaps mute peers, because Bun's timer is reset by every send (bun#39255). */
 const WEBSOCKET_IDLE_SECONDS = 960;
@@ -14,8 +15,11 @@ export function bunRuntime(): Runtime {
   return {
     name: "bun",
     version: Bun.version,
-    serve,
+    serve: (options) =>
+      new BunListener(options, (port, tls, hooks) => listen({ ...options, port }, tls, hooks)),
     noSharedPorts: undefined,
+    descriptorsEach: () => 1,
+    fetchTrusting: (ca) => (url, init) => fetch(url, { ...init, tls: { ca } }),
     ...host(),
     collect,
     takeCollectionsMs: takeCollectionsMs(1_000),
@@ -31,11 +35,16 @@ function collect(beside: boolean): void {
   if (!beside) Bun.shrink();
 }
 
-function serve(options: ServeOptions): Server {
-  const server: BunServer = Bun.serve<SocketHandler>({
+function listen(
+  options: ServeOptions,
+  tls: TlsCertificate | undefined,
+  hooks: SocketHooks | undefined,
+): BunServer {
+  return Bun.serve<SocketHandler>({
     hostname: options.hostname,
     port: options.port,
     reusePort: options.reusePort ?? false,
+    ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
     development: false,
     idleTimeout: HTTP_IDLE_SECONDS,
     maxRequestBodySize: options.maxRequestBytes,
@@ -56,48 +65,25 @@ function serve(options: ServeOptions): Server {
       idleTimeout: WEBSOCKET_IDLE_SECONDS,
       sendPings: false,
       publishToSelf: false,
-      open: (socket) => socket.data.opened(socket),
+      open(socket) {
+        hooks?.opened(socket);
+        socket.data.opened(socket);
+      },
       message: (socket, frame) => socket.data.message(socket, frame),
       ping: (socket) => socket.data.onControlFrame(socket),
       pong: (socket) => socket.data.onControlFrame(socket),
       drain: (socket) => socket.data.drained(socket),
-      close: (socket, code, reason) => socket.data.closed(socket, code, reason),
+      close(socket, code, reason) {
+        hooks?.closed(socket);
+        socket.data.closed(socket, code, reason);
+      },
     },
   });
-  return new BunListener(server);
 }
 
 /** HTTP/1.0 has no Host header (HAProxy's health checks are such), and Bun's URL is then the path alone. */
 function absolute(request: Request): Request {
   return request.url.startsWith("/") ? new Request(`http://localhost${request.url}`, request) : request;
-}
-
-class BunListener implements Server {
-  readonly hostname: string;
-  readonly port: number;
-  readonly #server: BunServer;
-  #closed: Promise<void> | undefined;
-
-  constructor(server: BunServer) {
-    this.#server = server;
-    this.hostname = server.hostname ?? "";
-    this.port = server.port ?? 0;
-  }
-
-  publish(topic: string, frame: string | Uint8Array): boolean {
-    // What it returns speaks of the worst subscriber only.
-    return this.#server.publish(topic, frame) !== 0;
-  }
-
-  stopListening(): void {
-    // Its promise stays pending for as long as a WebSocket is open (bun#36223); nobody waits for it.
-    void this.#server.stop();
-  }
-
-  close(): Promise<void> {
-    this.#closed ??= this.#server.stop(true);
-    return this.#closed;
-  }
 }
 
 /** Stands for an answer that Bun has given already: it is for the layers between, and never sent. */

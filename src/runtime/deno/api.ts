@@ -8,6 +8,16 @@ export interface DenoApi {
       info: { readonly remoteAddr: { readonly hostname: string; readonly port: number } },
     ) => Response | Promise<Response>,
   ): DenoServer;
+  listenTls(options: {
+    hostname: string;
+    port: number;
+    cert: string;
+    key: string;
+    reusePort: boolean;
+    alpnProtocols: string[];
+  }): DenoTlsListener;
+  connect(options: { hostname: string; port: number }): Promise<DenoConnection>;
+  createHttpClient(options: { caCerts: string[] }): unknown;
   /** @throws TypeError when the request is no valid upgrade */
   upgradeWebSocket(
     request: Request,
@@ -19,6 +29,27 @@ export interface DenoServer {
   readonly addr: { readonly hostname: string; readonly port: number };
   /** Stops accepting, ends WebSockets with 1001, waits for requests under way. */
   shutdown(): Promise<void>;
+}
+
+export interface DenoAddress {
+  readonly hostname: string;
+  readonly port: number;
+}
+
+export interface DenoConnection {
+  readonly localAddr: DenoAddress;
+  readonly remoteAddr: DenoAddress;
+  /** Resolves with how many bytes were read, with null at the end. */
+  read(into: Uint8Array): Promise<number | null>;
+  /** Resolves with how many bytes were written. */
+  write(bytes: Uint8Array): Promise<number>;
+  close(): void;
+}
+
+export interface DenoTlsListener {
+  readonly addr: DenoAddress;
+  accept(): Promise<DenoConnection & { handshake(): Promise<unknown> }>;
+  close(): void;
 }
 
 /** Deno itself; only to be asked for on Deno. */

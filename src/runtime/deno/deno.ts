@@ -1,10 +1,18 @@
 import { takeCollectionsMs } from "../collections.ts";
 import { host } from "../host.ts";
-import type { RequestContext, Runtime, ServeOptions, Server, SocketHandler } from "../runtime.ts";
+import type {
+  RequestContext,
+  Runtime,
+  ServeOptions,
+  Server,
+  SocketHandler,
+  TlsCertificate,
+} from "../runtime.ts";
 import { Topics } from "../topics.ts";
 import { type DenoApi, type DenoServer, denoApi } from "./api.ts";
 import { watchFrames } from "./frames.ts";
 import { DenoSocket, type SocketGroup } from "./socket.ts";
+import { TlsFront } from "./tls-front.ts";
 
 /** How often sockets under pressure are looked at. */
 const PRESSURE_POLL_MS = 10;
@@ -25,6 +33,12 @@ export function denoRuntime(): Runtime {
       "listenDatagram" in deno
         ? undefined
         : "Deno shares a port between processes only with its flag --unstable-net: deno run -A --unstable-net src/main.ts serve",
+    // A client's, and the two ends of the way behind TLS.
+    descriptorsEach: (tls) => (tls ? 3 : 1),
+    fetchTrusting(ca) {
+      const client = deno.createHttpClient({ caCerts: [ca] });
+      return (url, init) => fetch(url, { ...init, client } as RequestInit);
+    },
     ...host(),
     // V8 compacts by itself when idle, and lets nobody ask for it.
     collect() {},
@@ -38,6 +52,7 @@ class DenoListener implements Server {
   readonly port: number;
   readonly #server: DenoServer;
   readonly #group: SocketGroup;
+  readonly #front: TlsFront | undefined;
   readonly #poll: ReturnType<typeof setInterval>;
   #listening = true;
   #closed: Promise<void> | undefined;
@@ -50,11 +65,12 @@ class DenoListener implements Server {
       maxFrameBytes: options.maxFrameBytes,
       backpressureBytes: options.backpressureBytes,
     };
+    const { tls } = options;
     this.#server = deno.serve(
       {
-        hostname: options.hostname,
-        port: options.port,
-        reusePort: options.reusePort ?? false,
+        hostname: tls ? "127.0.0.1" : options.hostname,
+        port: tls ? 0 : options.port,
+        reusePort: tls ? false : (options.reusePort ?? false),
         onListen: () => {},
         onError: () => new Response("internal server error\n", { status: 500 }),
       },
@@ -63,7 +79,9 @@ class DenoListener implements Server {
         if (Number(request.headers.get("content-length")) > options.maxRequestBytes) {
           return new Response("request too large\n", { status: 413, headers: { connection: "close" } });
         }
-        const context = new DenoContext(deno, request, info.remoteAddr, this.#group);
+        const peer = this.#front ? this.#front.clientOf(info.remoteAddr) : info.remoteAddr;
+        if (!peer) return new Response("not for you\n", { status: 403, headers: { connection: "close" } });
+        const context = new DenoContext(deno, request, peer, this.#group);
         const response = await options.fetch(request, context);
         // The very object Deno made must come back, whatever the layers between made of it.
         const { upgraded } = context;
@@ -73,8 +91,8 @@ class DenoListener implements Server {
         return upgraded ?? response;
       },
     );
-    this.hostname = this.#server.addr.hostname;
-    this.port = this.#server.addr.port;
+    this.#front = tls && new TlsFront(deno, { ...options, tls }, this.#server.addr.port);
+    ({ hostname: this.hostname, port: this.port } = this.#front ?? this.#server.addr);
     this.#poll = setInterval(() => {
       for (const socket of this.#group.pressed) socket.poll();
     }, PRESSURE_POLL_MS);
@@ -82,6 +100,10 @@ class DenoListener implements Server {
 
   publish(topic: string, frame: string | Uint8Array): boolean {
     return this.#group.topics.publish(topic, frame);
+  }
+
+  async renew(tls: TlsCertificate): Promise<void> {
+    await this.#front?.renew(tls);
   }
 
   stopListening(): void {
@@ -99,6 +121,7 @@ class DenoListener implements Server {
     clearInterval(this.#poll);
     for (const socket of this.#group.open) socket.close(1001, "Server closed");
     await this.#server.shutdown();
+    this.#front?.close();
   }
 }
 

@@ -21,13 +21,14 @@ export interface NatsAddress {
   readonly user?: string;
   readonly password?: string;
   readonly token?: string;
-  /** Text of a `.creds` file. */
-  readonly credentials?: string;
-  /** Seed of an nkey, `SU…`. */
-  readonly nkeySeed?: string;
+  /** Text of a `.creds` file; asked for at every login, so that renewed ones are in effect. MUST NOT throw. */
+  readonly credentials?: () => string;
+  /** Seed of an nkey, `SU…`; as above. */
+  readonly nkeySeed?: () => string;
   /** What the subjects of answers begin with. Default `_INBOX`, which logins with few rights may not listen to. */
   readonly inbox?: string;
-  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  /** Paths of PEM files, which are read at every connect. */
+  readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string };
 }
 
 /** Opens a connection; rejects as the client library does. */
@@ -311,6 +312,7 @@ function connectionOptions(
   options: Pick<LinkOptions, keyof NatsAddress | "name" | "pingIntervalMs" | "connectTimeoutMs">,
 ): ConnectionOptions {
   const { user, password: pass, token, tls } = loginOf(options);
+  const { nkeySeed, credentials } = options;
   return {
     servers: options.servers.map((server) => urlOf(server).host),
     name: options.name,
@@ -318,10 +320,8 @@ function connectionOptions(
     ...(token !== undefined && { token }),
     ...(tls && { tls }),
     ...(options.inbox !== undefined && { inboxPrefix: options.inbox }),
-    ...(options.nkeySeed && { authenticator: nkeyAuthenticator(utf8Encoder.encode(options.nkeySeed)) }),
-    ...(options.credentials && {
-      authenticator: credsAuthenticator(utf8Encoder.encode(options.credentials)),
-    }),
+    ...(nkeySeed && { authenticator: nkeyAuthenticator(() => utf8Encoder.encode(nkeySeed())) }),
+    ...(credentials && { authenticator: credsAuthenticator(() => utf8Encoder.encode(credentials())) }),
     maxReconnectAttempts: -1,
     // Our own loop waits for the first connection: it tells a refused login from an absent server.
     waitOnFirstConnect: false,
