@@ -1,3 +1,6 @@
+import type { CalloutTarget } from "../core/namespace.ts";
+import type { Body } from "../core/publication.ts";
+
 /**
  * The auth port: who a client is and what it may do. Tokens are checked here and forgotten; they never reach a log,
  * an error or an event.
@@ -83,49 +86,100 @@ export interface CompiledCapability extends Capability {
 }
 
 /**
- * Services' decisions, asked over NATS. Each throws CommandError or ConnectionError with what the service decided, and
- * a temporary CommandError when it did not answer: nobody gets in by a failure.
+ * Decisions of one service, which is asked over NATS or HTTP. Each throws CommandError or ConnectionError with what the
+ * service decided, and a temporary CommandError when it did not answer: nobody gets in by a failure.
  */
 export interface Callouts {
   connect(question: ConnectQuestion): Promise<Identity & { readonly data?: string }>;
+  /** Whether a connection that expires goes on; a service that does not answer has decided nothing. */
+  refresh(question: Asker): Promise<Renewal & { readonly meta?: string }>;
   subscribe(question: SubscribeQuestion): Promise<SubscriptionGrant & { readonly data?: string }>;
-  /** `data` is absent when what the client sent stands. */
-  publish(question: PublishQuestion): Promise<{ readonly data?: string }>;
+  /** As {@link refresh}, of one subscription. */
+  subRefresh(question: SubRefreshQuestion): Promise<Renewal>;
+  publish(question: PublishQuestion): Promise<PublishDecision>;
+  /** @returns JSON text on one line. Throws methodNotFound, too. */
+  rpc(question: RpcQuestion): Promise<string>;
 }
 
-/** What a service is told of a client that connects without a token of ours. JSON: these names, absent when unknown. */
-export interface ConnectQuestion {
+/** Finds the service that a setting names. */
+export type FindCallouts = (target: CalloutTarget) => Callouts;
+
+/** Who asks a service, and how it is connected. */
+export interface Asker {
   readonly client: string;
+  /** "" while nobody knows. */
+  readonly user: string;
   /** Codec of the connection, such as `centrifuge-json`. */
   readonly protocol: string;
+  /** `websocket`, or the stream's name, such as `uni_sse`. */
+  readonly transport: string;
   readonly ip: string;
-  readonly origin?: string;
-  readonly token?: string;
-  /** JSON text. */
-  readonly data?: string;
-  /** Headers the client wrote into its connect command. They prove nothing. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** JSON text for services. */
+  readonly meta?: string | undefined;
+  /** Headers of the request it connected by that some endpoint is to see; names in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Those that stand in its connect command, which prove nothing. The same. */
+  readonly emulated?: Readonly<Record<string, string>> | undefined;
 }
 
-export interface SubscribeQuestion {
-  readonly client: string;
-  readonly user: string;
+/** What a service is told of a client that connects without a token of ours. */
+export interface ConnectQuestion extends Asker {
+  readonly origin?: string | undefined;
+  readonly token?: string;
+  /** What the client calls itself, and its version; "" when it says nothing. */
+  readonly name: string;
+  readonly version: string;
+  /** Channels of which it says where it wants to go on. */
+  readonly channels: readonly string[];
+  /** JSON text. */
+  readonly data?: string | undefined;
+  /** All headers the client wrote into its connect command. */
+  readonly commandHeaders: Readonly<Record<string, string>>;
+}
+
+export interface SubscribeQuestion extends Asker {
   readonly channel: string;
   readonly token?: string;
   /** JSON text. */
-  readonly data?: string;
-  /** JSON text. */
-  readonly meta?: string;
+  readonly data?: string | undefined;
 }
 
-export interface PublishQuestion {
-  readonly client: string;
-  readonly user: string;
+export interface SubRefreshQuestion extends Asker {
+  readonly channel: string;
+}
+
+export interface PublishQuestion extends Asker {
   readonly channel: string;
   /** JSON text; absent when the message is bytes. */
   readonly data?: string;
   /** Bytes in base64. */
   readonly b64data?: string;
+}
+
+export interface RpcQuestion extends Asker {
+  readonly method: string;
   /** JSON text. */
-  readonly meta?: string;
+  readonly data: string;
+  readonly device?: string | undefined;
+  /** JSON text shown to other clients as `conn_info`. */
+  readonly info?: string | undefined;
+}
+
+/** What a service says of something that expires: it is over, or goes on until then (Unix seconds; absent: for ever). */
+export type Renewal =
+  | { readonly expired: true }
+  | {
+      readonly expired: false;
+      readonly expiresAt?: number | undefined;
+      /** JSON text that stands from now on instead of the one before. */
+      readonly info?: string | undefined;
+    };
+
+/** A publish that may go ahead. */
+export interface PublishDecision {
+  /** Absent: what the client sent stands. */
+  readonly data?: Body | undefined;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** Idempotency key. */
+  readonly id?: string | undefined;
 }

@@ -48,7 +48,7 @@ export const Override = z.object({
   force_push_join_leave: Flag,
 });
 
-const Base64Json = z.string().transform((text, context) => {
+export const Base64Json = z.string().transform((text, context) => {
   try {
     const json = strictUtf8Decoder.decode(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)));
     if (jsonFlaw(json) === undefined) return json;
@@ -256,7 +256,7 @@ export function overrides(override: z.infer<typeof Override> | null | undefined)
  * JSON text as it can be spliced into frames; `null` is as good as absent.
  * @param name for the error @throws ClaimError
  */
-export function jsonText(name: string, text: string | undefined): string | undefined {
+function jsonText(name: string, text: string | undefined): string | undefined {
   if (text === undefined || text === "null") return undefined;
   const flaw = jsonFlaw(text);
   if (flaw !== undefined) throw new ClaimError(`${name}: ${flaw}`);

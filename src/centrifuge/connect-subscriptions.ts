@@ -28,7 +28,7 @@ export async function addClientSubscriptions(
     if (wanted.has(channel)) continue;
     const name = context.hub.resolve(channel);
     const rules = context.hub.rules(name);
-    if (token !== "" || rules.subscribeCallout) {
+    if (token !== "" || rules.subscribeCallout !== false) {
       const grant = await authorize(context, session, { token, data: command.data }, name);
       wanted.set(channel, { ...grant, channel });
     } else if (mayAccess(context, session, name, "sub")) {

@@ -10,6 +10,7 @@ import { chunkBytes } from "../gateway/subscribe/catch-up.ts";
 import type { ConnectCommand, RecoverRequest } from "../protocol/centrifuge/command.ts";
 import type { SubscribeResult } from "../protocol/centrifuge/replies.ts";
 import type { Frame } from "../protocol/codec.ts";
+import { askerOf, keepEmulated } from "./asker.ts";
 import { addClientSubscriptions, type WantedSubscription } from "./connect-subscriptions.ts";
 import { type Admission, admitConnection, replace, withdraw } from "./connection-limit.ts";
 import { loadInbox, type PreparedInbox } from "./inbox.ts";
@@ -73,6 +74,7 @@ async function identify(
 ): Promise<Admitted> {
   const { options, callouts, authenticator } = context;
   const anonymous = options.anonymous || options.insecure;
+  keepEmulated(context, session, command.headers);
   if (command.token !== "") {
     const identity = await authenticator.connection(command.token);
     if (identity.user === "" && !anonymous)
@@ -80,13 +82,14 @@ async function identify(
     return identity;
   }
   if (options.connectCallout) {
-    const identity = await callouts.connect({
-      client: session.client,
-      protocol: session.codec.name,
-      ip: session.handshake.ip,
+    const identity = await callouts(options.connectCallout).connect({
+      ...askerOf(session),
       origin: session.handshake.origin,
+      name: command.name,
+      version: command.version,
+      channels: [...command.subs.keys()],
       data: command.data,
-      headers: command.headers,
+      commandHeaders: command.headers,
     });
     // Who was let in without a token was so now.
     return { ...identity, issuedAt: identity.issuedAt ?? nowSeconds() };
@@ -169,7 +172,7 @@ function open(
       data: identity.data,
       ping: Math.round(context.options.pingIntervalMs / 1000),
       pong: !session.codec.unidirectional,
-      ttl: secondsLeft(session.expiresAt),
+      ttl: context.options.refreshCallout === false ? secondsLeft(session.expiresAt) : undefined,
       subs,
       node: context.instance,
       session: session.handshake.session,

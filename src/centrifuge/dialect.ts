@@ -11,6 +11,7 @@ import { STREAM_CODECS, type StreamTransport } from "../protocol/centrifuge/stre
 import { execute } from "./dispatch.ts";
 import { saveInboxCursor } from "./inbox.ts";
 import { positionResult, secondsLeft } from "./position.ts";
+import { renewConnection, renewSubscription } from "./renew.ts";
 import type { CentrifugeSession } from "./session.ts";
 
 /** The Centrifuge protocol at the gateway, in one encoding; shared by all connections that speak it. */
@@ -69,8 +70,14 @@ export class CentrifugeDialect implements Dialect<Session> {
   }
 
   expiryMoved(session: CentrifugeSession): void {
+    if (this.#context.options.refreshCallout !== false) return; // the client has nothing to do with it
     const ttl = secondsLeft(session.expiresAt);
     if (ttl !== undefined) session.send(session.codec.refreshPush(ttl));
+  }
+
+  renew(session: CentrifugeSession, sub?: Subscription): void {
+    const context = this.#context;
+    void (sub ? renewSubscription(context, session, sub) : renewConnection(context, session));
   }
 
   ended(session: CentrifugeSession): void {

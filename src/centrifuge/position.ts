@@ -25,7 +25,9 @@ export function positionResult(
   const keeps = rules.history !== null && rules.recovery !== "off";
   const recoverable = overrides.recovery ?? keeps;
   const positioned = recoverable || (overrides.positioning ?? false);
-  const ttl = expiresAt === undefined ? undefined : secondsLeft(expiresAt);
+  // What a service prolongs the client need not think of.
+  const forClient = expiresAt !== undefined && rules.subRefreshCallout === false;
+  const ttl = forClient ? secondsLeft(expiresAt) : undefined;
   const common = { recoverable, positioned, wasRecovering: from?.recover ?? false, ttl, delta: sub.delta };
   if (!from?.recover || !recoverable) {
     return { result: { ...common, position, recovered: false, publications: [] } };

@@ -1,16 +1,19 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import type { PublishDecision } from "../auth/auth.ts";
 import { checkBody } from "../broker/body.ts";
 import type { Published } from "../broker/broker.ts";
+import { DEFAULT_NAMESPACE } from "../core/channel.ts";
 import { CommandError, Errors } from "../core/errors.ts";
-import { headerText, jsonFlaw, oneLine } from "../core/json-check.ts";
 import { rawMember } from "../core/json-text.ts";
+import type { CalloutTarget } from "../core/namespace.ts";
 import type { Body } from "../core/publication.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import { infoFor } from "../gateway/session/subscription.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
 import type { PublishCommand, RpcCommand } from "../protocol/centrifuge/command.ts";
+import { askerOf } from "./asker.ts";
 import type { CentrifugeSession } from "./session.ts";
 
 /** RPC methods that begin so are answered by the gateway itself. */
@@ -50,19 +53,21 @@ async function publishAs(
   if (!session.takePublish(rules.name, rules.publishRate)) throw new CommandError(Errors.tooManyRequests);
   context.quotas.publish(session, data.length);
   let body = data;
-  if (rules.publishCallout) {
-    const { client, user, identity } = session;
+  let decision: PublishDecision = {};
+  if (rules.publishCallout !== false) {
+    const service = context.callouts(rules.publishCallout);
     const checked = checkBody(data, rules);
     const payload = typeof checked === "string" ? { data: checked } : { b64data: checked.toBase64() };
-    const asked = { client, user, channel, ...payload, meta: identity.meta };
-    const answer = await context.quotas.call(session, () => context.callouts.publish(asked));
-    body = answer.data ?? checked;
+    const asked = { ...askerOf(session), channel, ...payload };
+    decision = await context.quotas.call(session, () => service.publish(asked));
+    body = decision.data ?? checked;
   }
   const { client, user, identity } = session;
   const info = infoFor(client, user, identity.info, session.subs.get(channel)?.info);
   const published = await context.broker.publish(name, body, {
     info,
-    id: id && scopedId(user || client, channel, id),
+    id: decision.id ?? (id && scopedId(user || client, channel, id)),
+    ...(decision.tags && { tags: decision.tags }),
   });
   context.log.trace?.("published", { client, channel, offset: published.offset });
   return published;
@@ -75,30 +80,31 @@ function scopedId(owner: string, channel: string, id: string): string {
     .digest("base64url");
 }
 
-/** Asks the service that answers `rtrpc.<method>`; the client's identity travels in headers. */
+/** Asks the service that the method's name or the settings say. */
 export async function rpc(
   context: GatewayContext,
   session: CentrifugeSession,
   command: RpcCommand,
 ): Promise<void> {
-  if (command.rpcMethod === "") throw new CommandError(Errors.methodNotFound);
-  if (command.rpcMethod.startsWith(OWN_METHODS)) return await ownRpc(context, session, command);
-  const { rpcBodyBytes } = context.options;
-  if (Buffer.byteLength(command.data) > rpcBodyBytes) throw new CommandError(Errors.limitExceeded);
-  const options = { timeoutMs: context.options.rpcTimeoutMs, headers: identityHeaders(context, session) };
-  const reply = await context.quotas.call(session, () =>
-    context.broker.request("rpc", command.rpcMethod, command.data, options),
-  );
-  if (reply.error) {
-    const { code, message } = reply.error;
-    // 400 to 1999 is the range of application errors; other codes have a meaning of their own for the SDKs.
-    if (code >= 400 && code < 2000) throw new CommandError({ code, message });
-    throw new CommandError(Errors.internal, `service error ${code}`);
-  }
-  if (Buffer.byteLength(reply.data) > rpcBodyBytes) {
-    throw new CommandError(Errors.limitExceeded, "a service's answer is too long");
-  }
-  session.send(session.codec.rpc(command.id, jsonLine(reply.data)));
+  const { rpcMethod: method, data } = command;
+  if (method.startsWith(OWN_METHODS)) return await ownRpc(context, session, command);
+  const { rpcBodyBytes, rpcCallouts } = context.options;
+  const target = rpcTarget(rpcCallouts, method);
+  // In NATS the method is a part of the subject.
+  if (method === "" && target === true) throw new CommandError(Errors.methodNotFound);
+  if (Buffer.byteLength(data) > rpcBodyBytes) throw new CommandError(Errors.limitExceeded);
+  const { device, info } = session.identity;
+  const asked = { ...askerOf(session), method, data, device, info };
+  const answer = await context.quotas.call(session, () => context.callouts(target).rpc(asked));
+  session.send(session.codec.rpc(command.id, answer));
+}
+
+/** Who is asked for a method: what stands before its first colon decides, `default` being for methods without one. */
+function rpcTarget(targets: GatewayContext["options"]["rpcCallouts"], method: string): CalloutTarget {
+  const colon = method.indexOf(":");
+  const namespace = colon < 0 ? DEFAULT_NAMESPACE : method.slice(0, colon);
+  if (Object.hasOwn(targets, namespace)) return targets[namespace]!;
+  return targets["*"] ?? true;
 }
 
 async function ownRpc(
@@ -115,33 +121,4 @@ async function ownRpc(
   const { channel, id } = request.data;
   const { offset, epoch, duplicate } = await publishAs(context, session, channel, data, id);
   session.send(session.codec.rpc(command.id, JSON.stringify({ offset, epoch, duplicate })));
-}
-
-/** Who asks, for a service: `Trunkline-From` holds all as JSON, the others what is wanted most, percent-encoded. */
-function identityHeaders(context: GatewayContext, session: CentrifugeSession): Record<string, string> {
-  const { client, user, identity, handshake } = session;
-  const from = {
-    client,
-    user,
-    device: identity.device,
-    ip: handshake.ip,
-    region: context.region,
-    instance: context.instance,
-  };
-  const own = JSON.stringify(from).slice(0, -1);
-  const info = identity.info === undefined ? "" : `,"info":${identity.info}`;
-  const meta = identity.meta === undefined ? "" : `,"meta":${identity.meta}`;
-  return {
-    "Trunkline-From": headerText(`${own}${info}${meta}}`),
-    "Trunkline-Client": client,
-    "Trunkline-User": encodeURIComponent(user),
-  };
-}
-
-/** A service's answer as one line of JSON. @throws CommandError internal when it is none */
-function jsonLine(text: string): string {
-  if (text === "") return "null";
-  const flaw = jsonFlaw(text);
-  if (flaw !== undefined) throw new CommandError(Errors.internal, `a service's answer is ${flaw}`);
-  return oneLine(text);
 }

@@ -8,6 +8,7 @@ import { mayAccess } from "../gateway/subscribe/access.ts";
 import { acquireFor } from "../gateway/subscribe/acquire.ts";
 import { addSubscription, admit, countRing, drop, subscriptionFor } from "../gateway/subscribe/attach.ts";
 import type { RecoverRequest, SubscribeCommand } from "../protocol/centrifuge/command.ts";
+import { askerOf } from "./asker.ts";
 import { positionResult } from "./position.ts";
 import type { CentrifugeSession } from "./session.ts";
 import { hasReloaded, rememberRefused } from "./unproven.ts";
@@ -44,7 +45,7 @@ export function subscribe(
   if (command.type > 0) throw new CommandError(Errors.notAvailable, "only stream subscriptions are served");
   if (context.restrictions.denies(session.user, name.id)) throw new CommandError(Errors.permissionDenied);
   const rules = context.hub.rules(name);
-  const asked = command.token !== "" || rules.subscribeCallout;
+  const asked = command.token !== "" || rules.subscribeCallout !== false;
   if (!asked && !mayAccess(context, session, name, "sub")) {
     throw new CommandError(Errors.permissionDenied);
   }
@@ -115,9 +116,9 @@ export async function authorize(
     return await context.authenticator.subscription(command.token, id, session.user);
   }
   if (!rules.subscribeCallout) return PLAIN;
-  const { client, user, identity } = session;
-  const asked = { client, user, channel: id, data: command.data, meta: identity.meta };
-  return await context.quotas.call(session, () => context.callouts.subscribe(asked));
+  const service = context.callouts(rules.subscribeCallout);
+  const asked = { ...askerOf(session), channel: id, data: command.data };
+  return await context.quotas.call(session, () => service.subscribe(asked));
 }
 
 /** The synchronous end: answer, then live. */

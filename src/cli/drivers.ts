@@ -1,4 +1,5 @@
 import type { NatsConnection } from "nats";
+import type { HttpEndpoint } from "../auth/callout/http.ts";
 import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/jwt/issuer.ts";
 import { connectPlainly, eachServer, type NatsAddress } from "../broker/nats/link/link.ts";
 import { type Config, loadConfig } from "../config.ts";
@@ -10,6 +11,15 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { readText } from "./certificate.ts";
 import { rolesOf } from "./nats/roles.ts";
 import { UserError } from "./output.ts";
+
+/** The backends that are asked over HTTP. */
+export function httpEndpoints({ callouts }: Config): HttpEndpoint[] {
+  return Object.entries(callouts.endpoints).map(([name, endpoint]) => ({
+    ...endpoint,
+    name,
+    statuses: new Map(endpoint.statuses.map(({ status, ...meaning }) => [status, meaning])),
+  }));
+}
 
 /** Where NATS is and how to log in, as the settings have it. @throws UserError when a credentials file is unreadable */
 export function natsAddress({ nats }: Config): NatsAddress {

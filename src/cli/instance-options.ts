@@ -15,17 +15,27 @@ export function admissionOf({ limits }: Config, connections: number): Admission 
 }
 
 /** The gateway's options have the settings' own names, so that groups are handed over whole; never `auth`: it has secrets. */
-export function gatewayOptions({ insecure, auth, limits, channels, ping, rpc }: Config): GatewayOptions {
+export function gatewayOptions({
+  insecure,
+  auth,
+  limits,
+  channels,
+  ping,
+  rpc,
+  callouts,
+}: Config): GatewayOptions {
   return {
     insecure,
     anonymous: auth.anonymous,
     connectCallout: auth.connectCallout,
+    refreshCallout: auth.refreshCallout,
+    rpcCallouts: rpc.callouts,
+    emulatedHeaders: [...new Set(Object.values(callouts.endpoints).flatMap((one) => one.emulatedHeaders))],
     expiryGraceMs: auth.expiryGraceMs,
     ...limits,
     ...channels,
     pingIntervalMs: ping.intervalMs,
     pongTimeoutMs: ping.pongTimeoutMs,
-    rpcTimeoutMs: rpc.timeoutMs,
     rpcBodyBytes: rpc.bodyBytes,
   };
 }
@@ -38,6 +48,12 @@ export function doorOptions({ limits }: Config, descriptors: Descriptors): AppOp
     keptSockets: Math.floor(descriptors.reserve / 2),
     tight: () => descriptors.tight,
   };
+}
+
+/** Headers of clients' requests that some endpoint is to see. */
+export function passedHeaders({ callouts }: Config): readonly string[] {
+  const all = Object.values(callouts.endpoints).flatMap(({ headers }) => headers);
+  return [...new Set(all)];
 }
 
 /** Who is believed about addresses. */

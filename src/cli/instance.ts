@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import type { Authenticator, Callouts } from "../auth/auth.ts";
+import type { Authenticator, FindCallouts } from "../auth/auth.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Outbox } from "../broker/outbox.ts";
 import { CentrifugeDialects } from "../centrifuge/dialect.ts";
@@ -26,7 +26,7 @@ import { Pusher } from "../pusher/pusher.ts";
 import type { Runtime, ServeOptions, Server } from "../runtime/runtime.ts";
 import { type Certificate, CertificateWatch, readCertificate } from "./certificate.ts";
 import { Descriptors } from "./descriptors.ts";
-import { admissionOf, doorOptions, gatewayOptions, proxyTrust } from "./instance-options.ts";
+import { admissionOf, doorOptions, gatewayOptions, passedHeaders, proxyTrust } from "./instance-options.ts";
 import { eventRecorder, outboxDesk, outboxOptions, startWebhooks } from "./outbox.ts";
 import { startError, step } from "./start-step.ts";
 import { StartedParts } from "./started-parts.ts";
@@ -39,7 +39,7 @@ export interface InstanceParts {
   readonly broker: Broker;
   readonly presence: (load: () => InstanceLoad) => Presence;
   readonly authenticator: Authenticator;
-  readonly callouts: Callouts;
+  readonly callouts: FindCallouts;
   /** Answers requests the product itself has no answer for (`trunkline dev`). */
   readonly extra?: (request: Request) => Promise<Response> | undefined;
   /** One of several workers that listen on the same port. */
@@ -251,6 +251,7 @@ class RunningInstance implements Instance {
       log,
       options: {
         allowedOrigins: config.http.allowedOrigins,
+        passedHeaders: passedHeaders(config),
         proxy: proxyTrust(config),
         apiKeys: config.api.keys,
         maxRequestBytes: config.http.maxRequestBytes,

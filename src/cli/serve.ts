@@ -1,5 +1,7 @@
 import process from "node:process";
-import { authCallout } from "../auth/callout/callout.ts";
+import type { FindCallouts } from "../auth/auth.ts";
+import { findCallouts } from "../auth/callout/find.ts";
+import { natsCallouts } from "../auth/callout/nats.ts";
 import { jwtAuthenticator } from "../auth/jwt/jwt.ts";
 import type { Broker } from "../broker/broker.ts";
 import { memoryBroker, memoryBus } from "../broker/memory/memory.ts";
@@ -14,7 +16,7 @@ import { redisPresence } from "../presence/redis/redis.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { consoleLogger } from "./console-log.ts";
 import { detectRuntime } from "./detect-runtime.ts";
-import { natsAddress, redisLink, tokenIssuers } from "./drivers.ts";
+import { httpEndpoints, natsAddress, redisLink, tokenIssuers } from "./drivers.ts";
 import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
 import { paint, printError } from "./output.ts";
 import { warnOfLimits } from "./settings.ts";
@@ -72,11 +74,19 @@ async function buildParts(
     ...(extra && { extra }),
     presence: (load) => buildPresence(config, runtime, { log, stats, load }),
     authenticator: jwtAuthenticator({ issuers: tokenIssuers(config), insecure: config.insecure, log }),
-    callouts: authCallout({
-      request: (name, body) => broker.request("auth", name, body, { timeoutMs: config.rpc.timeoutMs }),
-      log: log.with({ at: "callout" }),
-    }),
+    callouts: buildCallouts(config, broker, log, stats),
   };
+}
+
+function buildCallouts(config: Config, broker: Broker, log: Logger, stats: Stats): FindCallouts {
+  const { rpc, region, instanceId: instance } = config;
+  const common = { stats, log: log.with({ at: "callout" }) };
+  const nats = natsCallouts({
+    ...{ ...common, region, instance, rpcBodyBytes: rpc.bodyBytes },
+    request: (service, name, body, headers) =>
+      broker.request(service, name, body, { timeoutMs: rpc.timeoutMs, ...(headers && { headers }) }),
+  });
+  return findCallouts(nats, httpEndpoints(config), common);
 }
 
 function warnOfInsecurity(log: Logger): void {

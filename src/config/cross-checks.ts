@@ -1,4 +1,5 @@
 import { DEFAULT_NAMESPACE, USER_NAMESPACE } from "../core/channel.ts";
+import { calloutChecks } from "./callout-checks.ts";
 import { exampleSecrets } from "./example-secrets.ts";
 import { isPrivate } from "./issuers.ts";
 import type { Config } from "./table.ts";
@@ -39,6 +40,7 @@ export function* crossChecks(config: Config): Generator<string> {
   }
   yield* appCrossChecks(config);
   yield* endpointCrossChecks(config);
+  yield* calloutChecks(config);
   if (channels.ringBytes > channels.ringTotalBytes)
     yield "channels.ring: it must be at most channels.ringTotal";
 }
@@ -143,14 +145,14 @@ function* endpointCrossChecks({ webhooks, insecure }: Config): Generator<string>
 export function* startRefusals(config: Config): Generator<string> {
   const { auth } = config;
   if (!config.insecure) yield* exampleSecrets(config);
-  if (config.insecure || auth.anonymous || auth.connectCallout) return;
+  if (config.insecure || auth.anonymous || auth.connectCallout !== false) return;
   const keys = [auth.tokenSecret, auth.tokenPublicKey, auth.tokenJwksUrl, ...auth.issuers];
   if (keys.some((key) => key !== undefined)) return;
   yield "auth: there is no key to check clients' tokens with. Set one of\n" +
     "    TRUNKLINE_TOKEN_SECRET=$(openssl rand -hex 32)   and sign tokens with it\n" +
     "    TRUNKLINE_TOKEN_JWKS_URL=https://…               where your identity provider publishes its keys\n" +
     "    TRUNKLINE_TOKEN_PUBLIC_KEY=…                     a public key in PEM form\n" +
-    "    TRUNKLINE_CONNECT_CALLOUT=true                   a service on rtauth.connect decides\n" +
+    "    TRUNKLINE_CONNECT_CALLOUT=true                   a service on rtauth.connect decides, or an HTTP endpoint of that name\n" +
     "    TRUNKLINE_ANONYMOUS=true                         clients without tokens, with the namespaces' rules\n" +
     "  or, to try things out on this machine: trunkline dev";
 }

@@ -1,7 +1,7 @@
 import { DEFAULT_NAMESPACE, NAMESPACE_PATTERN, NAMESPACE_WORDS, USER_NAMESPACE } from "../core/channel.ts";
 import { type Access, NAMESPACE_DEFAULTS, type NamespaceRules, type Namespaces } from "../core/namespace.ts";
 import { REGION_PATTERN } from "../core/subject.ts";
-import { choice, duration, maybeText, type Setting, size, whole, yesNo } from "./setting.ts";
+import { calloutSetting, choice, duration, maybeText, type Setting, size, whole, yesNo } from "./setting.ts";
 import { check, isObject, nest, takeApart } from "./tree.ts";
 import { formatDuration, formatSize } from "./units.ts";
 
@@ -61,13 +61,19 @@ export const namespaceSettings = {
   publish: choice(ACCESS, { default: D.publish, doc: "Which clients may publish." }),
   presenceAccess: choice(ACCESS, { default: D.presenceAccess, doc: "Who may read presence." }),
   historyAccess: choice(ACCESS, { default: D.historyAccess, doc: "Who may read history." }),
-  subscribeCallout: yesNo({
+  subscribeCallout: calloutSetting({
     default: D.subscribeCallout,
-    doc: "Ask `rtauth.subscribe` whether a subscribe is allowed.",
+    doc: "Ask whether a subscribe is allowed: `true` the service on `rtauth.subscribe`, a name that endpoint.",
   }),
-  publishCallout: yesNo({
+  publishCallout: calloutSetting({
     default: D.publishCallout,
-    doc: "Ask `rtauth.publish` whether a publish is allowed.",
+    doc: "Ask whether a publish is allowed (`true`: `rtauth.publish`).",
+  }),
+  subRefreshCallout: calloutSetting({
+    default: D.subRefreshCallout,
+    doc:
+      "When a subscription expires, ask whether it goes on (`true`: `rtauth.sub_refresh`), instead of letting the client " +
+      "bring a new token.",
   }),
   format: choice(["json", "binary"], {
     default: D.format,

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import type { CalloutTarget } from "../core/namespace.ts";
+import { calloutTarget } from "./callouts.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
 
 /** What a setting's value counts. In code the name ends in it: `pingInterval` in the file is `pingIntervalMs`. */
@@ -91,6 +93,15 @@ export function yesNo(row: Row<boolean>): Setting<boolean, ""> {
     schema: z.boolean(mustBe("true or false")),
     fromEnv: (text) => ({ true: true, "1": true, false: false, "0": false })[text.toLowerCase()] ?? text,
   });
+}
+
+/** Which service a callout asks: none (`false`), the one in NATS (`true`), or the endpoint of a name. */
+export function calloutSetting(row: Row<boolean | string>): Setting<false | CalloutTarget, ""> {
+  const what = "true, false, or the name of an endpoint of `callouts.endpoints`";
+  const fromEnv = (text: string) =>
+    ({ true: true, "1": true, false: false, "0": false })[text.toLowerCase()] ?? text;
+  const schema = calloutTarget as z.ZodType<false | CalloutTarget>;
+  return setting(row as Row<false | CalloutTarget>, { unit: "", what, schema, fromEnv });
 }
 
 /** One of a few words. */

@@ -121,11 +121,6 @@ export const gateway = {
     env: ["TRUNKLINE_ANONYMOUS"],
     doc: 'Let clients without a token in, as the user "". The namespaces say what they may do.',
   }),
-  "auth.connectCallout": yesNo({
-    default: false,
-    env: ["TRUNKLINE_CONNECT_CALLOUT"],
-    doc: "If a client has no token, ask the service on `rtauth.connect` who it is.",
-  }),
   "auth.expiryGrace": duration("0s", "10m", {
     default: "25s",
     doc: "How long a connection or subscription may live without a refresh after its token has expired.",

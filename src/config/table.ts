@@ -1,11 +1,12 @@
 import type { Namespaces } from "../core/namespace.ts";
 import type { Setting } from "./setting.ts";
+import { callouts } from "./table-callouts.ts";
 import { gateway } from "./table-gateway.ts";
 import { instance } from "./table-instance.ts";
 import type { Values } from "./tree.ts";
 
 /** The one table: every setting by its key in the configuration file. Namespaces have a table of their own. */
-export const settings = { ...instance, ...gateway } as const;
+export const settings = { ...instance, ...callouts, ...gateway } as const;
 
 /** All settings of an instance, as plain values: durations in ms (`…Ms`), sizes in bytes (`…Bytes`). */
 export type Config = Values<typeof settings> & { readonly namespaces: Namespaces };
@@ -19,6 +20,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   redis: "Redis",
   presence: "Presence",
   auth: "Who may connect",
+  callouts: "Callouts over HTTP",
   apps: "Pusher apps",
   webhooks: "Webhooks",
   api: "Server API",

@@ -10,6 +10,9 @@
  */
 export type Access = "nobody" | "token" | "subscriber" | "authenticated" | "anyone";
 
+/** Which service a callout asks: `true`, whoever serves its subject in NATS; a name, the HTTP endpoint that is called so. */
+export type CalloutTarget = true | string;
+
 /** What a stream keeps for the channels of a namespace. */
 export interface HistoryRules {
   /** Messages kept per channel. */
@@ -48,9 +51,11 @@ export interface NamespaceRules {
   readonly publish: Access;
   readonly presenceAccess: Access;
   readonly historyAccess: Access;
-  /** Ask `rtauth.subscribe` / `rtauth.publish` whether it is allowed. */
-  readonly subscribeCallout: boolean;
-  readonly publishCallout: boolean;
+  /** Ask a service whether it is allowed. */
+  readonly subscribeCallout: false | CalloutTarget;
+  readonly publishCallout: false | CalloutTarget;
+  /** Ask a service to prolong subscriptions that expire; otherwise the client brings a new token. */
+  readonly subRefreshCallout: false | CalloutTarget;
   /** What bodies may be: JSON text only, or any bytes. */
   readonly format: "json" | "binary";
   /** Subscribers that ask for it get the difference from the message before. */
@@ -82,6 +87,7 @@ export const NAMESPACE_DEFAULTS: Omit<NamespaceRules, "name"> = {
   historyAccess: "subscriber",
   subscribeCallout: false,
   publishCallout: false,
+  subRefreshCallout: false,
   format: "json",
   delta: false,
   maxMessageBytes: 65_536,

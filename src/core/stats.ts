@@ -119,6 +119,13 @@ export class Stats {
   /** Collections of garbage. */
   readonly collections = new Histogram();
 
+  /** Questions to services, by service, kind and code, with spaces between: `nats connect ok`. */
+  readonly callouts = new Map<string, number>();
+  /** Questions that wait for an answer now. */
+  calloutsUnderWay = 0;
+  /** By kind. */
+  readonly calloutLatency = new Histograms();
+
   drains = 0;
 
   /** Adds one to a counter kept by reason. */

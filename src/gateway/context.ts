@@ -1,7 +1,7 @@
-import type { Authenticator, Callouts } from "../auth/auth.ts";
+import type { Authenticator, FindCallouts } from "../auth/auth.ts";
 import type { Broker, EventRecorder } from "../broker/broker.ts";
 import type { Logger } from "../core/log.ts";
-import type { Namespaces } from "../core/namespace.ts";
+import type { CalloutTarget, Namespaces } from "../core/namespace.ts";
 import type { PacedLog } from "../core/paced-log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
@@ -31,7 +31,7 @@ export interface GatewayDeps {
   readonly outbox?: OutboxDesk | undefined;
   readonly presence: Presence;
   readonly authenticator: Authenticator;
-  readonly callouts: Callouts;
+  readonly callouts: FindCallouts;
   /** What families of clients say of channels by their names. */
   readonly policy: ChannelPolicy;
   /** Told who comes and goes. */
@@ -66,8 +66,14 @@ export interface GatewayContext extends GatewayDeps {
 export interface GatewayOptions extends QuotaOptions {
   /** Let clients without any credentials in, as the user "". */
   readonly anonymous: boolean;
-  /** Ask `rtauth.connect` about clients without a token. */
-  readonly connectCallout: boolean;
+  /** Ask about clients without a token. */
+  readonly connectCallout: false | CalloutTarget;
+  /** Ask to prolong connections that expire; otherwise the client brings a new token. */
+  readonly refreshCallout: false | CalloutTarget;
+  /** Who is asked for an RPC, by what stands before the first colon of its method. See `rpcTarget`. */
+  readonly rpcCallouts: Readonly<Record<string, CalloutTarget>>;
+  /** Headers in connect commands that some endpoint is to see, in lower case. */
+  readonly emulatedHeaders: readonly string[];
   /** Everybody may subscribe, publish and look, whatever the namespaces say (but for other users' inboxes). */
   readonly insecure: boolean;
   readonly connectDeadlineMs: number;
@@ -87,7 +93,6 @@ export interface GatewayOptions extends QuotaOptions {
   readonly connectionsPerUser: number;
   /** Close older connections of the same user, or of the same user and device. */
   readonly newestWins: "off" | "user" | "device";
-  readonly rpcTimeoutMs: number;
   readonly rpcBodyBytes: number;
   /** Bytes of history asked for at once, by the instance and by one user. */
   readonly historyBytes: number;

@@ -42,6 +42,11 @@ export interface Dialect<S> {
   subscribe(session: S, wanted: ForcedSubscribe): Promise<void>;
   /** A service has moved the session's expiry. */
   expiryMoved(session: S): void;
+  /**
+   * Has a service decide about a session that has expired, or about one of its subscriptions. Moves the expiry before it
+   * returns. Absent: clients of this family renew by themselves, or not at all.
+   */
+  renew?(session: S, sub?: Subscription): void;
   /** An open session is over: what the dialect keeps of it is written down or given up. Its subscriptions still stand. */
   ended(session: S): void;
 }
@@ -53,6 +58,10 @@ export interface Handshake {
   /** What admission counted it under; to be released with `admission.release` when the connection ends. */
   readonly admissionKey: string;
   readonly origin?: string | undefined;
+  /** Headers of its request that some service is to see, in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** The stream it came by; absent: a WebSocket. */
+  readonly transport?: string | undefined;
   /** Where a one-way client goes on, by channel; beside what its connect says. */
   readonly resume?: ReadonlyMap<string, Position> | undefined;
   /** Secret name of the connection, for commands that come in requests of their own. */

@@ -11,6 +11,8 @@ export interface EntranceDeps {
   readonly clientIp: ClientIp;
   /** Whether nobody may come from an address. */
   readonly blocked: (ip: string) => boolean;
+  /** Headers of clients' requests that services are to see, in lower case. */
+  readonly passedHeaders: readonly string[];
   readonly stats: Stats;
   readonly log: Logger;
 }
@@ -60,7 +62,10 @@ export class AdmissionGuard {
    * Counts one connection in, or answers why not. Whoever was let in is given back once, with `admission.release`.
    * @param peer address of the TCP peer
    */
-  admit(headers: Headers, peer: string): Response | Pick<Handshake, "ip" | "admissionKey" | "origin"> {
+  admit(
+    headers: Headers,
+    peer: string,
+  ): Response | Pick<Handshake, "ip" | "admissionKey" | "origin" | "headers"> {
     const { admission, health, clientIp } = this.#deps;
     if (health.draining()) return this.#away("draining", "1");
     if (health.overload() === "refusing") return this.#away("overload");
@@ -73,7 +78,15 @@ export class AdmissionGuard {
       return this.#away(verdict, String(Math.ceil(admission.retryAfterMs(admissionKey) / 1000)));
     }
     if (verdict !== "ok") return this.#away(verdict);
-    return { ip, admissionKey, origin: headers.get("origin") ?? undefined };
+    return { ip, admissionKey, origin: headers.get("origin") ?? undefined, headers: this.#passed(headers) };
+  }
+
+  /** What is kept of a request for services; few instances have any that ask for it. */
+  #passed(headers: Headers): Readonly<Record<string, string>> | undefined {
+    const { passedHeaders } = this.#deps;
+    if (passedHeaders.length === 0) return undefined;
+    const found = passedHeaders.map((name) => [name, headers.get(name)] as const);
+    return Object.fromEntries(found.filter((one): one is [string, string] => one[1] !== null));
   }
 
   #away(reason: Away, retryAfter = retryLater()): Response {

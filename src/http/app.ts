@@ -47,6 +47,8 @@ export interface AppOptions {
   /** See {@link originPolicy}. */
   readonly allowedOrigins: readonly string[];
   readonly proxy: ProxyTrust;
+  /** Headers of clients' requests that services are to see, in lower case. */
+  readonly passedHeaders: readonly string[];
   readonly apiKeys: readonly string[];
   /** Bearer token `/metrics` asks for. */
   readonly metricsToken?: string;
@@ -113,6 +115,7 @@ function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
   const originAllowed = originPolicy(options.allowedOrigins);
   const guard = new AdmissionGuard({
     ...{ admission, health, clientIp: clientIp(options.proxy), stats, log },
+    passedHeaders: options.passedHeaders,
     blocked: (ip) => gateway.blocksAddress(ip),
   });
   const sockets = { gateway, admission, guard, originAllowed };

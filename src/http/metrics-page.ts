@@ -61,14 +61,23 @@ export class MetricsPage implements Metrics {
     });
   }
 
-  /** One counter for each value of a label. */
-  counters(name: string, help: string, label: string, read: () => ReadonlyMap<string, number>): void {
+  /** One counter for each value of a label; of several labels, the values stand in the key with spaces between. */
+  counters(
+    name: string,
+    help: string,
+    label: string | readonly string[],
+    read: () => ReadonlyMap<string, number>,
+  ): void {
+    const labels = typeof label === "string" ? [label] : label;
     const metric: Counter<string> = new Counter({
       ...this.#named(name, help),
-      labelNames: [label],
+      labelNames: [...labels],
       collect: this.#guarded(() => {
         metric.reset();
-        for (const [key, value] of read()) metric.inc({ [label]: key }, value);
+        for (const [key, value] of read()) {
+          const values = labels.length === 1 ? [key] : key.split(" ");
+          metric.inc(Object.fromEntries(labels.map((one, at) => [one, values[at] ?? ""])), value);
+        }
       }),
     });
   }

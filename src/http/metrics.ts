@@ -97,6 +97,7 @@ const COUNTERS = {
     | "readsWaiting"
     | "storageRefusedAtMs"
     | "storageFull"
+    | "calloutsUnderWay"
   >,
   readonly [string, string]
 >;
@@ -130,6 +131,12 @@ function addLabelledCounters(page: MetricsPage, stats: Stats): void {
     "Connections refused or cut off, by reason.",
     "reason",
     () => stats.rejected,
+  );
+  page.counters(
+    "callouts_total",
+    "Questions to services, by service, kind and outcome.",
+    ["to", "kind", "code"],
+    () => stats.callouts,
   );
   page.counters(
     "presence_failures_total",
@@ -168,6 +175,12 @@ function addHistograms(page: MetricsPage, stats: Stats): void {
     "Commands of clients until their answer.",
     () => stats.commandLatency.byLabel,
     "method",
+  );
+  page.histograms(
+    "callout_latency_seconds",
+    "Questions to services.",
+    () => stats.calloutLatency.byLabel,
+    "kind",
   );
   page.histograms(
     "api_latency_seconds",
@@ -218,6 +231,11 @@ function addGauges(page: MetricsPage, sources: MetricsSources): void {
   );
   page.gauge("broker_connected", "1 while the broker is connected.", () =>
     sources.broker().state === "connected" ? 1 : 0,
+  );
+  page.gauge(
+    "callouts_under_way",
+    "Questions to services that wait for an answer.",
+    () => stats.calloutsUnderWay,
   );
   page.gauge("presence_degraded", "1 while presence is only this instance's own.", () =>
     sources.presence().state === "degraded" ? 1 : 0,

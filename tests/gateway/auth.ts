@@ -38,4 +38,7 @@ export const noCallouts: Callouts = {
   connect: () => Promise.reject(new CommandError(Errors.internal)),
   subscribe: () => Promise.reject(new CommandError(Errors.internal)),
   publish: () => Promise.reject(new CommandError(Errors.internal)),
+  refresh: () => Promise.reject(new CommandError(Errors.internal)),
+  subRefresh: () => Promise.reject(new CommandError(Errors.internal)),
+  rpc: () => Promise.reject(new CommandError(Errors.internal)),
 };

@@ -90,7 +90,7 @@ describe("services decide", () => {
     expect(answer.data).toEqual({ theme: "dark" });
     expect(answer.subs).toMatchObject({ "chat:welcome": { data: { hello: 1 } } });
     expect(asked).toMatchObject([
-      { ip: "192.0.2.1", origin: "https://a.example", data: '{"x":1}', headers: { "x-a": "b" } },
+      { ip: "192.0.2.1", origin: "https://a.example", data: '{"x":1}', commandHeaders: { "x-a": "b" } },
     ]);
   });
 

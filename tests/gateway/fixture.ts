@@ -1,4 +1,5 @@
-import type { Authenticator, Callouts } from "../../src/auth/auth.ts";
+import type { Authenticator, Callouts, FindCallouts } from "../../src/auth/auth.ts";
+import { natsCallouts } from "../../src/auth/callout/nats.ts";
 import type { Broker } from "../../src/broker/broker.ts";
 import { memoryBroker, memoryBus } from "../../src/broker/memory/memory.ts";
 import type { Outbox } from "../../src/broker/outbox.ts";
@@ -46,10 +47,11 @@ const NAMESPACES: Readonly<Record<string, Partial<NamespaceRules>>> = {
 };
 
 const OPTIONS: GatewayOptions = {
-  ...{ anonymous: true, connectCallout: false, insecure: false, expiryGraceMs: 1_000 },
+  ...{ anonymous: true, connectCallout: false, refreshCallout: false, insecure: false },
+  ...{ rpcCallouts: {}, emulatedHeaders: [], expiryGraceMs: 1_000 },
   ...{ connectDeadlineMs: 5_000, pingIntervalMs: 25_000, pongTimeoutMs: 8_000 },
   ...{ commandsPerSecond: 0, bytesPerSecond: 0, pendingCommands: 100, channels: 100 },
-  ...{ everyone: [], connectionsPerUser: 0, newestWins: "off", rpcTimeoutMs: 1_000, rpcBodyBytes: 65_536 },
+  ...{ everyone: [], connectionsPerUser: 0, newestWins: "off", rpcBodyBytes: 65_536 },
   ...{ commandsPerUserPerSecond: 0, publishesPerUserPerSecond: 0, publishBytesPerUserPerSecond: 0 },
   ...{ newChannelsPerUserPerMinute: 0, callsPerUser: 0, liveChannels: 0, dryRun: false },
   ...{ historyBytes: 33_554_432, historyPerUserBytes: 4_194_304 },
@@ -81,6 +83,10 @@ export interface FixtureOptions {
   /** Default: tokens made by {@link token}. */
   readonly authenticator?: Authenticator;
   readonly callouts?: Partial<Callouts>;
+  /** In place of them: whom the settings name. */
+  readonly services?: FindCallouts;
+  /** How long services may take to answer an RPC, ms. */
+  readonly rpcTimeoutMs?: number;
   readonly overloaded?: () => boolean;
   /** In place of those in memory; not started yet, and closed with the gateway. */
   readonly drivers?: { readonly broker?: Broker; readonly presence?: Presence };
@@ -116,7 +122,22 @@ export async function startGateway(fixture: FixtureOptions = {}) {
       memoryPresence({ hub: world.presence, instance, region: "eu", log, stats, load }),
   );
   const authenticator = new Gate<Authenticator>(fixture.authenticator ?? fakeAuthenticator);
-  const callouts = new Gate<Callouts>({ ...noCallouts, ...fixture.callouts });
+  const nats = natsCallouts({
+    ...{
+      rpcBodyBytes: fixture.options?.rpcBodyBytes ?? OPTIONS.rpcBodyBytes,
+      region: "eu",
+      instance,
+      stats,
+      log,
+    },
+    request: (service, name, body, headers = {}) =>
+      broker.port.request(service, name, body, { timeoutMs: fixture.rpcTimeoutMs ?? 1_000, headers }),
+  });
+  const callouts = new Gate<Callouts>({
+    ...noCallouts,
+    rpc: (question) => nats.rpc(question),
+    ...fixture.callouts,
+  });
   const app: PusherApp = { ...SHOP, ...fixture.app };
   const topics = new Topics();
   const released: string[] = [];
@@ -134,7 +155,7 @@ export async function startGateway(fixture: FixtureOptions = {}) {
   const gateway = createGateway({
     ...{ instance, region: "eu", version: "0", namespaces: world.namespaces, stats, log },
     ...{ broker: broker.port, presence: presence.port },
-    ...{ authenticator: authenticator.port, callouts: callouts.port },
+    ...{ authenticator: authenticator.port, callouts: fixture.services ?? (() => callouts.port) },
     options: { ...OPTIONS, ...fixture.options },
     ...{ policy: pusher, membership: pusher },
     fanout: topics,

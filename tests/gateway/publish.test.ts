@@ -171,7 +171,7 @@ describe("rpc", () => {
 
   test("that nobody answers in time is given up; what is said meanwhile goes ahead", async () => {
     using clock = stoppedClock();
-    await using gateway = await startGateway({ options: { rpcTimeoutMs: 1_000 } });
+    await using gateway = await startGateway({ rpcTimeoutMs: 1_000 });
     const ann = await gateway.connect("ann");
     gateway.broker.port.serve("rpc", "slow", () => new Promise<string>(() => {}));
     const [slow] = ann.say({ rpc: { method: "slow", data: 1 } });

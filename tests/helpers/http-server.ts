@@ -128,6 +128,7 @@ export function httpServer(
     log: silent,
     options: {
       allowedOrigins: [],
+      passedHeaders: [],
       proxy: { kind: "none" },
       apiKeys: ["key-of-sixteen-characters"],
       maxRequestBytes: 10_000,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Callouts } from "../../src/auth/auth.ts";
-import { type AuthRequest, authCallout } from "../../src/auth/callout/callout.ts";
+import { natsCallouts, type ServiceRequest } from "../../src/auth/callout/nats.ts";
 import { memoryBroker, memoryBus } from "../../src/broker/memory/memory.ts";
 import { CommandError, ConnectionError, Errors } from "../../src/core/errors.ts";
 import { createLogger, silent } from "../../src/core/log.ts";
@@ -12,20 +12,31 @@ function service(answer: unknown) {
   const asked: { name: string; body: string }[] = [];
   const lines: Record<string, unknown>[] = [];
   const clock = { nowMs: 1_000 };
-  const request: AuthRequest = async (name, body) => {
+  const request: ServiceRequest = async (_service, name, body) => {
     asked.push({ name, body });
     if (answer instanceof Error) throw answer;
     return { data: typeof answer === "string" ? answer : JSON.stringify(answer) };
   };
   const log = createLogger("debug", (line) => lines.push(line));
-  const { connect, subscribe, publish }: Callouts = bound(
-    authCallout({ request, log, now: () => clock.nowMs }),
+  const stats = new Stats();
+  const { connect, refresh, subscribe, subRefresh, publish, rpc }: Callouts = bound(
+    natsCallouts({ ...HERE, request, stats, log, now: () => clock.nowMs }),
   );
-  return { connect, subscribe, publish, asked, lines, clock };
+  return { connect, refresh, subscribe, subRefresh, publish, rpc, asked, lines, clock, stats };
 }
 
-const CONNECT = { client: "c1", protocol: "centrifuge-json", ip: "192.0.2.1", headers: { "x-key": "v" } };
-const SUBSCRIBE = { client: "c1", user: "42", channel: "chat:1" };
+const HERE = { region: "eu", instance: "i1", rpcBodyBytes: 100, stats: new Stats(), log: silent };
+const ASKER = {
+  client: "c1",
+  protocol: "centrifuge-json",
+  transport: "websocket",
+  ip: "192.0.2.1",
+  user: "42",
+};
+const CONNECT = {
+  ...{ ...ASKER, user: "", name: "app", version: "1", channels: ["x"], commandHeaders: { "x-key": "v" } },
+};
+const SUBSCRIBE = { ...ASKER, channel: "chat:1" };
 const PUBLISH = { ...SUBSCRIBE, data: '{"n":12345678901234567890}' };
 
 const outcome = (promise: Promise<unknown>): Promise<unknown> => promise.catch((error: unknown) => error);
@@ -174,11 +185,11 @@ describe("without an answer", () => {
   });
 
   test("an error of the service's framework lets nobody in", async () => {
-    const request: AuthRequest = async () => ({
+    const request: ServiceRequest = async () => ({
       data: '{"user":"1"}',
       error: { code: 500, message: "oops" },
     });
-    expect(await errorOf(authCallout({ request, log: silent }).connect(CONNECT))).toEqual(Errors.internal);
+    expect(await errorOf(natsCallouts({ ...HERE, request }).connect(CONNECT))).toEqual(Errors.internal);
   });
 
   test("a storm of failures is one line a second", async () => {
@@ -197,8 +208,9 @@ test("over a broker", async () => {
   const broker = memoryBroker({ bus, instance: "i1", log: silent, stats: new Stats() });
   await broker.start();
   broker.serve("auth", "connect", (body) => JSON.stringify({ user: JSON.parse(body).data.login }));
-  const request: AuthRequest = (name, body) => broker.request("auth", name, body, { timeoutMs: 1_000 });
-  const callout = authCallout({ request, log: silent });
+  const request: ServiceRequest = (service, name, body) =>
+    broker.request(service, name, body, { timeoutMs: 1_000 });
+  const callout = natsCallouts({ ...HERE, request });
   expect((await callout.connect({ ...CONNECT, data: '{"login":"ann"}' })).user).toBe("ann");
   expect(await errorOf(callout.subscribe(SUBSCRIBE))).toEqual(Errors.internal);
   await broker.close();

@@ -76,7 +76,7 @@ function rig(options: { fail?: Step; hang?: Step; failToClose?: string } = {}) {
       start: async () => await step("authenticator"),
       close: () => close("authenticator"),
     } as Authenticator,
-    callouts: {} as Callouts,
+    callouts: () => ({}) as Callouts,
     log,
     stats,
   };

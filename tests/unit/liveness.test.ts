@@ -32,7 +32,13 @@ class Stub extends ConnectionClock {
 test("a client that has answered is not dead because the event loop stood still, a mute one is", async () => {
   const stats = new Stats();
   const liveness = new Liveness(
-    { connectDeadlineMs: 10_000, pingIntervalMs: 60_000, pongTimeoutMs: PONG_MS, expiryGraceMs: 0 },
+    {
+      connectDeadlineMs: 10_000,
+      pingIntervalMs: 60_000,
+      pongTimeoutMs: PONG_MS,
+      refreshCallout: false,
+      expiryGraceMs: 0,
+    },
     stats,
     { inboxOffset: () => 0, subscriptionExpired() {} },
   );

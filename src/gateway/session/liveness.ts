@@ -1,4 +1,5 @@
 import { Closes } from "../../core/errors.ts";
+import type { CalloutTarget } from "../../core/namespace.ts";
 import type { Stats } from "../../core/stats.ts";
 import { Wheel } from "../../core/wheel.ts";
 import type { Session } from "./session.ts";
@@ -9,6 +10,8 @@ export interface LivenessOptions {
   readonly pingIntervalMs: number;
   readonly pongTimeoutMs: number;
   readonly expiryGraceMs: number;
+  /** A service is asked to prolong connections; `false`: clients bring new tokens. */
+  readonly refreshCallout: false | CalloutTarget;
 }
 
 /** Resolution of the clock, ms. */
@@ -91,10 +94,14 @@ export class Liveness {
     if (session.pongDueAt > 0) at = Math.min(at, session.pongDueAt);
     const graceMs = this.#options.expiryGraceMs;
     const wall = Date.now();
-    if (session.expiresAt > 0) at = Math.min(at, now + session.expiresAt * 1000 + graceMs - wall);
+    if (session.expiresAt > 0) {
+      const laterMs = this.#isRenewed(session) ? 0 : graceMs;
+      at = Math.min(at, now + session.expiresAt * 1000 + laterMs - wall);
+    }
     if (session.subs.expire) {
       for (const sub of session.subs.values()) {
-        if (sub.expiresAt) at = Math.min(at, now + sub.expiresAt * 1000 + graceMs - wall);
+        const laterMs = isRenewed(session, sub) ? 0 : graceMs;
+        if (sub.expiresAt) at = Math.min(at, now + sub.expiresAt * 1000 + laterMs - wall);
       }
     }
     this.#wheel.schedule(session, Math.max(0, at - now));
@@ -161,19 +168,33 @@ export class Liveness {
   }
 
   #expire(session: Session): void {
-    const overdue = Date.now() - this.#options.expiryGraceMs;
-    if (session.expiresAt > 0 && session.expiresAt * 1000 <= overdue) {
+    const wall = Date.now();
+    const overdue = wall - this.#options.expiryGraceMs;
+    if (this.#isRenewed(session)) {
+      if (session.expiresAt > 0 && session.expiresAt * 1000 <= wall) session.dialect.renew?.(session);
+    } else if (session.expiresAt > 0 && session.expiresAt * 1000 <= overdue) {
       session.close(Closes.connectionExpired);
       return;
     }
     if (!session.subs.expire) return;
     for (const sub of session.subs.values()) {
-      if (!sub.expiresAt || sub.expiresAt * 1000 > overdue) continue;
-      if (sub.side === "server") {
+      const renewed = isRenewed(session, sub);
+      if (!sub.expiresAt || sub.expiresAt * 1000 > (renewed ? wall : overdue)) continue;
+      if (renewed) session.dialect.renew?.(session, sub);
+      else if (sub.side === "server") {
         session.close(Closes.subscriptionExpired);
         return;
-      }
-      this.#subscriptionExpired(session, sub);
+      } else this.#subscriptionExpired(session, sub);
     }
   }
+
+  /** Whether a service is asked about a connection that expires. */
+  #isRenewed({ dialect }: Session): boolean {
+    return this.#options.refreshCallout !== false && dialect.renew !== undefined;
+  }
+}
+
+/** Whether a service is asked about a subscription that expires. */
+function isRenewed({ dialect }: Session, { channel }: Subscription): boolean {
+  return channel.rules.subRefreshCallout !== false && dialect.renew !== undefined;
 }

@@ -12,7 +12,7 @@ export interface Subscription {
   /** User id of the session in this channel, where it differs from the session's own. */
   readonly user?: string;
   /** JSON text shown to others as `chan_info`. */
-  readonly info?: string;
+  info?: string;
   /** Unix seconds when it must have been refreshed; absent: never. */
   expiresAt?: number;
   /** It gets differences ({@link Codec.deltas}). */

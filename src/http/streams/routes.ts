@@ -115,6 +115,7 @@ async function openStream(
         ? { resume: readEventId(headers.get("last-event-id")) }
         : { session: crypto.randomUUID() }),
       ...admitted,
+      transport,
     },
     dialect,
   );

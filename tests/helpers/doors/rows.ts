@@ -288,6 +288,9 @@ export const SIGNALS: Readonly<Record<string, Door | Closed>> = {
 export const CALLOUTS: Readonly<Record<string, Door | Closed>> = {
   connect: "see the command",
   subscribe: "see the command",
+  rpc: "see the command",
+  refresh: "see tests/gateway/renew.test.ts, where time can pass",
+  subRefresh: "see tests/gateway/renew.test.ts, where time can pass",
   async publish(world, document, codec) {
     const channel = fresh("asked");
     const client = await connected(world, codec, freshUser(), `,"meta":${document}`);

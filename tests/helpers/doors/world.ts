@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { connect, headers } from "nats";
-import { authCallout } from "../../../src/auth/callout/callout.ts";
+import { natsCallouts } from "../../../src/auth/callout/nats.ts";
 import { jwtAuthenticator } from "../../../src/auth/jwt/jwt.ts";
 import type { Broker } from "../../../src/broker/broker.ts";
 import { memoryBroker } from "../../../src/broker/memory/memory.ts";
@@ -110,18 +110,16 @@ async function serverDrivers(): Promise<Drivers & AsyncDisposable> {
 export async function doorWorld(kind: "memory" | "servers"): Promise<DoorWorld> {
   const parts = await (kind === "memory" ? memoryDrivers() : serverDrivers());
   const app: PusherApp = { ...SHOP, webhooks: WEBHOOKS };
-  const request = (name: string, body: string) =>
-    parts.service.request("auth", name, body, { timeoutMs: 2_000 });
-  const callouts = authCallout({ request, log: silent });
+  const callouts = natsCallouts({
+    ...{ rpcBodyBytes: 65_536, region: "eu", instance: "here", stats: new Stats(), log: silent },
+    request: (service, name, body, headers = {}) =>
+      parts.service.request(service, name, body, { timeoutMs: 2_000, headers }),
+  });
   const gateway = await startGateway({
     ...parts,
     app,
     authenticator: jwtAuthenticator({ issuers: [TEST_ISSUER], log: silent }),
-    callouts: {
-      connect: (question) => callouts.connect(question),
-      subscribe: (question) => callouts.subscribe(question),
-      publish: (question) => callouts.publish(question),
-    },
+    services: () => callouts,
     options: { connectCallout: true, insecure: false },
   });
   const deps = {
