@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { PublishDecision } from "../auth/auth.ts";
 import { checkBody } from "../broker/body.ts";
-import type { Published } from "../broker/broker.ts";
+import type { Published, PublishOptions } from "../broker/broker.ts";
 import { DEFAULT_NAMESPACE } from "../core/channel.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import { rawMember } from "../core/json-text.ts";
@@ -26,6 +26,7 @@ const idempotentPublish = z.object({
   channel: z.string(),
   id: z.string().min(1).max(256),
   data: z.unknown(),
+  priority: z.enum(["low", "normal", "high"]).optional(),
 });
 
 export async function publish(
@@ -37,13 +38,13 @@ export async function publish(
   session.send(session.codec.empty(command.id, "publish"));
 }
 
-/** A client publishes to a channel. Resolves when it is stored. @param id the client's own idempotency key */
+/** A client publishes to a channel. Resolves when it is stored. `options.id` is the client's own idempotency key. */
 async function publishAs(
   context: GatewayContext,
   session: CentrifugeSession,
   channel: string,
   data: Body,
-  id?: string,
+  { id, priority }: Pick<PublishOptions, "id" | "priority"> = {},
 ): Promise<Published> {
   const name = context.hub.resolve(channel);
   const rules = context.hub.rules(name);
@@ -68,6 +69,7 @@ async function publishAs(
     info,
     id: decision.id ?? (id && scopedId(user || client, channel, id)),
     ...(decision.tags && { tags: decision.tags }),
+    ...(priority && { priority }),
   });
   context.log.trace?.("published", { client, channel, offset: published.offset });
   return published;
@@ -116,9 +118,10 @@ async function ownRpc(
   const request = idempotentPublish.safeParse(JSON.parse(command.data));
   const data = rawMember(command.data, "data");
   if (!request.success || data === undefined) {
-    throw new CommandError(Errors.badRequest, "trunkline.publish takes {channel, id, data}");
+    throw new CommandError(Errors.badRequest, "trunkline.publish takes {channel, id, data, priority?}");
   }
-  const { channel, id } = request.data;
-  const { offset, epoch, duplicate } = await publishAs(context, session, channel, data, id);
+  const { channel, id, priority } = request.data;
+  const options = priority ? { id, priority } : { id };
+  const { offset, epoch, duplicate } = await publishAs(context, session, channel, data, options);
   session.send(session.codec.rpc(command.id, JSON.stringify({ offset, epoch, duplicate })));
 }

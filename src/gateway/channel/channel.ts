@@ -8,10 +8,11 @@ import type { Audience, SubscriberGroup } from "./audience.ts";
 import type { ChannelContext } from "./channel-context.ts";
 import { isSound } from "./entry-check.ts";
 import type { MemberListener } from "./member-listener.ts";
-import { PositionProof } from "./position-proof.ts";
+import type { PositionProof } from "./position-proof.ts";
 import {
   type KeptAfter,
   MISSING,
+  proofOf,
   type Recovery,
   readPage,
   recoverKept,
@@ -20,6 +21,7 @@ import {
   UNRECOVERABLE,
 } from "./recovery.ts";
 import { Ring, RingEntry } from "./ring.ts";
+import { isLeftOut, SendWindow } from "./send-window.ts";
 import type { Subscriber } from "./subscriber.ts";
 import { addPresenceSubscriber, addSubscriber, NOBODY } from "./subscriber-group.ts";
 
@@ -61,6 +63,8 @@ export class Channel implements ChannelSink {
   /** Once a client came with a position that the ring does not show by itself. */
   #proof: PositionProof | undefined;
   #filling: Promise<void> | undefined;
+  /** In namespaces that have send windows. */
+  readonly #window: SendWindow | undefined;
   /** The ring may be larger than its share, for those who wait for what is read. */
   #grown = false;
   #fillFrom = Number.POSITIVE_INFINITY;
@@ -69,6 +73,7 @@ export class Channel implements ChannelSink {
     this.name = name;
     this.rules = rules;
     this.#context = context;
+    this.#window = SendWindow.of(rules, context, (entry) => this.#broadcast(entry));
   }
 
   get id(): string {
@@ -180,6 +185,7 @@ export class Channel implements ChannelSink {
 
   /** Adds a subscriber; what is published from now on reaches it. */
   join(subscriber: Subscriber, notices: boolean, delta = false): void {
+    this.#window?.flush(); // it has those already, or was never to get them
     this.#audiences = addSubscriber(this.#audiences, subscriber, this.id, delta);
     if (notices) this.#noticeAudiences = addPresenceSubscriber(this.#noticeAudiences, subscriber, this.id);
   }
@@ -196,6 +202,7 @@ export class Channel implements ChannelSink {
     this.#attachment?.detach();
     this.#attachment = undefined;
     this.#ring = undefined;
+    this.#window?.close();
     this.#memberListener?.channelClosed();
     this.#memberListener = undefined;
   }
@@ -224,13 +231,8 @@ export class Channel implements ChannelSink {
   // ── what the broker says ───────────────────────────────────────────────────────────────────────────────────────
 
   publication(publication: Publication): void {
-    const { stats, overloaded } = this.#context;
+    const { stats } = this.#context;
     if (!isSound(this.#context, this.id, publication)) return;
-    // Only where nothing is promised: a channel with history stays whole.
-    if (publication.priority === "low" && !this.rules.history && overloaded()) {
-      stats.lowPriorityDropped++;
-      return;
-    }
     this.#context.trace?.("message", {
       channel: this.id,
       offset: publication.offset,
@@ -246,7 +248,9 @@ export class Channel implements ChannelSink {
       this.#cut();
       this.#proof?.reached(publication.offset);
     }
-    this.#broadcast(entry);
+    if (isLeftOut(this.#context, this.name, publication)) return;
+    if (this.#window) this.#window.take(entry);
+    else this.#broadcast(entry);
     if (publication.timeMs > 0) stats.deliveryLatency.observeMs(Date.now() - publication.timeMs);
     if (this.name.namespace === USER_NAMESPACE) {
       for (const subscriber of this.members()) this.#context.inboxDelivered(subscriber);
@@ -266,8 +270,10 @@ export class Channel implements ChannelSink {
   event(event: ChannelEvent): void {
     const { fanout } = this.#context;
     if (!isSound(this.#context, this.id, event)) return;
-    if (event.kind === "event") this.#broadcast(new RingEntry({ ...event, offset: 0, timeMs: 0 }));
-    else if (event.kind === "count") {
+    if (event.kind === "event") {
+      this.#window?.flush();
+      this.#broadcast(new RingEntry({ ...event, offset: 0, timeMs: 0 }));
+    } else if (event.kind === "count") {
       for (const audience of this.#audiences) {
         const frame = audience.codec.countPush?.(this.id, event.count);
         if (frame && audience.size > 0) audience.publish(fanout, frame);
@@ -297,6 +303,7 @@ export class Channel implements ChannelSink {
   }
 
   lost(position: Position): void {
+    this.#window?.flush();
     this.#context.trace?.("continuity lost", { channel: this.id, ...position });
     this.#position = position;
     this.#empty = false;
@@ -387,12 +394,7 @@ export class Channel implements ChannelSink {
   }
 
   #proofs(): PositionProof {
-    this.#proof ??= new PositionProof({
-      position: () => this.#position,
-      empty: () => this.#empty,
-      verify: (position) => this.#context.broker.verify(this.name, position),
-      read: (since, until = 0) => readPage(this.#context.broker, this, { since, until }),
-    });
+    this.#proof ??= proofOf(this, this.#context.broker);
     return this.#proof;
   }
 }

@@ -4,6 +4,7 @@ import { CommandError, Errors } from "../../core/errors.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
 import type { Position } from "../../core/position.ts";
 import type { Publication } from "../../core/publication.ts";
+import { PositionProof } from "./position-proof.ts";
 import { type Ring, RingEntry } from "./ring.ts";
 
 type Log = Pick<ChannelLog, "history">;
@@ -80,4 +81,17 @@ export function recoverLatest(from: Position | undefined, ring: Ring, { offset }
   const { newest } = ring;
   const entries = newest && newest.publication.offset !== from?.offset ? [newest] : [];
   return { outcome: "recovered", entries, from: offset };
+}
+
+/** What is known of a channel's positions, as far as nothing is yet. */
+export function proofOf(
+  channel: Kept & { readonly position: Position; readonly empty: boolean },
+  log: Log & Pick<ChannelLog, "verify">,
+): PositionProof {
+  return new PositionProof({
+    position: () => channel.position,
+    empty: () => channel.empty,
+    verify: (position) => log.verify(channel.name, position),
+    read: (since, until = 0) => readPage(log, channel, { since, until }),
+  });
 }

@@ -1,8 +1,10 @@
 import { type ChannelName, parseChannel } from "../../core/channel.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import type { Namespaces } from "../../core/namespace.ts";
+import { Wheel } from "../../core/wheel.ts";
 import { Channel } from "../channel/channel.ts";
 import type { ChannelContext } from "../channel/channel-context.ts";
+import type { SendWindow } from "../channel/send-window.ts";
 import { PreviousIds } from "./previous-ids.ts";
 import type { Session } from "./session.ts";
 
@@ -26,6 +28,8 @@ export interface HubParts
 
 /** No ring is squeezed below this, bytes. */
 const RING_LEAST_BYTES = 4_096;
+/** Resolution of send windows, ms. */
+const WINDOW_TICK_MS = 10;
 
 /** Everything live on this instance: channels by name, sessions by id and by user. */
 export class Hub {
@@ -42,12 +46,15 @@ export class Hub {
   #slowConsumersBefore = new Set<Channel>();
   readonly #options: HubOptions;
   readonly #context: ChannelContext<Channel>;
+  /** Turns where a namespace has send windows. */
+  readonly #windows = new Wheel<SendWindow>({ tickMs: WINDOW_TICK_MS, due: (window) => window.due() });
   #ringBytes: number;
 
   /** @param parts what channels need; the rest of it is the hub's own */
   constructor(options: HubOptions, parts: HubParts) {
     this.#options = options;
     this.#ringBytes = options.ringBytes;
+    if ([...options.namespaces.values()].some(({ windowMs }) => windowMs > 0)) this.#windows.start();
     this.#context = {
       ...parts,
       lost: (channel) => parts.lost(channel, this.#sessionsIn(channel)),
@@ -58,6 +65,7 @@ export class Hub {
       ringBytes: () => this.#ringBytes,
       overgrown: (channel) => this.#overgrown.add(channel),
       slowConsumer: (channel) => this.#slowConsumers.add(channel),
+      windows: this.#windows,
       subscriberOf: (client) => this.sessions.get(client) ?? this.previousIds.get(client),
     };
   }
@@ -173,5 +181,6 @@ export class Hub {
     for (const channel of this.channels.values()) channel.close();
     this.channels.clear();
     this.#idle.clear();
+    this.#windows.stop();
   }
 }

@@ -1,0 +1,126 @@
+import { type ChannelName, USER_NAMESPACE } from "../../core/channel.ts";
+import type { NamespaceRules } from "../../core/namespace.ts";
+import type { Publication } from "../../core/publication.ts";
+import type { Stats } from "../../core/stats.ts";
+import type { Wheel, WheelItem } from "../../core/wheel.ts";
+import type { RingEntry } from "./ring.ts";
+
+/** Most messages that wait for the end of one channel's window: with one more, all of them go. */
+const MAX_HELD = 1_000;
+
+/** What a window needs of its namespace. */
+export type WindowRules = Pick<NamespaceRules, "windowMs" | "windowWhen" | "conflate">;
+
+/** What a window needs of its instance. */
+export interface WindowContext {
+  readonly stats: Pick<Stats, "conflated">;
+  /** Ends windows. */
+  readonly windows?: Wheel<SendWindow>;
+  overloaded(): boolean;
+}
+
+/**
+ * The send window of a channel: after a message has gone at once, those that follow within the window wait for its end, and
+ * of them all go, or the newest, or the newest of each key. So a channel is quiet between two windows, its last message
+ * always goes, and a message after a pause does not wait.
+ */
+export class SendWindow implements WheelItem {
+  wheelPrev: WheelItem | undefined;
+  wheelNext: WheelItem | undefined;
+  wheelDue = 0;
+  readonly #rules: WindowRules;
+  readonly #context: WindowContext;
+  readonly #windows: Wheel<SendWindow>;
+  readonly #send: (entry: RingEntry) => void;
+  /** In the order of their offsets; messages without a key have a number for one. */
+  readonly #held = new Map<string | number, RingEntry>();
+  #keyless = 0;
+
+  private constructor(
+    rules: WindowRules,
+    context: WindowContext,
+    windows: Wheel<SendWindow>,
+    send: (entry: RingEntry) => void,
+  ) {
+    this.#rules = rules;
+    this.#context = context;
+    this.#windows = windows;
+    this.#send = send;
+  }
+
+  /** The window of a channel whose namespace has one. */
+  static of(
+    rules: WindowRules,
+    context: WindowContext,
+    send: (entry: RingEntry) => void,
+  ): SendWindow | undefined {
+    const { windows } = context;
+    return rules.windowMs > 0 && windows ? new SendWindow(rules, context, windows, send) : undefined;
+  }
+
+  /** Takes a message: sends it now, or keeps it for the end of the window. */
+  take(entry: RingEntry): void {
+    const { priority } = entry.publication;
+    if (priority === "high" || !this.#slows()) {
+      this.flush();
+      this.#send(entry);
+    } else if (this.wheelNext) this.#hold(entry);
+    else {
+      this.#send(entry);
+      this.#windows.schedule(this, this.#rules.windowMs);
+    }
+  }
+
+  /** Sends what is held, now: before somebody joins who has it already, or something that must come after it. */
+  flush(): void {
+    if (this.#held.size === 0) return;
+    const held = [...this.#held.values()];
+    this.#held.clear();
+    for (const entry of held) this.#send(entry);
+  }
+
+  /** The window is over. */
+  due(): void {
+    if (this.#held.size === 0) return;
+    this.flush();
+    this.#windows.schedule(this, this.#rules.windowMs);
+  }
+
+  /** Forgets what is held: nobody is left to have it. */
+  close(): void {
+    this.#held.clear();
+    this.#windows.cancel(this);
+  }
+
+  #slows(): boolean {
+    return this.#rules.windowWhen === "always" || this.#context.overloaded();
+  }
+
+  #hold(entry: RingEntry): void {
+    const key = this.#keyOf(entry);
+    // To the end: it goes in the order of the newest.
+    if (this.#held.delete(key)) this.#context.stats.conflated++;
+    this.#held.set(key, entry);
+    if (this.#held.size > MAX_HELD) this.flush();
+  }
+
+  #keyOf({ publication }: RingEntry): string | number {
+    const { conflate } = this.#rules;
+    if (conflate === "latest") return "";
+    return (conflate === "key" ? publication.tags?.key : undefined) ?? this.#keyless++;
+  }
+}
+
+/**
+ * Whether a message of low priority is left out, because the instance is overloaded; counted. It has its place in the order
+ * and in the ring, so that who comes back later gets it. An inbox promises every message.
+ */
+export function isLeftOut(
+  { stats, overloaded }: { readonly stats: Pick<Stats, "lowPriorityDropped">; overloaded(): boolean },
+  { namespace }: ChannelName,
+  { priority }: Publication,
+): boolean {
+  if (priority !== "low" || namespace === USER_NAMESPACE || !overloaded()) return false;
+  stats.lowPriorityDropped++;
+  return true;
+}
