@@ -185,7 +185,7 @@ export async function startGateway(fixture: FixtureOptions = {}) {
     centrifuge: (handshake: CentrifugeHandshake = {}) => {
       const { protocol = "centrifuge-json", transport, ...rest } = handshake;
       const dialect = transport ? centrifuge.stream(transport, protocol) : centrifuge.socket(protocol);
-      return new TestCentrifuge(open(rest, dialect), protocol);
+      return new TestCentrifuge(open({ ...rest, transport }, dialect), protocol);
     },
 
     /** The same, connected: anonymous, or as a user. */

@@ -87,8 +87,10 @@ function observed(exchange: Exchange): Fetch {
 /** No key at all is a refusal of `serve` already, unless clients are let in otherwise. */
 function* withoutKeys({ auth, insecure }: Config): Generator<Finding> {
   const check = "tokens";
-  if (auth.connectCallout) {
-    yield { check, verdict: "ok", what: "no key: the service on rtauth.connect says who a client is" };
+  if (auth.connectCallout !== false) {
+    const who =
+      auth.connectCallout === true ? "the service on rtauth.connect" : `endpoint ${auth.connectCallout}`;
+    yield { check, verdict: "ok", what: `no key: ${who} says who a client is` };
   } else if (auth.anonymous && !insecure) {
     yield {
       ...{ check, verdict: "warning", what: "no key: every client is anonymous" },

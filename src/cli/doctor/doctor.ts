@@ -3,6 +3,7 @@ import { type Config, limitConflicts } from "../../config.ts";
 import { UserError } from "../output.ts";
 import { readSettings, SettingsError } from "../settings.ts";
 import { checkAccess } from "./access.ts";
+import { checkCallouts } from "./callouts.ts";
 import { checkCertificate } from "./certificate.ts";
 import { checkMachine, type Machine, thisMachine } from "./machine.ts";
 import { checkNats } from "./nats.ts";
@@ -45,6 +46,7 @@ async function diagnose(options: DoctorOptions, machine: Machine): Promise<Findi
     checkNats(config, monitor),
     checkRedis(config),
     checkAccess(config),
+    checkCallouts(config),
     checkCertificate(config, machine.now()),
     ...(roles === undefined ? [] : [checkRoles(config, roles)]),
   ]);
