@@ -254,7 +254,9 @@ function complete(
 ): void {
   // A later sign-in does not change who the subscriber is in this channel.
   const user = member?.id ?? session.user;
-  const sub: Subscription = { channel, side: "client", user, info: member?.info, overrides: {} };
+  // Members are told of each other, as Pusher has it, whatever the namespace says for other clients.
+  const overrides = kind.access === "presence" ? { joinLeave: true } : {};
+  const sub: Subscription = { channel, side: "client", user, info: member?.info, overrides };
   const list = member && channel.rules.presence ? context.channelUsers.of(channel) : undefined;
   const presence = kind.access === "presence" ? list?.users : undefined;
   if (presence && isFull(state, { users: presence }, user)) {

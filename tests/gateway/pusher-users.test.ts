@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { createWorld, startGateway, type TestGateway } from "./fixture.ts";
+import { createWorld, SHOP, startGateway, type TestGateway } from "./fixture.ts";
 import { eventually, settled, stoppedClock } from "./time.ts";
 
 const member = (id: string, info?: object) => ({ user_id: id, ...(info && { user_info: info }) });
@@ -48,6 +48,35 @@ describe("a presence channel", () => {
     await clock.advance(1_500);
     expect(removed(watcher)).toEqual(["ann"]);
   });
+
+  test.each(["off", "user", "connection"] as const)(
+    "tells its members of each other whatever the namespace does for other clients (joinLeave: %s)",
+    async (joinLeave) => {
+      const world = createWorld({ namespaces: { shop: { joinLeave, presenceGraceMs: 0 } } });
+      const app = { limits: { ...SHOP.limits, presenceMembers: 10 } };
+      await using here = await startGateway({ world, app });
+      await using there = await startGateway({ world, app, instance: "there" });
+      const [near, far] = [here.pusher(), there.pusher()];
+      await near.subscribe("presence-a", member("near"));
+      await far.subscribe("presence-a", member("far"));
+      const follower = await here.connect("watcher", {
+        caps: [{ channels: ["*"], match: "wildcard", allow: ["sub"] }],
+      });
+      await follower.subscribe("shop:presence-a", { join_leave: true });
+      await settled();
+      const guest = here.pusher();
+      await guest.subscribe("presence-a", member("guest"));
+      await settled();
+      guest.say("pusher:unsubscribe", { channel: "presence-a" });
+      await settled();
+      for (const watcher of [near, far]) {
+        expect(added(watcher).filter((id) => id === "guest")).toEqual(["guest"]);
+        expect(removed(watcher)).toEqual(["guest"]);
+      }
+      const heard = follower.pushes("join").map(({ info }) => (info as { user: string }).user);
+      expect(heard.filter((user) => user === "guest").length).toBe(joinLeave === "off" ? 0 : 1);
+    },
+  );
 
   test("is the same on every instance, and takes no more users than may be in it", async () => {
     const world = createWorld();
