@@ -217,7 +217,7 @@ export class TestCentrifuge extends TestClient {
 const EMPTY = new Set(["", "send"]);
 
 /** The app of the Pusher tests. */
-export const SHOP_KEY = { key: "shop-key", secret: "shop-secret" } as const;
+export const SHOP_KEY = { key: "shop-key", secret: "shop-secret-of-tests" } as const;
 
 /** A client of the Pusher protocol. */
 export class TestPusher extends TestClient {

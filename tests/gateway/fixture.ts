@@ -15,6 +15,8 @@ import { memoryPresence, memoryPresenceHub } from "../../src/presence/memory/mem
 import type { Presence } from "../../src/presence/presence.ts";
 import { type PusherApp, PusherApps, type PusherWebhook } from "../../src/pusher/apps.ts";
 import { Pusher } from "../../src/pusher/pusher.ts";
+import { WebhookEventRecorder } from "../../src/webhooks/event-recorder.ts";
+import type { EventEndpoint } from "../../src/webhooks/event-target.ts";
 import { fakeAuthenticator, noCallouts, token } from "./auth.ts";
 import {
   type CentrifugeHandshake,
@@ -88,6 +90,8 @@ export interface FixtureOptions {
   /** How long services may take to answer an RPC, ms. */
   readonly rpcTimeoutMs?: number;
   readonly overloaded?: () => boolean;
+  /** Told of events over HTTP, once a test delivers what the outbox holds. */
+  readonly endpoints?: readonly EventEndpoint[];
   /** In place of those in memory; not started yet, and closed with the gateway. */
   readonly drivers?: { readonly broker?: Broker; readonly presence?: Presence };
 }
@@ -144,8 +148,9 @@ export async function startGateway(fixture: FixtureOptions = {}) {
 
   await broker.port.start();
   await authenticator.port.start();
+  const endpoints = fixture.endpoints ?? [];
   const outbox: Outbox | undefined =
-    app.webhooks.length === 0
+    app.webhooks.length + endpoints.length === 0
       ? undefined
       : await broker.port.outbox({ maxAgeMs: 6e5, maxItems: 1_000, leaseTtlMs: 6e4, leaseRenewMs: 2e4 });
   const pusher = new Pusher({
@@ -158,6 +163,7 @@ export async function startGateway(fixture: FixtureOptions = {}) {
     ...{ authenticator: authenticator.port, callouts: fixture.services ?? (() => callouts.port) },
     options: { ...OPTIONS, ...fixture.options },
     ...{ policy: pusher, membership: pusher },
+    recorder: outbox && new WebhookEventRecorder(broker.port, outbox, endpoints),
     fanout: topics,
     overloaded: fixture.overloaded ?? (() => false),
     release: (key) => released.push(key),

@@ -1,4 +1,5 @@
 import { Centrifuge as ProtobufClient } from "centrifuge/build/protobuf";
+import { applyDelta } from "fossil-delta";
 import { rawItems, rawMember } from "../../../src/core/json-text.ts";
 import type { Frame } from "../../../src/protocol/codec.ts";
 import type { TestCentrifuge } from "../../gateway/clients.ts";
@@ -13,18 +14,30 @@ interface OwnCodec {
 }
 const protobuf = (new ProtobufClient("ws://nowhere") as unknown as { _codec: OwnCodec })._codec;
 const utf8 = new TextEncoder();
+const utf8Text = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The door refused. */
 export class Refused extends Error {}
+
+/** A publication as its subscriber reads it. */
+export interface Heard {
+  readonly text: string;
+  /** It came as the difference to the one before. */
+  readonly delta: boolean;
+}
 
 /** A client of the Centrifuge protocol whose payloads are texts, spliced and taken out as they are. */
 export class DoorClient {
   readonly #client: TestCentrifuge;
   readonly #json: boolean;
+  readonly #send: (frame: Frame) => void;
   #id = 0;
 
-  constructor(client: TestCentrifuge, codec: string) {
+  /** @param send how its frames reach the gateway; default: directly */
+  constructor(client: TestCentrifuge, codec: string, send?: (frame: Frame) => void) {
     this.#client = client;
+    const { socket } = client;
+    this.#send = send ?? ((frame) => socket.data.message(socket, frame));
     this.#json = codec === "centrifuge-json";
   }
 
@@ -42,8 +55,7 @@ export class DoorClient {
 
   say(method: string, fields: Plain = {}, data?: string): number {
     const id = method === "send" ? 0 : ++this.#id;
-    const { socket } = this.#client;
-    socket.data.message(socket, this.#frame(id, method, fields, data));
+    this.#send(this.#frame(id, method, fields, data));
     return id;
   }
 
@@ -63,22 +75,36 @@ export class DoorClient {
 
   /** Begins a one-way connection. @param data its own, spliced */
   begin(fields: Plain, data?: string): void {
-    const { socket } = this.#client;
     const own = JSON.stringify(fields).slice(1, -1);
     const payload = data === undefined ? "" : `"data":${data}`;
-    socket.data.message(socket, `{${[own, payload].filter(Boolean).join()}}`);
+    this.#send(`{${[own, payload].filter(Boolean).join()}}`);
   }
 
-  /** What the first JSON frame holds that has it. */
-  async raw(pick: (frame: string) => string | undefined): Promise<string> {
-    const found = await this.#first((frame) => typeof frame === "string" && pick(frame) !== undefined);
-    return pick(found as string)!;
+  /** Waits for the first frame with something at a path, and returns that. */
+  async value(...path: Path): Promise<string> {
+    return at(await this.#first((frame) => at(frame, path) !== undefined), path)!;
   }
 
-  /** Waits for the reply to a command that came another way. @throws Refused */
-  async reply(id: number): Promise<void> {
-    const found = await this.#first((frame) => Number(at(frame, ["id"])) === id);
-    if (at(found, ["error"]) !== undefined) throw new Refused(at(found, ["error", "message"]));
+  /** Waits for the first publication that is not this one. @param delta the subscription takes differences */
+  async heard(other: string | undefined, delta: boolean): Promise<Heard> {
+    return await eventually(() => {
+      if (this.#client.socket.closed) throw new Refused(`closed with ${this.#client.socket.closed.code}`);
+      return this.#publications(delta).find(({ text }) => text !== other);
+    }, "a publication");
+  }
+
+  #publications(delta: boolean): Heard[] {
+    let before: Uint8Array = new Uint8Array();
+    return this.#replies().flatMap((reply) => {
+      const pub = (path: Path) => at(reply, ["push", "pub", ...path]) ?? at(reply, ["pub", ...path]);
+      const data = typeof reply === "string" || !delta ? pub(["data"]) : bytesAt(reply);
+      if (data === undefined) return [];
+      const isDelta = pub(["delta"]) === "true";
+      // A subscription with differences gets each JSON text as a string.
+      const said = typeof data === "string" ? utf8.encode(delta ? (JSON.parse(data) as string) : data) : data;
+      before = isDelta ? Uint8Array.from(applyDelta(before, said)) : said;
+      return [{ text: utf8Text.decode(before), delta: isDelta }];
+    });
   }
 
   #frame(id: number, method: string, fields: Plain, data: string | undefined): Frame {
@@ -101,10 +127,11 @@ export class DoorClient {
   #replies(): readonly (string | Plain)[] {
     const { frames } = this.#client.socket;
     if (!this.#json) return frames.flatMap((frame) => protobuf.decodeReplies(frame));
-    return frames.map((frame) =>
+    return frames.flatMap((frame) =>
       String(frame)
-        .trim()
-        .replace(/^data: /, ""),
+        .split("\n")
+        .map((line) => line.replace(/^data: /, "").trim())
+        .filter((line) => line.startsWith("{")),
     );
   }
 }
@@ -118,8 +145,13 @@ function at(reply: string | Plain, path: Path): string | undefined {
     } else value = (value as Plain | undefined)?.[step as string];
     if (value === undefined || value === null) return undefined;
   }
-  if (value instanceof Uint8Array)
-    return value.length === 0 ? undefined : new TextDecoder("utf-8", { ignoreBOM: true }).decode(value);
+  if (value instanceof Uint8Array) return value.length === 0 ? undefined : utf8Text.decode(value);
   if (typeof value === "object" && value !== null && "toNumber" in value) return String(value);
   return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/** The data of a Protobuf publication. */
+function bytesAt(reply: Plain): Uint8Array | undefined {
+  const push = reply.push as { pub?: { data?: Uint8Array } } | undefined;
+  return push?.pub?.data;
 }

@@ -24,5 +24,14 @@ export const UNSOUND: Readonly<Record<string, string>> = {
   "too deep": `${"[".repeat(101)}${"]".repeat(101)}`,
 };
 
+/** All of them at once, for where each try takes long. */
+export const TOGETHER = {
+  sound: {
+    "all that is sound, in one": `[${Object.values(SOUND).join(" ,")}]`,
+    "a string alone": SOUND["a string alone"]!,
+  },
+  unsound: { "half a surrogate pair": UNSOUND["half a surrogate pair"]!, "too deep": UNSOUND["too deep"]! },
+};
+
 /** As it is to arrive: raw line ends, which can only be white space, end frames, and so become spaces. */
 export const arriving = (document: string) => document.replace(/[\r\n]/g, " ");

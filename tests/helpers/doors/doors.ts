@@ -1,13 +1,25 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { EVENT_KINDS } from "../../../src/core/event-kinds.ts";
 import { METHODS as API_METHODS } from "../../../src/http/api-methods.ts";
 import { pusherApi } from "../../../src/http/pusher/api.ts";
 import { Refused } from "./client.ts";
-import { arriving, SOUND, UNSOUND } from "./documents.ts";
-import { CODECS } from "./exits.ts";
-import { CALLS, EVENTS } from "./pusher-rows.ts";
-import { CALLOUTS, CLAIMS, type Closed, COMMANDS, type Door, METHODS, SIGNALS, SUBJECTS } from "./rows.ts";
+import { arriving, SOUND, TOGETHER, UNSOUND } from "./documents.ts";
+import { CODECS, seen } from "./exits.ts";
+import { CALLS, EVENTS, WEBHOOKS } from "./pusher-rows.ts";
+import {
+  CALLOUTS,
+  CLAIMS,
+  type Closed,
+  COMMANDS,
+  type Door,
+  METHODS,
+  RECORDED,
+  SIGNALS,
+  SUBJECTS,
+} from "./rows.ts";
+import { servedWorld } from "./served.ts";
 import { type DoorWorld, doorWorld } from "./world.ts";
 
 const source = (path: string) => readFileSync(join(import.meta.dir, "../../../src", path), "utf8");
@@ -40,14 +52,24 @@ const IN_THE_CODE: Readonly<Record<string, readonly string[]>> = {
   calls: pusherApi({} as never).routes.map(({ method, path }) => `${method} ${path}`),
   events: names(source("pusher/dispatch.ts"), /(?:case |startsWith\()"([\w:-]+)"/g),
   subjects: ["rt.<namespace>.<name>"],
+  recorded: EVENT_KINDS,
+  webhooks: names(source("pusher/webhook-events.ts"), /#(?:put|member)\("(\w+)"/g),
 };
 const ROWS: Readonly<Record<string, Readonly<Record<string, Door | Closed>>>> = {
   ...{ commands: COMMANDS, methods: METHODS, signals: SIGNALS, claims: CLAIMS, callouts: CALLOUTS },
-  ...{ calls: CALLS, events: EVENTS, subjects: SUBJECTS },
+  ...{ calls: CALLS, events: EVENTS, subjects: SUBJECTS, recorded: RECORDED, webhooks: WEBHOOKS },
 };
 
-/** Sends every document through every door over some drivers, and compares at every exit. */
-export function doorTests(drivers: "memory" | "servers"): void {
+const WORLDS = {
+  memory: () => doorWorld("memory"),
+  servers: () => doorWorld("servers"),
+  "Deno, Redis over REST": () => servedWorld("deno"),
+};
+
+/** Sends every document through every door of a world, and compares at every exit. */
+export function doorTests(drivers: keyof typeof WORLDS): void {
+  const inProcess = drivers === "memory" || drivers === "servers";
+  const { sound, unsound } = inProcess ? { sound: SOUND, unsound: UNSOUND } : TOGETHER;
   test.each(Object.keys(ROWS))("every door has a row: %s", (family) => {
     expect(Object.keys(ROWS[family]!).sort()).toEqual([...IN_THE_CODE[family]!].sort());
   });
@@ -56,8 +78,9 @@ export function doorTests(drivers: "memory" | "servers"): void {
     let world: DoorWorld;
     let checked = 0;
     beforeAll(async () => {
-      world = await doorWorld(drivers);
+      world = await WORLDS[drivers]();
     }, 60_000);
+    afterEach(() => world.endClients());
     afterAll(async () => {
       await world?.[Symbol.asyncDispose]();
       console.log(`doors (${drivers}): ${checked} texts compared at their exits`);
@@ -73,7 +96,7 @@ export function doorTests(drivers: "memory" | "servers"): void {
         ? CODECS.slice(0, 1)
         : CODECS;
       describe.each(codecs)("%s", (codec) => {
-        test.each(Object.entries(SOUND))("%s", async (_what, document) => {
+        test.each(Object.entries(sound))("%s", async (_what, document) => {
           const exits = await door(world, document, codec);
           const wanted = Object.fromEntries(Object.keys(exits).map((exit) => [exit, arriving(document)]));
           expect(onOneLine(exits)).toEqual(wanted);
@@ -81,7 +104,7 @@ export function doorTests(drivers: "memory" | "servers"): void {
           checked += Object.keys(exits).length;
         });
 
-        test.each(Object.entries(UNSOUND))("%s: refused, or as it is", async (_what, document) => {
+        test.each(Object.entries(unsound))("%s: refused, or as it is", async (_what, document) => {
           const exits = await door(world, document, codec).catch((error: unknown) => {
             if (error instanceof Refused) return {};
             throw error;
@@ -90,6 +113,11 @@ export function doorTests(drivers: "memory" | "servers"): void {
           checked++;
         });
       });
+    });
+
+    test("messages came out as differences too, and webhooks signed", () => {
+      expect(seen.deltas).toBeGreaterThan(10);
+      expect(world.webhooks.forged).toBe(0);
     });
   });
 }

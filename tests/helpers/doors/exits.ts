@@ -1,4 +1,5 @@
-import { rawMember } from "../../../src/core/json-text.ts";
+import { rawItems, rawMember } from "../../../src/core/json-text.ts";
+import { STREAM_TRANSPORTS, type StreamTransport } from "../../../src/protocol/centrifuge/stream-codecs.ts";
 import type { TestPusher } from "../../gateway/clients.ts";
 import { eventually } from "../../gateway/time.ts";
 import { type DoorClient, Refused } from "./client.ts";
@@ -30,46 +31,75 @@ export async function call(world: DoorWorld, path: string, body: string): Promis
   return answer;
 }
 
-/** Who hears what is published to a channel: every codec, and a one-way stream. */
-export async function listeners(world: DoorWorld, channel: string) {
-  const all: [string, DoorClient][] = [];
-  for (const codec of CODECS) {
-    const client = await connected(world, codec);
-    await client.ask("subscribe", { channel });
-    all.push([codec, client]);
-  }
-  const oneWay = world.client("centrifuge-json", "uni_sse");
-  all.push(["uni_sse", oneWay]);
-  oneWay.begin({ token: tokenOf(`{"sub":"${freshUser()}"}`), subs: { [channel]: {} } });
-  await oneWay.raw((frame) => rawMember(frame, "connect"));
-  return all;
+/** Who hears what is published to a channel, and how. */
+interface Listener {
+  readonly name: string;
+  readonly client: DoorClient;
+  readonly delta: boolean;
 }
 
-/** Where a message comes out: live, from history and in recovery, in each codec, and in the server API. */
+/** One on every transport, in every encoding, and with differences. */
+export async function listeners(world: DoorWorld, channel: string): Promise<Listener[]> {
+  const twoWay = async (name: string, client: DoorClient, delta = false): Promise<Listener> => {
+    await client.ask("connect", { token: tokenOf(`{"sub":"${freshUser()}"}`) });
+    await client.ask("subscribe", { channel, ...(delta && { delta: "fossil" }) });
+    return { name, client, delta };
+  };
+  const oneWay = async (transport: StreamTransport): Promise<Listener> => {
+    const client = world.client("centrifuge-json", transport);
+    client.begin({ token: tokenOf(`{"sub":"${freshUser()}"}`), subs: { [channel]: {} } });
+    await client.value("connect");
+    return { name: transport, client, delta: false };
+  };
+  return await Promise.all([
+    ...CODECS.map((codec) => twoWay(codec, world.client(codec))),
+    ...CODECS.map((codec) => twoWay(`differences ${codec}`, world.client(codec), true)),
+    ...STREAM_TRANSPORTS.map((transport) =>
+      transport.startsWith("uni_")
+        ? oneWay(transport)
+        : twoWay(transport, world.client("centrifuge-json", transport)),
+    ),
+  ]);
+}
+
+/** How many messages came out as differences: the test has to see some. */
+export const seen = { deltas: 0 };
+
+/**
+ * Where a message comes out: live, from history and in recovery, in each codec, and in the server API.
+ * @param before the message that stands before it
+ */
 export async function messageExits(
   world: DoorWorld,
   channel: string,
-  heard: readonly (readonly [string, DoorClient])[],
+  heard: readonly Listener[],
+  before: string,
 ): Promise<Exits> {
   const exits: Exits = {};
-  for (const [name, client] of heard) {
-    exits[`push ${name}`] =
-      name === "uni_sse"
-        ? await client.raw((frame) => rawMember(frame, "pub", "data"))
-        : await client.push("pub", "data");
+  for (const { name, client, delta } of heard) {
+    const found = await client.heard(before, delta);
+    exits[`push ${name}`] = found.text;
+    if (found.delta) seen.deltas++;
   }
   for (const codec of CODECS) {
     const client = await connected(world, codec);
     const history = await client.ask("history", { channel, limit: 10 });
-    exits[`history ${codec}`] = history("publications", 0, "data");
-    const recovered = await client.ask("subscribe", {
-      ...{ channel, recover: true, epoch: unquoted(history("epoch")) },
-      offset: Number(history("publications", 0, "offset")) - 1,
-    });
+    exits[`history ${codec}`] = history("publications", 1, "data");
+    const from = {
+      epoch: unquoted(history("epoch")),
+      offset: Number(history("publications", 1, "offset")) - 1,
+    };
+    const recovered = await client.ask("subscribe", { channel, recover: true, ...from });
     exits[`recovery ${codec}`] = recovered("publications", 0, "data");
+    const other = await connected(world, codec);
+    const whole = await other.ask("subscribe", { channel, recover: true, delta: "fossil", ...from });
+    const data = whole("publications", 0, "data");
+    // A subscription with differences gets each JSON text as a string.
+    exits[`recovery with differences ${codec}`] =
+      data && codec === "centrifuge-json" ? (JSON.parse(data) as string) : data;
   }
   const page = await call(world, "/history", JSON.stringify({ channel, limit: 10 }));
-  exits["history API"] = itemOf(rawMember(page, "result", "publications"), "data");
+  exits["history API"] = rawMember(rawItems(rawMember(page, "result", "publications")!)[1]!, "data");
   return exits;
 }
 

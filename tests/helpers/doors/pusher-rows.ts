@@ -1,13 +1,10 @@
 import { rawItems, rawMember } from "../../../src/core/json-text.ts";
-import { webhookLine } from "../../../src/pusher/webhook-target.ts";
 import type { TestPusher } from "../../gateway/clients.ts";
-import { SHOP } from "../../gateway/fixture.ts";
 import { eventually } from "../../gateway/time.ts";
-import { until } from "../until.ts";
 import { Refused } from "./client.ts";
 import { CODECS, connected, type Exits, pusherData } from "./exits.ts";
 import type { Closed, Door } from "./rows.ts";
-import { type DoorWorld, WEBHOOKS } from "./world.ts";
+import type { DoorWorld } from "./world.ts";
 
 const NAMES_ONLY = "names and numbers only";
 const CAPS = `,"caps":[{"channels":["*"],"match":"wildcard","allow":["sub","prs","hst"]}]`;
@@ -16,7 +13,7 @@ const freshName = (prefix: string) => `${prefix}n${++next}`;
 
 /** A Pusher client in a channel that needs a signature. @throws Refused */
 async function subscribed(world: DoorWorld, channel: string, channelData?: string): Promise<TestPusher> {
-  const client = world.gateway.pusher();
+  const client = await world.pusher();
   client.say("pusher:subscribe", { channel, ...client.auth(channel, channelData) });
   const answer = await client.first(({ event }) =>
     event === "pusher_internal:subscription_succeeded" || event === "pusher:subscription_error"
@@ -90,7 +87,7 @@ export const EVENTS: Readonly<Record<string, Door | Closed>> = {
   },
   async "pusher:signin"(world, document) {
     const channel = freshName("presence-");
-    const client = world.gateway.pusher();
+    const client = await world.pusher();
     const userData = `{"id":"${freshName("u")}","user_info":${document}}`;
     client.say("pusher:signin", client.signinAuth(userData));
     const answer = await client.first(({ event }) =>
@@ -126,7 +123,10 @@ async function clientEvent(world: DoorWorld, document: string, asValue = false):
   await eventually(() => refused() || heard(), "the event, or why not");
   if (refused()) throw new Refused("not passed on");
   const said = await pusherData(to, "client-odd");
-  const told = await webhook(world, channel);
+  const event = await world.webhooks.event(
+    (one) => rawMember(one, "channel") === `"${channel}"` && rawMember(one, "name") === '"client_event"',
+  );
+  const told = JSON.parse(rawMember(event, "data")!) as string;
   return {
     "Pusher client": asString(said, document, asValue),
     "centrifuge-json": asString(saidBy(await other.push("pub", "data"), said), document, asValue),
@@ -140,14 +140,13 @@ function asString(text: string | undefined, document: string, asValue: boolean):
   return isString && text === JSON.parse(document) ? document : text;
 }
 
-/** The data of the client event that the webhook of a channel tells. */
-async function webhook(world: DoorWorld, channel: string): Promise<string> {
-  const line = webhookLine(SHOP, WEBHOOKS[0]!);
-  return await until(async () => {
-    for (const { text } of await world.gateway.outbox!.read(line, 1_000)) {
-      const { event } = JSON.parse(text) as { event: { name: string; channel: string; data: string } };
-      if (event.name === "client_event" && event.channel === channel) return event.data;
-    }
-    return undefined;
-  });
-}
+/** What apps' servers are told. */
+export const WEBHOOKS: Readonly<Record<string, Closed>> = {
+  client_event: 'an exit of the event "client-"',
+  channel_occupied: NAMES_ONLY,
+  channel_vacated: NAMES_ONLY,
+  member_added: NAMES_ONLY,
+  member_removed: NAMES_ONLY,
+  cache_miss: NAMES_ONLY,
+  subscription_count: NAMES_ONLY,
+};

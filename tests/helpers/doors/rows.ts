@@ -1,6 +1,7 @@
-import { rawMember } from "../../../src/core/json-text.ts";
+import { rawItems, rawMember } from "../../../src/core/json-text.ts";
 import { until } from "../until.ts";
 import { Refused } from "./client.ts";
+import { arriving } from "./documents.ts";
 import {
   call,
   connected,
@@ -24,11 +25,22 @@ export type Closed = string;
 
 const NAMES_ONLY = "names and numbers only";
 
-async function published(world: DoorWorld, publish: (channel: string) => Promise<unknown>): Promise<Exits> {
+async function published(
+  world: DoorWorld,
+  document: string,
+  publish: (channel: string) => Promise<unknown>,
+): Promise<Exits> {
   const channel = fresh("odd");
   const heard = await listeners(world, channel);
+  // What is alike leaves as the difference to this one.
+  let before = `[${arriving(document)},"${"before ".repeat(10)}"]`;
+  const publishBefore = () => call(world, "/publish", `{"channel":"${channel}","data":${before}}`);
+  await publishBefore().catch(async () => {
+    before = '"before"';
+    await publishBefore();
+  });
   await publish(channel);
-  return await messageExits(world, channel, heard);
+  return await messageExits(world, channel, heard, before);
 }
 
 /** A service that answers one request, and what it was asked. */
@@ -93,7 +105,7 @@ export const COMMANDS: Readonly<Record<string, Door | Closed>> = {
   },
   async publish(world, document, codec) {
     const client = await connected(world, codec);
-    return await published(world, (channel) => client.ask("publish", { channel }, document));
+    return await published(world, document, (channel) => client.ask("publish", { channel }, document));
   },
   async rpc(world, document, codec) {
     const client = await connected(world, codec, freshUser(), `,"info":${document},"meta":${document}`);
@@ -102,7 +114,7 @@ export const COMMANDS: Readonly<Record<string, Door | Closed>> = {
       reply = await client.ask("rpc", { method: "odd" }, document);
     });
     const own = await connected(world, codec);
-    const exits = await published(world, (channel) =>
+    const exits = await published(world, document, (channel) =>
       own.ask("rpc", { method: "trunkline.publish" }, `{"channel":"${channel}","id":"k","data":${document}}`),
     );
     return {
@@ -114,17 +126,16 @@ export const COMMANDS: Readonly<Record<string, Door | Closed>> = {
   },
   async send(world, document, codec) {
     const client = await connected(world, codec);
-    const seen = (await world.events("message")).at(-1);
-    const sent = `{"n":"${freshUser()}","d":${document}}`;
-    const { stats } = world.gateway;
-    const errors = stats.commandErrors;
-    client.say("send", {}, sent);
-    if (stats.commandErrors > errors) throw new Refused("not recorded");
-    const event = await until(async () => {
-      const last = (await world.events("message")).at(-1);
-      return last === seen ? undefined : last;
-    });
-    return { event: rawMember(event, "data", "d") };
+    const [name, behind] = [freshUser(), freshUser()];
+    client.say("send", {}, `{"n":"${name}","d":${document}}`);
+    client.say("send", {}, `{"n":"${behind}"}`);
+    const named = (text: string) =>
+      world.events("message").find((event) => rawMember(event, "data", "n") === `"${text}"`);
+    await until(() => named(behind));
+    const event = named(name);
+    if (event === undefined) throw new Refused("not recorded");
+    const posted = await world.webhooks.event((one) => rawMember(one, "data", "n") === `"${name}"`);
+    return { event: rawMember(event, "data", "d"), "event over HTTP": rawMember(posted, "data", "d") };
   },
   unsubscribe: NAMES_ONLY,
   presence: NAMES_ONLY,
@@ -202,23 +213,23 @@ const renamed = (exits: Exits) =>
 /** Methods of the server API. */
 export const METHODS: Readonly<Record<string, Door | Closed>> = {
   publish: (world, document) =>
-    published(world, (channel) =>
+    published(world, document, (channel) =>
       call(world, "/publish", `{"channel":"${channel}" , "data" : ${document} }`),
     ),
   broadcast: (world, document) =>
-    published(world, async (channel) => {
+    published(world, document, async (channel) => {
       const body = `{"d\\u0061ta":${document},"channels":["${channel}"]}`;
       const answer = await call(world, "/broadcast", body);
       if (answer.includes('"error"')) throw new Refused(answer);
     }),
   batch: (world, document) =>
-    published(world, async (channel) => {
+    published(world, document, async (channel) => {
       const command = `{"publish":{"data":0,"data":${document},"channel":"${channel}"}}`;
       const answer = await call(world, "/batch", `{"commands":[ {"info":{}} ,${command}]}`);
       if (answer.includes('"error"')) throw new Refused(answer);
     }),
   "with the method in the body": (world, document) =>
-    published(world, (channel) =>
+    published(world, document, (channel) =>
       call(world, "/", `{"method":"publish","params":{"channel":"${channel}","data":${document}}}`),
     ),
   subscribe: async (world, document) => {
@@ -266,14 +277,9 @@ export const SIGNALS: Readonly<Record<string, Door | Closed>> = {
     return { "data of the push": first, info: presence("presence", client.id, "chan_info") };
   },
   async emulate(world, document) {
-    const secret = freshUser();
-    const client = world.stream(secret);
+    const client = world.emulated();
     await client.ask("connect", { token: tokenOf(`{"sub":"${freshUser()}"}`) });
-    return await published(world, async (channel) => {
-      const data = `{"id":900,"publish":{"channel":"${channel}","data":${document.replace(/[\r\n]/g, " ")}}}`;
-      await world.gateway.gateway.emulate({ session: secret, node: "here", data }, "192.0.2.1");
-      await client.reply(900);
-    });
+    return await published(world, document, (channel) => client.ask("publish", { channel }, document));
   },
   disconnect: NAMES_ONLY,
   unsubscribe: NAMES_ONLY,
@@ -310,13 +316,26 @@ export const CALLOUTS: Readonly<Record<string, Door | Closed>> = {
 /** What services publish. */
 export const SUBJECTS: Readonly<Record<string, Door>> = {
   "rt.<namespace>.<name>": (world, document) =>
-    published(world, async (channel) => {
+    published(world, document, async (channel) => {
       await world.raw(`rt.${channel.replace(":", ".")}`, document);
       await world.raw(`rt.${channel.replace(":", ".")}`, "2");
       await until(async () => {
-        const { publications } = await world.gateway.gateway.operations.history(channel, { limit: 2 });
-        if (publications[0]?.data === "2") throw new Refused("left out");
-        return publications.length === 2;
+        const page = await call(world, "/history", JSON.stringify({ channel, limit: 3 }));
+        const stored = rawItems(rawMember(page, "result", "publications") ?? "[]");
+        if (stored[1] && rawMember(stored[1], "data") === "2") throw new Refused("left out");
+        return stored.length === 3;
       });
     }),
+};
+
+/** What is recorded for the business cluster. */
+export const RECORDED: Readonly<Record<string, Closed>> = {
+  message: 'an exit of the command "send"',
+  connect: NAMES_ONLY,
+  disconnect: NAMES_ONLY,
+  join: NAMES_ONLY,
+  leave: NAMES_ONLY,
+  occupied: NAMES_ONLY,
+  vacated: NAMES_ONLY,
+  audit: NAMES_ONLY,
 };

@@ -6,56 +6,46 @@ import type { Broker } from "../../../src/broker/broker.ts";
 import { memoryBroker } from "../../../src/broker/memory/memory.ts";
 import { natsBroker } from "../../../src/broker/nats/nats.ts";
 import { silent } from "../../../src/core/log.ts";
-import type { NamespaceRules } from "../../../src/core/namespace.ts";
 import { Stats } from "../../../src/core/stats.ts";
 import { serverApi } from "../../../src/http/api.ts";
 import { pusherApi } from "../../../src/http/pusher/api.ts";
 import { respLink } from "../../../src/presence/redis/link-resp.ts";
 import { redisPresence } from "../../../src/presence/redis/redis.ts";
+import type { StreamTransport } from "../../../src/protocol/centrifuge/stream-codecs.ts";
+import type { Frame } from "../../../src/protocol/codec.ts";
 import type { PusherApp } from "../../../src/pusher/apps.ts";
 import { PusherApps } from "../../../src/pusher/apps.ts";
 import { bodyMd5, requestText, sign } from "../../../src/pusher/signature.ts";
-import { SHOP_KEY } from "../../gateway/clients.ts";
-import {
-  createWorld,
-  type FixtureOptions,
-  SHOP,
-  startGateway,
-  type TestGateway,
-  webhookOf,
-} from "../../gateway/fixture.ts";
+import { pusherTargets } from "../../../src/pusher/webhook-target.ts";
+import { Webhooks } from "../../../src/webhooks/delivery.ts";
+import { eventTarget } from "../../../src/webhooks/event-target.ts";
+import { SHOP_KEY, type TestPusher } from "../../gateway/clients.ts";
+import { createWorld, type FixtureOptions, SHOP, startGateway, webhookOf } from "../../gateway/fixture.ts";
 import { natsServer, redisServer } from "../servers.ts";
 import { TEST_ISSUER, TEST_SECRET } from "../tokens.ts";
 import { DoorClient } from "./client.ts";
+import { NAMESPACE_RULES } from "./namespaces.ts";
+import { WebhookReceiver } from "./webhooks.ts";
 
-const OPEN: Partial<NamespaceRules> = {
-  ...{ history: { size: 100, ageMs: 60_000, recoverLimit: 10, replicas: 1 }, recovery: "stream" },
-  ...{ presence: true, joinLeave: "connection", subscribe: "anyone", publish: "anyone" },
-  ...{ presenceAccess: "anyone", historyAccess: "anyone" },
-};
-const NAMESPACES: Readonly<Record<string, Partial<NamespaceRules>>> = {
-  odd: OPEN,
-  asked: { ...OPEN, subscribeCallout: true, publishCallout: true },
-  shop: { publish: "anyone", subscribe: "anyone" },
-};
-
-export const WEBHOOKS = [webhookOf("http://127.0.0.1:9/hook")];
-
-/** One running gateway with all its doors, over some drivers. */
+/** A running gateway with all its doors, over some drivers. */
 export interface DoorWorld extends AsyncDisposable {
-  readonly gateway: TestGateway;
   /** Another member of the cluster: a service. */
   readonly service: Broker;
   /** As any program publishes to a NATS subject. */
   raw(subject: string, body: string): Promise<void>;
   /** Recorded events, as they are written. */
-  events(kind: string): Promise<readonly string[]>;
-  client(codec: string, transport?: "uni_sse" | "http_stream"): DoorClient;
-  /** A connection whose commands come in requests of their own, by its secret name. */
-  stream(session: string): DoorClient;
+  events(kind: string): readonly string[];
+  /** @param transport default: WebSocket */
+  client(codec: string, transport?: StreamTransport): DoorClient;
+  /** A connection whose commands, but the first, come in requests of their own. */
+  emulated(): DoorClient;
+  pusher(): Promise<TestPusher>;
   /** Calls the server API with a body. @returns the body of its answer */
   api(path: string, body: string): Promise<string>;
   pusherApi(path: string, body?: string, query?: string): Promise<string>;
+  readonly webhooks: WebhookReceiver;
+  /** Ends all clients so far. */
+  endClients(): void;
 }
 
 /** What differs between drivers. */
@@ -64,99 +54,143 @@ type Drivers = Pick<DoorWorld, "service" | "raw" | "events"> & Pick<FixtureOptio
 const bytes = new TextEncoder();
 
 async function memoryDrivers(): Promise<Drivers & AsyncDisposable> {
-  const world = createWorld({ namespaces: NAMESPACES });
+  const world = createWorld({ namespaces: NAMESPACE_RULES });
   const service = memoryBroker({ bus: world.bus, instance: "service", log: silent, stats: new Stats() });
   await service.start();
   return {
     ...{ world, service },
     raw: async (subject, body) => world.bus.raw(subject, bytes.encode(body), {}),
-    events: async (kind) => world.bus.events.filter((one) => one.kind === kind).map(({ text }) => text),
+    events: (kind) => world.bus.events.filter((one) => one.kind === kind).map(({ text }) => text),
     [Symbol.asyncDispose]: () => service.close(),
+  };
+}
+
+/** What stands beside a gateway in NATS. @param namespaces of the service's broker */
+export async function natsSide(
+  url: string,
+  namespaces: ReturnType<typeof createWorld>["namespaces"],
+): Promise<Pick<DoorWorld, "service" | "raw" | "events"> & AsyncDisposable> {
+  const common = { log: silent, stats: new Stats(), region: "eu", namespaces };
+  const service = natsBroker({ ...common, instance: "service", servers: [url] });
+  const nc = await connect({ servers: url });
+  const events = new Map<string, string[]>();
+  const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+  nc.subscribe("rtevt.*", {
+    callback(_, { subject, data }) {
+      const kind = subject.slice("rtevt.".length);
+      events.set(kind, [...(events.get(kind) ?? []), utf8.decode(data)]);
+    },
+  });
+  await service.start();
+  return {
+    service,
+    async raw(subject, body) {
+      nc.publish(subject, bytes.encode(body), { headers: headers() });
+      await nc.flush();
+    },
+    events: (kind) => events.get(kind) ?? [],
+    async [Symbol.asyncDispose]() {
+      await service.close();
+      await nc.close();
+    },
   };
 }
 
 async function serverDrivers(): Promise<Drivers & AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   const [nats, redis] = [stack.use(await natsServer()), stack.use(await redisServer())];
-  const world = createWorld({ namespaces: NAMESPACES });
-  const { namespaces } = world;
-  const common = { log: silent, stats: new Stats(), region: "eu" };
-  const broker = (instance: string) => natsBroker({ ...common, instance, servers: [nats.url], namespaces });
-  const link = respLink({ url: redis.url });
+  const world = createWorld({ namespaces: NAMESPACE_RULES });
+  const common = { log: silent, stats: new Stats(), region: "eu", instance: "here" };
+  const side = stack.use(await natsSide(nats.url, world.namespaces));
+  const broker = natsBroker({ ...common, servers: [nats.url], namespaces: world.namespaces });
   const load = () => ({ connections: 0, capacity: 1 });
-  const presence = redisPresence({ ...common, link, instance: "here", load });
-  const service = broker("service");
-  await service.start();
-  const nc = await connect({ servers: nats.url });
-  stack.defer(() => nc.close());
-  stack.defer(() => service.close());
+  const presence = redisPresence({ ...common, link: respLink({ url: redis.url }), load });
   return {
-    ...{ world, service, drivers: { broker: broker("here"), presence } },
-    async raw(subject, body) {
-      nc.publish(subject, bytes.encode(body), { headers: headers() });
-      await nc.flush();
-    },
-    async events(kind) {
-      const jsm = await nc.jetstreamManager();
-      const last = await jsm.streams
-        .getMessage("RT_EVENTS", { last_by_subj: `rtevt.${kind}` })
-        .catch(() => null);
-      return last ? [new TextDecoder("utf-8", { ignoreBOM: true }).decode(last.data)] : [];
-    },
+    ...{ world, drivers: { broker, presence } },
+    ...{ service: side.service, raw: side.raw, events: side.events },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }
 
+/** A gateway in the test's own process. */
 export async function doorWorld(kind: "memory" | "servers"): Promise<DoorWorld> {
-  const parts = await (kind === "memory" ? memoryDrivers() : serverDrivers());
-  const app: PusherApp = { ...SHOP, webhooks: WEBHOOKS };
+  const stack = new AsyncDisposableStack();
+  const parts = stack.use(await (kind === "memory" ? memoryDrivers() : serverDrivers()));
+  const webhooks = stack.use(new WebhookReceiver());
+  const app: PusherApp = { ...SHOP, webhooks: [webhookOf(webhooks.url)] };
   const callouts = natsCallouts({
     ...{ rpcBodyBytes: 65_536, region: "eu", instance: "here", stats: new Stats(), log: silent },
     request: (service, name, body, headers = {}) =>
       parts.service.request(service, name, body, { timeoutMs: 2_000, headers }),
   });
-  const gateway = await startGateway({
-    ...parts,
-    app,
-    authenticator: jwtAuthenticator({ issuers: [TEST_ISSUER], log: silent }),
-    services: () => callouts,
-    options: { connectCallout: true, insecure: false },
+  const gateway = stack.use(
+    await startGateway({
+      ...parts,
+      app,
+      endpoints: [webhooks.endpoint],
+      authenticator: jwtAuthenticator({ issuers: [TEST_ISSUER], log: silent }),
+      services: () => callouts,
+      options: { connectCallout: true, insecure: false },
+    }),
+  );
+  const apps = new PusherApps([app]);
+  const { outbox, stats } = gateway;
+  const sending = new Webhooks({
+    targets: [...pusherTargets(apps), eventTarget(webhooks.endpoint)],
+    ...{ outbox: outbox!, maxAgeMs: 60_000, timeoutMs: 5_000, tries: 3, stats, log: silent },
   });
+  stack.defer(() => sending.close());
   const deps = {
     ...{ operations: gateway.gateway.operations, stats: new Stats() },
     ...{ maxRequestBytes: 1e6, log: silent },
   };
   const api = serverApi({ ...deps, keys: ["key"] });
-  const pusher = pusherApi({ ...deps, apps: new PusherApps([app]) });
+  const pusher = pusherApi({ ...deps, apps });
   return {
     ...parts,
-    gateway,
+    webhooks,
     client: (codec, transport) =>
       new DoorClient(
         gateway.centrifuge({ protocol: codec as "centrifuge-json", ...(transport && { transport }) }),
-        transport === "uni_sse" ? "centrifuge-json" : codec,
+        codec,
       ),
-    stream: (session) =>
-      new DoorClient(gateway.centrifuge({ transport: "http_stream", session }), "centrifuge-json"),
+    emulated() {
+      const session = crypto.randomUUID();
+      const client = gateway.centrifuge({ transport: "http_stream", session });
+      let begun = false;
+      return new DoorClient(client, "centrifuge-json", (frame: Frame) => {
+        const commands = { session, node: "here", data: frame as string };
+        if (begun) void gateway.gateway.emulate(commands, "192.0.2.1");
+        else client.socket.data.message(client.socket, frame);
+        begun = true;
+      });
+    },
+    pusher: async () => gateway.pusher(),
     async api(path, body) {
       const init = { method: "POST", headers: { "x-api-key": "key" }, body };
       return await (await api.request(path, init)).text();
     },
-    async pusherApi(path, body, query = "") {
-      const url = new URL(`http://host/shop${path}?auth_key=${SHOP_KEY.key}&auth_version=1.0${query}`);
-      url.searchParams.set("auth_timestamp", String(Math.floor(Date.now() / 1000)));
-      if (body !== undefined) url.searchParams.set("body_md5", bodyMd5(body));
-      const method = body === undefined ? "GET" : "POST";
-      const text = requestText(method, url.pathname, url.searchParams);
-      url.searchParams.set("auth_signature", sign(SHOP_KEY.secret, text));
-      const response = await pusher.request(url.href, { method, ...(body !== undefined && { body }) });
+    async pusherApi(path, body, query) {
+      const { url, ...init } = pusherRequest("http://host", `/shop${path}`, body, query);
+      const response = await pusher.request(url, init);
       return response.ok ? await response.text() : `{"error":${JSON.stringify(await response.text())}}`;
     },
-    async [Symbol.asyncDispose]() {
-      await gateway[Symbol.asyncDispose]();
-      await parts[Symbol.asyncDispose]();
-    },
+    endClients() {},
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+/** A signed request to the HTTP API of the Pusher protocol. */
+export function pusherRequest(base: string, path: string, body: string | undefined, query = "") {
+  const url = new URL(`${base}${path}?auth_key=${SHOP_KEY.key}&auth_version=1.0${query}`);
+  url.searchParams.set("auth_timestamp", String(Math.floor(Date.now() / 1000)));
+  if (body !== undefined) url.searchParams.set("body_md5", bodyMd5(body));
+  const method = body === undefined ? "GET" : "POST";
+  url.searchParams.set(
+    "auth_signature",
+    sign(SHOP_KEY.secret, requestText(method, url.pathname, url.searchParams)),
+  );
+  return { url: url.href, method, ...(body !== undefined && { body }) };
 }
 
 /** A token signed by the tests' secret, with claims as this text says them. */

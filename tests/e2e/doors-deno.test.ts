@@ -1,0 +1,3 @@
+import { doorTests } from "../helpers/doors/doors.ts";
+
+doorTests("Deno, Redis over REST");
