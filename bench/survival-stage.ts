@@ -1,48 +1,55 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect } from "nats";
 import { type CheckCounts, Checker } from "../src/bench/check/checker.ts";
 import { StockClients } from "../src/bench/check/clients.ts";
-import { apiSender, natsSender, type Sender } from "../src/bench/check/send.ts";
+import type { Sender } from "../src/bench/check/send.ts";
+import type { ReadStore } from "../src/bench/check/store.ts";
 import { startTraffic } from "../src/bench/check/traffic.ts";
 import { WRONGS } from "../src/bench/check/watch.ts";
 import { tokenMaker } from "../src/bench/tokens.ts";
-import type { Latency } from "../src/world/links.ts";
-import { startWorld, type World } from "../src/world/world.ts";
-
-/** A connection that is made anew for ever. */
-const LASTING = { maxReconnectAttempts: -1, reconnectTimeWait: 100 };
+import type { WorldInstance } from "../src/world/instance.ts";
+import { differences } from "./survival-copies.ts";
+import { until } from "./survival-deeds.ts";
 
 export interface StageOptions {
-  /** Of each region. */
-  readonly instances: number;
   readonly clients: number;
   readonly channels: number;
   readonly ratePerSecond: number;
-  readonly latency: Latency;
-  /** Connections an instance that drains closes a second. */
-  readonly drainPerSecond: number;
   /** Delays of reconnects, ms; default the SDK's own. */
   readonly delaysMs?: readonly [least: number, most: number];
-  /** Settings of all instances besides. */
-  readonly config?: Readonly<Record<string, unknown>>;
 }
 
-/** What is done to a world, and what must come of it. */
-export interface Fault {
+/** A system in which faults are suffered. */
+export interface Theatre extends AsyncDisposable {
+  readonly instances: readonly WorldInstance[];
+  readonly secrets: { readonly token: string; readonly apiKey: string };
+  readonly senders: readonly Sender[];
+  /** What stands, as the leader of the streams' home has it. */
+  readonly store: ReadStore;
+  /** Where the same must stand in the end: replicas, and copies in other regions; without those that are away. */
+  readonly copies: readonly { readonly name: string; readonly read: ReadStore }[];
+}
+
+/** What is done to a theatre, and what must come of it. */
+export interface Fault<T extends Theatre> {
   readonly name: string;
   /** For the table. */
   readonly what: string;
-  strike(stage: Stage): Promise<void> | void;
+  /** @param served resolves when every client has had something delivered since it was called, or not in time */
+  strike(theatre: T, served: () => Promise<void>): Promise<void> | void;
   /** Ends the fault after `holdMs`; without it, the world must go on as it is. */
   readonly holdMs?: number;
-  heal?(stage: Stage): Promise<void> | void;
+  heal?(theatre: T): Promise<void> | void;
   /** Makes the world whole again for the next fault. */
-  after?(stage: Stage): Promise<void> | void;
-  /** Every client is told of a gap; default: nobody is. */
-  readonly gaps?: true;
-  /** Connections are lost by it; default: none. */
-  readonly breaks?: true;
+  after?(theatre: T): Promise<void> | void;
+  /** Every client is told of a gap, or some may be; default: nobody is. */
+  readonly gaps?: "all" | "some";
+  /** Connections are lost by it, or some may be; default: none. */
+  readonly breaks?: true | "some";
+  /** The store loses acknowledged messages by it; default: none. */
+  readonly forgets?: true;
+  /** Why it cannot be done here; `undefined`: it can. */
+  readonly missing?: string;
 }
 
 /** What came of a fault. Times in ms; `undefined`: not in time. */
@@ -50,6 +57,8 @@ export interface Suffered {
   readonly name: string;
   readonly what: string;
   readonly counts: CheckCounts;
+  /** Messages that a replica or copy has not as the store has them. */
+  readonly differences: number;
   readonly reconnects: number;
   /**
    * Until the last client had something delivered: since the fault ended; where it does not end, since that client lost
@@ -68,80 +77,89 @@ export interface Suffered {
 
 /** Everybody must be back, and know who else is, in this time. */
 const RECOVER_MS = 60_000;
+/** Instances look at their stores every 10 s when nothing is odd. */
 const SETTLE_MS = 20_000;
 const POLL_MS = 50;
 const CALM_MS = 500;
 
-/** A world of three regions in which faults are suffered, one after the other. */
-export class Stage implements AsyncDisposable {
-  readonly world: World;
+/** Where faults are suffered, one after the other. */
+export class Stage<T extends Theatre> implements AsyncDisposable {
+  readonly theatre: T;
   readonly options: StageOptions;
-  readonly #senders: readonly Sender[];
 
-  constructor(world: World, options: StageOptions, senders: readonly Sender[]) {
-    this.world = world;
+  constructor(theatre: T, options: StageOptions) {
+    this.theatre = theatre;
     this.options = options;
-    this.#senders = senders;
-  }
-
-  /** Every instance of the world. */
-  get instances() {
-    return this.world.regions.flatMap(({ instances }) => instances);
   }
 
   /** Clients come in, messages flow, the fault strikes, everybody comes back, and what came of it is judged. */
-  async suffer(fault: Fault): Promise<Suffered> {
+  async suffer(fault: Fault<T>): Promise<Suffered> {
     const problems: string[] = [];
     const checker = new Checker();
     using crowd = await this.#crowd(checker);
     await this.#presenceRight(crowd, performance.now(), problems);
     const { channels } = crowd;
-    const { ratePerSecond } = this.options;
-    const load = startTraffic({ checker, channels, ratePerSecond, senders: this.#senders });
+    const { senders } = this.theatre;
+    const load = startTraffic({ checker, channels, ratePerSecond: this.options.ratePerSecond, senders });
     await inTime(() => load.all(2), "messages flow", problems);
     await sleep(CALM_MS);
     const struckSecond = crowd.second;
     const struckAt = performance.now();
-    await fault.strike(this);
+    await fault.strike(this.theatre, async () => {
+      const since = performance.now();
+      await inTime(
+        () => checker.silences(since, performance.now()).firstMs !== undefined,
+        "everybody served before the worst",
+        problems,
+      );
+    });
     if (fault.heal) await sleep(fault.holdMs ?? 0);
     const overAt = performance.now();
-    await fault.heal?.(this);
+    await fault.heal?.(this.theatre);
     const presence = this.#presenceRight(crowd, overAt, problems);
-    const gaps = fault.gaps ? crowd.size : 0;
     const heard = () => checker.silences(overAt, performance.now()).firstMs !== undefined;
-    await inTime(() => checker.totals.discontinuities >= gaps, "gaps announced", problems);
+    if (fault.gaps === "all") await inTime(() => checker.told === crowd.size, "gaps announced", problems);
     await inTime(() => crowd.subscribed === crowd.size && heard(), "everybody back and served", problems);
     const presenceMs = await presence;
     await sleep(CALM_MS);
     await load.stop();
     const { longestMs: silenceMs } = checker.silences(struckAt, performance.now());
     const { firstMs } = checker.silences(overAt, performance.now());
-    await checker.settle(SETTLE_MS);
-    const { counts } = checker;
-    for (const wrong of WRONGS) if (counts[wrong] > 0) problems.push(`${counts[wrong]} ${wrong}`);
-    if (counts.discontinuities !== gaps) problems.push(`${counts.discontinuities} gaps announced`);
-    if (crowd.reconnects > 0 !== (fault.breaks ?? false)) problems.push(`${crowd.reconnects} reconnects`);
+    const differing = await this.#compare(checker, channels, problems);
+    problems.push(...wrongs(fault, checker, crowd));
     if (problems.length > 0) problems.push(...checker.violations.slice(0, 20));
     const { gone, back } = crowd.rhythm;
     const backMs = crowd.disturbances.flatMap((one) => one.backMs);
-    await fault.after?.(this);
+    await fault.after?.(this.theatre);
     return {
-      name: fault.name,
-      what: fault.what,
-      counts,
-      reconnects: crowd.reconnects,
+      ...{ name: fault.name, what: fault.what, counts: checker.counts, reconnects: crowd.reconnects },
+      differences: differing,
       firstMs: fault.heal ? firstMs : Math.max(0, ...backMs) || silenceMs,
-      silenceMs,
-      presenceMs,
+      ...{ silenceMs, presenceMs, problems },
       gonePerSecond: gone.slice(struckSecond),
       backPerSecond: back.slice(struckSecond),
-      problems,
     };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const sender of this.#senders) await sender[Symbol.asyncDispose]();
-    await this.world[Symbol.asyncDispose]();
+    await this.theatre[Symbol.asyncDispose]();
+  }
+
+  /** Holds the store against clients and publishers, and copies and replicas against the store. @returns differences */
+  async #compare(checker: Checker, channels: readonly string[], problems: string[]): Promise<number> {
+    const { store, copies } = this.theatre;
+    try {
+      // A server that came back a moment ago may not know yet who leads.
+      await until(() => store(channels[0]!));
+      await checker.compare(store, SETTLE_MS);
+      const found = await differences(store, copies, { channels, withinMs: SETTLE_MS });
+      if (found.length > 0)
+        problems.push(`${found.length} differences from the store`, ...found.slice(0, 10));
+      return found.length;
+    } catch (error) {
+      problems.push(`the store cannot be read: ${error instanceof Error ? error.message : error}`);
+      return 0;
+    }
   }
 
   /** Clients in channels of their own, at all instances. */
@@ -149,14 +167,10 @@ export class Stage implements AsyncDisposable {
     const { clients, delaysMs } = this.options;
     const run = randomBytes(4).toString("hex");
     const channels = Array.from({ length: this.options.channels }, (_, n) => `chat:survival.${run}.${n}`);
-    const token = tokenMaker({ secret: this.world.secrets.token, users: "own" });
-    const endpoints = this.instances.map(({ websocket }) => websocket);
+    const token = tokenMaker({ secret: this.theatre.secrets.token, users: "own" });
+    const endpoints = this.theatre.instances.map(({ websocket }) => websocket);
     const crowd = new StockClients({
-      endpoints,
-      clients,
-      channels,
-      token,
-      checker,
+      ...{ endpoints, clients, channels, token, checker },
       ...(delaysMs && { delaysMs }),
     });
     await crowd.connect();
@@ -168,7 +182,7 @@ export class Stage implements AsyncDisposable {
     let wrong = "";
     const right = async () => {
       for (const channel of crowd.channels) {
-        for (const { url, id, alive } of this.instances) {
+        for (const { url, id, alive } of this.theatre.instances) {
           if (!alive) continue;
           const known = await this.#presence(url, channel);
           const there = crowd.membersOf(channel);
@@ -191,7 +205,7 @@ export class Stage implements AsyncDisposable {
     try {
       const response = await fetch(`${url}/api/presence`, {
         method: "POST",
-        headers: { "content-type": "application/json", "x-api-key": this.world.secrets.apiKey },
+        headers: { "content-type": "application/json", "x-api-key": this.theatre.secrets.apiKey },
         body: JSON.stringify({ channel }),
         signal: AbortSignal.timeout(2_000),
       });
@@ -203,32 +217,21 @@ export class Stage implements AsyncDisposable {
   }
 }
 
-/** Starts the world. */
-export async function openStage(options: StageOptions): Promise<Stage> {
-  const { instances, latency, drainPerSecond } = options;
-  await using parts = new AsyncDisposableStack();
-  const world = parts.use(
-    await startWorld({
-      regions: 3,
-      instances,
-      latency,
-      config: {
-        drain: { ratePerSecond: drainPerSecond, deadline: "25s" },
-        limits: { connectsPerIpPerSecond: 0 },
-        ...options.config,
-      },
-    }),
-  );
-  // Services of each region over NATS; as many again through instances, which go on to the next one.
-  const urls = world.regions.flatMap((region) => region.instances.map(({ url }) => url));
-  const senders: Sender[] = [];
-  for (const [n, { nats }] of world.regions.entries()) {
-    const start = n * instances;
-    senders.push(await natsSender(() => connect({ servers: nats.url, ...LASTING }), "rt"));
-    senders.push(apiSender([...urls.slice(start), ...urls.slice(0, start)], world.secrets.apiKey));
-  }
-  parts.move();
-  return new Stage(world, options, senders);
+/** What came of a fault that must not come of it, and what must and did not. */
+function wrongs<T extends Theatre>(fault: Fault<T>, checker: Checker, crowd: StockClients): string[] {
+  const { counts, told } = checker;
+  const problems = WRONGS.filter((wrong) => counts[wrong] > 0).map((wrong) => `${counts[wrong]} ${wrong}`);
+  const { gaps, breaks, forgets } = fault;
+  // Two instances that find the same loss may each give the stream a new life: then some are told twice.
+  if (gaps === "all" && told < crowd.size) problems.push(`${told} clients told of a gap`);
+  if (!gaps && counts.discontinuities > 0) problems.push(`${counts.discontinuities} gaps announced`);
+  if (breaks !== "some" && crowd.reconnects > 0 !== (breaks ?? false))
+    problems.push(`${crowd.reconnects} reconnects`);
+  if (forgets !== (counts.forgotten > 0 || undefined))
+    problems.push(`${counts.forgotten} acknowledged messages are gone from the store`);
+  if (!forgets && counts.repeated > 0) problems.push(`${counts.repeated} came again after a gap`);
+  if (counts.compared === 0) problems.push("nothing was compared with the store");
+  return problems;
 }
 
 async function inTime(

@@ -10,8 +10,8 @@ export interface WorldOptions {
   readonly latency?: Latency;
   /** `serve`, the default, or `dev`, which gives tokens to its pages and lets everybody do everything. */
   readonly command?: "serve" | "dev";
-  /** Settings of every instance, by environment variable. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** Settings of every instance, by environment variable; a function gives each its own, by its id such as `fra-1`. */
+  readonly env?: Readonly<Record<string, string>> | ((instance: string) => Readonly<Record<string, string>>);
   /** What signs tokens, and the key of the server API; default random. */
   readonly secrets?: { readonly token: string; readonly apiKey: string };
   /** Content of every instance's configuration file. */

@@ -47,6 +47,8 @@ export interface World extends AsyncDisposable {
   readonly secrets: { readonly token: string; readonly apiKey: string };
   /** As the servers that answer know it. */
   metaGroup(): Promise<MetaGroup | undefined>;
+  /** Writes another configuration file for every instance; each reads it when it starts the next time. */
+  configure(config: object): Promise<void>;
   /** Tells every instance to drain, and waits for it; to be disposed then. */
   drain(): Promise<void>;
 }
@@ -86,6 +88,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     },
     secrets: start.secrets,
     metaGroup: () => metaGroup(servers),
+    configure: (config) => start.configure(config),
     async drain() {
       await Promise.all(regions.flatMap(({ instances }) => instances.map((instance) => instance.term())));
     },
@@ -158,7 +161,11 @@ class WorldStart {
       }),
     ]);
     await formed(this.nats);
-    await writeFile(this.#configFile, JSON.stringify(this.#options.config ?? {}));
+    await this.configure(this.#options.config ?? {});
+  }
+
+  async configure(config: object): Promise<void> {
+    await writeFile(this.#configFile, JSON.stringify(config));
   }
 
   /** Starts the instances. @param count of each region */
@@ -204,7 +211,7 @@ class WorldStart {
           TRUNKLINE_REGIONS: this.#addresses,
           NATS_URL: this.nats[place]!.url,
           REDIS_URL: `redis://${LOOPBACK}:${toRedis}`,
-          ...env,
+          ...(typeof env === "function" ? env(id) : env),
         },
       }),
     );

@@ -81,7 +81,7 @@ export class Checker {
   /** What the store may clear up. */
   #doubts: Parameters<Doubt>[] = [];
   #compared = 0;
-  #forgotten: string[] = [];
+  #forgotten = 0;
   readonly #words: string[] = [];
   #watches: Watch[] = [];
   #acked = 0;
@@ -211,14 +211,14 @@ export class Checker {
       ...this.totals,
       repeated: this.#watches.reduce((sum, { repeated }) => sum + repeated, 0),
       compared: this.#compared,
-      forgotten: this.#forgotten.length,
+      forgotten: this.#forgotten,
       longestSilenceMs: Math.max(0, ...this.#watches.map(({ longestMs }) => longestMs)),
     };
   }
 
-  /** Acknowledged messages that the store has lost. */
-  get forgotten(): readonly string[] {
-    return this.#forgotten;
+  /** Clients that were told of a discontinuity. */
+  get told(): number {
+    return this.#watches.filter(({ discontinuities }) => discontinuities > 0).length;
   }
 
   /** The first violations, in words. */
@@ -288,10 +288,10 @@ export class Checker {
         continue;
       }
       this.#compared = outcomes.reduce((sum, { stored }) => sum + stored, 0);
-      this.#forgotten = outcomes.flatMap(({ forgotten }) => forgotten);
+      this.#forgotten = outcomes.reduce((sum, { forgotten }) => sum + forgotten.length, 0);
       for (const one of found) this.#accuse(...one);
       // Contents have decided about epochs, and about places in a store that went back.
-      this.#resolve((about) => about === "place" && this.#forgotten.length === 0);
+      this.#resolve((about) => about === "place" && this.#forgotten === 0);
       return;
     }
   }

@@ -1,4 +1,4 @@
-import type { NatsConnection } from "nats";
+import type { NatsConnection, StoredMsg } from "nats";
 import { parseChannel } from "../../core/channel.ts";
 import { subjects } from "../../core/subject.ts";
 import { offsetOf, tagOfText } from "../../core/tag.ts";
@@ -13,19 +13,32 @@ const TIMEOUT_MS = 10_000;
 const PAGE = 10_000;
 const ATTEMPTS = 20;
 
+export interface StreamAt {
+  /** Which stream, by the name of the one that takes the channel's messages; default that one. A copy has another name. */
+  readonly stream?: (own: string) => string;
+  /** Asks whichever replica is next to the connection instead of the leader. */
+  readonly nearest?: boolean;
+}
+
 /** Reads the stream itself: its leader, where it has replicas. The messages must have ids, as those of senders have. */
-export function natsStore(connection: () => Promise<NatsConnection>, root: string): ReadStore {
+export function natsStore(
+  connection: () => Promise<NatsConnection>,
+  root: string,
+  { stream = (own) => own, nearest = false }: StreamAt = {},
+): ReadStore {
   const names = subjects(root);
   return async (channel) => {
     const nats = await connection();
     try {
       const jsm = await nats.jetstreamManager({ timeout: TIMEOUT_MS });
       const subject = names.message(parseChannel(channel));
-      const stream = await jsm.streams.find(subject);
+      const name = stream(await jsm.streams.find(subject));
       const found: { offset: number; body: Numbered }[] = [];
       for (let seq = 1; ; ) {
-        const query = { seq, next_by_subj: subject } as never;
-        const message = await jsm.streams.getMessage(stream, query).catch(orNone);
+        const query = { seq, next_by_subj: subject };
+        const message = nearest
+          ? await nearestMessage(nats, name, query)
+          : await jsm.streams.getMessage(name, query as never).catch(orNone);
         if (!message) return found;
         const id = message.header.get("Nats-Msg-Id");
         found.push({ offset: offsetOf(message.seq, tagOfText(id)), body: message.json() });
@@ -37,9 +50,23 @@ export function natsStore(connection: () => Promise<NatsConnection>, root: strin
   };
 }
 
+/** A direct get: the server that the connection leads to answers it, if it has a replica. */
+async function nearestMessage(
+  nats: NatsConnection,
+  stream: string,
+  query: object,
+): Promise<Pick<StoredMsg, "seq" | "header" | "json"> | null> {
+  const subject = `$JS.API.DIRECT.GET.${stream}`;
+  const answer = await nats.request(subject, JSON.stringify(query), { timeout: TIMEOUT_MS });
+  const { headers } = answer;
+  if (!headers || headers.code === 404) return null;
+  if (headers.code >= 400) throw new Error(`${stream}: ${headers.code} ${headers.description}`);
+  return { seq: Number(headers.get("Nats-Sequence")), header: headers, json: () => answer.json() };
+}
+
 /** There is no further message: newer clients answer `null`, older ones an error. @throws whatever else it is */
 function orNone(error: Error & { code?: string }): null {
-  if (error.code === "404" || error.message.includes("no message found")) return null;
+  if (error.code === "404" || /no message found|message not found/i.test(error.message)) return null;
   throw error;
 }
 
