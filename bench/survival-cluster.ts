@@ -17,8 +17,8 @@ import { type Disk, STREAM } from "./survival-deeds.ts";
 import type { Theatre } from "./survival-stage.ts";
 
 /** Below this version replicas diverge when a cluster is cut. */
-export const REPLICAS_SINCE = "2.10.29";
-export const SIZE = 3;
+const REPLICAS_SINCE = "2.10.29";
+const SIZE = 3;
 const REGION = "home";
 const HISTORY = 50_000;
 const FORMING_MS = 30_000;

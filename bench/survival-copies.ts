@@ -1,7 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { StoreView } from "../src/bench/check/compare.ts";
 import type { ReadStore } from "../src/bench/check/store.ts";
-import type { Theatre } from "./survival-stage.ts";
+
+/** A place where the same must stand as in the store: a replica, or a copy in another region. */
+export interface Copy {
+  /** For people. */
+  readonly name: string;
+  readonly read: ReadStore;
+}
 
 const POLL_MS = 500;
 
@@ -11,7 +17,7 @@ const POLL_MS = 500;
  */
 export async function differences(
   store: ReadStore,
-  copies: Theatre["copies"],
+  copies: readonly Copy[],
   { channels, withinMs }: { readonly channels: readonly string[]; readonly withinMs: number },
 ): Promise<string[]> {
   const end = performance.now() + withinMs;

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { again, dropTail, goBack, withStream } from "./survival-deeds.ts";
-import type { Holds } from "./survival-faults.ts";
+import { again, dropTail, goBack, type Holds, withStream } from "./survival-deeds.ts";
 import { noClock, type Regions } from "./survival-regions.ts";
 import type { Fault } from "./survival-stage.ts";
 

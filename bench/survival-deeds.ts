@@ -10,6 +10,17 @@ import type { Server } from "../src/world/server.ts";
 
 export const STREAM = "RT_chat";
 
+/** How long faults last that end, ms. */
+export interface Holds {
+  readonly nats: number;
+  readonly link: number;
+  readonly redis: number;
+  readonly region: number;
+  readonly pause: number;
+  /** Time in which a store takes messages that it then forgets. */
+  readonly forgotten: number;
+}
+
 /** A NATS server with a disk. */
 export interface Disk extends Server {
   readonly storeDir: string;

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cluster } from "./survival-cluster.ts";
-import { again, keep, replace, restart, withStream } from "./survival-deeds.ts";
-import type { Holds } from "./survival-faults.ts";
+import { again, type Holds, keep, replace, restart, withStream } from "./survival-deeds.ts";
 import type { Fault } from "./survival-stage.ts";
 
 /** Everything that is done to three NATS servers with replicas, in the order in which it is tried. */

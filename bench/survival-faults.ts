@@ -1,18 +1,7 @@
 import { cruelties } from "./survival-cruelties.ts";
-import { restart, withStream } from "./survival-deeds.ts";
+import { type Holds, restart, withStream } from "./survival-deeds.ts";
 import type { Regions } from "./survival-regions.ts";
 import type { Fault } from "./survival-stage.ts";
-
-/** How long faults last that end, ms. */
-export interface Holds {
-  readonly nats: number;
-  readonly link: number;
-  readonly redis: number;
-  readonly region: number;
-  readonly pause: number;
-  /** Time in which a store takes messages that it then forgets. */
-  readonly forgotten: number;
-}
 
 const HOME = "iad";
 const MIDDLE = "fra";

@@ -8,7 +8,7 @@ import { startTraffic } from "../src/bench/check/traffic.ts";
 import { WRONGS } from "../src/bench/check/watch.ts";
 import { tokenMaker } from "../src/bench/tokens.ts";
 import type { WorldInstance } from "../src/world/instance.ts";
-import { differences } from "./survival-copies.ts";
+import { type Copy, differences } from "./survival-copies.ts";
 import { until } from "./survival-deeds.ts";
 
 export interface StageOptions {
@@ -27,7 +27,7 @@ export interface Theatre extends AsyncDisposable {
   /** What stands, as the leader of the streams' home has it. */
   readonly store: ReadStore;
   /** Where the same must stand in the end: replicas, and copies in other regions; without those that are away. */
-  readonly copies: readonly { readonly name: string; readonly read: ReadStore }[];
+  readonly copies: readonly Copy[];
 }
 
 /** What is done to a theatre, and what must come of it. */
