@@ -48,6 +48,7 @@ export const Override = z.object({
   force_push_join_leave: Flag,
 });
 
+/** The base64 of a JSON text, read. */
 export const Base64Json = z.string().transform((text, context) => {
   try {
     const json = strictUtf8Decoder.decode(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)));

@@ -55,7 +55,7 @@ export interface ChannelLog {
   publish(channel: ChannelName, body: Body, options?: PublishOptions): Promise<Published>;
 
   /** Tells every attachment of the channel something that is not a message; at most once, never stored. */
-  sendEvent(channel: ChannelName, event: ChannelEvent): void;
+  sendEvent(channel: ChannelName, event: SentEvent): void;
 
   /**
    * Follows a channel. Resolves once every later publication is certain to reach `sink`, with the position it starts
@@ -178,6 +178,11 @@ export interface PublishOptions {
   readonly priority?: Priority;
   /** Connection that must not get it. */
   readonly except?: string;
+  /**
+   * Not to be stored: it reaches those who are attached now, at most once, without a position, and counts in no history,
+   * cache or recovery. Its {@link id} says nothing. Changes nothing in a namespace without history.
+   */
+  readonly skipHistory?: boolean;
   /** Give up after this long, ms. Default: the driver's. */
   readonly timeoutMs?: number;
 }
@@ -187,7 +192,10 @@ export interface Published extends Position {
 }
 
 /** Something told to a channel's subscribers that is not a message. */
-export type ChannelEvent = MemberEvent | ClientEvent | CountEvent;
+export type ChannelEvent = SentEvent | UnstoredMessage;
+
+/** One of them that is no publish of its own. */
+export type SentEvent = MemberEvent | ClientEvent | CountEvent;
 
 /** A member joined or left. */
 export interface MemberEvent {
@@ -209,6 +217,12 @@ interface ClientEvent {
   readonly info: ClientInfo;
   /** The connection that said it, and must not hear it. */
   readonly except: string;
+}
+
+/** A message that was published with {@link PublishOptions.skipHistory}. */
+interface UnstoredMessage {
+  readonly kind: "message";
+  readonly publication: Publication;
 }
 
 /** How many are subscribed now, everywhere. */

@@ -3,14 +3,15 @@ import type { GatewayContext } from "../gateway/context.ts";
 import type { Dialect, ForcedSubscribe } from "../gateway/dialect.ts";
 import type { Session } from "../gateway/session/session.ts";
 import type { Subscription } from "../gateway/session/subscription.ts";
-import { addSubscription, admit, detach, revoke, subscriptionFor } from "../gateway/subscribe/attach.ts";
+import { detach, revoke } from "../gateway/subscribe/attach.ts";
 import { CENTRIFUGE_CODECS } from "../protocol/centrifuge/codecs.ts";
 import type { CentrifugeCommand } from "../protocol/centrifuge/command.ts";
 import type { CentrifugeCodec, CentrifugeCodecName } from "../protocol/centrifuge/replies.ts";
 import { STREAM_CODECS, type StreamTransport } from "../protocol/centrifuge/stream-codecs.ts";
 import { execute } from "./dispatch.ts";
+import { forceSubscribe } from "./force-subscribe.ts";
 import { saveInboxCursor } from "./inbox.ts";
-import { positionResult, secondsLeft } from "./position.ts";
+import { secondsLeft } from "./position.ts";
 import { renewConnection, renewSubscription } from "./renew.ts";
 import type { CentrifugeSession } from "./session.ts";
 
@@ -48,24 +49,11 @@ export class CentrifugeDialect implements Dialect<Session> {
     session.send(session.codec.unsubscribePush(sub.channel.id, code, reason));
   }
 
-  async subscribe(session: CentrifugeSession, { channel: id, info, data }: ForcedSubscribe): Promise<void> {
-    const context = this.#context;
+  async subscribe(session: CentrifugeSession, wanted: ForcedSubscribe): Promise<void> {
     try {
-      const channel = context.hub.acquire(context.hub.resolve(id));
-      try {
-        await channel.prepare();
-        if (session.state !== "open" || session.subs.has(id)) return;
-        const sub = subscriptionFor(channel, "server", { info });
-        const { result } = positionResult(context, session, sub, undefined);
-        addSubscription(context, session, sub);
-        session.send(session.codec.subscribePush(id, data === undefined ? result : { ...result, data }));
-        if (!session.live) return; // that was too much for it
-        admit(context, session, sub, false, undefined);
-      } finally {
-        context.hub.release(channel);
-      }
+      await forceSubscribe(this.#context, session, wanted);
     } catch (error) {
-      context.log.warn("a forced subscribe failed", { channel: id, error });
+      this.#context.log.warn("a forced subscribe failed", { channel: wanted.channel, error });
     }
   }
 

@@ -17,7 +17,21 @@ const jsonText = z
   .refine((text) => jsonFlaw(text) === undefined, "not JSON text")
   .transform(oneLine);
 
-const target = z.object({ user: z.string(), client: z.string().optional() });
+const target = z.object({
+  user: z.string(),
+  /** One connection of the user, by its id or by its secret name. */
+  client: z.string().optional(),
+  session: z.string().optional(),
+});
+
+/** What a service changes of a namespace's rules for one subscription. */
+const override = z.object({
+  presence: z.boolean().optional(),
+  joinLeave: z.boolean().optional(),
+  forceJoinLeave: z.boolean().optional(),
+  recovery: z.boolean().optional(),
+  positioning: z.boolean().optional(),
+});
 
 const signals = {
   /** End connections of a user (`whitelist`: but for these clients). */
@@ -30,9 +44,19 @@ const signals = {
     channel: z.string(),
     info: jsonText.optional(),
     data: jsonText.optional(),
+    /** Unix seconds. */
+    expireAt: NumericDate.optional(),
+    override: override.optional(),
+    /** What came after this is sent first. */
+    since: z.object({ offset: z.int().min(0), epoch: z.string() }).optional(),
   }),
   unsubscribe: target.extend({ channel: z.string() }),
-  refresh: target.extend({ expired: z.boolean().optional(), expireAt: NumericDate.optional() }),
+  refresh: target.extend({
+    expired: z.boolean().optional(),
+    expireAt: NumericDate.optional(),
+    /** What others see of the user from now on. */
+    info: jsonText.optional(),
+  }),
   /**
    * Which of these connections live here? (Presence may know of some that are gone already.) They are pinged if so
    * wished, and those that have left a ping unanswered for as long are ended.
@@ -95,6 +119,7 @@ const handlers: Handlers = {
     for (const session of targets(context, body)) {
       if (body.expired) session.close(Closes.connectionExpired);
       else {
+        if (body.info !== undefined) session.identify({ ...session.identity, info: body.info });
         session.expireAt(body.expireAt ?? 0);
         session.dialect.expiryMoved(session);
         context.liveness.reschedule(session);
@@ -164,13 +189,14 @@ export function onSignal(context: GatewayContext, kind: string, body: unknown): 
 /** @param opening also those that are about to become open: who is to go must not slip in */
 function targets(
   context: GatewayContext,
-  { user, client }: { user: string; client?: string },
+  { user, client, session: name }: { user: string; client?: string; session?: string },
   opening = false,
 ): Session[] {
   const fits = (session: Session) => (opening ? session.live : session.state === "open");
-  if (client !== undefined) {
-    const session = context.hub.sessions.get(client);
-    return session && fits(session) && session.user === user ? [session] : [];
+  if (client !== undefined || name !== undefined) {
+    const session = name === undefined ? context.hub.sessions.get(client!) : context.emulation.find(name);
+    const named = session && (client === undefined || session.client === client);
+    return named && fits(session) && session.user === user ? [session] : [];
   }
   return user === "" ? [] : context.hub.sessionsOf(user).filter(fits);
 }

@@ -1,3 +1,4 @@
+import type { SubscriptionOverrides } from "../auth/auth.ts";
 import type { Position } from "../core/position.ts";
 import type { Publication } from "../core/publication.ts";
 import type { Codec } from "../protocol/codec.ts";
@@ -11,6 +12,12 @@ export interface ForcedSubscribe {
   readonly info?: string | undefined;
   /** JSON text for the client itself. */
   readonly data?: string | undefined;
+  /** Unix seconds when the subscription ends; absent: never. */
+  readonly expireAt?: number | undefined;
+  /** What is changed of the namespace's rules. */
+  readonly override?: SubscriptionOverrides | undefined;
+  /** What came after this is sent first, as far as it is kept. */
+  readonly since?: Position | undefined;
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Body, ClientInfo, Priority, Publication } from "../core/publicatio
 import type { Frame } from "../protocol/codec.ts";
 import type { SocketHandler } from "../runtime/runtime.ts";
 import type { OutboxMethod } from "../webhooks/requests.ts";
-import type { Dialect, Handshake } from "./dialect.ts";
+import type { Dialect, ForcedSubscribe, Handshake } from "./dialect.ts";
 import type { RestrictionMethod } from "./restrictions/restriction.ts";
 import type { Session } from "./session/session.ts";
 
@@ -64,12 +64,15 @@ export interface PublishRequest {
   readonly priority?: Priority;
   /** Connection that must not get it. */
   readonly except?: string;
+  /** Not to be stored. */
+  readonly skipHistory?: boolean;
 }
 
-/** Names connections: all of a user, or one of them. */
+/** Names connections: all of a user, or one of them, by its id or by the secret name of its stream. */
 export interface Target {
   readonly user: string;
   readonly client?: string;
+  readonly session?: string;
 }
 
 /**
@@ -83,15 +86,18 @@ export interface Operations {
     body: Body,
     request?: PublishRequest,
   ): Promise<readonly (Position | Failure)[]>;
-  subscribe(target: Target, channel: string, options?: { info?: string; data?: string }): Promise<void>;
+  subscribe(target: Target, channel: string, options?: Omit<ForcedSubscribe, "channel">): Promise<void>;
   unsubscribe(target: Target, channel: string): Promise<void>;
   disconnect(
     target: Target,
     close?: { code: number; reason: string },
     whitelist?: readonly string[],
   ): Promise<void>;
-  /** Moves the expiry of a user's connections, or ends them when `expired`. `expireAt` in Unix seconds. */
-  refresh(target: Target, options: { expired?: boolean; expireAt?: number }): Promise<void>;
+  /**
+   * Moves the expiry of a user's connections, or ends them when `expired`. `expireAt` in Unix seconds; `info` is JSON text
+   * that others see from now on.
+   */
+  refresh(target: Target, options: { expired?: boolean; expireAt?: number; info?: string }): Promise<void>;
   presence(channel: string): Promise<{ members: readonly ClientInfo[]; partial: boolean }>;
   presenceStats(channel: string): Promise<{ clients: number; users: number; partial: boolean }>;
   history(

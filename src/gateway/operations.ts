@@ -93,6 +93,8 @@ async function forget(
   target: Target,
   whitelist: readonly string[] | undefined,
 ): Promise<void> {
+  // Whose secret name it is, presence does not know: it follows when the connection closes.
+  if (target.session !== undefined) return;
   const { connections } = await presence.connectionsOf(target.user);
   const left = await presence.forget(
     connections.filter(

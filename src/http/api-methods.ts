@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { Base64Json, Override, overrides } from "../auth/claims.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import { JsonText } from "../core/json-value.ts";
@@ -24,7 +25,15 @@ const optionalName = z
   .optional()
   .transform((name) => name || undefined);
 const user = z.string().min(1);
-const target = { user, client: optionalName };
+const target = { user, client: optionalName, session: optionalName };
+/** Unix seconds; 0 stands for "never", as Centrifugo's clients send it. */
+const expireAt = z
+  .int()
+  .min(0)
+  .optional()
+  .transform((time) => time || undefined);
+/** A position; SDKs leave out what is zero. */
+const position = z.object({ offset: z.int().min(0).default(0), epoch: z.string().default("") });
 const base64 = z
   .string()
   .regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/, "not base64");
@@ -40,6 +49,9 @@ const message = {
   tags: z.record(z.string(), z.string()).optional(),
   /** Ours: what an overloaded instance leaves out first, and what does not wait for the end of a send window. */
   priority: z.enum(["low", "normal", "high"]).optional(),
+  skip_history: z.boolean().optional(),
+  /** The namespace says whether there are differences. */
+  delta: z.boolean().optional(),
   // The law of the broker port.
   idempotency_key: z
     .string()
@@ -51,26 +63,34 @@ const hasBody = (params: { data?: unknown; b64data?: string | undefined }) =>
   // An SDK that has bytes sends an empty text along.
   params.b64data === undefined ? params.data !== undefined : (params.data ?? '""') === '""';
 const oneBody = { message: "exactly one of data and b64data is needed" };
+const isOnce = (params: { skip_history?: boolean | undefined; idempotency_key?: string | undefined }) =>
+  !params.skip_history || params.idempotency_key === undefined;
+const onceOnly = {
+  message: "idempotency_key does nothing with skip_history: what is not stored is not remembered",
+};
+/** A value as JSON, or the same in base64. An SDK that has the one sends an empty other along. */
+const jsonOrBase64 = {
+  json: checkedText.optional(),
+  base64: z.union([z.literal(""), Base64Json]).optional(),
+};
 
 /**
  * Members of Centrifugo's API that would change what a call does, and why they are refused: to pass them over would be to
  * do something else. Members that nobody knows are passed over, because SDKs gain some with time. `delta` is honoured
- * where the namespace has it, and what subscriptions are like (`presence`, `join_leave`, `recover`) is the namespace's.
+ * where the namespace has it.
  */
-const KEEPS = "what is kept is the namespace's choice: publish to a namespace without history";
 const VERSIONS = "give an idempotency_key instead";
-const SUBSCRIPTION = "give it in a subscription token";
+const LABELS = "connections have no labels: name the user";
+const ALL_USERS = "name a user";
+const CHOICES = { label_filter: LABELS, all_users: ALL_USERS };
 export const NOT_SERVED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  publish: { skip_history: KEEPS, version: VERSIONS, version_epoch: VERSIONS },
-  broadcast: { skip_history: KEEPS, version: VERSIONS, version_epoch: VERSIONS },
-  subscribe: {
-    ...{ expire_at: SUBSCRIPTION, override: SUBSCRIPTION, b64info: SUBSCRIPTION, b64data: SUBSCRIPTION },
-    recover_since: "the client recovers by itself when it comes back",
-    session: "name the client",
-  },
-  unsubscribe: { session: "name the client" },
-  disconnect: { session: "name the client" },
-  refresh: { session: "name the client", info: "a new token has it" },
+  publish: { version: VERSIONS, version_epoch: VERSIONS },
+  broadcast: { version: VERSIONS, version_epoch: VERSIONS },
+  subscribe: CHOICES,
+  unsubscribe: CHOICES,
+  disconnect: CHOICES,
+  refresh: CHOICES,
+  connections: { expression: "name the user alone", ...CHOICES },
 };
 
 /** Why a call is refused for one of its members; `undefined` when it is not. What is empty was not asked for. */
@@ -79,15 +99,23 @@ export function notServed(name: string, params: unknown): string | undefined {
   if (!refused || typeof params !== "object" || params === null) return undefined;
   for (const [member, value] of Object.entries(params)) {
     const why = Object.hasOwn(refused, member) ? refused[member] : undefined;
-    if (why !== undefined && value !== false && value !== 0 && value !== "") return `${member}: ${why}`;
+    if (why !== undefined && !isEmpty(value)) return `${member}: ${why}`;
   }
   return undefined;
+}
+
+function isEmpty(value: unknown): boolean {
+  if (typeof value === "object" && value !== null) return Object.keys(value).length === 0;
+  return value === false || value === 0 || value === "" || value === null;
 }
 
 /** What RFC 6455 §7.4.2 leaves to applications, and fits a close frame. */
 const farewell = z.object({
   code: z.int().min(3000).max(4999),
-  reason: z.string().refine((reason) => Buffer.byteLength(reason) <= 123, "longer than 123 bytes"),
+  reason: z
+    .string()
+    .refine((reason) => Buffer.byteLength(reason) <= 123, "longer than 123 bytes")
+    .default(""),
 });
 
 /** Checks the types once, where each method is written, and hides them from the table. */
@@ -103,34 +131,42 @@ const nothing = async (done: Promise<unknown>) => {
   return {};
 };
 
+/** The parameters of what publishes, with those that say where. */
+function messageShape<S extends z.ZodRawShape>(where: S) {
+  return z
+    .object({ ...where, ...message })
+    .refine((params) => hasBody(params as { data?: unknown }), oneBody)
+    .refine((params) => isOnce(params as object), onceOnly);
+}
+
 /** Every method but `batch`, which is made of these. */
 export const METHODS: ReadonlyMap<string, Method> = new Map(
   Object.entries({
-    publish: method(z.object({ channel, ...message }).refine(hasBody, oneBody), (operations, params) =>
+    publish: method(messageShape({ channel }), (operations, params) =>
       operations.publish(params.channel, bodyOf(params), requestOf(params)),
     ),
 
-    broadcast: method(
-      z.object({ channels: z.array(channel).min(1), ...message }).refine(hasBody, oneBody),
-      async (operations, params) => ({
-        responses: (await operations.broadcast(params.channels, bodyOf(params), requestOf(params))).map(
-          (one) => ("error" in one ? { error: errorOf(one.error) } : { result: one }),
-        ),
-      }),
-    ),
+    broadcast: method(messageShape({ channels: z.array(channel).min(1) }), async (operations, params) => ({
+      responses: (await operations.broadcast(params.channels, bodyOf(params), requestOf(params))).map(
+        (one) => ("error" in one ? { error: errorOf(one.error) } : { result: one }),
+      ),
+    })),
 
     subscribe: method(
       z.object({
-        ...target,
-        channel,
-        info: checkedText.optional(),
-        data: checkedText.optional(),
+        ...{ ...target, channel, expire_at: expireAt },
+        ...{ info: jsonOrBase64.json, b64info: jsonOrBase64.base64 },
+        ...{ data: jsonOrBase64.json, b64data: jsonOrBase64.base64 },
+        ...{ override: Override.optional(), recover_since: position.optional() },
       }),
-      (operations, params) =>
+      (operations, { channel, ...params }) =>
         nothing(
-          operations.subscribe(targetOf(params), params.channel, {
-            ...(params.info === undefined ? {} : { info: params.info }),
-            ...(params.data === undefined ? {} : { data: params.data }),
+          operations.subscribe(targetOf(params), channel, {
+            info: params.b64info || params.info,
+            data: params.b64data || params.data,
+            expireAt: params.expire_at,
+            override: params.override && overrides(params.override),
+            since: params.recover_since,
           }),
         ),
     ),
@@ -157,12 +193,18 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
     ),
 
     refresh: method(
-      z.object({ ...target, expired: z.boolean().optional(), expire_at: z.int().min(0).optional() }),
+      z.object({
+        ...target,
+        expired: z.boolean().optional(),
+        expire_at: expireAt,
+        info: checkedText.optional(),
+      }),
       (operations, params) =>
         nothing(
           operations.refresh(targetOf(params), {
             ...(params.expired === undefined ? {} : { expired: params.expired }),
-            ...(params.expire_at ? { expireAt: params.expire_at } : {}),
+            ...(params.expire_at === undefined ? {} : { expireAt: params.expire_at }),
+            ...(params.info === undefined ? {} : { info: params.info }),
           }),
         ),
     ),
@@ -190,7 +232,7 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
           .max(MAX_HISTORY)
           .default(0)
           .transform((limit) => (limit < 0 ? MAX_HISTORY : limit)),
-        since: z.object({ offset: z.int().min(0), epoch: z.string() }).optional(),
+        since: position.optional(),
         reverse: z.boolean().default(false),
       }),
       async (operations, { channel, limit, since, reverse }) => {
@@ -256,8 +298,20 @@ export function errorOf(error: ErrorCode, detail?: string): { code: number; mess
   return { code: error.code, message: detail === undefined ? error.message : `${error.message}: ${detail}` };
 }
 
-function targetOf(params: { user: string; client?: string | undefined }): Target {
-  return { user: params.user, ...(params.client === undefined ? {} : { client: params.client }) };
+function targetOf({
+  user,
+  client,
+  session,
+}: {
+  user: string;
+  client?: string | undefined;
+  session?: string | undefined;
+}): Target {
+  return {
+    user,
+    ...(client === undefined ? {} : { client }),
+    ...(session === undefined ? {} : { session }),
+  };
 }
 
 function bodyOf({ data, b64data }: { data?: string | undefined; b64data?: string | undefined }): Body {
@@ -265,6 +319,7 @@ function bodyOf({ data, b64data }: { data?: string | undefined; b64data?: string
 }
 
 function requestOf(params: {
+  skip_history?: boolean | undefined;
   tags?: Record<string, string> | undefined;
   priority?: Priority | undefined;
   idempotency_key?: string | undefined;
@@ -273,6 +328,7 @@ function requestOf(params: {
     ...(params.idempotency_key === undefined ? {} : { id: params.idempotency_key }),
     ...(params.tags === undefined ? {} : { tags: params.tags }),
     ...(params.priority === undefined ? {} : { priority: params.priority }),
+    ...(params.skip_history ? { skipHistory: true } : {}),
   };
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { BrokerStatus, ChannelEvent } from "../../src/broker/broker.ts";
+import type { BrokerStatus, SentEvent } from "../../src/broker/broker.ts";
 import { CommandError, Errors } from "../../src/core/errors.ts";
 import { until } from "../helpers/until.ts";
 import {
@@ -26,7 +26,7 @@ export function controlContract(context: () => Context): void {
       ];
       const elsewhere = await follow(b, freshChannel(namespace));
       gone.attachment.detach();
-      const events: ChannelEvent[] = [];
+      const events: SentEvent[] = [];
       for (let n = 0; n < 10; n++) {
         const info = { client: `c${n}`, user: 'ü"\r\n', connInfo: '{"big":12345678901234567890}' };
         events.push({ kind: n % 2 ? "leave" : "join", info });
@@ -48,6 +48,38 @@ export function controlContract(context: () => Context): void {
       await a.broker.publish(channel, "2");
       await has(late.sink, 1);
       expect(late.sink.events).toEqual([]);
+    }
+  });
+
+  test("an unstored message reaches those who are attached, with all that it carries, and nothing keeps it", async () => {
+    const { a, b } = context();
+    for (const namespace of ["keep", "live"]) {
+      const channel = freshChannel(namespace);
+      const [own, other] = [await follow(a, channel), await follow(b, channel)];
+      const options = { tags: { k: "ü" }, event: "typing", except: "c-1", id: "once" };
+      const kept = await a.broker.publish(channel, "1");
+      const published = await a.broker.publish(channel, '{"big":12345678901234567890}', {
+        ...{ ...options, skipHistory: true },
+      });
+      expect(published).toEqual({ epoch: "", offset: 0, duplicate: false });
+      const carried = { data: '{"big":12345678901234567890}', offset: 0, tags: { k: "ü" } };
+      for (const { sink } of [own, other]) {
+        const messages = () =>
+          namespace === "live"
+            ? sink.publications.filter(({ event }) => event === "typing")
+            : sink.events.flatMap((event) => (event.kind === "message" ? [event.publication] : []));
+        await until(() => messages().length === 1, { what: "the message" });
+        expect(messages()[0]).toMatchObject({ ...carried, event: "typing", except: "c-1" });
+      }
+      if (namespace === "live") continue;
+      const next = await a.broker.publish(channel, "2");
+      const page = await b.broker.history(channel, { limit: 10, since: kept });
+      expect([page.publications.map(({ data }) => data), page.position.offset]).toEqual([["2"], next.offset]);
+      await has(other.sink, 2);
+      const [refused] = await Promise.allSettled([
+        a.broker.publish(channel, "not JSON", { skipHistory: true }),
+      ]);
+      expect(refused.status).toBe("rejected");
     }
   });
 

@@ -23,7 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Events over HTTP: lines of the outbox to addresses of the settings.
   webhooks: ["core", "broker"],
   pusher: ["core", "protocol", "broker", "presence", "gateway", "webhooks"],
-  http: ["core", "protocol", "runtime", "broker", "gateway", "centrifuge", "pusher", "webhooks"],
+  http: ["core", "protocol", "runtime", "broker", "auth", "gateway", "centrifuge", "pusher", "webhooks"],
   config: ["core"],
   console: [],
   // The load generator: a program of its own, which knows a gateway from outside only, and what it gives to clients.

@@ -50,7 +50,7 @@ test("every member of the server API stands in the table, once", () => {
   );
   const table = rows("Server API").filter(([name]) => name !== "batch");
   expect(named(table.filter(([, , what]) => what.startsWith("honoured")))).toEqual(named(honoured));
-  expect(named(table.filter(([, , what]) => what.startsWith("refused with 107")))).toEqual(named(refused));
+  expect(named(table.filter(([, , what]) => what.startsWith("refused with 108")))).toEqual(named(refused));
 });
 
 /** Something that asks for a member which is refused. */

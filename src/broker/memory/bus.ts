@@ -117,6 +117,13 @@ export class MemoryBus {
     return { ...position, duplicate: false };
   }
 
+  /** Delivers one message beside what is stored. */
+  publishUnstored(channel: ChannelName, message: Message): Published {
+    const publication = { ...message, offset: 0, timeMs: this.now() };
+    this.sendEvent(channel, { kind: "message", publication });
+    return { ...NO_POSITION, duplicate: false };
+  }
+
   /** See {@link Attachment.current}. */
   current(channel: ChannelName, position: Position): Position | undefined {
     const epoch = this.#logs.get(channel.namespace)?.end.epoch ?? "";

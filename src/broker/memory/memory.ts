@@ -14,7 +14,6 @@ import type {
   Attachment,
   Broker,
   BrokerStatus,
-  ChannelEvent,
   ChannelSink,
   Entry,
   HistoryPage,
@@ -22,6 +21,7 @@ import type {
   Published,
   PublishOptions,
   RequestOptions,
+  SentEvent,
   ServiceReply,
   SignalListener,
   Verified,
@@ -117,7 +117,7 @@ class MemoryBroker implements Broker {
     }
   }
 
-  sendEvent(channel: ChannelName, event: ChannelEvent): void {
+  sendEvent(channel: ChannelName, event: SentEvent): void {
     if (!this.#connected) return;
     this.#bus.sendEvent(channel, event.kind === "count" ? event : { ...event, info: infoOf(event.info) });
   }
@@ -275,15 +275,17 @@ class MemoryBroker implements Broker {
     const rules = this.#bus.rulesOf(channel.namespace);
     this.#requireConnected();
     checkOptions(options);
-    const { id, info, tags, event, priority, except } = options;
-    return this.#bus.publish(channel, id, {
+    const { id, info, tags, event, priority, except, skipHistory } = options;
+    const message = {
       data: checkBody(body, rules),
       ...(info && { info: infoOf(info) }),
       ...(tags && { tags: { ...tags } }),
       ...(event !== undefined && { event }),
       ...(priority && { priority }),
       ...(except !== undefined && { except }),
-    });
+    };
+    if (!skipHistory || !rules.history) return this.#bus.publish(channel, id, message);
+    return this.#bus.publishUnstored(channel, message);
   }
 
   /** All members, or the one of an instance. */

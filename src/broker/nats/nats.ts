@@ -13,7 +13,6 @@ import type {
   Attachment,
   Broker,
   BrokerStatus,
-  ChannelEvent,
   ChannelSink,
   Entry,
   HistoryPage,
@@ -21,6 +20,7 @@ import type {
   Published,
   PublishOptions,
   RequestOptions,
+  SentEvent,
   ServiceReply,
   SignalListener,
   Verified,
@@ -112,7 +112,7 @@ class NatsBroker implements Broker {
     }
   }
 
-  sendEvent(channel: ChannelName, event: ChannelEvent): void {
+  sendEvent(channel: ChannelName, event: SentEvent): void {
     const link = this.#parts?.link;
     if (!link?.connected) return;
     // Where there is a stream, services publish to `rt.` only: a channel event on `rtl.` cannot be theirs.
@@ -258,10 +258,12 @@ class NatsBroker implements Broker {
     if (!fits(checked, headers, options, link.maxPayload)) {
       throw new CommandError(Errors.limitExceeded, "longer than the NATS server takes");
     }
-    if (!rules.history) {
+    if (!rules.history || options.skipHistory) {
       // The library would keep it until the server is back, or lose it.
       if (!link.connected) throw new CommandError(Errors.brokerUnavailable, "no connection to NATS");
-      link.nc.publish(this.#subjects.message(channel), checked, { headers });
+      if (rules.history) headers.set("Trunkline-Notice", "message");
+      const subject = rules.history ? this.#subjects.live(channel) : this.#subjects.message(channel);
+      link.nc.publish(subject, checked, { headers });
       return { ...NO_POSITION, duplicate: false };
     }
     const follower = this.#followerOf(channel);

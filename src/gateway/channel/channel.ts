@@ -268,15 +268,15 @@ export class Channel implements ChannelSink {
   }
 
   event(event: ChannelEvent): void {
-    const { fanout } = this.#context;
     if (!isSound(this.#context, this.id, event)) return;
-    if (event.kind === "event") {
+    if (event.kind === "event" || event.kind === "message") {
       this.#window?.flush();
-      this.#broadcast(new RingEntry({ ...event, offset: 0, timeMs: 0 }));
+      const own = event.kind === "message" ? event.publication : { ...event, offset: 0, timeMs: 0 };
+      this.#broadcast(new RingEntry(own));
     } else if (event.kind === "count") {
       for (const audience of this.#audiences) {
         const frame = audience.codec.countPush?.(this.id, event.count);
-        if (frame && audience.size > 0) audience.publish(fanout, frame);
+        if (frame && audience.size > 0) audience.publish(this.#context.fanout, frame);
       }
     } else {
       if (event.of !== "user") this.#announce(event.kind, event.info, false);

@@ -22,6 +22,7 @@ export function isSound(from: Reporter, channel: string, given: Publication | Ch
 
 function eventFlaw(event: ChannelEvent): string | undefined {
   if (event.kind === "count") return Number.isSafeInteger(event.count) ? undefined : "count";
+  if (event.kind === "message") return publicationFlaw(event.publication);
   if (event.kind === "event") return publicationFlaw({ ...event, offset: 0, timeMs: 0 });
   return infoFlaw(event.info);
 }

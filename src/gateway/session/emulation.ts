@@ -40,6 +40,11 @@ export class Emulation {
     if (session.handshake.session) this.#sessions.delete(session.handshake.session);
   }
 
+  /** The connection of this instance that has a secret name. */
+  find(session: string): Session | undefined {
+    return this.#sessions.get(session);
+  }
+
   /** @param address what limits of an address count the request under */
   async emulate({ node, session, data }: EmulatedCommands, address: string): Promise<EmulationOutcome> {
     if (node === this.#instance) return this.deliver(session, data) ? "delivered" : "unknown";

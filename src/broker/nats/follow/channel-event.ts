@@ -1,13 +1,15 @@
 import { headers, type MsgHdrs } from "nats";
+import type { NamespaceRules } from "../../../core/namespace.ts";
 import { isRefused, readBody } from "../../body.ts";
-import type { ChannelEvent, MemberEvent } from "../../broker.ts";
+import type { ChannelEvent, MemberEvent, SentEvent } from "../../broker.ts";
 import { type Envelope, readInfo, writeInfo } from "../link/headers.ts";
+import { isFlawed, toPublication } from "./publication.ts";
 
 /** As long as a message of any namespace may be; the sender keeps to its own limit. */
 const EVENT_RULES = { format: "json", maxMessageBytes: 1_048_576 } as const;
 
 /** Makes the headers of a channel event; only a client event has a body, its data. */
-export function channelEventHeaders(event: ChannelEvent): MsgHdrs {
+export function channelEventHeaders(event: SentEvent): MsgHdrs {
   const out = headers();
   out.set("Trunkline-Notice", event.kind);
   if (event.kind === "count") {
@@ -22,10 +24,17 @@ export function channelEventHeaders(event: ChannelEvent): MsgHdrs {
   return out;
 }
 
-/** The event a message is, or undefined: a message that comes from a stream never is one, whatever it says. */
-export function readChannelEvent(envelope: Envelope): ChannelEvent | undefined {
+/**
+ * The event a message is, or undefined: a message that comes from a stream never is one, whatever it says. @param rules of
+ * the channel's namespace
+ */
+export function readChannelEvent(envelope: Envelope, rules: NamespaceRules): ChannelEvent | undefined {
   const kind = envelope.notice;
   if (kind === undefined || envelope.seq > 0) return undefined;
+  if (kind === "message") {
+    const publication = toPublication(envelope, rules, 0, undefined);
+    return isFlawed(publication) ? undefined : { kind, publication };
+  }
   if (kind === "count") {
     return Number.isSafeInteger(envelope.count) && envelope.count >= 0
       ? { kind, count: envelope.count }

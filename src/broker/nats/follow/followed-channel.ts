@@ -231,7 +231,7 @@ export class FollowedChannel implements Chain<Envelope> {
 
   /** Gives the sinks the channel event that a message is. Returns false when it is none. */
   #event(envelope: Envelope): boolean {
-    const event = readChannelEvent(envelope);
+    const event = readChannelEvent(envelope, this.#context.rules);
     if (!event) return false;
     for (let at = this.#first; at; at = at.next) {
       try {
