@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { NAMESPACE_PATTERN } from "../core/channel.ts";
 import { must, named, strict, yesNo } from "./shapes.ts";
-import { formatSize, parseSize } from "./units.ts";
+import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
 import { kindsOf, showWebhook, webhookMembers } from "./webhooks.ts";
 
 /** Kinds of events an app's webhooks may ask for. */
@@ -34,13 +34,34 @@ function size(most: number, fallback: string) {
     });
 }
 
+/** A duration up to `most`, as text or ms. */
+function duration(most: string, fallback: string) {
+  const error = must(`a duration from 0s to ${most}, such as "30s"`);
+  return z
+    .union([z.string(), z.int().nonnegative()], error)
+    .default(fallback)
+    .transform((raw, context) => {
+      const value = typeof raw === "number" ? raw : parseDuration(raw);
+      if (value !== undefined && value <= parseDuration(most)!) return value;
+      context.addIssue({ code: "custom", message: error.error });
+      return z.NEVER;
+    });
+}
+
 const limits = strict("an object", {
   presenceMembers: whole(1, 100_000, 100),
   userInfo: size(65_536, "1KiB"),
   event: size(1_048_576, "10KiB"),
   channelName: whole(1, 200, 164),
   clientEventsPerSecond: whole(0, 1_000_000, 10),
-}).transform(({ userInfo, event, ...rest }) => ({ ...rest, userInfoBytes: userInfo, eventBytes: event }));
+  channels: whole(1, 100_000, 1_000),
+  authorizationTimeout: duration("1h", "0s"),
+}).transform(({ userInfo, event, authorizationTimeout, ...rest }) => ({
+  ...rest,
+  userInfoBytes: userInfo,
+  eventBytes: event,
+  authorizationTimeoutMs: authorizationTimeout,
+}));
 
 const webhook = strict("an object with a url", { ...webhookMembers, events: kindsOf(WEBHOOK_EVENTS) });
 
@@ -69,14 +90,19 @@ export type AppSettings = z.output<typeof app>;
 /** An app for people: as the file would hold it, without its secrets. */
 export function showApp({
   keys,
-  limits: { userInfoBytes, eventBytes, ...rest },
+  limits: { userInfoBytes, eventBytes, authorizationTimeoutMs, ...rest },
   webhooks,
   ...app
 }: AppSettings) {
   return {
     ...app,
     keys: keys.map(({ key }) => ({ key, secret: "***" })),
-    limits: { ...rest, userInfo: formatSize(userInfoBytes), event: formatSize(eventBytes) },
+    limits: {
+      ...rest,
+      userInfo: formatSize(userInfoBytes),
+      event: formatSize(eventBytes),
+      authorizationTimeout: formatDuration(authorizationTimeoutMs),
+    },
     webhooks: webhooks.map(showWebhook),
   };
 }

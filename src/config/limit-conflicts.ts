@@ -3,6 +3,8 @@ import { formatSize } from "./units.ts";
 
 /** What one subscribe takes in a frame: a token of the usual length, the channel's name, the rest. */
 const SUBSCRIBE_BYTES = 1_536;
+/** What a subscribe of the Pusher protocol takes, signed. */
+const PUSHER_SUBSCRIBE_BYTES = 384;
 /** What a command takes beside its body. */
 const ENVELOPE_BYTES = 1_024;
 /** A rate lets so many seconds' worth through at once. */
@@ -16,6 +18,22 @@ export function* limitConflicts(config: Config): Generator<string> {
   yield* subscribeConflicts(config);
   yield* bodyConflicts(config);
   yield* accessConflicts(config);
+  yield* appConflicts(config);
+}
+
+/** What an app's channels lack in its namespace, and what one of its clients may have that does not fit. */
+function* appConflicts({ apps, namespaces, limits: { bytesPerSecond } }: Config): Generator<string> {
+  for (const { id, namespace, limits } of apps) {
+    const { history, presence } = namespaces.get(namespace) ?? {};
+    if (!history) yield `apps.${id}: its cache channels hold nothing: set namespaces.${namespace}.history`;
+    if (!presence)
+      yield `apps.${id}: its presence channels are refused: set namespaces.${namespace}.presence`;
+    const bytes = limits.channels * PUSHER_SUBSCRIBE_BYTES;
+    if (bytesPerSecond > 0 && bytesPerSecond * BURST_SECONDS < bytes) {
+      yield `limits.bytesPerSecond: a client with ${limits.channels} channels (apps.${id}.limits.channels) subscribes to all ` +
+        `of them at once when it comes back: set it to ${formatSize(bytes / BURST_SECONDS)} or more, or lower limits.channels`;
+    }
+  }
 }
 
 /** Rules of a namespace that clients with an app's key pass by, because the Pusher protocol has rules of its own. */

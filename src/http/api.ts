@@ -50,7 +50,10 @@ export function serverApi(deps: ApiDeps): Hono {
   const api = new Hono();
 
   api.use(async (c, next) => {
-    const key = c.req.header("x-api-key") ?? credentials(c.req.header("authorization"), "apikey");
+    const key =
+      c.req.header("x-api-key") ??
+      credentials(c.req.header("authorization"), "apikey") ??
+      c.req.query("api_key");
     if (!allowed(key)) return c.text("unauthorized\n", 401);
     await next();
     c.header("cache-control", "no-store");

@@ -5,8 +5,8 @@ import type { Stats } from "../core/stats.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { Admission } from "../gateway/instance/admission.ts";
 import type { RegionDirectory } from "../gateway/instance/region-directory.ts";
-import type { PusherApp, PusherApps } from "../pusher/apps.ts";
-import type { PusherConnection } from "../pusher/connection.ts";
+import type { PusherApps } from "../pusher/apps.ts";
+import type { MakeConnection } from "../pusher/pusher.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
 import { adminApp } from "./admin.ts";
 import { AdmissionGuard } from "./admission-guard.ts";
@@ -31,7 +31,7 @@ export interface AppDeps {
   /** Applications of the Pusher protocol. */
   readonly apps: PusherApps;
   /** Makes the dialect of a connection to one of them. */
-  readonly pusherConnection: (app: PusherApp) => PusherConnection;
+  readonly pusherConnection: MakeConnection;
   readonly health: Health;
   readonly metrics: Metrics;
   readonly assets: Assets;

@@ -41,6 +41,8 @@ export interface Codec<C extends Command = Command> {
   countPush?(channel: string, count: number): Frame;
   /** A close as clients of this protocol understand it; absent where codes are its own. */
   closing?(close: CloseCode): CloseCode;
+  /** Said right before a close, to clients that read no close codes; absent where they do. */
+  lastWord?(close: CloseCode): Frame;
 }
 
 /** Writes publications for subscribers that get the difference from the message before (Fossil's delta format). */

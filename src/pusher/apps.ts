@@ -41,6 +41,10 @@ interface PusherLimits {
   readonly channelName: number;
   /** Client events of one connection. */
   readonly clientEventsPerSecond: number;
+  /** Channels of one connection. */
+  readonly channels: number;
+  /** Who has neither signed in nor joined a channel that takes a signature by then is closed, ms; 0: nobody is. */
+  readonly authorizationTimeoutMs: number;
 }
 
 /** The applications of an instance, by all that names one. */

@@ -29,7 +29,7 @@ export function clientEvent(
   const error = refusal(context, state, message, sub, body) ?? overQuota(context, session, body);
   if (error || !sub) {
     context.stats.commandErrors++;
-    session.send(pusherError(error ?? PusherErrors.clientEvent));
+    session.send(pusherError(error ?? PusherErrors.clientEvent, to));
     return;
   }
   const user = channelKind(to).access === "presence" ? (sub.user ?? "") : "";

@@ -7,7 +7,7 @@ import { becomeOpen } from "../gateway/session/open.ts";
 import type { Session } from "../gateway/session/session.ts";
 import type { Subscription } from "../gateway/session/subscription.ts";
 import type { PusherMessage } from "../protocol/pusher/message.ts";
-import { connectionEstablished, pusher } from "../protocol/pusher/pusher.ts";
+import { connectionEstablished, pusher, pusherBefore6 } from "../protocol/pusher/pusher.ts";
 import type { PusherApp } from "./apps.ts";
 import type { PusherContext } from "./context.ts";
 import { pusherMessage } from "./dispatch.ts";
@@ -15,14 +15,18 @@ import { isFor, tellLost } from "./resume.ts";
 import { PusherState } from "./state.ts";
 import { endsSubscription, tellFull } from "./subscribe.ts";
 
+const SUBSCRIBES: ReadonlySet<string> = new Set(["pusher:subscribe", "pusher:unsubscribe"]);
+
 /** The Pusher protocol at the gateway, on one connection: with what only such a connection has. */
 export class PusherConnection extends PusherState implements Dialect<Session> {
-  readonly codec = pusher;
+  readonly codec: typeof pusher;
   readonly #context: PusherContext;
 
-  constructor(context: PusherContext, app: PusherApp) {
+  /** @param version of the protocol, as the client has it */
+  constructor(context: PusherContext, app: PusherApp, version: number) {
     super(app);
     this.#context = context;
+    this.codec = version < 6 ? pusherBefore6 : pusher;
   }
 
   /** A socket id: two random numbers, as the protocol wants it. */
@@ -40,11 +44,12 @@ export class PusherConnection extends PusherState implements Dialect<Session> {
     const activityTimeout = Math.ceil((pingIntervalMs + pongTimeoutMs) / 1000);
     session.send(connectionEstablished(session.client, activityTimeout));
     this.#context.liveness.connected(session);
+    if (this.app.limits.authorizationTimeoutMs > 0) this.#context.unauthorized.add(session, this);
   }
 
   /** What a client gets wrong it is told, and the connection lives on. */
   execute(session: Session, message: PusherMessage): void {
-    if (session.takeCommand()) {
+    if ((SUBSCRIBES.has(message.event) && this.countSubscribe()) || session.takeCommand()) {
       // It has what it needs.
     } else if (endsSubscription(session, this, message)) {
       // For nothing: there cannot be more of them than subscribes.

@@ -1,6 +1,7 @@
 import type { GatewayContext } from "../gateway/context.ts";
 import type { PusherApps } from "./apps.ts";
 import type { ChannelUsersRegistry } from "./channel-users.ts";
+import type { Unauthorized } from "./unauthorized.ts";
 import type { WebhookEvents } from "./webhook-events.ts";
 
 /** What the Pusher protocol works on: the instance, and what it has for applications. */
@@ -8,4 +9,5 @@ export interface PusherContext extends GatewayContext {
   readonly apps: PusherApps;
   readonly channelUsers: ChannelUsersRegistry;
   readonly webhooks: WebhookEvents;
+  readonly unauthorized: Unauthorized;
 }

@@ -37,7 +37,7 @@ export function pusherMessage(
       return undefined;
     default:
       if (message.event.startsWith("client-")) clientEvent(context, session, state, message);
-      else session.send(pusherError(PusherErrors.clientEvent));
+      else session.send(pusherError(PusherErrors.unknownEvent, message.to));
       return undefined;
   }
 }

@@ -11,6 +11,7 @@ import { ChannelUsersRegistry } from "./channel-users.ts";
 import { PusherConnection } from "./connection.ts";
 import type { PusherContext } from "./context.ts";
 import { SubscriptionCounts } from "./subscription-counts.ts";
+import { Unauthorized } from "./unauthorized.ts";
 import { WebhookEvents } from "./webhook-events.ts";
 
 export interface PusherDeps {
@@ -26,6 +27,11 @@ export interface PusherDeps {
 /** How often subscriptions are counted and lists of users compared, ms. */
 const COUNT_MS = 200;
 const COMPARE_MS = 1_000;
+/** How often it is looked whose time to prove who they are is over, ms. */
+const DEADLINES_MS = 1_000;
+
+/** Makes the dialect of a connection to an app. @param version of the protocol */
+export type MakeConnection = (app: PusherApp, version: number) => PusherConnection;
 
 /**
  * What one instance has for the applications of the Pusher protocol: who is in their channels, how many, and the events
@@ -38,6 +44,7 @@ export class Pusher implements ChannelPolicy, MembershipListener {
   readonly #counts: SubscriptionCounts;
   readonly #broker: Broker;
   readonly #presence: Presence;
+  readonly #unauthorized = new Unauthorized();
   #stops: (() => void)[] = [];
 
   constructor(deps: PusherDeps) {
@@ -51,10 +58,13 @@ export class Pusher implements ChannelPolicy, MembershipListener {
   }
 
   /** Makes the dialects of connections. @param gateway the instance's own */
-  connections(gateway: GatewayContext): (app: PusherApp) => PusherConnection {
+  connections(gateway: GatewayContext): MakeConnection {
     const { apps, channelUsers, webhooks } = this;
-    const context: PusherContext = { ...gateway, apps, channelUsers, webhooks };
-    return (app) => new PusherConnection(context, app);
+    const context: PusherContext = {
+      ...{ ...gateway, apps, channelUsers, webhooks },
+      unauthorized: this.#unauthorized,
+    };
+    return (app, version) => new PusherConnection(context, app, version);
   }
 
   /** Begins to count and compare. Broker and presence must have started. Once only. */
@@ -62,6 +72,7 @@ export class Pusher implements ChannelPolicy, MembershipListener {
     const ticks = [
       setInterval(() => this.#counts.tick(), COUNT_MS),
       setInterval(() => this.channelUsers.tick(), COMPARE_MS),
+      setInterval(() => this.#unauthorized.tick(), DEADLINES_MS),
     ];
     this.#stops = [
       () => ticks.forEach(clearInterval),

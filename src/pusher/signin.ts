@@ -52,6 +52,7 @@ export function signin(
       return undefined;
     }
     state.user = user;
+    state.authorized = true;
     session.identify(identity);
     context.hub.addUser(session);
     context.tracker.identified(session);

@@ -20,6 +20,8 @@ export interface ResumePoint {
 export class PusherState {
   readonly app: PusherApp;
   user: SignedIn | undefined;
+  /** It has signed in, or joined a channel that takes a signature. */
+  authorized = false;
   /** User channels whose user the signed-in user follows; pinned. */
   watched: readonly Channel[] = [];
   /** The client counts what it gets, and comes back by it: it is told positions. */
@@ -28,11 +30,20 @@ export class PusherState {
   points: Map<string, ResumePoint> | undefined;
   /** Ids of the client's previous connections: messages that excluded them are not for this one either. */
   previousIds: readonly string[] = [];
+  #subscribes = 0;
   /** Client events left; made with the first one under a limit. */
   #clientEvents: Bucket | undefined;
 
   constructor(app: PusherApp) {
     this.app = app;
+  }
+
+  /**
+   * Counts a subscribe or its end. Returns true for two of each channel that the client may have: who comes back
+   * subscribes to all of them at once, each in a frame of its own, and may have changed its mind.
+   */
+  countSubscribe(): boolean {
+    return ++this.#subscribes <= 2 * this.app.limits.channels;
   }
 
   /** Takes one from the connection's client events. Returns false when there is none left. */

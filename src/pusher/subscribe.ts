@@ -105,7 +105,8 @@ function begin(
     return undefined;
   }
   const wanted = authorize(context, session, state, name, fields);
-  if (session.hasChannels(context.options.channels)) {
+  if (kind.access !== "public") state.authorized = true;
+  if (session.hasChannels(state.app.limits.channels)) {
     throw new Refusal("LimitReached", "too many channels", 429);
   }
   const channel = acquireFor(context, session, context.hub.resolve(pusherChannel(state.app, name)));
@@ -145,7 +146,7 @@ export function hearUser(
   };
   const begin = (): Promise<void> | undefined => {
     if (session.state !== "open") return undefined;
-    if (session.subs.has(id) || session.hasChannels(context.options.channels)) {
+    if (session.subs.has(id) || session.hasChannels(state.app.limits.channels)) {
       unasked();
       return undefined;
     }

@@ -30,14 +30,18 @@ test("needs a key, in either header, and takes any of several", async () => {
     operations: { info },
     options: { apiKeys: ["first-key", "second-key"] },
   });
-  const status = async (headers: Record<string, string>, method = "POST") =>
-    (await fetch(`${server.http}/api/info`, { method, headers })).status;
+  const status = async (headers: Record<string, string>, query = "", method = "POST") =>
+    (await fetch(`${server.http}/api/info${query}`, { method, headers })).status;
   expect(await status({})).toBe(401);
-  expect(await status({}, "GET")).toBe(401);
+  expect(await status({}, "", "GET")).toBe(401);
   expect(await status({ "X-API-Key": "" })).toBe(401);
   expect(await status({ "X-API-Key": "first-ke" })).toBe(401);
   expect(await status({ Authorization: "Bearer first-key" })).toBe(401);
   expect(await status({ "X-API-Key": "first-key" })).toBe(200);
+  expect(await status({}, "?api_key=first-key")).toBe(200);
+  expect(await status({}, "?api_key=first-ke")).toBe(401);
+  expect(await status({}, "?api_key=")).toBe(401);
+  expect(await status({ "X-API-Key": "wrong" }, "?api_key=first-key")).toBe(401);
   expect(await status({ Authorization: "apikey second-key" })).toBe(200);
   await using closed = httpServer({ operations: { info }, options: { apiKeys: [] } });
   expect(

@@ -65,7 +65,7 @@ export const SHOP: PusherApp = {
   ...{ clientEvents: true, subscriptionCount: false },
   limits: {
     ...{ presenceMembers: 3, userInfoBytes: 1_024, eventBytes: 1_024, channelName: 200 },
-    clientEventsPerSecond: 0,
+    ...{ clientEventsPerSecond: 0, channels: 100, authorizationTimeoutMs: 0 },
   },
 };
 
@@ -202,7 +202,7 @@ export async function startGateway(fixture: FixtureOptions = {}) {
     },
 
     /** A client of the Pusher protocol. */
-    pusher: () => new TestPusher(open({}, pusherConnection(app))),
+    pusher: (protocol = 7) => new TestPusher(open({}, pusherConnection(app, protocol))),
 
     async [Symbol.asyncDispose]() {
       for (const gate of [broker, presence, authenticator, callouts]) gate.openAll();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type FixtureOptions, startGateway, type TestGateway, webhookOf } from "./fixture.ts";
+import { type FixtureOptions, SHOP, startGateway, type TestGateway, webhookOf } from "./fixture.ts";
 import { eventually, settled, stoppedClock } from "./time.ts";
 
 const member = (id: string) => ({ user_id: id });
@@ -71,7 +71,13 @@ describe("client events", () => {
     expect(quiet.events("pusher:error")).toHaveLength(1);
 
     using clock = stoppedClock();
-    const limits = { presenceMembers: 3, userInfoBytes: 100, eventBytes: 100, channelName: 100 };
+    const limits = {
+      ...SHOP.limits,
+      presenceMembers: 3,
+      userInfoBytes: 100,
+      eventBytes: 100,
+      channelName: 100,
+    };
     await using gateway = await startGateway({ app: { limits: { ...limits, clientEventsPerSecond: 2 } } });
     const client = gateway.pusher();
     await client.subscribe("private-a");

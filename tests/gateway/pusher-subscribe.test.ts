@@ -1,6 +1,6 @@
 import { describe, expect, setSystemTime, test } from "bun:test";
 import { CommandError, Errors } from "../../src/core/errors.ts";
-import { startGateway, type TestGateway } from "./fixture.ts";
+import { SHOP, startGateway, type TestGateway } from "./fixture.ts";
 import { eventually, settled, stoppedClock } from "./time.ts";
 
 const SUCCEEDED = { event: "pusher_internal:subscription_succeeded" };
@@ -44,7 +44,8 @@ describe("a Pusher connection", () => {
 
 test("a Pusher client beyond its rate may end what it is subscribed to, and nothing else", async () => {
   using clock = stoppedClock();
-  await using gateway = await startGateway({ options: { commandsPerSecond: 5 } });
+  const limits = { ...SHOP.limits, channels: 20 };
+  await using gateway = await startGateway({ options: { commandsPerSecond: 5 }, app: { limits } });
   const client = gateway.pusher();
   const channels = Array.from({ length: 20 }, (_, index) => `room-${index}`);
   for (const channel of channels) {
@@ -128,7 +129,8 @@ describe("subscribing", () => {
   });
 
   test("is refused beyond the channels of a connection, and to presence channels that are switched off", async () => {
-    await using gateway = await startGateway({ options: { channels: 1 } });
+    const limits = { ...SHOP.limits, channels: 1 };
+    await using gateway = await startGateway({ app: { limits } });
     const client = gateway.pusher();
     await client.subscribe("a");
     expect(await client.subscribe("b")).toMatchObject(refused("LimitReached", 429));

@@ -94,7 +94,7 @@ export function httpServer(
     admission,
     // Never opened: the gateway around them is none.
     centrifuge: new CentrifugeDialects({} as GatewayContext),
-    pusherConnection: (app) => new PusherConnection({} as PusherContext, app),
+    pusherConnection: (app, version) => new PusherConnection({} as PusherContext, app, version),
     apps: new PusherApps(setup.apps ?? []),
     health: {
       instance: "one",

@@ -35,7 +35,8 @@ export interface InstanceOptions {
   /** `dev` gives tokens to pages; default `serve`. */
   readonly command?: "serve" | "dev";
   readonly runtime?: RuntimeName;
-  readonly env?: Readonly<Record<string, string>>;
+  /** `undefined` takes away what is set otherwise. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Content of a configuration file. */
   readonly config?: object;
   /** The installation to run; default this repository. */

@@ -46,6 +46,17 @@ describe("limits that exclude each other", () => {
     expect(named({ limits })).toEqual(keys);
   });
 
+  test("apps whose namespace lacks what their channels need, or whose clients may say more than they may", () => {
+    const key = { key: "key", secret: "a-secret-of-20-bytes" };
+    const app = (namespace: string, limits = {}) => ({ apps: [{ id: "1", keys: [key], namespace, limits }] });
+    expect(conflicts(app("live"))).toEqual([
+      "apps.1: its cache channels hold nothing: set namespaces.live.history",
+      "apps.1: its presence channels are refused: set namespaces.live.presence",
+    ]);
+    expect(conflicts(app("chat"))).toEqual([]);
+    expect(named(app("chat", { channels: 2_000 }))).toEqual(["limits.bytesPerSecond"]);
+  });
+
   test("bodies that fit what carries them, and those that do not", () => {
     const backpressure = { limits: { backpressure: "16MiB" } };
     expect(named({ rpc: { body: "256KiB" } })).toEqual(["rpc.body"]);

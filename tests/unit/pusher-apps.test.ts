@@ -40,6 +40,8 @@ describe("apps in the settings", () => {
         eventBytes: 20_480,
         channelName: 164,
         clientEventsPerSecond: 10,
+        channels: 1_000,
+        authorizationTimeoutMs: 0,
       },
       webhooks: [{ url: "https://x.example/hook", events: [], channelPrefix: "", batch: false, headers: {} }],
     });

@@ -8,6 +8,7 @@ import { type Command, type DecodeFailure, isMalformed } from "../../protocol/co
 import { SLOW_READER, type Socket, type SocketHandler } from "../../runtime/runtime.ts";
 import type { Subscriber } from "../channel/subscriber.ts";
 import type { Dialect, Handshake } from "../dialect.ts";
+import { closeSocket } from "./close-socket.ts";
 import { ConnectionClock } from "./connection-clock.ts";
 import { PublishRates } from "./publish-rates.ts";
 import { SubscribeQueue } from "./subscribe-queue.ts";
@@ -377,8 +378,7 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
     const socket = this.#socket;
     // First ours, then the socket's: closing it calls `closed` before it returns.
     this.#finish("draining", close.code, close.reason);
-    const { code, reason } = this.codec.closing?.(close) ?? close;
-    socket?.close(code, reason);
+    if (socket) closeSocket(socket, this.codec, close);
     return socket;
   }
 

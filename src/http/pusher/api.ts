@@ -8,7 +8,7 @@ import { bodyBytes, textOf } from "../body.ts";
 import { type Attribute, readAttributes } from "./attributes.ts";
 import { bodyRefusal, isRefusal, type Refusal, refusal, signer } from "./auth.ts";
 import { PusherCalls } from "./calls.ts";
-import { type PusherEvent, readBatch, readEvent } from "./events.ts";
+import { eventOfQuery, type PusherEvent, readBatch, readEvent } from "./events.ts";
 
 export interface PusherApiDeps {
   readonly apps: PusherApps;
@@ -63,7 +63,7 @@ async function answerCall(
   if (bytes === 400) return answer(c, refusal(400, "the body broke off"));
   const unsigned = bodyRefusal(c.req.raw, bytes);
   if (unsigned) return answer(c, unsigned);
-  const body = c.req.method === "POST" ? readJson(bytes) : undefined;
+  const body = c.req.method === "POST" ? readBody(c, bytes) : undefined;
   if (body === BROKEN) return answer(c, refusal(400, "the body is no JSON"));
   try {
     const result = await run({ calls, app, c, body });
@@ -164,8 +164,8 @@ function idempotencyKey(c: Context): string | undefined {
   return c.req.header("idempotency-key") || undefined;
 }
 
-function readJson(bytes: Uint8Array): unknown {
-  if (bytes.length === 0) return {};
+function readBody(c: Context, bytes: Uint8Array): unknown {
+  if (bytes.length === 0) return eventOfQuery(new URL(c.req.url).searchParams);
   const text = textOf(bytes);
   try {
     return text === 400 || isDeeper(text, MAX_DEPTH) ? BROKEN : JSON.parse(text);
@@ -181,7 +181,7 @@ function refusalOf({ error }: CommandError): Refusal | undefined {
   if (error === Errors.notAvailable)
     return refusal(400, "not available in this app's namespace, or too much of it");
   if (error === Errors.badRequest || error === Errors.unknownChannel) {
-    return refusal(400, "malformed name of an event, channel or user");
+    return refusal(400, "malformed name of a channel or user");
   }
   return undefined;
 }

@@ -22,7 +22,8 @@ const WINDOW = 64;
 export interface ChannelFacts {
   user_count?: number;
   subscription_count?: number;
-  cache?: { readonly data: string; readonly ttl: number };
+  /** `null`: the channel holds nothing. */
+  cache?: { readonly data: string; readonly ttl: number } | null;
 }
 
 /** What the HTTP API asks of one app's channels, in the operations of the gateway. Channels by their names in the app. */
@@ -99,10 +100,7 @@ export class PusherCalls {
       if (users) facts.user_count = counts.users;
       if (wanted.includes("subscription_count")) facts.subscription_count = counts.clients;
     }
-    if (wanted.includes("cache") && kind.cache) {
-      const cache = await this.#cached(app, name);
-      if (cache) facts.cache = cache;
-    }
+    if (wanted.includes("cache") && kind.cache) facts.cache = await this.#cached(app, name);
     return facts;
   }
 
@@ -117,12 +115,18 @@ export class PusherCalls {
     }
   }
 
-  async #cached(app: PusherApp, name: string): Promise<ChannelFacts["cache"]> {
+  async #cached(app: PusherApp, name: string): Promise<NonNullable<ChannelFacts["cache"]> | null> {
     const channel = pusherChannel(app, name);
-    const { publications } = await this.#operations.history(channel, { limit: 1, reverse: true });
-    const [latest] = publications;
-    if (!latest || typeof latest.data !== "string") return undefined;
+    const latest = await this.#operations.history(channel, { limit: 1, reverse: true }).then(
+      ({ publications }) => publications[0],
+      (error: unknown) => {
+        // A namespace without history: its cache channels hold nothing. The settings' start has said so.
+        if (error instanceof CommandError && error.error === Errors.notAvailable) return undefined;
+        throw error;
+      },
+    );
+    if (!latest || typeof latest.data !== "string") return null;
     const leftMs = latest.timeMs + CACHE_MS - Date.now();
-    return leftMs > 0 ? { data: dataOf(latest.data), ttl: Math.ceil(leftMs / 1000) } : undefined;
+    return leftMs > 0 ? { data: dataOf(latest.data), ttl: Math.ceil(leftMs / 1000) } : null;
   }
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isHeader } from "../../broker/body.ts";
 import { isChannelName, type PusherApp, SOCKET_ID } from "../../pusher/apps.ts";
 import { type Attribute, readAttributes } from "./attributes.ts";
 import { bytesOf, type Refusal, refusal } from "./auth.ts";
@@ -31,6 +32,17 @@ const shape = z.object({
 });
 const batchShape = z.object({ batch: z.array(z.unknown()).min(1).max(MAX_BATCH) });
 
+/** What a `POST …/events` without a body says: its parameters, which the protocol lets stand in the query. */
+export function eventOfQuery(query: URLSearchParams): Readonly<Record<string, unknown>> {
+  const one = (name: string) => query.get(name) ?? undefined;
+  const channels = [...query.getAll("channels"), ...query.getAll("channels[]")];
+  return {
+    ...{ name: one("name"), data: one("data"), channel: one("channel"), socket_id: one("socket_id") },
+    info: one("info"),
+    ...(channels.length > 0 && { channels }),
+  };
+}
+
 /** Reads the body of `POST …/events`. */
 export function readEvent(app: PusherApp, body: unknown): PusherEvent | Refusal {
   return read(app, body, "");
@@ -61,8 +73,13 @@ function read(app: PusherApp, body: unknown, where: string): PusherEvent | Refus
   if (all.some((one) => !isChannelName(app, one))) {
     return refuse(`a channel's name is 1 to ${app.limits.channelName} of A-Z, a-z, 0-9 and _ - = @ , . ;`);
   }
-  if (/^pusher(_internal)?:/.test(name))
-    return refuse("names of events that begin with pusher are the protocol's own");
+  if (/^pusher(_internal)?:/.test(name)) {
+    return refuse("name must not begin with pusher: or pusher_internal:, which are the protocol's own");
+  }
+  if (!isHeader("e", name)) {
+    return refuse("name must be without control characters, and without blanks at its ends");
+  }
+  if (!data.isWellFormed()) return refuse("data must be a text without halves of surrogate pairs");
   const wanted = readAttributes(info);
   if (!wanted) return refuse("info knows user_count, subscription_count and cache");
   if (bytesOf(data) > app.limits.eventBytes) {

@@ -1,8 +1,8 @@
 import type { CloseCode } from "../../core/errors.ts";
 import { PusherCloses } from "../../protocol/pusher/codes.ts";
 import { pusherError } from "../../protocol/pusher/pusher.ts";
-import type { PusherApp, PusherApps } from "../../pusher/apps.ts";
-import type { PusherConnection } from "../../pusher/connection.ts";
+import type { PusherApps } from "../../pusher/apps.ts";
+import type { MakeConnection } from "../../pusher/pusher.ts";
 import type { Socket, SocketHandler } from "../../runtime/runtime.ts";
 import type { Choose } from "../upgrade.ts";
 
@@ -13,7 +13,7 @@ const VERSIONS: ReadonlySet<string> = new Set(["5", "6", "7"]);
 const CLIENT_VERSION = /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}$/;
 
 /** `GET /app/:key`: a connection of the Pusher protocol, or one that is closed with the code that says why not. */
-export function choosePusher(apps: PusherApps, connection: (app: PusherApp) => PusherConnection): Choose {
+export function choosePusher(apps: PusherApps, connection: MakeConnection): Choose {
   return ({ url }, key, originAllowed) => {
     if (!key) return { farewell: new Farewell(PusherCloses.unknownPath) };
     const query = new URL(url).searchParams;
@@ -23,7 +23,7 @@ export function choosePusher(apps: PusherApps, connection: (app: PusherApp) => P
     if (!app) return { farewell: new Farewell(PusherCloses.unknownApp) };
     if (!app.enabled) return { farewell: new Farewell(PusherCloses.appDisabled) };
     if (!originAllowed) return { farewell: new Farewell(PusherCloses.unauthorized) };
-    return { dialect: connection(app) };
+    return { dialect: connection(app, Number(query.get("protocol"))) };
   };
 }
 

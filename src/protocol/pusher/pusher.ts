@@ -8,6 +8,9 @@ import type { PusherMessage } from "./message.ts";
 
 const quote = JSON.stringify as (value: string) => string;
 
+/** What is known of a member of whom nothing else is: pages read its members without a look. */
+const NO_INFO = "{}";
+
 /** The event of a message whose publisher named none. */
 const DEFAULT_EVENT = "message";
 
@@ -38,6 +41,12 @@ export const pusher = {
       ? memberAdded(channel, info.user, info.chanInfo ?? info.connInfo)
       : memberRemoved(channel, info.user),
   unsubscribePush: (channel, _code, reason) => subscriptionError(bare(channel), "Unsubscribed", reason, 403),
+} as const satisfies Codec<PusherMessage>;
+
+/** The same for clients below version 6, which are told by an event why a connection ends. */
+export const pusherBefore6 = {
+  ...pusher,
+  lastWord: ({ code, reason }) => pusherError({ code, message: reason }),
 } as const satisfies Codec<PusherMessage>;
 
 /** The name of a channel without its namespace. */
@@ -84,9 +93,17 @@ export function connectionEstablished(socketId: string, activityTimeout: number)
 
 export const PONG = '{"event":"pusher:pong","data":"{}"}';
 
-/** The one event whose `data` is an object, not the text of one. */
-export function pusherError(error: { readonly code: number; readonly message: string }): string {
-  return `{"event":"pusher:error","data":{"code":${int32("code", error.code)},"message":${quote(error.message)}}}`;
+/**
+ * The one event whose `data` is an object, not the text of one.
+ * @param channel which it is about: clients hand it to whoever listens there
+ */
+export function pusherError(
+  error: { readonly code: number; readonly message: string },
+  channel?: string,
+): string {
+  const where = channel ? `,"channel":${quote(channel)}` : "";
+  const data = `{"code":${int32("code", error.code)},"message":${quote(error.message)}}`;
+  return `{"event":"pusher:error"${where},"data":${data}}`;
 }
 
 /** @param users who is there, with what is known of each as JSON text; only in presence channels */
@@ -98,7 +115,7 @@ export function subscriptionSucceeded(
   const ids = Array.from(users.keys(), quote);
   const hash = Array.from(
     users,
-    ([id, info]) => `${quote(id)}:${info === undefined ? "null" : jsonText("hash", info)}`,
+    ([id, info]) => `${quote(id)}:${info === undefined ? NO_INFO : jsonText("hash", info)}`,
   );
   const presence = `{"ids":[${ids.join()}],"hash":{${hash.join()}},"count":${users.size}}`;
   return event("pusher_internal:subscription_succeeded", channel, `{"presence":${presence}}`);
@@ -110,8 +127,12 @@ export function subscriptionError(channel: string, type: string, error: string, 
 }
 
 function memberAdded(channel: string, user: string, info: string | undefined): string {
-  const member = info === undefined ? "" : `,"user_info":${jsonText("user_info", info)}`;
-  return event("pusher_internal:member_added", bare(channel), `{"user_id":${quote(user)}${member}}`);
+  const member = info === undefined ? NO_INFO : jsonText("user_info", info);
+  return event(
+    "pusher_internal:member_added",
+    bare(channel),
+    `{"user_id":${quote(user)},"user_info":${member}}`,
+  );
 }
 
 function memberRemoved(channel: string, user: string): string {
