@@ -8,6 +8,8 @@ import { compatibilityPage, readmeWith } from "./page.ts";
 import { FILES, type Kept, pack, parseReport, resultsOf } from "./results.ts";
 import { readmeWithSdks, sdksPage } from "./sdk-page.ts";
 import { failures, type KeptSdks, SCENARIOS, sdkRuns } from "./sdk-results.ts";
+import { runSuites } from "./suites/run.ts";
+import type { KeptSuites } from "./suites/suite.ts";
 import { SDKS } from "./table.ts";
 import { prepare } from "./toolchains.ts";
 
@@ -15,13 +17,15 @@ import { prepare } from "./toolchains.ts";
  * Runs the tests of stock clients, and the stock SDKs of all languages by programs of their own, and writes what came out
  * of it into README.md, docs/compatibility.md, docs/sdks.md and the JSON that these are made from: `npm run compat`, about
  * ten minutes, and more the first time, when packages are fetched and built. Test files after `--` are run alone, and what
- * is kept of the others stays: while no client has changed its version. With `--sdks` the SDKs of all languages run alone.
+ * is kept of the others stays: while no client has changed its version. With `--sdks` the SDKs of all languages run alone,
+ * with `--suites` the SDKs' own tests (names of SDKs after it: theirs alone), about ten minutes.
  * With `--render` nothing runs: the pages are made anew. CI runs none of it: it holds the pages to what the last run kept.
  */
 
 const ROOT = join(import.meta.dir, "../..");
 const DATA = join(ROOT, "docs/compatibility.json");
 const SDK_DATA = join(ROOT, "docs/sdks.json");
+const SUITES_DATA = join(ROOT, "docs/suites.json");
 
 /** Version a program gives: some say it on standard error. */
 function version(...command: string[]): string {
@@ -118,6 +122,22 @@ async function runSdks(): Promise<KeptSdks> {
   };
 }
 
+/**
+ * Runs the SDKs' own suites, those with these names or all. TRUNKLINE_COMPAT_BEFORE names another installation of the
+ * gateway, `<folder>@<commit>`: then what comes out is what the page compares with.
+ */
+async function suites(only: readonly string[]): Promise<KeptSuites> {
+  const file = Bun.file(SUITES_DATA);
+  const known = ((await file.exists()) ? await file.json() : { suites: {}, before: {} }) as KeptSuites;
+  const [root, commit] = process.env.TRUNKLINE_COMPAT_BEFORE?.split("@") ?? [];
+  const found = await runSuites(only, root);
+  const next: KeptSuites = commit
+    ? { ...known, before: { commit, suites: { ...known.before.suites, ...found } } }
+    : { ...known, on: new Date().toISOString().slice(0, 10), suites: { ...known.suites, ...found } };
+  await Bun.write(SUITES_DATA, `${JSON.stringify(next, null, 1)}\n`);
+  return next;
+}
+
 /** Runs what the words ask for, or takes what was kept, and writes data and page. */
 async function write<T>(
   data: string,
@@ -136,14 +156,22 @@ const words = process.argv.slice(2);
 const files = words.filter((word) => !word.startsWith("--"));
 const render = words.includes("--render");
 const sdksOnly = words.includes("--sdks");
+const suitesOnly = words.includes("--suites");
 const kept = await write(
   DATA,
   "docs/compatibility.md",
-  !render && !sdksOnly,
+  !render && !sdksOnly && !suitesOnly,
   () => run(files),
   (it) => compatibilityPage(resultsOf(it)),
 );
-const keptSdks = await write(SDK_DATA, "docs/sdks.md", !render && files.length === 0, runSdks, sdksPage);
+const keptSuites = suitesOnly ? await suites(files) : ((await Bun.file(SUITES_DATA).json()) as KeptSuites);
+const keptSdks = await write(
+  SDK_DATA,
+  "docs/sdks.md",
+  !render && !suitesOnly && files.length === 0,
+  runSdks,
+  (it) => sdksPage(it, keptSuites),
+);
 const results = resultsOf(kept);
 const readme = join(ROOT, "README.md");
 await Bun.write(readme, readmeWithSdks(readmeWith(await Bun.file(readme).text(), results), keptSdks));

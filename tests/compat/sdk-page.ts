@@ -1,6 +1,8 @@
 import { aligned } from "../../bench/markdown.ts";
 import { KINDS, type Kind, LANGUAGE_SDKS } from "./languages.ts";
 import { failures, type KeptSdks, type Outcome, type SdkRun } from "./sdk-results.ts";
+import { suitesSection } from "./suites/page.ts";
+import type { KeptSuites } from "./suites/suite.ts";
 
 const BEGIN = "<!-- sdks: made by `npm run compat` -->";
 const END = "<!-- /sdks -->";
@@ -48,7 +50,7 @@ export function readmeWithSdks(readme: string, kept: KeptSdks): string {
 }
 
 /** `docs/sdks.md`. */
-export function sdksPage(kept: KeptSdks): string {
+export function sdksPage(kept: KeptSdks, suites: KeptSuites): string {
   const ran = new Set(kept.runs.map(({ sdk }) => sdk));
   const languages = new Set(
     LANGUAGE_SDKS.filter(({ name }) => ran.has(name)).map(({ language }) => language),
@@ -68,6 +70,7 @@ export function sdksPage(kept: KeptSdks): string {
     `Run on ${kept.on} with ${kept.programs.join(", ")}: ${ran.size} SDKs in ${languages.size} languages,`,
     `${failed.length === 0 ? "every feature works" : `${failed.length} features fail`}.`,
     ...KINDS.flatMap((kind) => section(kind, kept)),
+    ...suitesSection(suites),
     ...(missing.length === 0
       ? []
       : [

@@ -4,15 +4,19 @@ import { join } from "node:path";
 import { LANGUAGE_SDKS } from "../compat/languages.ts";
 import { readmeWithSdks, sdksPage } from "../compat/sdk-page.ts";
 import { type KeptSdks, runsOf, SCENARIOS, sdkRuns } from "../compat/sdk-results.ts";
+import { REASONS, reasonOf } from "../compat/suites/reasons.ts";
+import { SUITES } from "../compat/suites/run.ts";
+import type { KeptSuites } from "../compat/suites/suite.ts";
 import type { Prepared } from "../compat/toolchains.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
 const kept = JSON.parse(read("docs/sdks.json")) as KeptSdks;
+const suites = JSON.parse(read("docs/suites.json")) as KeptSuites;
 
 describe("the page of SDKs", () => {
   test("README and docs/sdks.md are made of docs/sdks.json (mend: npx bun tests/compat/main.ts --render)", () => {
-    expect(read("docs/sdks.md")).toBe(sdksPage(kept));
+    expect(read("docs/sdks.md")).toBe(sdksPage(kept, suites));
     expect(read("README.md")).toBe(readmeWithSdks(read("README.md"), kept));
   });
 
@@ -21,6 +25,20 @@ describe("the page of SDKs", () => {
     expect(Object.keys(known).toSorted()).toEqual(LANGUAGE_SDKS.map(({ name }) => name).toSorted());
     const versions = LANGUAGE_SDKS.filter(({ name }) => kept.versions[name]);
     expect(kept.versions).toEqual(Object.fromEntries(versions.map(({ name, version }) => [name, version])));
+  });
+});
+
+describe("the SDKs' own suites", () => {
+  test("ran, in their versions of now (mend: npm run compat -- --suites)", () => {
+    const versions = Object.entries(suites.suites).map(([sdk, { version }]) => [sdk, version]);
+    expect(versions.toSorted()).toEqual(SUITES.map(({ sdk, version }) => [sdk, version]).toSorted());
+  });
+
+  test("have one reason for each test that fails, and none that no test needs", () => {
+    for (const [sdk, { failed }] of Object.entries(suites.suites)) {
+      const needed = new Set(failed.map((name) => reasonOf(sdk, name)));
+      expect((REASONS[sdk] ?? []).filter((reason) => !needed.has(reason)).map(({ why }) => why)).toEqual([]);
+    }
   });
 });
 
