@@ -123,6 +123,35 @@ const commands: readonly Row[] = [
       (await import("./cli/outbox-command.ts")).outbox(options as Record<string, string | true>, args),
   },
   {
+    name: "move",
+    summary:
+      "have an instance let a part of its connections go, at a pace; they come back elsewhere and resume",
+    flags: [
+      ["--from <instance>", "the instance"],
+      ["--share <part>", "part of them, such as 50% (default all)"],
+      ["--user <id>", "only this user's"],
+      ["--address <ip>", "only those from an address or a range"],
+      ["--rate <number>", "connections a second (default 200)"],
+      ["--json", "print JSON"],
+      WHERE_FLAG,
+    ],
+    run: async (options) => (await import("./cli/move.ts")).move(options as Record<string, string | true>),
+  },
+  {
+    name: "rebalance",
+    summary: "have the fullest instances of each region let go of what is above the mean",
+    flags: [
+      ["--region <region>", "only this region"],
+      ["--tolerance <part>", "how much above the mean is left alone (default 10%)"],
+      ["--rate <number>", "connections a second of each instance (default 200)"],
+      ["--dry-run", "only show what would be done"],
+      ["--json", "print JSON"],
+      WHERE_FLAG,
+    ],
+    run: async (options) =>
+      (await import("./cli/move.ts")).rebalance(options as Record<string, string | true>),
+  },
+  {
     name: "doctor",
     summary:
       "check that this machine and these settings can run an instance; for each failed check, print the command to type",

@@ -7,6 +7,7 @@ import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { OutboxDesk } from "../webhooks/desk.ts";
 import type { Fanout } from "./channel/audience.ts";
+import type { Moves } from "./instance/move.ts";
 import type { QuotaOptions, Quotas } from "./instance/quotas.ts";
 import type { Reads } from "./instance/reads.ts";
 import type { EventPublisher } from "./membership/events.ts";
@@ -54,6 +55,7 @@ export interface GatewayContext extends GatewayDeps {
   readonly emulation: Emulation;
   readonly reads: Reads;
   readonly quotas: Quotas;
+  readonly moves: Moves;
   readonly events: EventPublisher;
   readonly restrictions: Restrictions;
   /** Where control signals are reported that cannot be carried out. */

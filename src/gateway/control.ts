@@ -3,6 +3,7 @@ import { NumericDate } from "../auth/claims.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
 import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import type { GatewayContext } from "./context.ts";
+import { moveRequest } from "./instance/move.ts";
 import type { Session } from "./session/session.ts";
 import { revoke } from "./subscribe/attach.ts";
 
@@ -76,6 +77,8 @@ const signals = {
     of: z.int().min(1).optional(),
   }),
   info: z.object({}),
+  /** Lets connections of one instance go, so that they come back elsewhere. */
+  move: moveRequest,
 } as const;
 
 export type SignalKind = keyof typeof signals;
@@ -159,6 +162,8 @@ const handlers: Handlers = {
     }
     return Object.fromEntries(counts); // assigned one by one, a channel named __proto__ would be lost
   },
+
+  move: (context, body) => (body.instance === context.instance ? context.moves.begin(body) : undefined),
 
   info: (context): InstanceInfo => ({
     instance: context.instance,

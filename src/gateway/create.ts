@@ -5,6 +5,7 @@ import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { onSignal } from "./control.ts";
 import type { Gateway } from "./gateway.ts";
 import { drain } from "./instance/drain.ts";
+import { Moves } from "./instance/move.ts";
 import { Quotas } from "./instance/quotas.ts";
 import { Reads } from "./instance/reads.ts";
 import { sendAway, shed } from "./instance/shed.ts";
@@ -138,6 +139,7 @@ function createContext(deps: GatewayDeps): GatewayContext {
     quotas: new Quotas(options, stats),
     emulation: new Emulation(deps),
     restrictions: new Restrictions(),
+    moves: new Moves({ instance: deps.instance, sessions: hub.sessions, events, log }),
     badSignals: new PacedLog(deps.log),
     tracker: new PresenceTracker({ ...deps, events, hub }),
     startedAt: performance.now(),

@@ -5,6 +5,7 @@ import type { Frame } from "../protocol/codec.ts";
 import type { SocketHandler } from "../runtime/runtime.ts";
 import type { OutboxMethod } from "../webhooks/requests.ts";
 import type { Dialect, ForcedSubscribe, Handshake } from "./dialect.ts";
+import type { Move, MoveRequest } from "./instance/move.ts";
 import type { RestrictionMethod } from "./restrictions/restriction.ts";
 import type { Session } from "./session/session.ts";
 
@@ -124,6 +125,8 @@ export interface Operations {
   restrict(method: RestrictionMethod, params: unknown): Promise<object>;
   /** Looks into the outbox of webhooks, or puts back what was set aside. @param params checked */
   outbox(method: OutboxMethod, params: unknown): Promise<object>;
+  /** Asks an instance to let connections go, at a pace; they come back elsewhere. @returns how many, and for how long */
+  move(request: MoveRequest): Promise<Move>;
   info(): Promise<{
     instances: readonly {
       instance: string;

@@ -7,6 +7,7 @@ import type { Body } from "../core/publication.ts";
 import type { GatewayContext } from "./context.ts";
 import { type InstanceInfo, onSignal, type SignalBody, type SignalKind } from "./control.ts";
 import type { Failure, Operations, PublishRequest, Target } from "./gateway.ts";
+import { type Move, type MoveRequest, moveOf } from "./instance/move.ts";
 import { listMembers } from "./membership/members.ts";
 import { askOutbox } from "./outbox.ts";
 import { restrict } from "./restrictions/enforce.ts";
@@ -77,6 +78,7 @@ export function createOperations(context: GatewayContext): Operations {
     channels: (pattern) => countSubscribers(context, pattern),
     connectionsOf: (user) => context.presence.connectionsOf(user),
     info: () => listInstances(context),
+    move: (request) => move(context, request),
   };
 }
 
@@ -156,6 +158,14 @@ async function broadcast(
 function forChannel(request: PublishRequest | undefined, channel: string): PublishRequest | undefined {
   if (request?.id === undefined) return request;
   return { ...request, id: createHash("sha256").update(`${request.id}\n${channel}`).digest("base64url") };
+}
+
+/** Asks the instance that has the connections. @throws as `moveOf` */
+async function move(context: GatewayContext, request: MoveRequest): Promise<Move> {
+  const { instance } = request;
+  if (instance === context.instance) return moveOf(context.moves.begin(request));
+  const options = { to: { instance }, expect: 1, timeoutMs: SURVEY_MS };
+  return moveOf((await context.broker.survey("move", request, options))[0]);
 }
 
 async function listInstances(

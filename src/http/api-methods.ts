@@ -5,6 +5,7 @@ import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import { JsonText } from "../core/json-value.ts";
 import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
 import type { Operations, PublishRequest, Target } from "../gateway/gateway.ts";
+import { moveRequest } from "../gateway/instance/move.ts";
 import { type RestrictionMethod, restrictionRequests } from "../gateway/restrictions/restriction.ts";
 import { type OutboxMethod, outboxRequests } from "../webhooks/requests.ts";
 
@@ -266,6 +267,8 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
       const entries = [...channels].map(([id, clients]) => [id, { num_clients: clients }]);
       return { channels: Object.fromEntries(entries), ...(partial ? { partial } : {}) };
     }),
+
+    move: method(moveRequest, (operations, params) => operations.move(params)),
 
     connections: method(z.object({ user }), async (operations, params) => {
       const { connections, partial } = await operations.connectionsOf(params.user);

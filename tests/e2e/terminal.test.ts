@@ -43,6 +43,11 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
   block: [{ args: ["--user", "ann", "--url", "http://127.0.0.1:1"], shows: /TRUNKLINE_API_KEYS/, code: 1 }],
   unblock: [{ args: ["--user", "ann"], shows: /NATS_URL is not set/, code: 1 }],
   list: [{ args: [], shows: /NATS_URL is not set/, code: 1 }],
+  move: [
+    { args: ["--from", "a"], shows: /NATS_URL is not set/, code: 1 },
+    { args: [], shows: /which instance\?/, code: 1 },
+  ],
+  rebalance: [{ args: ["--url", "http://127.0.0.1:1"], shows: /TRUNKLINE_API_KEYS/, code: 1 }],
   streams: [{ args: [], shows: /no NATS is configured/, code: 1 }],
   life: [
     { args: ["new", "chat"], shows: /no NATS is configured/, code: 1 },

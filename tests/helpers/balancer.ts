@@ -8,15 +8,19 @@ export interface Balancer extends AsyncDisposable {
 export interface BalancerOptions {
   /** Asks every backend's `/readyz` this often, ms, and passes over those that say no. Default: it is not asked. */
   readonly probeMs?: number;
+  /** The backend with the fewest connections first (HAProxy's and nginx's least connections), not the first that is up. */
+  readonly fewest?: boolean;
 }
 
 /** Listens on a free port of 127.0.0.1 and hands each connection to the first of `backends` (ports) that is up. */
 export async function balancer(
   backends: readonly number[],
-  { probeMs }: BalancerOptions = {},
+  { probeMs, fewest }: BalancerOptions = {},
 ): Promise<Balancer> {
   const sockets = new Set<Socket>();
   const unready = new Set<number>();
+  const open = new Map(backends.map((port) => [port, 0]));
+  const count = (port: number, by: 1 | -1) => open.set(port, open.get(port)! + by);
   const probes = probeMs && setInterval(() => void Promise.all(backends.map(probe)), probeMs);
   const probe = async (port: number) => {
     const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
@@ -27,10 +31,8 @@ export async function balancer(
     sockets.add(client);
     client.on("error", () => client.destroy());
     client.on("close", () => sockets.delete(client));
-    attempt(
-      client,
-      backends.filter((port) => !unready.has(port)),
-    );
+    const ready = backends.filter((port) => !unready.has(port));
+    attempt(client, fewest ? ready.sort((one, other) => open.get(one)! - open.get(other)!) : ready);
   });
   const attempt = (client: Socket, left: number[]): void => {
     const port = left.shift();
@@ -39,15 +41,19 @@ export async function balancer(
       return;
     }
     const backend = connect(port, "127.0.0.1");
-    let open = false;
+    let isOpen = false;
+    count(port, 1);
     backend.on("connect", () => {
-      open = true;
+      isOpen = true;
       client.pipe(backend);
       backend.pipe(client);
       client.resume();
     });
-    backend.on("error", () => (open ? client.destroy() : attempt(client, left)));
-    backend.on("close", () => open && client.destroy());
+    backend.on("error", () => (isOpen ? client.destroy() : attempt(client, left)));
+    backend.on("close", () => {
+      count(port, -1);
+      if (isOpen) client.destroy();
+    });
     client.on("close", () => backend.destroy());
   };
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -69,6 +69,7 @@ export function rolesOf(subjects: Subjects, consumers: readonly string[] = DEFAU
         ...signals,
         ...OUTBOX.map((kind) => subjects.control(kind)),
         subjects.control("info"),
+        subjects.control("move"),
         "$JS.API.>",
         "$SYS.REQ.USER.INFO",
         "$SRV.>",

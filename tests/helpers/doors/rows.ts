@@ -260,6 +260,7 @@ export const METHODS: Readonly<Record<string, Door | Closed>> = {
   outbox_replay: NAMES_ONLY,
   channels: NAMES_ONLY,
   connections: NAMES_ONLY,
+  move: NAMES_ONLY,
   info: NAMES_ONLY,
 };
 
@@ -288,6 +289,7 @@ export const SIGNALS: Readonly<Record<string, Door | Closed>> = {
   clear: NAMES_ONLY,
   channels: NAMES_ONLY,
   info: NAMES_ONLY,
+  move: NAMES_ONLY,
 };
 
 /** Callouts: what a service is asked and answers. */
