@@ -3,13 +3,14 @@ import { balancer } from "../helpers/balancer.ts";
 import { tcpProxy } from "../helpers/proxy.ts";
 import { until } from "../helpers/until.ts";
 import { Client, type Feature, fresh } from "./centrifuge-world.ts";
-import { APP, forEachPusherSdk, type PusherStage } from "./pusher-world.ts";
+import { APP, forEachPusherSdk, OFF_KEY, type PusherStage } from "./pusher-world.ts";
 
 /* What Pusher's stock clients do, in whatever language. Titles are what the pages show. */
 
 await forEachPusherSdk("pusher-client", (stage, feature) => {
   channels(stage, feature);
   people(stage, feature);
+  refusals(stage, feature);
   connections(stage, feature);
 });
 
@@ -18,6 +19,8 @@ interface Options {
   readonly key?: string;
   readonly user?: string;
   readonly watch?: readonly string[];
+  /** Have it signed for with a secret that is not the app's. */
+  readonly wrong?: boolean;
   /** Default: yes. */
   readonly connect?: boolean;
 }
@@ -31,18 +34,20 @@ async function clientOf({ program, world }: PusherStage, options: Options = {}):
     key = APP.key,
     user = fresh("ann"),
     watch = [],
+    wrong = false,
     connect = true,
   } = options;
   const client = new Client(program(), fresh("c"), user);
   const query = new URLSearchParams([
     ["user", user],
     ...watch.map((one) => ["watch", one] as [string, string]),
+    ...(wrong ? [["wrong", "yes"] as [string, string]] : []),
   ]);
   await client.do("new", {
     host: "127.0.0.1",
     port,
     key,
-    secret: APP.secret,
+    secret: wrong ? "a-secret-of-somebody-else" : APP.secret,
     user,
     authUrl: `${world().authUrl}/auth?${query}`,
     userUrl: `${world().authUrl}/user?${query}`,
@@ -55,14 +60,19 @@ async function clientOf({ program, world }: PusherStage, options: Options = {}):
 }
 
 /** Subscribes, and waits until an event comes: not every SDK tells when it is subscribed. */
-async function join({ world }: PusherStage, client: Client, channel: string): Promise<void> {
+async function join(stage: PusherStage, client: Client, channel: string): Promise<void> {
   await client.do("subscribe", { channel });
+  await reached(stage, client, channel, "are-you-there");
+}
+
+/** Waits until an event reaches a client in a channel. */
+async function reached({ world }: PusherStage, client: Client, channel: string, name: string): Promise<void> {
   await until(
     async () => {
-      await world().server.trigger(channel, "are-you-there", {});
-      return client.all("event", { channel, name: "are-you-there" }).length > 0;
+      await world().server.trigger(channel, name, {});
+      return client.all("event", { channel, name }).length > 0;
     },
-    { what: `a subscription to ${channel}` },
+    { what: `${name} in ${channel}` },
   );
 }
 
@@ -123,6 +133,34 @@ function channels(stage: PusherStage, feature: Feature): void {
   });
 }
 
+function refusals(stage: PusherStage, feature: Feature): void {
+  feature("a private channel is not joined with a wrong signature", async () => {
+    const ann = await clientOf(stage, { wrong: true });
+    const channel = fresh("private-");
+    await ann.do("subscribe", { channel });
+    const told = () =>
+      ann.all("event", { channel, name: "refused" }).length +
+      ann.all("event", { channel, name: "pusher:subscription_error" }).length;
+    await until(() => told() > 0, { what: "a refusal" });
+    expect(ann.all("event", { channel, name: "subscribed" })).toEqual([]);
+    expect(ann.all("disconnected")).toEqual([]);
+  });
+
+  feature("an unknown key and a switched-off app are refused for good", async () => {
+    for (const key of ["nobody", OFF_KEY]) {
+      const ann = await clientOf(stage, { key, connect: false });
+      await ann.do("connect");
+      await ann.hears("error");
+      const before = ann.all("error").length;
+      // pysher waits a second between two tries, others less.
+      const began = performance.now();
+      await until(() => performance.now() - began > 2_500);
+      expect(ann.all("error")).toHaveLength(before);
+      expect(ann.all("connected")).toHaveLength(0);
+    }
+  });
+}
+
 function people(stage: PusherStage, feature: Feature): void {
   const { world, sdk } = stage;
 
@@ -169,16 +207,26 @@ function people(stage: PusherStage, feature: Feature): void {
 function connections(stage: PusherStage, feature: Feature): void {
   const { world } = stage;
 
-  feature("an unknown key is refused for good", async () => {
-    const ann = await clientOf(stage, { key: "nobody", connect: false });
-    await ann.do("connect");
-    await ann.hears("error");
-    const before = ann.all("error").length;
-    // pysher waits a second between two tries, others less.
+  feature("idle for two rounds of pings", async () => {
+    const ann = await clientOf(stage);
     const began = performance.now();
-    await until(() => performance.now() - began > 2_500);
-    expect(ann.all("error")).toHaveLength(before);
-    expect(ann.all("connected")).toHaveLength(0);
+    await until(() => performance.now() - began > 5_500);
+    expect(ann.all("connected")).toHaveLength(1);
+    expect(ann.all("disconnected")).toHaveLength(0);
+    await join(stage, ann, fresh("news-"));
+  });
+
+  feature("three hundred channels, all of them again after a cut", async () => {
+    await using link = await tcpProxy(portOf(world().a.url));
+    const ann = await clientOf(stage, { port: link.port });
+    const names = Array.from({ length: 300 }, () => fresh("news-"));
+    for (const channel of names) await ann.do("subscribe", { channel });
+    for (const channel of names) await reached(stage, ann, channel, "before");
+    link.cut();
+    link.heal();
+    await ann.hears("connected", {}, 2, 30_000);
+    for (const channel of names) await reached(stage, ann, channel, "after");
+    expect(ann.all("connected")).toHaveLength(2);
   });
 
   feature("comes back by itself after a cut, with its channels", async () => {
@@ -189,13 +237,7 @@ function connections(stage: PusherStage, feature: Feature): void {
     link.cut();
     link.heal();
     await ann.hears("connected", {}, 2, 30_000);
-    await until(
-      async () => {
-        await world().server.trigger(channel, "again", {});
-        return ann.all("event", { channel, name: "again" }).length > 0;
-      },
-      { what: "an event after the cut" },
-    );
+    await reached(stage, ann, channel, "again");
   });
 
   feature("comes back after kill -9 of its instance, on the other one", async () => {
@@ -206,12 +248,6 @@ function connections(stage: PusherStage, feature: Feature): void {
     await join(stage, ann, channel);
     await first.kill();
     await ann.hears("connected", {}, 2, 30_000);
-    await until(
-      async () => {
-        await world().server.trigger(channel, "again", {});
-        return ann.all("event", { channel, name: "again" }).length > 0;
-      },
-      { what: "an event after the kill" },
-    );
+    await reached(stage, ann, channel, "again");
   });
 }

@@ -14,6 +14,9 @@ const MASTER_KEY = Buffer.alloc(32, 7).toString("base64");
 /** Stock Python SDKs take numbers alone. */
 export const APP = { ...SHOP, id: "4711" } as const;
 
+/** Of an app that is switched off. */
+export const OFF_KEY = "closed-key";
+
 /** One request of a webhook, as it came. */
 interface Hook {
   readonly key: string;
@@ -49,6 +52,7 @@ function appServer(signer: () => Pusher, hooks: Hook[]): ReturnType<typeof Bun.s
       const form = new URLSearchParams(body);
       const [socket, channel] = [form.get("socket_id") ?? "", form.get("channel_name") ?? ""];
       const user = searchParams.get("user") ?? "";
+      if (searchParams.has("wrong")) return Response.json({ auth: `${APP.key}:${"0".repeat(64)}` });
       if (pathname === "/user") {
         const watchlist = searchParams.getAll("watch");
         return Response.json(signer().authenticateUser(socket, { id: user, watchlist }));
