@@ -21,15 +21,13 @@ export async function differences(
   { channels, withinMs }: { readonly channels: readonly string[]; readonly withinMs: number },
 ): Promise<string[]> {
   const end = performance.now() + withinMs;
-  const wanted = new Map(
-    await Promise.all(channels.map(async (name) => [name, lines(await store(name))] as const)),
-  );
+  const wanted = new Map(await Promise.all(channels.map(async (name) => [name, await store(name)] as const)));
   const found = await Promise.all(
     copies.flatMap(({ name, read }) =>
       channels.map(async (channel) => {
         for (;;) {
           const differing = await read(channel).then(
-            (view) => unlike(wanted.get(channel)!, lines(view)),
+            (view) => unlike(wanted.get(channel)!, view),
             (error: Error) => [`cannot be read: ${error.message}`],
           );
           if (differing.length === 0 || performance.now() > end) {
@@ -43,13 +41,14 @@ export async function differences(
   return found.flat();
 }
 
-function lines(view: StoreView): ReadonlySet<string> {
-  return new Set(view.map(({ offset, body }) => `${offset} ${JSON.stringify(body)}`));
-}
-
-function unlike(wanted: ReadonlySet<string>, is: ReadonlySet<string>): string[] {
+/** What lies before everything that the store keeps does not count: a purge does not reach copies. */
+function unlike(wanted: StoreView, view: StoreView): string[] {
+  const first = wanted[0]?.offset ?? Number.POSITIVE_INFINITY;
+  const [must, is] = [wanted, view.filter(({ offset }) => offset >= first)].map(
+    (all) => new Set(all.map(({ offset, body }) => `${offset} ${JSON.stringify(body)}`)),
+  ) as [Set<string>, Set<string>];
   return [
-    ...[...wanted].filter((line) => !is.has(line)).map((line) => `lacks ${line}`),
-    ...[...is].filter((line) => !wanted.has(line)).map((line) => `has ${line}, and the store has not`),
+    ...[...must].filter((line) => !is.has(line)).map((line) => `lacks ${line}`),
+    ...[...is].filter((line) => !must.has(line)).map((line) => `has ${line}, and the store has not`),
   ];
 }

@@ -79,6 +79,8 @@ test("a copy differs by what it lacks, what it has, and what it has otherwise", 
   const found = (view: ReturnType<typeof entry>[]) =>
     differences(store, [copy(view)], { channels: ["chat:a"], withinMs: 0 });
   expect(await found([entry(1, 1), entry(2, 2)])).toEqual([]);
+  // What lies before all that is kept was purged, which copies are not told.
+  expect(await found([entry(0, 0), entry(1, 1), entry(2, 2)])).toEqual([]);
   expect(await found([entry(1, 1), entry(2, 3), entry(3, 3)])).toEqual([
     'copy, chat:a: lacks 2 {"from":"p","n":2}',
     'copy, chat:a: has 2 {"from":"p","n":3}, and the store has not',
