@@ -96,13 +96,18 @@ const commands: readonly Row[] = [
       ["--schema", "print the JSON Schema of the configuration file instead"],
       ["--docs", "print the documentation of all settings instead"],
       [
+        "--reference <which>",
+        "print a reference instead: api (of the server API), openapi (the same for tools), control (of control subjects)",
+      ],
+      [
         "--nats",
         "print accounts, mappings and the rights of each role for nats-server's configuration instead",
       ],
       ["--consumers <names>", "with --nats: durable consumers of events, a login for each (default events)"],
       ["--jwt <folder>", "with --nats: make nkeys, JWTs and a .creds file for each role there, no passwords"],
     ],
-    run: async (options) => (await import("./cli/config.ts")).config(options),
+    run: async (options) =>
+      (await import("./cli/config.ts")).config({ ...options, version: manifest.version }),
   },
   restrictionRow({ name: "revoke", method: "revoke" }),
   restrictionRow({ name: "block", method: "block" }),

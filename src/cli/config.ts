@@ -13,6 +13,9 @@ export interface ConfigOptions {
   readonly schema?: boolean;
   readonly docs?: boolean;
   readonly nats?: boolean;
+  /** Which reference to print. */
+  readonly reference?: string;
+  readonly version: string;
   /** With `nats`: names of durable consumers of events, separated by commas. */
   readonly consumers?: string;
   /** With `nats`: a folder for accounts as JWTs with nkeys, instead of users with passwords. */
@@ -25,6 +28,10 @@ export interface ConfigOptions {
  */
 export async function config(options: ConfigOptions): Promise<void> {
   if (options.schema) return print(JSON.stringify(configSchema(), null, 2));
+  if (options.reference !== undefined) {
+    const { reference } = await import("./reference/pages.ts");
+    return print(reference(options.reference, options.version));
+  }
   if (options.docs) return print(configMarkdown().trimEnd());
   const settings = await readSettings({ file: options.config, profile: options.dev ? "dev" : "serve" });
   if (options.nats) return await natsAccounts(settings.config, options);

@@ -230,9 +230,10 @@ class RunningInstance implements Instance {
   }
 
   async #createApp(presence: Presence, pusher: Pusher, metrics: Metrics): Promise<App> {
-    const { config, stats, log } = this.#parts;
+    const { config, version, stats, log } = this.#parts;
     return createApp({
       gateway: this.#gateway,
+      version,
       centrifuge: new CentrifugeDialects(this.#gateway.context),
       apps: this.#apps,
       pusherConnection: pusher.connections(this.#gateway.context),

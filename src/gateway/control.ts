@@ -19,11 +19,14 @@ const jsonText = z
   .transform(oneLine);
 
 const target = z.object({
-  user: z.string(),
-  /** One connection of the user, by its id or by its secret name. */
-  client: z.string().optional(),
-  session: z.string().optional(),
+  user: z.string().describe("Id of the user."),
+  client: z.string().optional().describe("Only this connection of the user, by its client id."),
+  session: z
+    .string()
+    .optional()
+    .describe("Only this connection of the user, by the secret name (`session`) of its stream."),
 });
+const channel = z.string().describe("Name of the channel, such as `chat:room.42`.");
 
 /** What a service changes of a namespace's rules for one subscription. */
 const override = z.object({
@@ -34,30 +37,47 @@ const override = z.object({
   positioning: z.boolean().optional(),
 });
 
-const signals = {
-  /** End connections of a user (`whitelist`: but for these clients). */
-  disconnect: target.extend({
-    code: z.int().min(3000).max(4999).optional(),
-    reason: z.string().max(120).optional(),
-    whitelist: z.array(z.string()).optional(),
-  }),
-  subscribe: target.extend({
-    channel: z.string(),
-    info: jsonText.optional(),
-    data: jsonText.optional(),
-    /** Unix seconds. */
-    expireAt: NumericDate.optional(),
-    override: override.optional(),
-    /** What came after this is sent first. */
-    since: z.object({ offset: z.int().min(0), epoch: z.string() }).optional(),
-  }),
-  unsubscribe: target.extend({ channel: z.string() }),
-  refresh: target.extend({
-    expired: z.boolean().optional(),
-    expireAt: NumericDate.optional(),
-    /** What others see of the user from now on. */
-    info: jsonText.optional(),
-  }),
+/** Signals that services send, too. The descriptions stand in the reference, which is made from these shapes. */
+export const serviceSignals = {
+  disconnect: target
+    .extend({
+      code: z.int().min(3000).max(4999).optional().describe("Close code. Default: 3503."),
+      reason: z.string().max(120).optional(),
+      whitelist: z.array(z.string()).optional().describe("Client ids of connections that stay."),
+    })
+    .describe("Closes connections of a user."),
+  subscribe: target
+    .extend({
+      channel,
+      info: jsonText.optional().describe("What others see of the subscriber: a text that is JSON."),
+      data: jsonText.optional().describe("For the client itself: a text that is JSON."),
+      expireAt: NumericDate.optional().describe(
+        "Unix seconds when the subscription ends, and with it the connection (3006).",
+      ),
+      override: override
+        .optional()
+        .describe("Rules of the namespace that are changed for this subscription."),
+      since: z
+        .object({ offset: z.int().min(0), epoch: z.string() })
+        .optional()
+        .describe("Messages after this position are sent first, as far as they are kept."),
+    })
+    .describe("Subscribes connections of a user on the server side."),
+  unsubscribe: target.extend({ channel }).describe("Ends subscriptions of a user, with code 2000."),
+  refresh: target
+    .extend({
+      expired: z.boolean().optional().describe("Close the connections with 3005."),
+      expireAt: NumericDate.optional().describe(
+        "Unix seconds when they expire from now on. Without it: never.",
+      ),
+      info: jsonText.optional().describe("What others see of the user from now on: a text that is JSON."),
+    })
+    .describe("Moves the expiry of a user's connections, or ends them."),
+} as const;
+
+/** All signals: these, and those of gateways among themselves. */
+export const signals = {
+  ...serviceSignals,
   /**
    * Which of these connections live here? (Presence may know of some that are gone already.) They are pinged if so
    * wished, and those that have left a ping unanswered for as long are ended.

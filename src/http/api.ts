@@ -6,8 +6,10 @@ import { JsonText, writeJson } from "../core/json-value.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Operations } from "../gateway/gateway.ts";
-import { errorOf, METHODS, notServed } from "./api-methods.ts";
+import { errorOf, METHODS } from "./api-methods.ts";
+import { batchShape, MAX_BATCH, notServed } from "./api-shapes.ts";
 import { bodyText } from "./body.ts";
+import { openApi } from "./openapi.ts";
 import { credentials, secretCheck } from "./secret.ts";
 
 export interface ApiDeps {
@@ -15,6 +17,8 @@ export interface ApiDeps {
   /** Keys of the server API; none: nobody gets in. */
   readonly keys: readonly string[];
   readonly maxRequestBytes: number;
+  /** Of the product. */
+  readonly version: string;
   readonly stats: Pick<Stats, "apiLatency">;
   readonly log: Logger;
 }
@@ -24,19 +28,6 @@ type Answer = { readonly result: unknown } | { readonly error: { code: number; m
 /** Deepest a request may nest: a message as deep as any may be, within a command of a batch. */
 const MAX_DEPTH = MAX_JSON_DEPTH + 5;
 
-/** Commands one batch may hold. */
-const MAX_BATCH = 1_000;
-
-const batchShape = z.object({
-  commands: z
-    .array(
-      z
-        .record(z.string(), z.unknown())
-        .refine((command) => Object.keys(command).length === 1, "one method each"),
-    )
-    .max(MAX_BATCH),
-  parallel: z.boolean().optional(),
-});
 const callShape = z.object({ method: z.string(), params: z.unknown().optional() });
 
 /**
@@ -75,6 +66,9 @@ export function serverApi(deps: ApiDeps): Hono {
     }
     return json(...answers);
   });
+
+  // A GET: no method of the API can have its name.
+  api.get("/openapi.json", (c) => c.json(openApi(deps.version)));
 
   api.post("/:method", async (c) => {
     const { refusal, text } = await read(c.req.raw, deps.maxRequestBytes);

@@ -25,6 +25,8 @@ import { chooseEncoding, upgrade } from "./upgrade.ts";
 
 export interface AppDeps {
   readonly gateway: Gateway;
+  /** Of the product. */
+  readonly version: string;
   /** What is spoken on WebSockets and streams. */
   readonly centrifuge: CentrifugeDialects;
   readonly admission: Admission;
@@ -148,12 +150,12 @@ function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
 /** Where services and operators ask. */
 function routeApis(
   app: Router,
-  { gateway, apps, health, metrics, stats, options }: AppDeps,
+  { gateway, version, apps, health, metrics, stats, options }: AppDeps,
   log: Logger,
 ): void {
   const { operations } = gateway;
   const { apiKeys: keys, maxRequestBytes, metricsToken, publicMetrics } = options;
-  app.route("/api", serverApi({ operations, keys, maxRequestBytes, stats, log }));
+  app.route("/api", serverApi({ operations, version, keys, maxRequestBytes, stats, log }));
   app.route("/apps", pusherApi({ apps, operations, maxRequestBytes, log }));
   app.route("/", adminApp({ health, metrics, metricsToken, publicMetrics }));
 }

@@ -91,6 +91,7 @@ export function httpServer(
   };
   const app = createApp({
     gateway,
+    version: "0",
     admission,
     // Never opened: the gateway around them is none.
     centrifuge: new CentrifugeDialects({} as GatewayContext),

@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { z } from "zod";
-import { METHODS, NOT_SERVED } from "../../src/http/api-methods.ts";
+import { METHODS } from "../../src/http/api-methods.ts";
+import { NOT_SERVED } from "../../src/http/api-shapes.ts";
 import { CENTRIFUGE_CODECS } from "../../src/protocol/centrifuge/codecs.ts";
 import { type Plain, STOCK_CODECS } from "../helpers/stock-codec.ts";
 

@@ -102,8 +102,8 @@ function api() {
         throw new CommandError(Errors.timeout);
       },
   });
-  const deps = { operations, keys: ["key"], maxRequestBytes: 1e6, log: silent, stats: new Stats() };
-  const app = serverApi(deps as Parameters<typeof serverApi>[0]);
+  const deps = { operations, keys: ["key"], maxRequestBytes: 1e6, version: "0", log: silent };
+  const app = serverApi({ ...deps, stats: new Stats() });
   return {
     asked,
     async call(method: string, params: object) {

@@ -11,14 +11,20 @@ const RATE = 200;
 
 /** What the server API, requests on `rtctl.move` and the command line ask for. */
 export const moveRequest = z.strictObject({
-  /** The instance that lets go. */
-  instance: z.string().min(1).max(128),
-  /** Part of its connections, or of those that fit what follows. */
-  share: z.number().gt(0).max(1).default(1),
-  user: z.string().min(1).optional(),
-  /** An address, or a range. */
-  address: z.string().refine(isNetwork, "an IP address, or a range such as 192.0.2.0/24").optional(),
-  per_second: z.int().min(1).max(10_000).default(RATE),
+  instance: z.string().min(1).max(128).describe("The instance that lets go, as `info` names it."),
+  share: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe("Part of its connections, or of those that `user` and `address` name."),
+  user: z.string().min(1).optional().describe("Only connections of this user."),
+  address: z
+    .string()
+    .refine(isNetwork, "an IP address, or a range such as 192.0.2.0/24")
+    .optional()
+    .describe("Only connections from this address, or a range such as `192.0.2.0/24`."),
+  per_second: z.int().min(1).max(10_000).default(RATE).describe("Connections closed in a second."),
 });
 
 export type MoveRequest = z.infer<typeof moveRequest>;

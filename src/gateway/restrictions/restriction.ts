@@ -43,18 +43,30 @@ export type Restriction = z.infer<typeof restrictionShape>;
 /** A restriction that stands, with its name and its end (Unix seconds). */
 export type StandingRestriction = Restriction & { readonly id: string; readonly expireAt: number };
 
-const lasting = { expire_at: seconds.optional(), reason: common.reason };
-const optionalName = name.optional();
+const lasting = {
+  expire_at: seconds
+    .optional()
+    .describe("Unix seconds when it ends, at most 90 days ahead. Default: in 24 hours."),
+  reason: common.reason.describe("Why, for the audit."),
+};
+const user = name.optional().describe("Id of the user.");
+const address = z.string().optional().describe("An address, or a range such as `192.0.2.0/24`.");
 
 /** What the server API, control signals and the command line ask for. */
 export const restrictionRequests = {
   /** One of `token_id`, `user` with `channel`, `user` and `issued_before` or one of them. */
   revoke: z.strictObject({
-    ...{ token_id: optionalName, user: optionalName, channel: optionalName, ...lasting },
-    issued_before: seconds.optional(),
+    token_id: name.optional().describe("The token's `jti`."),
+    user,
+    channel: name.optional().describe("Name of a channel that the user must leave."),
+    issued_before: seconds.optional().describe("Unix seconds: tokens issued before. Default: up to now."),
+    ...lasting,
   }),
-  block: z.strictObject({ user: optionalName, address: z.string().optional(), ...lasting }),
-  unblock: z.strictObject({ user: optionalName, address: z.string().optional(), id: optionalName }),
+  block: z.strictObject({ user, address, ...lasting }),
+  unblock: z.strictObject({
+    ...{ user, address },
+    id: name.optional().describe("Its `id`, as `restrictions` shows it."),
+  }),
   restrictions: z.strictObject({}),
 } as const;
 

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { EVENT_KINDS } from "../../../src/core/event-kinds.ts";
+import { signals } from "../../../src/gateway/control.ts";
 import { METHODS as API_METHODS } from "../../../src/http/api-methods.ts";
 import { pusherApi } from "../../../src/http/pusher/api.ts";
 import { Refused } from "./client.ts";
@@ -37,10 +38,7 @@ const IN_THE_CODE: Readonly<Record<string, readonly string[]>> = {
     ...names(source("protocol/centrifuge/json-decode.ts"), /value\.(send) == null/g),
   ],
   methods: [...API_METHODS.keys(), "batch", "with the method in the body"],
-  signals: names(
-    /const signals = \{([\s\S]*?)\n\} as const/.exec(source("gateway/control.ts"))![1]!,
-    /^ {2}(\w+):/gm,
-  ),
+  signals: Object.keys(signals),
   claims: names(
     /const ConnectionClaims = z\.object\(\{([\s\S]*?)\n\}\)/.exec(source("auth/claims.ts"))![1]!,
     /^ {2}(\w+): (?:z\.unknown|Base64Json|Subs)/gm,

@@ -142,7 +142,7 @@ export async function doorWorld(kind: "memory" | "servers"): Promise<DoorWorld> 
   stack.defer(() => sending.close());
   const deps = {
     ...{ operations: gateway.gateway.operations, stats: new Stats() },
-    ...{ maxRequestBytes: 1e6, log: silent },
+    ...{ maxRequestBytes: 1e6, version: "0", log: silent },
   };
   const api = serverApi({ ...deps, keys: ["key"] });
   const pusher = pusherApi({ ...deps, apps });

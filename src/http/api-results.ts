@@ -1,0 +1,201 @@
+import { z } from "zod";
+
+/* What the methods of the server API are for, and what they answer. Tests hold the answers to these shapes. */
+
+/** Of one method: what it does, in a sentence or two, and its `result`. */
+export interface MethodDescription {
+  readonly summary: string;
+  readonly result: z.ZodType;
+}
+
+const nothing = z.object({});
+const partial = z
+  .literal(true)
+  .optional()
+  .describe("Some may be missing: an instance or Redis did not answer.");
+const json = z.unknown();
+const count = z.int().min(0);
+const clientInfo = z.object({
+  client: z.string().describe("Client id of the connection."),
+  user: z.string().describe("Id of the user. Empty: anonymous."),
+  conn_info: json.optional().describe("`info` of the connection: any JSON."),
+  chan_info: json.optional().describe("`info` of the subscription: any JSON."),
+});
+const position = {
+  offset: count.describe("Where the message is in the channel. 0: it was not stored."),
+  epoch: z.string().describe("Which life of the stream the offset is of."),
+};
+const published = z.object({
+  ...position,
+  duplicate: z.boolean().describe("It had been stored before, under the same key."),
+});
+const error = z.object({ code: z.int(), message: z.string() });
+const publication = z.object({
+  offset: position.offset,
+  data: json.optional().describe("The message as it was written."),
+  b64data: z.string().optional().describe("A message that is bytes, in base64."),
+  info: clientInfo.optional().describe("The client that published it."),
+  tags: z.record(z.string(), z.string()).optional(),
+});
+const seconds = z.int().min(0);
+const restriction = z.object({
+  id: z.string(),
+  kind: z.enum(["token", "issued", "channel", "user", "address"]),
+  token_id: z.string().optional(),
+  user: z.string().optional(),
+  channel: z.string().optional(),
+  address: z.string().optional(),
+  issued_before: seconds.optional(),
+  expire_at: seconds.describe("Unix seconds when it ends."),
+  created_at: seconds.describe("Unix seconds when it was made."),
+  reason: z.string().optional(),
+});
+const imposed = z.object({
+  id: z.string().describe("Its name, for `unblock`."),
+  expire_at: seconds.describe("Unix seconds when it ends."),
+});
+
+/** Every method, `batch` too. */
+export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
+  publish: { summary: "Publishes a message to one channel.", result: published },
+  broadcast: {
+    summary: "Publishes one message to several channels. One that fails fails alone.",
+    result: z.object({
+      responses: z
+        .array(z.union([z.object({ result: published }), z.object({ error })]))
+        .describe("In the order of the channels."),
+    }),
+  },
+  subscribe: { summary: "Subscribes a user's connections on the server side.", result: nothing },
+  unsubscribe: { summary: "Ends subscriptions of a user's connections, with code 2000.", result: nothing },
+  disconnect: { summary: "Closes a user's connections, and removes them from presence.", result: nothing },
+  refresh: { summary: "Moves the expiry of a user's connections, or ends them.", result: nothing },
+  presence: {
+    summary: "Who is in a channel. Its namespace must have presence.",
+    result: z.object({
+      presence: z.record(z.string(), clientInfo).describe("By client id."),
+      partial,
+    }),
+  },
+  presence_stats: {
+    summary: "How many are in a channel. Its namespace must have presence.",
+    result: z.object({ num_clients: count, num_users: count, partial }),
+  },
+  history: {
+    summary: "Messages that a channel keeps. Error 112: the stream never was at `since`.",
+    result: z.object({
+      publications: z.array(publication),
+      offset: count.describe("The channel's newest offset."),
+      epoch: position.epoch,
+    }),
+  },
+  history_remove: { summary: "Removes what a channel keeps. Offsets go on rising.", result: nothing },
+  revoke: {
+    summary:
+      "Takes back a token, tokens issued before a time, or a user's right to a channel: `token_id`, or `user` with `channel`, " +
+      "or `user` and/or `issued_before`.",
+    result: imposed,
+  },
+  block: { summary: "Keeps a user or an address out: `user` or `address`.", result: imposed },
+  unblock: {
+    summary: "Ends a restriction: `user`, `address` or `id`.",
+    result: z.object({ lifted: z.boolean().describe("Whether this instance knew of it.") }),
+  },
+  restrictions: {
+    summary: "Lists what is revoked or blocked.",
+    result: z.object({ restrictions: z.array(restriction) }),
+  },
+  outbox: {
+    summary: "Lists the lines of webhooks.",
+    result: z.object({
+      lines: z.array(
+        z.object({
+          line: z.string(),
+          host: z.string().optional().describe("Where it leads to. Absent: no webhook has it any more."),
+          waiting: count.describe("Events that wait."),
+          set_aside: count.describe("Events that were set aside."),
+          oldest_at: seconds.optional().describe("Unix seconds of the oldest event that waits."),
+        }),
+      ),
+    }),
+  },
+  outbox_look: {
+    summary: "Shows events of a line, the oldest first.",
+    result: z.object({
+      events: z.array(
+        z.object({
+          id: z.string(),
+          created_at: seconds.describe("Unix seconds when it happened."),
+          reason: z.string().optional().describe("Why it was set aside."),
+          tries: count.optional().describe("How often it was tried alone."),
+          failed_at: seconds.optional().describe("Unix seconds when it was set aside."),
+          event: json.describe("What the webhook was to get."),
+        }),
+      ),
+    }),
+  },
+  outbox_replay: {
+    summary: "Puts events that were set aside back at the end of their line.",
+    result: z.object({ replayed: count.describe("How many, at most 10,000 in a call.") }),
+  },
+  channels: {
+    summary: "Channels with subscribers on any instance.",
+    result: z.object({
+      channels: z.record(z.string(), z.object({ num_clients: count })).describe("By name."),
+      partial,
+    }),
+  },
+  move: {
+    summary: "Lets connections of one instance go, at a pace, so that they come back elsewhere.",
+    result: z.object({
+      connections: count.describe("How many are let go."),
+      seconds: z.number().describe("How long that will take."),
+    }),
+  },
+  connections: {
+    summary: "A user's connections on all instances.",
+    result: z.object({
+      connections: z
+        .record(
+          z.string(),
+          z.object({
+            user: z.string(),
+            device: z.string().describe("Empty: the token names none."),
+            region: z.string(),
+            instance: z.string(),
+            since: seconds.describe("Unix seconds when it connected."),
+          }),
+        )
+        .describe("By client id."),
+      partial,
+    }),
+  },
+  info: {
+    summary: "The instances of the system.",
+    result: z.object({
+      nodes: z.array(
+        z.object({
+          uid: z.string(),
+          name: z.string(),
+          region: z.string(),
+          version: z.string(),
+          num_clients: count,
+          num_users: count,
+          num_channels: count,
+          uptime: seconds,
+        }),
+      ),
+      partial,
+    }),
+  },
+  batch: {
+    summary: "Carries out up to 1,000 commands of other methods, in order.",
+    result: z.object({
+      replies: z
+        .array(z.record(z.string(), json))
+        .describe(
+          "In the order of the commands, each with one member: the method's name, which holds its result, or `error`.",
+        ),
+    }),
+  },
+};
