@@ -5,6 +5,7 @@ import { encodingsTests } from "./edge-encodings.ts";
 import { identityTests } from "./edge-identity.ts";
 import { messagesTests } from "./edge-messages.ts";
 import { operationsTests } from "./edge-operations.ts";
+import { positionsTests } from "./edge-positions.ts";
 
 /** Namespaces the suite needs beside the built-in ones. */
 export const EDGE_CONFIG = {
@@ -12,6 +13,12 @@ export const EDGE_CONFIG = {
     cache: {
       history: { size: 10, age: "1h", recoverLimit: 10 },
       recovery: "cache",
+      subscribe: "anyone",
+      publish: "authenticated",
+    },
+    brief: {
+      history: { size: 10, age: "1s", recoverLimit: 10 },
+      recovery: "stream",
       subscribe: "anyone",
       publish: "authenticated",
     },
@@ -54,12 +61,17 @@ let next = 0;
 const fresh = (namespace: string) => `${namespace}:t${process.pid}-${next++}`;
 
 /** Parts of the suite. */
-const PARTS = { messages: messagesTests, identity: identityTests, operations: operationsTests } as const;
+const PARTS = {
+  messages: messagesTests,
+  positions: positionsTests,
+  identity: identityTests,
+  operations: operationsTests,
+} as const;
 
 /** What is run of the suite, in each encoding. */
 type Selection = Readonly<Partial<Record<Encoding, readonly (keyof typeof PARTS)[]>>>;
 
-const ALL = ["messages", "identity", "operations"] as const;
+const ALL = ["messages", "positions", "identity", "operations"] as const;
 
 /**
  * What stock centrifuge-js clients must be able to do, over the wire, in JSON and in Protobuf, whatever broker, presence

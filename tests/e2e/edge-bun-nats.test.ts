@@ -13,5 +13,8 @@ edgeContract(
     const b = stack.use(await startInstance({ config: EDGE_CONFIG, env }));
     return { a, b, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   },
-  { json: ["messages", "identity", "operations"], protobuf: ["messages", "operations"] },
+  {
+    json: ["messages", "positions", "identity", "operations"],
+    protobuf: ["messages", "positions", "operations"],
+  },
 );

@@ -7,5 +7,5 @@ edgeContract(
     const instance = await startInstance({ runtime: "deno", config: EDGE_CONFIG });
     return { a: instance, b: instance, [Symbol.asyncDispose]: () => instance[Symbol.asyncDispose]() };
   },
-  { json: ["messages", "identity", "operations"], protobuf: ["messages"] },
+  { json: ["messages", "positions", "identity", "operations"], protobuf: ["messages", "positions"] },
 );

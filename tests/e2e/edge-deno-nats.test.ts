@@ -19,5 +19,5 @@ edgeContract(
     const b = stack.use(await startInstance({ runtime: "bun", config: EDGE_CONFIG, env }));
     return { a, b, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   },
-  { json: ["messages", "identity", "operations"] },
+  { json: ["messages", "positions", "identity", "operations"] },
 );

@@ -9,7 +9,7 @@ const alone = (runtime: RuntimeName) => async () => {
 edgeContract(
   "edge on Bun by HTTP streaming: embedded broker, embedded presence",
   alone("bun"),
-  { json: ["messages", "identity", "operations"], protobuf: ["messages"] },
+  { json: ["messages", "positions", "identity", "operations"], protobuf: ["messages"] },
   "http_stream",
 );
 
