@@ -108,6 +108,15 @@ export class Stage implements AsyncDisposable {
     if (overtake?.first === "instances") await this.serve(overtake.from, overtake.to);
   }
 
+  /** The store goes back while no instance runs, and services go on before one does again. */
+  async goBackUnseen(copy: StoreCopy, serve: () => Promise<unknown>): Promise<void> {
+    for (const instance of this.instances) await instance.kill();
+    await this.store.goBack(copy);
+    await answers(this.nc);
+    await serve();
+    await this.restart();
+  }
+
   /** Copies what the store has now; everybody is on it again then. */
   async keep(): Promise<StoreCopy> {
     const copy = await this.store.keep();
