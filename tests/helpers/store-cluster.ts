@@ -14,6 +14,8 @@ export interface StoreCluster extends AsyncDisposable {
   readonly nc: NatsConnection;
   /** Addresses of all. */
   readonly urls: readonly string[];
+  /** One more server of the cluster, without JetStream: whoever is on it keeps the link, whatever becomes of the others. */
+  readonly door: TestServer;
   /** Waits until a stream has a leader, and `current` of its replicas are level with it. Resolves with the stream. */
   led(stream: string, current?: number): Promise<StreamInfo>;
 }
@@ -21,9 +23,14 @@ export interface StoreCluster extends AsyncDisposable {
 /** Starts a cluster, one server of each program. */
 export async function storeCluster(programs: readonly NatsProgram[]): Promise<StoreCluster> {
   await using parts = new AsyncDisposableStack();
-  const routes = await Promise.all(programs.map(() => freePort()));
+  const routes = await Promise.all([...programs, programs[0]].map(() => freePort()));
   const servers: StoreServer[] = [];
-  for (const [n, program] of programs.entries()) servers.push(parts.use(await member(n, program, routes)));
+  for (const [n, program] of programs.entries()) {
+    const server = parts.use(await member(n, program, { routes, stores: true }));
+    servers.push(withCopies(server, program));
+  }
+  const last = { routes, stores: false };
+  const door = parts.use(await member(programs.length, programs[0]!, last));
   const urls = servers.map(({ url }) => url);
   const nc = parts.use(await service(urls.join(",")));
   // Servers that are not there yet count as members of the meta group only when they have come.
@@ -36,7 +43,7 @@ export async function storeCluster(programs: readonly NatsProgram[]): Promise<St
   await until(() => formed().catch(() => false), { what: "a cluster to form", timeoutMs: 30_000 });
   const closing = parts.move();
   return {
-    servers,
+    ...{ servers, door },
     named: (name) => servers[Number(name.slice(1))]!,
     nc,
     urls,
@@ -55,20 +62,24 @@ export async function storeCluster(programs: readonly NatsProgram[]): Promise<St
   };
 }
 
-async function member(n: number, program: NatsProgram, routes: readonly number[]): Promise<StoreServer> {
-  const server: TestServer = await testServer(
+async function member(
+  n: number,
+  program: NatsProgram,
+  { routes, stores }: { readonly routes: readonly number[]; readonly stores: boolean },
+): Promise<TestServer> {
+  return await testServer(
     async (port, dir) => {
       const file = join(dir, "nats.conf");
       const others = routes.map((route) => `"nats://${LOOPBACK}:${route}"`).join(", ");
       await Bun.write(
         file,
         `server_name: n${n}\nlisten: "${LOOPBACK}:${port}"\nclient_advertise: "${LOOPBACK}:${port}"\n` +
-          `jetstream { store_dir: "${dir}/js", max_file: 16GB }\nping_interval: "5s"\nping_max: 2\n` +
+          `${stores ? `jetstream { store_dir: "${dir}/js", max_file: 16GB }\n` : ""}` +
+          `ping_interval: "5s"\nping_max: 2\n` +
           `cluster { name: test, listen: "${LOOPBACK}:${routes[n]}", routes: [${others}] }\n`,
       );
       return [program.path, "-c", file];
     },
     (port) => `nats://${LOOPBACK}:${port}`,
   );
-  return withCopies(server, program);
 }
