@@ -71,6 +71,31 @@ for (const program of natsPrograms) {
     );
 
     test(
+      "the newest withdrawn: what stands before it is not forgotten",
+      async () => {
+        await using all = await StoreBrokers.open(program);
+        const positions = await all.publish(bodies(1, 8));
+        await all.publish(
+          ["other"].map((word) => `"${word}"`),
+          all.first,
+          OTHER,
+        );
+        const jsm = await all.nc.jetstreamManager();
+        for (const seq of [8, 6]) {
+          await jsm.streams.deleteMessage("RT_keep", seq);
+          const left = seq === 8 ? ["6", "7"] : ["7"];
+          for (const broker of [all.first, await all.start()]) {
+            expect(await all.recovers(broker, positions.get("5")!)).toBe(left.join(" "));
+            const { publications, position } = await broker.history(KEPT, { limit: 1, reverse: true });
+            expect(publications.map(({ data }) => data)).toEqual(["7"]);
+            expect(position.offset).toBe(positions.get("7")!.offset);
+          }
+        }
+      },
+      TEST_MS,
+    );
+
+    test(
       "empty channel went back",
       async () => {
         await using all = await StoreBrokers.open(program);

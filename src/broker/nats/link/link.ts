@@ -105,6 +105,8 @@ export class Link {
   batches = false;
   /** Whether republished messages say when they were stored (2.10), as those that are read do. */
   stamps = false;
+  /** Whether the server knows the newest message of a subject after one behind it was withdrawn (2.12). */
+  knowsLast = false;
   /** Whether the server lets a message have an age of its own (2.11). */
   messageTtl = false;
   readonly #options: LinkOptions;
@@ -267,6 +269,7 @@ export class Link {
   #server(): { version: string; missing: string[] } {
     const version = this.nc.info?.version ?? "0.0.0";
     this.batches = atLeast(version, "2.11");
+    this.knowsLast = atLeast(version, "2.12");
     this.stamps = atLeast(version, "2.10");
     this.messageTtl = atLeast(version, "2.11");
     const missing = FEATURES.filter((one) => !atLeast(version, one.version)).map((one) => one.name);

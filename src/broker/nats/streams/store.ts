@@ -48,8 +48,27 @@ export class Store {
   }
 
   /** The newest kept message whose subject matches, or null. */
-  last(subject: string, timeoutMs = DIRECT_GET_TIMEOUT_MS): Promise<Envelope | null> {
-    return this.get({ last_by_subj: subject }, timeoutMs);
+  async last(subject: string, timeoutMs = DIRECT_GET_TIMEOUT_MS): Promise<Envelope | null> {
+    const found = await this.get({ last_by_subj: subject }, timeoutMs);
+    return found || this.#link.knowsLast ? found : await this.#newestOf(subject);
+  }
+
+  /**
+   * The newest message by `next` alone: before 2.12 a server says that a subject has none once the newest was withdrawn
+   * (`STREAM.MSG.DELETE`), though older ones are kept. One read where there is none.
+   */
+  async #newestOf(subject: string): Promise<Envelope | null> {
+    let newest = await this.next(subject, 1);
+    // Nothing is at or after this.
+    let end = Number.POSITIVE_INFINITY;
+    for (let step = 1; newest && newest.seq + 1 < end; step *= 2) {
+      const first = newest.seq + 1;
+      const probe = end === Number.POSITIVE_INFINITY ? newest.seq + step : Math.floor((first + end) / 2);
+      const found = await this.next(subject, probe);
+      if (found) newest = found;
+      else end = probe;
+    }
+    return newest;
   }
 
   /** The message at a sequence, or null when nothing is kept there. */
