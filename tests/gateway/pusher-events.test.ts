@@ -167,4 +167,12 @@ describe("events for the app's server", () => {
     await settled();
     expect(names(gateway)).toEqual(["channel_occupied presence-a"]);
   });
+
+  test("are those of channels that a webhook asks for, by their names within the app", async () => {
+    await using gateway = await startGateway({ app: { webhooks: [{ ...HOOK, channelPrefix: "news-" }] } });
+    const client = gateway.pusher();
+    for (const channel of ["news-a", "shop:news-b", "a-news-"]) await client.subscribe(channel);
+    await settled();
+    expect(names(gateway)).toEqual(["channel_occupied news-a"]);
+  });
 });
