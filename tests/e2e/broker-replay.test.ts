@@ -39,7 +39,7 @@ test.each([
     await Promise.all(Array.from({ length: MESSAGES }, (_, n) => js.publish(`rt.keep.c${n % 7}`, `${n}`)));
     requests.count = 0;
     const seen: number[] = [];
-    await replay(link, new Kind(link, requests, "RT_keep"), 11, (subject, seq) => {
+    await replay(link, { store: new Kind(link, requests, "RT_keep"), from: 11 }, (subject, seq) => {
       expect(subject).toStartWith("rt.keep.c");
       return seen.push(seq) > 0;
     });

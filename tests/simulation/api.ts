@@ -87,7 +87,7 @@ function create(servers: ApiServers, found: SimStream | undefined, config: Strea
     const same = JSON.stringify(found.config) === JSON.stringify(config);
     return same ? found.info() : failed(400, 10058, "stream name already in use");
   }
-  const stream = new SimStream(config, servers.timestamp(), config.num_replicas);
+  const stream = new SimStream(config, servers.timestamp(), servers.clock.now);
   servers.streams.set(stream.name, stream);
   servers.advise("CREATED", stream.name);
   return { ...stream.info(), did_create: true };

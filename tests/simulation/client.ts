@@ -14,6 +14,7 @@ export class SimClient implements Listener, Judged {
   readonly channel: ChannelName;
   segment: Segment | undefined;
   position: Position | undefined;
+  readonly had = new Set<string>();
   readonly #servers: SimServers;
   readonly #judge: Judge;
   #at: { readonly instance: SimInstance; readonly channel: SimChannel } | undefined;
@@ -70,6 +71,7 @@ export class SimClient implements Listener, Judged {
     this.#judge.note(`${this.name} got ${body} at ${seq}`);
     if (seq <= newest) this.#judge.accuse("order", `${this.name} got ${body} at ${seq} after ${newest}`);
     this.segment!.bodies.push({ seq, body });
+    this.#judge.given(this, { seq, body });
   }
 
   /** Unsubscribed with 2500, or cut off: it comes back by itself. */
@@ -98,17 +100,24 @@ export class SimClient implements Listener, Judged {
     this.#at = { instance, channel };
     channel.listeners.add(this);
     if (from && recovery?.outcome === "recovered") {
-      this.#judge.note(`${this.name} is back at ${instance.name} with ${recovery.entries.length}`);
+      this.#judge.note(
+        `${this.name} is back at ${instance.name} with ${recovery.entries.length}, ${seen(from)} -> ${seen(channel.position)}`,
+      );
       // As the SDK does: the answer's position, then that of each publication in it.
       this.position = channel.position;
       for (const { publication } of recovery.entries) this.received(publication);
       return true;
     }
     const start = this.#judge.startOf(channel.position.offset);
-    if (from) this.#judge.told(this, from, start);
+    if (from) this.#judge.told(this, from, start, instance.name);
     else this.#judge.note(`${this.name} begins at ${instance.name} after ${start}`);
     this.segment = { start, startedAt: this.#servers.clock.now, bodies: [] };
     this.position = channel.position;
     return true;
   }
+}
+
+/** A position for people. */
+function seen({ epoch, offset }: Position): string {
+  return `${epoch}/${Math.floor(offset / 65_536)}`;
 }

@@ -4,6 +4,9 @@ const OFFSETS_A_MESSAGE = 65_536;
 /** Times that one store goes back: clients of older pasts are told, but nobody remembers all of them. */
 const MOST_ROLLBACKS = 3;
 
+/** Times that a leader forgets something. */
+const MOST_FORGOTTEN = 3;
+
 /** What can happen to a run; the names are those of `--faults`. */
 export const FAULTS = {
   /** Live messages are lost, doubled and late for a while. */
@@ -42,7 +45,6 @@ export const FAULTS = {
     if (servers.down) return;
     judge.note("servers restart");
     servers.stop();
-    servers.restore(servers.backup());
     await clock.sleep(random.int(5, 2_000));
     servers.start();
   },
@@ -97,9 +99,11 @@ export const FAULTS = {
   },
 
   /** The next leader has forgotten its newest messages; the others keep theirs. */
-  async forgetful({ servers, random, judge }: World) {
+  async forgetful(world: World) {
+    const { servers, random, judge } = world;
     const stream = servers.streams.get("RT_keep");
-    if (!stream || stream.logs.length === 1) return;
+    if (!stream?.led || stream.logs.length === 1 || servers.down || world.forgotten >= MOST_FORGOTTEN) return;
+    world.forgotten++;
     judge.note("the next leader has forgotten something");
     judge.lossHappened();
     servers.moveLeader("RT_keep", random.int(200, 1_500), random.int(1, 6));

@@ -17,13 +17,25 @@ export interface Judged {
   readonly channel: ChannelName;
   readonly segment: Segment | undefined;
   readonly subscribed: boolean;
+  /** What it was ever given, also before it was told of a gap: each storing of a message once. */
+  readonly had: Set<string>;
 }
 
 /** Ways in which a run can be wrong. */
-export type Wrong = "order" | "content" | "needless" | "believed" | "acknowledged" | "stuck" | "crash";
+export type Wrong =
+  | "order"
+  | "repeat"
+  | "content"
+  | "needless"
+  | "believed"
+  | "acknowledged"
+  | "stuck"
+  | "crash";
 
 /** Offsets of which the high part is a sequence, and the low one says which message it is. */
 const TAGS = 65_536;
+/** Says nothing but the sequence. */
+const UNNAMED = TAGS - 1;
 /** After a loss it may take so long until everybody has found it, ms. */
 const NOTICE_MS = 30_000;
 /** Lines of a history that are kept. */
@@ -69,7 +81,8 @@ export class Judge {
   /** The sequence after which a client with this offset lacks everything. */
   startOf(offset: number): number {
     const seq = this.sequenceOf(offset);
-    return offset >= TAGS && offset % 2 === 1 ? seq - 1 : seq;
+    const tag = offset % TAGS;
+    return offset >= TAGS && tag % 2 === 1 && tag !== UNNAMED ? seq - 1 : seq;
   }
 
   /** Subject that a client's channel is stored under. */
@@ -79,22 +92,38 @@ export class Judge {
 
   /** What stands in the stream on a subject after a sequence, or once stood and was not lost. */
   pastOf(subject: string, after: number): { readonly seq: number; readonly body: string }[] {
-    const stream = [...this.#servers.streams.values()].find((one) => one.takes(subject));
-    return [...(stream?.past ?? [])]
+    return [...(this.#streamOf(subject)?.past ?? [])]
       .filter(([seq, one]) => seq > after && one.subject === subject)
       .map(([seq, { body }]) => ({ seq, body }));
   }
 
+  /**
+   * A client was given a message: none twice, whatever it was told of between. A message that was lost and stored again is
+   * another one.
+   */
+  given(client: Judged, { seq, body }: Segment["bodies"][number]): void {
+    const key = this.#keyOf(client, { seq, body });
+    if (client.had.has(key)) this.accuse("repeat", `${client.name} got ${body} at ${seq} once more`);
+    client.had.add(key);
+  }
+
+  #keyOf(client: Judged, { seq, body }: Segment["bodies"][number]): string {
+    const stands = this.#streamOf(this.subjectOf(client))?.past.get(seq);
+    return `${stands?.body === body ? stands.serial : "lost"}/${seq}:${body}`;
+  }
+
   /** A client was told that what it missed cannot be had. */
-  told(client: Judged, from: { readonly offset: number }, start: number): void {
+  told(client: Judged, from: { readonly offset: number }, start: number, instance: string): void {
     this.tolds++;
-    this.note(`${client.name} is told, at ${this.sequenceOf(from.offset)}; it goes on after ${start}`);
+    this.note(
+      `${client.name} is told by ${instance}, at ${this.sequenceOf(from.offset)}; it goes on after ${start}`,
+    );
     const { segment } = client;
-    // Who has had nothing of a stream that was empty has nothing that could prove it.
-    const fresh = segment?.start === 0 && segment.bodies.length === 0;
-    // An instance that is still behind its client after two seconds says so rather than to keep it waiting.
-    const behind = this.sequenceOf(from.offset) > start;
-    if (segment && !fresh && !behind && !this.lossSince(segment.startedAt)) {
+    const stream = this.#streamOf(this.subjectOf(client));
+    // Before it was found that the stream is another one, some of that may have come: it comes again.
+    if (segment && stream && stream.bornAt > segment.startedAt)
+      for (const one of segment.bodies) client.had.delete(this.#keyOf(client, one));
+    if (segment && !this.lossSince(segment.startedAt)) {
       this.accuse("needless", `${client.name} was told although the store had lost nothing`);
     }
   }
@@ -117,5 +146,9 @@ export class Judge {
         `${client.name} after ${start} lacks [${lacks.join(" ")}] and has [${beyond.join(" ")}] that does not stand`,
       );
     }
+  }
+
+  #streamOf(subject: string) {
+    return [...this.#servers.streams.values()].find((one) => one.takes(subject));
   }
 }

@@ -55,6 +55,13 @@ export class Log {
     return purged;
   }
 
+  /** Holds what another server holds, as far as it has come. */
+  align(leader: Log): void {
+    if (this.entries.every((entry) => leader.get(entry.seq) === entry)) return;
+    this.entries = leader.entries.filter(({ seq }) => seq <= this.last);
+    this.last = this.entries.at(-1)?.seq ?? 0;
+  }
+
   /** Forgets everything after a sequence. */
   cut(seq: number): void {
     this.entries = this.entries.filter((entry) => entry.seq <= seq);
@@ -73,6 +80,11 @@ export class Log {
   newest(filter: string): Entry | undefined {
     return this.entries.findLast((entry) => matches(filter, entry.subject));
   }
+}
+
+/** The one that has most. */
+export function longest(logs: readonly Log[]): Log {
+  return logs.reduce((one, other) => (other.last > one.last ? other : one));
 }
 
 /** Whether a subject fits a filter with NATS's wildcards. */

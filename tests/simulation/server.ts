@@ -1,10 +1,9 @@
 import type { NatsConnection, ConnectionOptions as NatsOptions, StreamConfig } from "nats";
-import { utf8Decoder } from "../../src/core/text.ts";
 import { atLeast } from "../../src/core/version.ts";
 import { answer } from "./api.ts";
 import type { Clock } from "./clock.ts";
 import { SimConnection, type Weather, type Wire } from "./connection.ts";
-import type { Entry, Headers, Log } from "./log.ts";
+import { type Entry, type Headers, type Log, longest } from "./log.ts";
 import type { Random } from "./random.ts";
 import type { SimStream } from "./streams.ts";
 
@@ -25,12 +24,16 @@ export interface SimServersOptions {
 
 /** How long a follower may be behind its leader, ms. */
 const LAG_MS = [1, 40] as const;
+/** How long the word of a new leader may take, ms. */
+const ADVISORY_MS = 5;
 
 /** NATS servers in memory, with JetStream: one, or a cluster of three that is seen as one. */
 export class SimServers {
   readonly streams = new Map<string, SimStream>();
   readonly version: string;
   down = false;
+  /** Called when a stream has lost something. */
+  lost: () => void = () => {};
   /** Has the last word on answers of JetStream's API; `undefined`: none is given. */
   twist: ((call: string, result: object) => object | undefined) | undefined;
   readonly #options: SimServersOptions;
@@ -93,7 +96,7 @@ export class SimServers {
     return new Map(
       [...this.streams].map(([name, { config, logs, leader, created }]) => [
         name,
-        { config, created, log: (logs[leader] ?? logs[0]!).copy() },
+        { config, created, log: (logs[leader] ?? longest(logs)).copy() },
       ]),
     );
   }
@@ -112,23 +115,27 @@ export class SimServers {
     }
   }
 
-  /** Takes the lead of a stream from everybody, and gives it to a replica later. @param tail it has forgotten so many */
+  /**
+   * Takes the lead of a stream from everybody, and gives it to a replica later. Replicas that disagreed have been made alike
+   * before, as instances ask for: else each leader shows another past, and who was away cannot know of all of them.
+   * @param tail the new leader has forgotten so many
+   */
   moveLeader(name: string, afterMs: number, tail = 0): void {
     const stream = this.streams.get(name);
     if (!stream || stream.logs.length === 1 || stream.leader < 0) return;
     const before = stream.leader;
+    for (const log of stream.logs) log.align(stream.logs[before]!);
     const next = (before + this.random.int(1, stream.logs.length - 1)) % stream.logs.length;
     stream.leader = -1;
     this.clock.after(afterMs, () => {
       const log = stream.logs[next]!;
       if (tail > 0) {
         log.cut(Math.max(0, log.last - tail));
-        stream.settle(log);
-      } else {
-        const whole = stream.logs.reduce((one, other) => (other.last > one.last ? other : one));
-        for (const entry of whole.entries) log.add(entry, 0);
-      }
+      } else for (const entry of longest(stream.logs).entries) log.add(entry, 0);
+      if (stream.settle(log)) this.lost();
       stream.leader = next;
+      // Sent before it leads, by another goroutine: what it republishes first may overtake it.
+      this.clock.after(this.random.next() * ADVISORY_MS, () => this.advise("LEADER_ELECTED", name));
     });
   }
 
@@ -140,7 +147,7 @@ export class SimServers {
   }
 
   /** Says to all that something was done to a stream. */
-  advise(action: "CREATED" | "UPDATED" | "DELETED", stream: string): void {
+  advise(action: "CREATED" | "UPDATED" | "DELETED" | "LEADER_ELECTED", stream: string): void {
     const subject = `$JS.EVENT.ADVISORY.STREAM.${action}.${stream}`;
     this.send({ subject, data: new TextEncoder().encode("{}") });
   }
@@ -201,7 +208,7 @@ export class SimServers {
     const most = stream.config.max_msgs_per_subject;
     log.add(entry, most);
     if (id !== undefined) stream.ids.set(id, entry.seq);
-    stream.past.set(entry.seq, { subject, body: utf8Decoder.decode(data) });
+    stream.store(entry);
     for (const other of stream.logs) if (other !== log) this.#replicate(other, entry, most);
     acknowledge({ seq: entry.seq });
     const live = stream.liveSubject(subject);

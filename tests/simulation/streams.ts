@@ -1,11 +1,22 @@
 import type { StreamConfig } from "nats";
-import { Log, matches } from "./log.ts";
+import { utf8Decoder } from "../../src/core/text.ts";
+import { type Entry, Log, longest, matches } from "./log.ts";
+
+/** A message that was stored, and not lost since. */
+interface Past {
+  readonly entry: Entry;
+  readonly subject: string;
+  readonly body: string;
+  /** Of its storing: another one where it was lost and stored again. */
+  readonly serial: number;
+}
 
 /** One stream of the simulated servers: what each of its replicas has, and who leads. */
 export class SimStream {
   readonly name: string;
   config: StreamConfig;
   created: string;
+  readonly bornAt: number;
   /** The configuration was changed: after the next restart `created` is another (nats-server 2.9 to 2.12). */
   changed = false;
   readonly logs: Log[];
@@ -17,13 +28,17 @@ export class SimStream {
    * Every message of the past that stands, also those that are not kept any more: what clients must have seen. By
    * sequence.
    */
-  readonly past = new Map<number, { readonly subject: string; readonly body: string }>();
+  readonly past = new Map<number, Past>();
 
-  constructor(config: StreamConfig, created: string, replicas: number) {
+  #stored = 0;
+
+  /** @param bornAt when it was made, ms of the simulation */
+  constructor(config: StreamConfig, created: string, bornAt: number) {
+    this.bornAt = bornAt;
     this.name = config.name;
     this.config = config;
     this.created = created;
-    this.logs = Array.from({ length: replicas }, () => new Log());
+    this.logs = Array.from({ length: config.num_replicas }, () => new Log());
   }
 
   get led(): Log | undefined {
@@ -42,18 +57,33 @@ export class SimStream {
     return subject.startsWith(from!) ? to! + subject.slice(from!.length) : undefined;
   }
 
-  /** The leader's contents become those of every replica, and what it does not have has never been. */
-  settle(leader: Log): void {
-    for (const seq of [...this.past.keys()]) if (seq > leader.last) this.past.delete(seq);
+  /**
+   * What a new leader has is what stands, and what it does not have has never been; the other replicas keep what they have.
+   * Returns whether something is lost by that.
+   */
+  settle(leader: Log): boolean {
+    let lost = false;
+    for (const seq of [...this.past.keys()]) if (seq > leader.last) lost = this.past.delete(seq) || lost;
     this.ids.clear();
-    for (const { headers, seq } of leader.entries) {
-      const id = headers.find(([key]) => key === "Nats-Msg-Id")?.[1];
-      if (id !== undefined) this.ids.set(id, seq);
+    for (const entry of leader.entries) {
+      if (this.past.get(entry.seq)?.entry !== entry) {
+        lost = true;
+        this.store(entry);
+      }
+      const id = entry.headers.find(([key]) => key === "Nats-Msg-Id")?.[1];
+      if (id !== undefined) this.ids.set(id, entry.seq);
     }
+    return lost;
+  }
+
+  /** A message stands now; one that was lost and is back counts as another. */
+  store(entry: Entry): void {
+    const { seq, subject, data } = entry;
+    this.past.set(seq, { entry, subject, body: utf8Decoder.decode(data), serial: ++this.#stored });
   }
 
   info(subjectsFilter?: string): object {
-    const log = this.led ?? this.logs.reduce((one, other) => (other.last > one.last ? other : one));
+    const log = this.led ?? longest(this.logs);
     const counts: Record<string, number> = {};
     for (const { subject } of log.entries) {
       if (subjectsFilter !== undefined && matches(subjectsFilter, subject)) {

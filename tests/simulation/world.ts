@@ -30,6 +30,8 @@ export class World {
   readonly weather = { lost: 0, doubled: 0, late: 0 };
   /** Times that the store went back. */
   rollbacks = 0;
+  /** Times that a leader forgot something. */
+  forgotten = 0;
   #published = 0;
 
   constructor({ seed, replicas }: WorldOptions, clock: Clock, random: Random) {
@@ -42,6 +44,7 @@ export class World {
     const { weather } = this;
     this.servers = new SimServers({ clock, random, version, replicas: this.replicas, weather });
     this.judge = new Judge(this.servers);
+    this.servers.lost = () => this.judge.lossHappened();
     this.judge.note(`seed ${seed}: nats-server ${version}, ${this.replicas} replicas`);
     const log = createLogger("info", ({ level, message, time: _time, ...fields }) =>
       this.judge.note(`[${level}] ${message} ${JSON.stringify(fields)}`),

@@ -44,6 +44,9 @@ function followStream() {
   const one = follow({
     stream: {
       delivered: () => {},
+      held: () => {},
+      suspect: () => {},
+      contradicts: () => false,
       saw: ({ seq }) => void told.push(`saw ${seq}`),
       duplicate: ({ seq }) => void told.push(`duplicate ${seq}`),
       odd: ({ last }) => void told.push(`odd ${last}`),

@@ -375,12 +375,13 @@ function eventQueue(foundation: Foundation): EventQueue {
   });
 }
 
-/** Inspects streams that are deleted, made anew or given another life. Where the advisories may not be heard, audits find it. */
+/** Inspects streams that are deleted, made anew, given another life or led by another server. Where the advisories may not be heard, audits find it. */
 function watchStreams({ nc }: Link, byStream: ReadonlyMap<string, StreamFollower>): void {
   nc.subscribe("$JS.EVENT.ADVISORY.STREAM.*.*", {
     callback: (error, message) => {
-      const [, , , , , stream] = error ? [] : message.subject.split(".");
+      const [, , , , action, stream] = error ? [] : message.subject.split(".");
       const follower = byStream.get(stream ?? "");
+      if (action === "LEADER_ELECTED") follower?.elected();
       // Twice: an inspection under way may have been answered before this happened.
       if (follower) void follower.inspect().then(() => follower.inspect());
     },

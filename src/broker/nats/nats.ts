@@ -7,7 +7,7 @@ import type { NamespaceRules } from "../../core/namespace.ts";
 import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { Body } from "../../core/publication.ts";
 import { type Subjects, subjects as subjectsOf } from "../../core/subject.ts";
-import { offsetOf, tagOfText } from "../../core/tag.ts";
+import { offsetOf, sequenceOf, tagOfText } from "../../core/tag.ts";
 import { BYTES_TYPE, checkBody, checkOptions } from "../body.ts";
 import type {
   Attachment,
@@ -137,7 +137,11 @@ class NatsBroker implements Broker {
   }
 
   async verify(channel: ChannelName, position: Position): Promise<Verified> {
-    return await verify(this.#followerOf(channel), position);
+    const follower = this.#followerOf(channel);
+    const verified = await verify(follower, position);
+    // Whoever has seen more than its instance shows that this one lacks something.
+    if (verified.standing === "stands") follower.checkHead(channel, sequenceOf(verified.position.offset));
+    return verified;
   }
 
   async clearHistory(channel: ChannelName): Promise<void> {
@@ -271,7 +275,7 @@ class NatsBroker implements Broker {
     const to = { subject: follower.subjectOf(channel), stream: follower.store.stream };
     const timeoutMs = options.timeoutMs ?? this.#options.publishTimeoutMs ?? PUBLISH_TIMEOUT_MS;
     const ack = await publisher.publish(to, checked, headers, timeoutMs);
-    if (!ack.duplicate) follower.acknowledged(ack.seq, id);
+    if (!ack.duplicate) follower.sightings.acknowledged(ack.seq, id);
     if (ack.regressed) await follower.inspect();
     const offset = offsetOf(ack.seq, tagOfText(id));
     return { epoch: follower.epoch, offset, duplicate: ack.duplicate };

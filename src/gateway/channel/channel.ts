@@ -114,9 +114,10 @@ export class Channel implements ChannelSink {
   async prepare(from?: Position): Promise<void> {
     if (this.#state !== "live") await this.#attach();
     if (!from || this.rules.recovery === "off") return;
-    const at = this.current(from) ?? from;
     // Again: the read this call joined may have been for another position, or what it brought has left the ring.
     for (let attempt = 0; attempt < MAX_PREPARE_READS; attempt++) {
+      // Each time: the stream may have got another life meanwhile.
+      const at = this.current(from) ?? from;
       if (this.recover(at).outcome !== "missing") return;
       if (this.rules.recovery === "cache") await this.#fill(-1);
       else if (this.#mustBeProven(at.offset)) await this.#proofs().prove(at.offset);

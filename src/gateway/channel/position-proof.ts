@@ -1,4 +1,5 @@
 import type { HistoryPage, Verified } from "../../broker/broker.ts";
+import { CommandError, Errors } from "../../core/errors.ts";
 import type { Position } from "../../core/position.ts";
 
 /** The channel whose positions are to be proven. */
@@ -22,7 +23,7 @@ export interface PositionProofOptions {
  */
 export type Proof = { readonly offset: number } | "void" | "unproven";
 
-/** How long a position ahead of the channel's may take to arrive, ms, before the store is asked again. */
+/** How long a position ahead of the channel's may take to arrive, ms. */
 const CATCH_UP_MS = 2_000;
 /** Proven positions that are remembered, and refused ones. */
 const MAX_PROOFS = 256;
@@ -124,7 +125,10 @@ export class PositionProof {
     if (!page) return; // the channel itself is of a past that is gone, and is told so in a moment
     const target = page.publications.findLast((pub) => pub.offset <= named)?.offset ?? 0;
     await this.#until(target, epoch, deadline - performance.now());
-    if (position().epoch === epoch && position().offset >= target) this.note(offset, { offset: named });
+    if (position().epoch !== epoch) return;
+    // Nothing is lost, and it is on its way: to be told of a gap would give the client twice what it has.
+    if (position().offset < target) throw new CommandError(Errors.brokerUnavailable, "behind its subscriber");
+    this.note(offset, { offset: named });
   }
 
   /** Waits until the channel is at `target`, for `timeoutMs` at most, or no more when the stream is another one. */

@@ -3,14 +3,24 @@ import { identityOf, isSame, type MessageIdentity } from "../link/message-identi
 import type { StreamLife } from "../streams/identity.ts";
 import type { RecentMessages } from "./recent.ts";
 
+/** Where a store went back to. */
+export interface Fork {
+  /** All up to this sequence is as it was, for certain; -1 when that is not known. */
+  readonly at: number;
+  /** The newest message seen that stands: from here on channels that lost something go on, so that nothing comes again. */
+  readonly resume: number;
+}
+
+export const NO_FORK: Fork = { at: -1, resume: -1 };
+
 /**
  * Whether a stream still holds what was seen of it. `cut`: another message stands where one that was seen should, so
- * the store went back, and was written on; all up to `fork` is as it was, -1 when that is not known. `lower`: what was
- * seen lies above its end, which may be a leader that is a little behind. `unknown`: nothing that was seen is kept.
+ * the store went back, and was written on. `lower`: what was seen lies above its end, which may be a leader that is a
+ * little behind. `unknown`: nothing that was seen is kept.
  */
 export type Continuity =
   | { readonly kind: "stands" | "lower" | "unknown" }
-  | { readonly kind: "cut"; readonly fork: number };
+  | { readonly kind: "cut"; readonly fork: Fork };
 
 /** Messages that are looked at at a time to find where a cut is. */
 const AT_A_TIME = 32;
@@ -27,6 +37,10 @@ export class ContinuityCheck {
   #checked: MessageIdentity | undefined;
   /** The newest message when the link was lost. */
   #before: MessageIdentity | undefined;
+  /** Sequences at which another message stands now. */
+  readonly #lost = new Set<number>();
+  /** Another leader, that may have forgotten something while messages went on to come: all that came since is looked at. */
+  #led = false;
 
   /** @param at the message at a sequence, by the home's word */
   constructor(recent: RecentMessages, at: (seq: number) => Promise<Envelope | null>) {
@@ -51,52 +65,66 @@ export class ContinuityCheck {
     this.#before ??= this.#recent.newest;
   }
 
+  /** The stream has another leader: some of the newest messages may be of another past than some before them. */
+  elected(): void {
+    this.interrupt();
+    this.#led = true;
+  }
+
   /** @throws RequestError when the home does not say */
   async check(life: StreamLife): Promise<Continuity> {
     const recent = this.#recent;
     const suspects = [...this.#suspects].map((seq) => recent.find(seq));
-    const probes = new Set([this.#before, this.#checked, ...suspects, recent.newest]);
+    const all = this.#led ? recent.before(Number.POSITIVE_INFINITY) : [];
+    const probes = new Set([this.#before, this.#checked, ...suspects, recent.newest, ...all]);
     probes.delete(undefined);
     const found = await this.#probe([...probes] as MessageIdentity[], life);
     if (found.kind === "stands" || found.kind === "unknown") {
       this.#suspects.clear();
       this.#before = undefined;
+      this.#led = false;
       this.#checked = recent.newest;
+      if (found.kind === "stands") recent.confirm();
     }
     return found;
   }
 
   /**
-   * The newest message before a sequence that stands, with all that is remembered before it; -1 when none does. All are
-   * looked at: some that are newer may be of the new past already, so that a search by halves would take one for the
-   * fork. @throws RequestError when the home does not say
+   * Up to where all that is remembered stands, and the newest that does. All are looked at: some that are newer may be of
+   * the new past already, so that a search by halves would take one for the fork; and those that came late say nothing.
+   * @throws RequestError when the home does not say
    */
-  async fork(before: number): Promise<number> {
-    const seen = this.#recent.before(before);
-    let fork = -1;
-    for (let at = 0; at < seen.length; at += AT_A_TIME) {
-      const part = seen.slice(at, at + AT_A_TIME);
+  async fork(): Promise<Fork> {
+    const seen = this.#recent.before(Number.POSITIVE_INFINITY);
+    let [at, resume, whole] = [-1, -1, true];
+    this.#lost.clear();
+    for (let from = 0; from < seen.length; from += AT_A_TIME) {
+      const part = seen.slice(from, from + AT_A_TIME);
       const looks = await Promise.all(part.map((one) => this.#look(one)));
-      const other = looks.indexOf("other");
-      const same = looks.lastIndexOf("same", other < 0 ? looks.length : other);
-      if (same >= 0) fork = part[same]!.seq;
-      if (other >= 0) break;
+      for (const [index, one] of part.entries()) {
+        whole &&= looks[index] !== "other";
+        if (looks[index] === "other") this.#lost.add(one.seq);
+        if (looks[index] !== "same") continue;
+        resume = one.seq;
+        if (whole && !this.#recent.isLate(one)) at = one.seq;
+      }
     }
-    return fork;
+    return { at, resume };
   }
 
-  /** Nothing after this sequence is what it was: the channels have been told. */
-  settle(fork: number): void {
-    this.#recent.forget(fork);
+  /** Nothing after this sequence is what it was, nor what {@link fork} found replaced: the channels have been told. */
+  settle(after: number): void {
+    this.#recent.keep(({ seq }) => seq <= after && !this.#lost.has(seq));
+    this.#lost.clear();
     this.#suspects.clear();
     this.#before = undefined;
+    this.#led = false;
     this.#checked = this.#recent.newest;
   }
 
   async #probe(probes: readonly MessageIdentity[], life: StreamLife): Promise<Continuity> {
     const looks = await Promise.all(probes.map((one) => this.#look(one)));
-    const other = probes.filter((_, index) => looks[index] === "other").map(({ seq }) => seq);
-    if (other.length > 0) return { kind: "cut", fork: await this.fork(Math.max(...other) + 1) };
+    if (looks.includes("other")) return { kind: "cut", fork: await this.fork() };
     if (probes.some(({ seq }, index) => looks[index] === "nothing" && seq > life.lastSeq))
       return { kind: "lower" };
     if (looks.includes("same")) return { kind: "stands" };
@@ -111,7 +139,7 @@ export class ContinuityCheck {
       if (!one) break;
       const look = await this.#look(one);
       if (look === "same") return { kind: "stands" };
-      if (look === "other") return { kind: "cut", fork: await this.fork(one.seq + 1) };
+      if (look === "other") return { kind: "cut", fork: await this.fork() };
     }
     return { kind: "unknown" };
   }

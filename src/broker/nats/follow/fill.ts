@@ -17,8 +17,8 @@ export interface FillContext {
   cleared(channel: FollowedChannel): string;
   /** False once this fill is void: the link was lost, the stream is a new one, the channel was given up. */
   valid(): boolean;
-  /** Whether the store's message is the one that was seen at its sequence; true when that is not known. */
-  stands(envelope: Envelope): boolean;
+  /** Whether the store's message is the one that was seen at its sequence, or delivered last; true when that is not known. */
+  stands(envelope: Envelope, channel: FollowedChannel): boolean;
   deliver(channel: FollowedChannel, seq: number, prev: number | undefined, envelope: Envelope): void;
   /** Messages after the channel's last are gone: up to just before this one, or up to this sequence. */
   truncated(channel: FollowedChannel, before: Envelope | number): void;
@@ -82,12 +82,10 @@ async function readOn(channel: FollowedChannel, context: FillContext): Promise<v
     for (const one of waiting) take(one, complete || one !== oldest);
   };
   await store.read(channel.subject, start, { expected: 16, known: target }, (envelope) => {
-    if (!context.valid()) return false;
-    if (envelope.seq === start) {
-      // Another past has grown there: nothing of it follows upon what was delivered.
-      if (!context.stands(envelope)) return false;
-      proven = true;
-    } else if (proven) take(envelope, true);
+    // Another past has grown there: nothing of it follows upon what was delivered.
+    if (!context.valid() || !context.stands(envelope, channel)) return false;
+    if (envelope.seq === start) proven = true;
+    else if (proven) take(envelope, true);
     else {
       // Read to the end: only then is it known how many there are.
       unproven.push(envelope);

@@ -30,12 +30,18 @@ export interface ChannelContext {
 interface ChannelStream {
   /** A message is in its place: it is the one that stands there. */
   readonly delivered: (envelope: Envelope) => void;
+  /** A live message waits for what comes before it, or until it is known whether it continues what was seen. */
+  readonly held: (envelope: Envelope) => void;
   /** A live message of the stream, in its place or held. */
   readonly saw: (envelope: Envelope) => void;
+  /** Something is odd about the stream. */
+  readonly suspect: () => void;
+  /** Whether another message was seen at its sequence. That is looked at, then. */
+  readonly contradicts: (envelope: Envelope) => boolean;
   /** A live message came whose place is taken already. */
   readonly duplicate: (envelope: Envelope) => void;
   /** The channel's newest message is not what the one after it says came before. */
-  readonly odd: (channel: FollowedChannel) => void;
+  readonly odd: (channel: FollowedChannel, prev: number) => void;
   /** Whether what comes now continues what was seen is being looked at: it is held until that is known. */
   readonly doubtful: () => boolean;
   /** The channel holds a message whose predecessor is missing. */
@@ -151,7 +157,13 @@ export class FollowedChannel implements Chain<Envelope> {
   #takeStored(stream: ChannelStream, envelope: Envelope): void {
     const { seq, prev } = envelope;
     // What is between was removed since, or the store has gone back and another past has grown there.
-    if (prev > 0 && prev < this.last && seq > this.last) stream.odd(this);
+    if (prev < this.last && seq > this.last) stream.odd(this, prev);
+    // Not delivered before it is known which of the two stands: the store has that one.
+    if (stream.contradicts(envelope)) {
+      this.wanted = Math.max(this.wanted, seq);
+      stream.behind(this);
+      return;
+    }
     const outcome = this.#place(stream, envelope);
     if (outcome === "duplicate") {
       this.#context.stats.brokerDuplicates++;
@@ -159,7 +171,9 @@ export class FollowedChannel implements Chain<Envelope> {
       return;
     }
     stream.saw(envelope);
-    if (outcome === "held") stream.behind(this);
+    if (outcome !== "held") return;
+    stream.held(envelope);
+    stream.behind(this);
   }
 
   #place(stream: ChannelStream, envelope: Envelope): "delivered" | "held" | "duplicate" {
@@ -168,6 +182,12 @@ export class FollowedChannel implements Chain<Envelope> {
     if (this.last !== UNKNOWN && seq <= this.floor) return "duplicate";
     if (stream.doubtful()) return holdLive(this, seq, prev, envelope);
     return takeLive(this, seq, prev, envelope, FollowedChannel.deliver);
+  }
+
+  /** The link was lost: what is held may be of a past that is gone when it is back. The store has it, or not. */
+  dropHeld(): void {
+    this.wanted = Math.max(this.wanted, this.held?.at(-1)?.seq ?? 0);
+    this.held = null;
   }
 
   /** A position in the terms of the stream's life now, see {@link Attachment.current}. */
@@ -192,8 +212,9 @@ export class FollowedChannel implements Chain<Envelope> {
   /** Gives the sinks a message that is next in line: what the chain calls. Static, as a function of each would cost memory. */
   static deliver(channel: FollowedChannel, _seq: number, prev: number | undefined, envelope: Envelope): void {
     const { rules, rejected, stream } = channel.#context;
-    const before = channel.reached;
     const offset = stream ? stream.offset(envelope) : 0;
+    if (stream && offset <= channel.reached) channel.#wentBack(stream, offset - 1);
+    const before = channel.reached;
     channel.reached = offset;
     stream?.delivered(envelope);
     if (!channel.#first) return;
@@ -209,6 +230,13 @@ export class FollowedChannel implements Chain<Envelope> {
         channel.#threw(error);
       }
     }
+  }
+
+  /** What is next lies before the channel's position: the stream is another one, or it had more than was said. */
+  #wentBack(stream: ChannelStream, offset: number): void {
+    stream.suspect();
+    this.reached = offset;
+    this.lost({ epoch: this.epoch, offset }, "truncated");
   }
 
   /** Tells the sinks that continuity is broken, see {@link ChannelSink.lost}. */

@@ -2,11 +2,9 @@ import type { ChannelName } from "../../../core/channel.ts";
 import { CommandError, Errors } from "../../../core/errors.ts";
 import type { NamespaceRules } from "../../../core/namespace.ts";
 import type { Position } from "../../../core/position.ts";
-import { sequenceOf, tagIn } from "../../../core/tag.ts";
 import type { Attachment, ChannelSink } from "../../broker.ts";
 import type { Envelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
-import { hasTag, identityOf, isSame } from "../link/message-identity.ts";
 import type { Pool } from "../link/pool.ts";
 import { RequestError } from "../link/requests.ts";
 import { withTimeout } from "../link/timeout.ts";
@@ -25,6 +23,7 @@ import { currentPosition, Offsets } from "./offsets.ts";
 import { Progress } from "./progress.ts";
 import { RecentMessages } from "./recent.ts";
 import { Resync } from "./resync.ts";
+import { Sightings } from "./sightings.ts";
 
 /** Longest time a join may wait for the store, ms: a stock client gives its connection up when a subscribe takes 5 s. */
 const JOIN_TIMEOUT_MS = 4_000;
@@ -32,6 +31,8 @@ const JOIN_TIMEOUT_MS = 4_000;
 const AUDITED_PER_TICK = 50;
 /** Longest time messages are held back because nobody says whether the stream is what it was, ms. */
 const MAX_DOUBT_MS = 15_000;
+/** Longest time a read waits while it is being looked at if the stream is what it was, ms. */
+const SETTLE_MS = 4_000;
 /** Least time between two log lines that say a stream cannot be read, ms. */
 const COMPLAINT_PAUSE_MS = 1_000;
 
@@ -49,6 +50,7 @@ export interface StreamFollowerOptions extends Omit<FollowedChannelsOptions, "nc
 export class StreamFollower implements RemoteStream {
   readonly store: ReplicatedStream;
   readonly offsets: Offsets;
+  readonly sightings: Sightings;
   readonly #options: StreamFollowerOptions;
   readonly #progress: Progress;
   readonly #channels: FollowedChannels;
@@ -88,13 +90,13 @@ export class StreamFollower implements RemoteStream {
     });
     this.#watch = new LifeWatch({
       ...{ link, store, progress, stats, log, lives },
-      replicas: rules.history!.replicas,
       recent: this.#recent,
       offsets: this.offsets,
       channels: this.#channels.byName,
       judged: () => this.#release(),
       restarted: () => void this.#resync.run(),
     });
+    this.sightings = new Sightings({ store, progress, recent: this.#recent, watch: this.#watch });
     this.#audit = new HeadAudit({
       ...{ store, progress, stats, behind },
       channels: this.#channels.byName,
@@ -106,6 +108,7 @@ export class StreamFollower implements RemoteStream {
     this.#resync = new Resync({
       ...{ link, store, progress, stats, log, behind },
       look: () => this.#watch.look(),
+      stands: (envelope) => this.stands(envelope),
       channels: this.#channels.byName,
       pool: options.pool,
       size: rules.history!.size,
@@ -113,6 +116,7 @@ export class StreamFollower implements RemoteStream {
       fillContext: (channel) => this.#fillContext(channel),
     });
     link.onDown(() => {
+      for (const channel of this.#channels.byName.values()) channel.dropHeld();
       progress.interrupt();
       this.#watch.interrupt();
     });
@@ -124,10 +128,13 @@ export class StreamFollower implements RemoteStream {
     return {
       behind: (channel) => this.#gaps.hold(channel),
       saw: ({ seq }) => progress.saw(seq),
-      delivered: (envelope) => this.#note(envelope),
-      duplicate: (envelope) => this.#duplicate(envelope),
-      doubtful: () => this.#doubtful,
-      odd: ({ last }) => this.#watch.doubt(last, false),
+      delivered: (envelope) => this.sightings.note(envelope),
+      held: (envelope) => this.sightings.note(envelope),
+      suspect: () => this.suspect(),
+      contradicts: (envelope) => !this.stands(envelope),
+      duplicate: (envelope) => this.sightings.duplicate(envelope),
+      doubtful: () => progress.doubtful,
+      odd: (channel, prev) => this.sightings.odd(channel, prev),
       offset: (envelope) => this.offsets.of(envelope),
       current: (position) => this.current(position),
     };
@@ -170,10 +177,15 @@ export class StreamFollower implements RemoteStream {
     return this.#channels.byName.get(name.name)?.floor ?? 0;
   }
 
-  /** Whether a position names what was seen there, though the store keeps it no more; undefined: not remembered. */
-  remembers(offset: number): boolean | undefined {
-    const known = this.#doubtful ? undefined : this.#recent.find(sequenceOf(offset));
-    return known && hasTag(known, tagIn(offset));
+  /** A message of the stream at this sequence stands: looks at once whether a channel that is not there yet lacks something. */
+  checkHead(name: ChannelName, sequence: number): void {
+    const channel = this.#channels.byName.get(name.name);
+    if (channel && channel.last < sequence) this.#audit.check(channel);
+  }
+
+  /** Whether no other message was seen where this one is; otherwise it is looked at which of them stands. */
+  stands(envelope: Envelope): boolean {
+    return this.sightings.stands(envelope);
   }
 
   /** Another message stands where one was seen. */
@@ -191,6 +203,11 @@ export class StreamFollower implements RemoteStream {
     return this.#progress.life.lastSeq;
   }
 
+  /** Time since the stream was known to be what it was, ms. */
+  get judgedMs(): number {
+    return this.#watch.judgedMs;
+  }
+
   /** Looks at the stream that were answered so far. */
   get inspections(): number {
     return this.#watch.answered;
@@ -201,17 +218,9 @@ export class StreamFollower implements RemoteStream {
     this.#progress.saw(seq);
   }
 
-  /** A message that was published here is stored. */
-  acknowledged(seq: number, id: string): void {
-    const known = this.#recent.find(seq);
-    if (known && known.id !== id) this.#watch.doubt(seq, true);
-    else if (!this.#doubtful) this.#recent.acknowledged(seq, id);
-    this.#progress.saw(seq);
-  }
-
   /** A position in the terms of the stream's life now, see {@link Attachment.current}. */
   current(position: Position): Position | undefined {
-    return currentPosition(this.#progress.life, position);
+    return currentPosition(this.#progress.life, position, this.store.replicated);
   }
 
   /** To be called once a second. */
@@ -224,9 +233,20 @@ export class StreamFollower implements RemoteStream {
     if (doubtfulSince !== undefined && performance.now() - doubtfulSince > MAX_DOUBT_MS) this.#release();
   }
 
+  /** The stream has another leader: nothing is delivered before it was seen to have what the one before had. */
+  elected(): void {
+    this.#progress.doubt();
+    this.#watch.elected();
+  }
+
   /** Inspects the stream; an inspection under way is shared. Sinks are told of a new life, or one that was cut short. */
   inspect(): Promise<void> {
     return this.#watch.inspect();
+  }
+
+  /** While it is being looked at if the stream is what it was: waits for that, for a while. */
+  async settled(timeoutMs = SETTLE_MS): Promise<void> {
+    if (this.#progress.doubtful && this.#options.link.connected) await withTimeout(this.inspect(), timeoutMs);
   }
 
   /** Something is odd about the stream: inspects it, unless that was done within the last second. */
@@ -274,25 +294,9 @@ export class StreamFollower implements RemoteStream {
     this.#channels.close();
   }
 
-  /** Whether it is being looked at if the stream is what it was: until then, what comes may be of another past. */
-  get #doubtful(): boolean {
-    return this.#progress.doubtfulSince !== undefined;
-  }
-
-  #note(envelope: Envelope): void {
-    if (!this.#doubtful) this.#recent.note(envelope);
-  }
-
-  /** Usually a join or a fill read it first. After the stream went back, new messages come in places that are taken. */
-  #duplicate(envelope: Envelope): void {
-    const known = this.#recent.find(envelope.seq);
-    if (!known) this.suspect();
-    else if (!isSame(known, identityOf(envelope))) this.#watch.doubt(envelope.seq, true);
-  }
-
   /** What comes is what was seen goes on with: what was held meanwhile is delivered. */
   #release(): void {
-    if (!this.#doubtful) return;
+    if (!this.#progress.doubtful) return;
     this.#progress.doubtfulSince = undefined;
     for (const channel of this.#channels.byName.values()) {
       releaseHeld<Envelope, FollowedChannel>(channel, FollowedChannel.deliver);
@@ -308,8 +312,8 @@ export class StreamFollower implements RemoteStream {
       size: history.size,
       retries: history.replicas > 1 ? 6 : 1,
       cleared: (one) => this.#options.cleared(one.name),
-      stands: (envelope) => this.#stands(envelope),
-      valid: () => turn === this.#progress.turn && !channel.closed,
+      stands: (envelope, one) => this.sightings.follows(one, envelope),
+      valid: () => turn === this.#progress.turn && !channel.closed && !this.#progress.doubtful,
       deliver: FollowedChannel.deliver,
       truncated: (one, before) => this.#truncated(one, before),
       filled: () => {
@@ -333,15 +337,8 @@ export class StreamFollower implements RemoteStream {
   async #identify(): Promise<void> {
     const newest =
       this.end > 0 && !this.store.away ? await this.store.at(this.end).catch(() => undefined) : null;
-    if (newest) this.#note(newest);
+    if (newest) this.sightings.note(newest);
     else if (newest === undefined) this.#identifying = undefined;
-  }
-
-  #stands(envelope: Envelope): boolean {
-    const known = this.#recent.find(envelope.seq);
-    if (!known || isSame(known, identityOf(envelope))) return true;
-    this.#watch.doubt(envelope.seq, true);
-    return false;
   }
 
   #unreadable(error: unknown): void {
@@ -366,12 +363,17 @@ export class StreamFollower implements RemoteStream {
       const { turn } = this.#progress;
       const floor = this.store.floor(this.#progress.floor);
       try {
+        await this.settled(left());
         if (!this.#recent.newest) await this.#identified();
         const head = await this.store.last(channel.subject, Math.min(JOIN_TIMEOUT_MS / 2, left()));
         if (channel.closed) return;
         if (turn === this.#progress.turn) {
+          if (head && !this.stands(head)) {
+            await withTimeout(this.inspect(), left());
+            continue;
+          }
           channel.epoch = this.epoch;
-          if (head && head.seq > (this.#recent.newest?.seq ?? 0)) this.#note(head);
+          if (head && head.seq > (this.#recent.newest?.seq ?? 0)) this.sightings.note(head);
           channel.reached = head ? this.offsets.of(head) : this.offsets.upTo(floor);
           startChain(channel, head?.seq ?? 0, FollowedChannel.deliver);
           if (missingUpTo(channel) > 0) this.#gaps.hold(channel);

@@ -13,7 +13,7 @@ const AUDIT_PERIOD_MS = 10_000;
 
 export interface HeadAuditOptions {
   readonly store: Pick<ReplicatedStream, "last" | "head" | "mirror" | "away">;
-  readonly progress: Pick<Progress, "state" | "live" | "turn" | "life" | "saw">;
+  readonly progress: Pick<Progress, "state" | "live" | "doubtful" | "turn" | "life" | "saw">;
   readonly channels: ReadonlyMap<string, FollowedChannel>;
   readonly pool: Pool;
   /** Heads of channels that one step of the audit reads. */
@@ -58,6 +58,11 @@ export class HeadAudit {
    */
   push(channel: FollowedChannel, floor: number): void {
     this.#joined.push({ channel, floor });
+  }
+
+  /** Looks at a channel's head at once. */
+  check(channel: FollowedChannel): void {
+    if (channel.last !== UNKNOWN) this.#visit(channel, "joined");
   }
 
   /** One step of the wheel, once a second. It stands still while the stream does. */
@@ -119,7 +124,7 @@ export class HeadAudit {
     const { progress } = this.#options;
     if (channel.closed) return;
     // A channel that joined while others were brought up to date is not one of those.
-    if (progress.state === "resyncing") this.push(channel, -1);
+    if (progress.state === "resyncing" || progress.doubtful) this.push(channel, -1);
     if (!progress.live) return;
     void this.#options.pool.run(() => this.#check(channel, why));
   }

@@ -34,6 +34,7 @@ export interface HistoryContext {
 export async function readHistory(context: HistoryContext, query: HistoryQuery): Promise<HistoryPage> {
   const { follower, name, subject } = context;
   const { limit, reverse, until } = query;
+  await follower.settled();
   const from = query.since && (await startOf(context, query.since));
   const { epoch } = follower;
   const since = from && sequenceOf(from.offset);
@@ -49,6 +50,7 @@ export async function readHistory(context: HistoryContext, query: HistoryQuery):
     undefined,
     Math.max(since ?? 0, sequenceOf(until ?? 0), follower.seenOf(name)),
   );
+  if (head && !follower.stands(head)) throw beingLookedAt();
   if (head) follower.saw(head.seq);
   const position = { epoch, offset: head ? follower.offsets.of(head) : floor };
   if (limit === 0) {
@@ -82,6 +84,11 @@ async function startOf({ follower }: HistoryContext, since: Position): Promise<P
 
 function contradicted(): CommandError {
   return new CommandError(Errors.unrecoverablePosition, "the stream never was at this position");
+}
+
+/** Another message was seen where one was read. */
+function beingLookedAt(): CommandError {
+  return new CommandError(Errors.brokerUnavailable, "it is being looked at which of two messages stands");
 }
 
 function lostMeanwhile(): CommandError {
@@ -121,6 +128,7 @@ async function readForward(
   const bytes = new PageBytes(maxBytes);
   let proven = false;
   let stands = true;
+  let contested = false;
   let reached = head === null || head.seq < start || (sinceMs !== undefined && head.storedMs < sinceMs);
   let kept = 0;
   let more = false;
@@ -131,6 +139,8 @@ async function readForward(
       ...(maxBytes !== undefined && { bytes: maxBytes }),
     };
     await store.read(subject, from, hints, (envelope) => {
+      contested ||= !follower.stands(envelope);
+      if (contested) return false;
       reached = envelope.seq >= head.seq;
       if (envelope.seq > head.seq) return false;
       if (envelope.seq === start) {
@@ -151,6 +161,7 @@ async function readForward(
       return !reached && !(more && (proven || !since || proves === false)) && kept < size;
     });
   }
+  if (contested) throw beingLookedAt();
   const met = (more || reached) && (proven || proof === "any");
   const standing = stands ? await atHome(context, offset, proven) : "void";
   if (standing === "void") {
@@ -193,6 +204,7 @@ async function readBackward(
   const oldest = head && (await store.next(subject, 1));
   let kept = 0;
   let full = false;
+  let contested = false;
   const add = (window: Envelope[]) => {
     kept += window.length;
     for (const envelope of window.reverse()) {
@@ -215,11 +227,14 @@ async function readBackward(
     let read = 0;
     const whole = await store.read(subject, from, { expected: limit, known: low - 1 }, (envelope) => {
       if (envelope.seq >= low) return false;
+      contested ||= !follower.stands(envelope);
+      if (contested) return false;
       read += envelope.data.length;
       if (read > maxBytes * WINDOW_PAGES && span > 1) return false;
       window.push(envelope);
       return true;
     });
+    if (contested) throw beingLookedAt();
     if (!whole && read > maxBytes * WINDOW_PAGES && span > 1) {
       // Far more than a page: what is newest in it is had for less.
       span = Math.ceil((low - from) / 8);

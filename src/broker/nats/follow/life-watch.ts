@@ -8,7 +8,7 @@ import type { Inspection, StreamLives } from "../streams/placement.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import type { Store } from "../streams/store.ts";
 import { UNKNOWN } from "./chain.ts";
-import { type Continuity, ContinuityCheck } from "./continuity.ts";
+import { type Continuity, ContinuityCheck, type Fork, NO_FORK } from "./continuity.ts";
 import type { FollowedChannel } from "./followed-channel.ts";
 import type { Offsets } from "./offsets.ts";
 import type { Progress } from "./progress.ts";
@@ -22,7 +22,6 @@ export interface LifeWatchOptions {
   readonly recent: RecentMessages;
   readonly offsets: Offsets;
   readonly lives: StreamLives;
-  readonly replicas: number;
   /** It is known whether the stream is what it was; also called when nothing was in doubt. */
   readonly judged: () => void;
   /** Positions were made void: the channels are to be read on from where they are now. */
@@ -59,6 +58,9 @@ export class LifeWatch {
   readonly #continuity: ContinuityCheck;
   #looking: Promise<void> | undefined;
   #lookedAt = performance.now();
+  #judgedAt = performance.now();
+  /** Times that what was found before says nothing any more. */
+  #interrupts = 0;
   /** When it was last said that sequences come to an end, ms of the monotonic clock. */
   #warnedAt = Number.NEGATIVE_INFINITY;
   /** When the answers that are doubted now began. */
@@ -74,6 +76,11 @@ export class LifeWatch {
   /** Time since the stream was looked at, ms. */
   get ageMs(): number {
     return performance.now() - this.#lookedAt;
+  }
+
+  /** Time since it was known to be what it was, ms. */
+  get judgedMs(): number {
+    return performance.now() - this.#judgedAt;
   }
 
   /** Looks at the stream; a look under way is shared. Never rejects. */
@@ -116,26 +123,38 @@ export class LifeWatch {
 
   /** The link was lost. */
   interrupt(): void {
+    this.#interrupts++;
     this.#continuity.interrupt();
+  }
+
+  /** The stream has another leader, or had: looks whether it has what was seen. */
+  elected(): void {
+    this.#interrupts++;
+    this.#continuity.elected();
+    void this.inspect();
   }
 
   async #look(): Promise<void> {
     const { progress, lives, judged, link } = this.#options;
     const { generation } = link;
     for (let found: Inspection | undefined; ; ) {
+      const interrupts = this.#interrupts;
       // What arrives while the server answers may be newer than its answer.
       const seen = progress.followed;
       const before = found?.life;
       found = await lives.inspect();
       if (progress.closed) return;
+      if (found.life.leader !== progress.life.leader) this.#continuity.elected();
       const continuity: Continuity =
         found.from === "home" ? await this.#check(found.life) : { kind: "unknown" };
       if (progress.closed) return;
       this.#lookedAt = performance.now();
       this.answered++;
       const doubtMs = await this.#judge(found, continuity, { seen, before });
+      if (progress.closed || generation !== link.generation) return;
       if (doubtMs === 0) {
-        if (progress.closed || generation !== link.generation) return;
+        if (interrupts !== this.#interrupts) continue;
+        this.#judgedAt = performance.now();
         judged();
         return;
       }
@@ -169,7 +188,7 @@ export class LifeWatch {
     const known = progress.life;
     const agreed = before?.id === life.id && before.leader === life.leader && before.lastSeq <= life.lastSeq;
     const other = life.id !== known.id;
-    if (from === "made") this.#replaced(life);
+    if (from === "made") await this.#replaced(life);
     else if (from === "copy") this.#adopt(life);
     else if (other && life.before.some((former) => former.id === known.id && isEnded(former))) {
       if (before?.id !== life.id) return OTHER_PATIENCE_MS;
@@ -177,17 +196,16 @@ export class LifeWatch {
     } else if (!life.named && (continuity.kind === "stands" || (!other && continuity.kind === "unknown")))
       await this.#nameAgain(life);
     else if (continuity.kind === "cut") {
-      if (other && !isHeir(life, known)) this.#replaced(life);
-      else await this.#cut(life, continuity.fork);
+      await this.#contradicted(life, continuity.fork);
     } else if (other && (continuity.kind === "stands" || isHeir(life, known)))
       await this.#inherit(life, continuity);
     else if (other) {
       if (before?.id !== life.id) return OTHER_PATIENCE_MS;
-      this.#replaced(life);
+      await this.#contradicted(life, await this.#continuity.fork());
     } else if (continuity.kind === "lower" || (continuity.kind === "unknown" && life.lastSeq < seen)) {
       if (!agreed && this.#doubted() < LOWER_DOUBT_MS) return LOWER_PATIENCE_MS;
       // What stands at or below its end now may be of the new past: only what is remembered says.
-      await this.#cut(life, await this.#continuity.fork(life.lastSeq + 1));
+      await this.#cut(life, await this.#continuity.fork());
     } else this.#adopt(life);
     this.#doubtedSince = undefined;
     return 0;
@@ -210,17 +228,14 @@ export class LifeWatch {
   #adopt(life: StreamLife): void {
     const { progress, lives } = this.#options;
     this.#checkRoom(life);
-    const renamed = life.id !== progress.life.id;
-    this.#enter(life);
+    const known = progress.life;
+    const renamed = life.id !== known.id;
+    // What only this instance knows of former lives it goes on to know.
+    const own = renamed ? [] : known.before.filter(({ id }) => !life.before.some((one) => one.id === id));
+    progress.life = own.length > 0 ? { ...life, before: [...life.before, ...own] } : life;
     progress.saw(life.lastSeq);
     lives.adopt(life);
     if (renamed) for (const channel of this.#options.channels.values()) channel.renew(life.epoch);
-  }
-
-  #enter(life: StreamLife): void {
-    const { progress, store, replicas } = this.#options;
-    progress.life = life;
-    store.contested = replicas > 1 && life.before.some(({ mark }) => mark >= life.firstSeq);
   }
 
   /** Once a day: offsets are safe integers up to a sequence of 2 to the power of 37. */
@@ -242,7 +257,7 @@ export class LifeWatch {
       stream: store.stream,
       life: id,
     });
-    const named = await lives.nameAgain(found, life).catch((error: unknown) => {
+    const named = await lives.amend(found, life).catch((error: unknown) => {
       log.warn("the stream's life cannot be named", { stream: store.stream, error });
       return life;
     });
@@ -258,32 +273,67 @@ export class LifeWatch {
       log.info("stream has a new life; nothing of it is lost", { stream: store.stream, life: life.id });
       const all = { id: known.id, fork: life.lastSeq, mark: life.lastSeq };
       this.#adopt({ ...life, before: former ? life.before : [all, ...known.before, ...life.before] });
-    } else await this.#setBack(life, former?.fork ?? -1);
+    } else await this.#setBack(life, former ? { at: former.fork, resume: former.fork } : NO_FORK);
+  }
+
+  /** The stream is not what was seen after `fork` (-1: anywhere). */
+  async #contradicted(life: StreamLife, fork: Fork): Promise<void> {
+    const { id, before } = this.#options.progress.life;
+    if (life.id === id || isHeir(life, this.#options.progress.life)) await this.#cut(life, fork);
+    else if (fork.at < 0) await this.#replaced(life);
+    else {
+      // Whoever gave it the new life had seen nothing of what stands. We have.
+      const former = { id, fork: fork.at, mark: life.lastSeq };
+      await this.#setBack({ ...life, before: [former, ...before, ...life.before] }, fork);
+    }
   }
 
   /** The store went back: gives the stream a new life, so that no position of the old one is taken for one of it. */
-  async #cut(life: StreamLife, fork: number): Promise<void> {
-    const { lives, progress } = this.#options;
+  async #cut(life: StreamLife, fork: Fork): Promise<void> {
+    const { lives, progress, recent } = this.#options;
     const known = progress.life;
-    const next = isHeir(life, known) ? life : await lives.renew(known, { fork, mark: life.lastSeq });
+    // What was delivered up to here may be of both pasts.
+    const mark = Math.max(life.lastSeq, recent.newest?.seq ?? 0);
+    const next = isHeir(life, known)
+      ? await this.#amend(life, { fork: fork.at, mark })
+      : await lives.renew(known, { fork: fork.at, mark });
     await this.#setBack(next, fork);
     // Two may have written at once.
     setTimeout(() => void (progress.closed || this.inspect()), PAUSE_MS);
   }
 
-  async #setBack(life: StreamLife, fork: number): Promise<void> {
+  /** Another instance has noticed it before, which may have seen less of what is lost. */
+  async #amend(life: StreamLife, { fork, mark }: { fork: number; mark: number }): Promise<StreamLife> {
+    const { lives, progress, log, store } = this.#options;
+    const known = life.before.find(({ id }) => id === progress.life.id)!;
+    const former = {
+      id: known.id,
+      fork: fork < 0 ? known.fork : Math.min(known.fork, fork),
+      mark: Math.max(known.mark, mark),
+    };
+    if (former.fork === known.fork && (former.mark === known.mark || !store.replicated)) return life;
+    const before = life.before.map((one) => (one === known ? former : one));
+    return await lives.amend(life, { ...life, before }).catch((error: unknown) => {
+      log.warn("it cannot be written down where the stream was cut", { stream: store.stream, error });
+      return { ...life, before };
+    });
+  }
+
+  async #setBack(life: StreamLife, fork: Fork): Promise<void> {
     const { stats, log, store, progress, recent } = this.#options;
+    const resume = fork.resume < 0 ? life.lastSeq : fork.resume;
     // The position that those who are told are given names a message where it can.
-    const newest = recent.find(fork) ? null : await store.home.at(fork < 0 ? life.lastSeq : fork);
+    const newest = recent.find(fork.resume) ? null : await store.home.at(resume);
     stats.streamCuts++;
     log.error("stream has lost its newest messages: its store went back", {
-      ...{ stream: store.stream, fork, lost: fork < 0 ? "unknown" : Math.max(0, progress.high - fork) },
+      ...{ stream: store.stream, fork: fork.at },
+      lost: fork.at < 0 ? "unknown" : Math.max(0, progress.high - fork.at),
       life: life.id,
     });
-    this.#continuity.settle(fork);
+    this.#continuity.settle(fork.resume);
     if (newest) recent.note(newest);
-    this.#restart(life, fork, "truncated");
-    if (this.#options.replicas > 1) void this.#compareReplicas(store.any, Math.max(1, fork + 1));
+    this.#restart(life, { at: fork.at, resume }, "truncated");
+    if (store.replicated) void this.#compareReplicas(store.any, Math.max(1, fork.at + 1));
   }
 
   /** After a cut the servers of a cluster may hold different messages for good, each sure of its own. */
@@ -298,12 +348,15 @@ export class LifeWatch {
     });
   }
 
-  #replaced(life: StreamLife): void {
-    const { stats, log, store } = this.#options;
+  async #replaced(life: StreamLife): Promise<void> {
+    const { stats, log, store, recent } = this.#options;
+    // A stream that is no new one, only of another past than all that is remembered, was handed out already.
+    const oldest = life.lastSeq > 0 ? await store.home.next(">", 1) : null;
+    const resume = oldest && recent.precedes(oldest) ? life.lastSeq : 0;
     stats.epochChanges++;
     log.error("stream was lost; a new one replaces it", { stream: store.stream, life: life.id });
     this.#continuity.settle(-1);
-    this.#restart(life, 0, "epoch");
+    this.#restart(life, { at: -1, resume }, "epoch");
   }
 
   /** An operator has given the stream a new life: nothing that was handed out counts any more. */
@@ -313,28 +366,27 @@ export class LifeWatch {
       ...{ stream: store.stream, life: life.id },
     });
     this.#continuity.settle(-1);
-    this.#restart(life, -1, "epoch");
+    this.#restart(life, { at: -1, resume: life.lastSeq }, "epoch");
   }
 
-  /** Every position beyond `fork` (-1: every one) is void: tells it, and goes on from there. */
-  #restart(life: StreamLife, fork: number, why: "epoch" | "truncated"): void {
+  /** Every position beyond the fork is void: tells it, and goes on from there. */
+  #restart(life: StreamLife, { at, resume }: Fork, why: "epoch" | "truncated"): void {
     const { progress, channels, lives, restarted, offsets } = this.#options;
-    const { epoch, lastSeq } = life;
-    const sequence = fork < 0 ? lastSeq : fork;
-    const offset = offsets.at(sequence);
-    this.#enter(life);
+    const { epoch } = life;
+    const offset = offsets.at(resume);
+    progress.life = life;
     lives.adopt(life);
-    progress.restart(sequence);
+    progress.restart(at < 0 ? resume : at);
     for (const channel of channels.values()) {
       // What is held, or known to be missing, may be of the past that is gone.
       channel.held = null;
       channel.wanted = 0;
       if (channel.last === UNKNOWN) continue;
-      if (why === "truncated" && Math.max(channel.last, channel.floor) <= fork) {
+      if (Math.max(channel.last, channel.floor) <= at) {
         channel.renew(epoch);
         continue;
       }
-      channel.last = sequence;
+      channel.last = resume;
       channel.reached = offset;
       channel.epoch = epoch;
       channel.lost({ epoch, offset }, why);

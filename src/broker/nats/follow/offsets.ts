@@ -66,15 +66,21 @@ export function names(offset: number, envelope: Envelope): boolean {
  * id without `t_` is what earlier versions called a stream by, and their offsets are sequences. A position of a former
  * life is good up to where that ended; after that only if it names its message, which will be looked at: clients of
  * channels that lost nothing go on under the old name.
+ * @param mixed clients may have got messages of the new life after some of the old one that it lost: then nothing counts
+ *   that lies between the end of the old life and where its end was noticed
  */
-export function currentPosition(life: StreamLife, position: Position): Position | undefined {
+export function currentPosition(life: StreamLife, position: Position, mixed = false): Position | undefined {
   const { epoch, offset } = position;
   if (epoch === life.epoch || epoch === "") return { epoch: life.epoch, offset: normal(offset) };
   if (epoch === life.id) return { epoch: life.epoch, offset: unnamedOffset(offset) };
-  const former = life.before.find(({ id }) => epoch === id || epoch === `t_${id}`);
-  if (!former || isEnded(former)) return undefined;
-  const at = epoch === former.id ? unnamedOffset(offset) : normal(offset);
-  return sequenceOf(at) <= former.fork || !isUnnamed(at) ? { epoch: life.epoch, offset: at } : undefined;
+  const former = life.before.findIndex(({ id }) => epoch === id || epoch === `t_${id}`);
+  if (former < 0) return undefined;
+  const at = epoch === life.before[former]!.id ? unnamedOffset(offset) : normal(offset);
+  const sequence = sequenceOf(at);
+  const outlives = (one: StreamLife["before"][number]) =>
+    !isEnded(one) && (sequence <= one.fork || (!isUnnamed(at) && !(mixed && sequence <= one.mark)));
+  // It has outlived every cut since.
+  return life.before.slice(0, former + 1).every(outlives) ? { epoch: life.epoch, offset: at } : undefined;
 }
 
 /** One form for positions that name no message: they come after whatever stands there. */

@@ -13,7 +13,7 @@ export class Progress {
   turn = 0;
   /** Highest sequence of the stream seen. */
   high: number;
-  /** When the link was lost, ms of the monotonic clock, until the stream was seen to be what it was. */
+  /** Since when it is not known whether the stream is what it was, ms of the monotonic clock: the link was lost, the leader is another. */
   doubtfulSince: number | undefined;
   /** {@link high} when the link was lost; later messages must not move it. Infinite when nothing is to be made up. */
   #mark = Number.POSITIVE_INFINITY;
@@ -37,7 +37,12 @@ export class Progress {
 
   /** Whether single channels may be repaired now. */
   get live(): boolean {
-    return this.state === "live" && this.#link.connected;
+    return this.state === "live" && this.#link.connected && !this.doubtful;
+  }
+
+  /** Whether it is being looked at if the stream is what it was: until then, what comes may be of another past. */
+  get doubtful(): boolean {
+    return this.doubtfulSince !== undefined;
   }
 
   /** Highest sequence up to which, but for reorders, everything wanted has been seen. */
@@ -70,8 +75,13 @@ export class Progress {
   /** The link was lost. */
   interrupt(): void {
     this.turn++;
-    this.doubtfulSince ??= performance.now();
+    this.doubt();
     this.#mark = this.followed;
+  }
+
+  /** What comes may be of another past, until the stream was seen to be what it was. */
+  doubt(): void {
+    this.doubtfulSince ??= performance.now();
   }
 
   /** Everything after `seq` is to be read again. */

@@ -1,5 +1,5 @@
 import type { Envelope } from "../link/headers.ts";
-import { identityOf, type MessageIdentity } from "../link/message-identity.ts";
+import { identityOf, isSame, type MessageIdentity } from "../link/message-identity.ts";
 
 /** Messages remembered, and older ones, one for each tick, thinned out as they grow older. */
 const NEWEST = 64;
@@ -13,15 +13,34 @@ export class RecentMessages {
   readonly #newest: MessageIdentity[] = [];
   #next = 0;
   #older: MessageIdentity[] = [];
+  /** When the latest message that was ever seen was stored, about, by the server's clock; kept when messages are forgotten. */
+  #latest = "";
   /** One of so many ticks leaves a message in {@link #older}. */
   #every = 1;
   #ticks = 0;
+  /**
+   * Those that came when a newer one was known, and were not {@link confirm}ed: they may only be reordered, or of another
+   * past than what was seen before.
+   */
+  #late = new WeakSet<MessageIdentity>();
   /** The one with the highest sequence. */
   newest: MessageIdentity | undefined;
 
-  /** A message was seen live, or read at the stream's home. */
-  note(envelope: Envelope): void {
+  /**
+   * A message was seen live, or read at the stream's home. Returns false, and keeps what is remembered, where that is
+   * another one at its sequence.
+   */
+  note(envelope: Envelope): boolean {
+    if (this.contradicts(envelope)) return false;
     this.#put(identityOf(envelope));
+    return true;
+  }
+
+  /** Whether another message was seen where this one is. Mostly it is newer than all, which costs nothing. */
+  contradicts(envelope: Envelope): boolean {
+    if (!this.newest || envelope.seq > this.newest.seq) return false;
+    const known = this.find(envelope.seq);
+    return known !== undefined && !isSame(known, identityOf(envelope));
   }
 
   /** A message published here was stored. */
@@ -32,11 +51,18 @@ export class RecentMessages {
   /** Once a second. */
   tick(): void {
     const { newest } = this;
+    const stored = newest?.stored ?? "";
+    if (stored > this.#latest) this.#latest = stored;
     if (!newest || newest.seq <= (this.#older.at(-1)?.seq ?? 0) || this.#ticks++ % this.#every > 0) return;
     this.#older.push(newest);
     if (this.#older.length <= OLDER) return;
     this.#older = this.#older.filter((_, index) => index % 2 === 0);
     this.#every *= 2;
+  }
+
+  /** Whether a message was stored before others that were seen. */
+  precedes({ stored }: Envelope): boolean {
+    return stored !== undefined && stored < this.#latest;
   }
 
   /** The newest up to a sequence. */
@@ -53,18 +79,28 @@ export class RecentMessages {
     return this.#newest.find((one) => one.seq === seq) ?? this.#older.find((one) => one.seq === seq);
   }
 
+  /** The newest stands: so all that was seen is of one past. */
+  confirm(): void {
+    this.#late = new WeakSet();
+  }
+
+  /** Whether it came when a newer one was known, and that one was not seen to stand since. */
+  isLate(one: MessageIdentity): boolean {
+    return this.#late.has(one);
+  }
+
   /** Those before a sequence, oldest first. */
   before(seq: number): MessageIdentity[] {
     const bySeq = new Map([...this.#older, ...this.#newest].map((one) => [one.seq, one]));
     return [...bySeq.values()].filter((one) => one.seq < seq).sort((a, b) => a.seq - b.seq);
   }
 
-  /** Nothing after this sequence is what it was. */
-  forget(after: number): void {
-    const kept = this.before(after + 1);
+  /** Forgets all but those that stand. */
+  keep(stands: (one: MessageIdentity) => boolean): void {
+    const kept = this.before(Number.POSITIVE_INFINITY).filter(stands);
     this.#newest.length = 0;
     this.#next = 0;
-    this.#older = this.#older.filter((one) => one.seq <= after);
+    this.#older = this.#older.filter(stands);
     this.newest = undefined;
     for (const one of kept.slice(-NEWEST)) this.#put(one);
   }
@@ -73,5 +109,6 @@ export class RecentMessages {
     this.#newest[this.#next] = one;
     this.#next = (this.#next + 1) % NEWEST;
     if (!this.newest || one.seq > this.newest.seq) this.newest = one;
+    else if (one !== this.newest) this.#late.add(one);
   }
 }

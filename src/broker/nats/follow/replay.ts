@@ -15,14 +15,24 @@ const CREATE_TIMEOUT_MS = 2_000;
 /** After this long without us the server removes the consumer, nanoseconds; also the time between two heartbeats. */
 const INACTIVE_NS = 5_000_000_000;
 
+/** What is replayed. */
+export interface Replayed {
+  readonly store: Store;
+  readonly from: number;
+  /** The end of the stream, where only `store` may be asked, message by message: a consumer may be at any replica. */
+  readonly exactlyTo?: number;
+}
+
 /**
  * Gives every message of a stream from `from` on to `each`, unfiltered, until what was stored when it began is read.
  * Rejects when the link is lost meanwhile, when `each` returns false, or when nothing comes.
  */
-export async function replay(link: Link, store: Store, from: number, each: Each): Promise<void> {
+export async function replay(link: Link, { store, from, exactlyTo }: Replayed, each: Each): Promise<void> {
   // One message at a time takes minutes across an ocean: from there, too, a consumer is the shorter way.
-  if (!store.batches) return await new ReplayConsumer(link, store.stream, each).run(from);
-  const whole = await store.read(">", from, { expected: Number.POSITIVE_INFINITY }, (envelope) =>
+  if (!store.batches && exactlyTo === undefined)
+    return await new ReplayConsumer(link, store.stream, each).run(from);
+  const hints = { expected: Number.POSITIVE_INFINITY, ...(exactlyTo !== undefined && { known: exactlyTo }) };
+  const whole = await store.read(">", from, hints, (envelope) =>
     each(envelope.subject ?? "", envelope.seq, envelope),
   );
   if (!whole) throw new Error("replay abandoned");

@@ -30,6 +30,8 @@ export interface ResyncOptions {
   /** Subject on which clearing a channel leaves its mark. */
   readonly cleared: (channel: FollowedChannel) => string;
   readonly fillContext: (channel: FollowedChannel) => FillContext;
+  /** Whether no other message was seen where this one is. */
+  readonly stands: (envelope: Envelope) => boolean;
   /** The channel still lacks something. */
   readonly behind: (channel: FollowedChannel) => void;
   readonly log: Logger;
@@ -112,10 +114,11 @@ export class Resync {
     stats.streamReads++;
     const from = progress.resumeAt;
     const messages = progress.life.lastSeq - from + 1;
-    const replayed = Math.max(REPLAYED_ANYWAY, channels.length * REPLAYED_PER_CHECK);
-    // A consumer may be at any of the replicas.
-    const whole = messages <= replayed && !this.#options.store.contested;
-    if (whole) await this.#replay(channels, from, current);
+    // A consumer may be at any of the replicas: there each message is one read, as a channel's head is.
+    const replayed = this.#options.store.replicated
+      ? channels.length
+      : Math.max(REPLAYED_ANYWAY, channels.length * REPLAYED_PER_CHECK);
+    if (messages <= replayed) await this.#replay(channels, from, current);
     else await Promise.all(channels.map((channel) => pool.run(() => this.#refresh(channel))));
   }
 
@@ -134,7 +137,7 @@ export class Resync {
    * can, the channel is left to a read of its own, which says so.
    */
   async #replay(channels: readonly FollowedChannel[], from: number, current: () => boolean): Promise<void> {
-    const { link, store, size, fillContext } = this.#options;
+    const { link, store, size, fillContext, stands } = this.#options;
     const missed = new Map<string, Envelope[]>();
     const bySubject = new Map<string, FollowedChannel>();
     const marks = new Map<string, FollowedChannel>();
@@ -143,10 +146,14 @@ export class Resync {
       bySubject.set(channel.subject, channel);
       marks.set(this.#options.cleared(channel), channel);
     }
-    await replay(link, await store.source(this.#end), from, (subject, seq, envelope) => {
+    const source = await store.source(this.#end);
+    const exact = source === store.home && store.replicated;
+    const replayed = { store: source, from, ...(exact && { exactlyTo: this.#end }) };
+    await replay(link, replayed, (subject, seq, envelope) => {
       const channel = bySubject.get(subject);
+      envelope.seq = seq; // a consumer gives it beside the message, not in its headers
+      if (!stands(envelope)) return false;
       if (channel && seq > channel.last) {
-        envelope.seq = seq; // a consumer gives it beside the message, not in its headers
         const list = missed.get(subject);
         if (list) list.push(envelope);
         else missed.set(subject, [envelope]);

@@ -1,3 +1,4 @@
+import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Position } from "../../../core/position.ts";
 import { sequenceOf } from "../../../core/tag.ts";
 import type { Standing, Verified } from "../../broker.ts";
@@ -7,27 +8,40 @@ import { isBefore, isUnnamed, names } from "./offsets.ts";
 
 /** Pause before the home is asked again, ms: what is on its way to a new leader comes within it. */
 const AGAIN_MS = 250;
+/** A look at the stream so long ago still says whether it is the one that is known, ms. */
+const JUDGED_MS = 1_000;
 /** How long a home without an answer is asked, ms. */
 const PATIENCE_MS = 2_000;
 
 /**
  * What the home of a stream says of a position, see {@link Standing}. All who come with positions above the stream's
- * top are served by two shared looks at it, whatever their numbers.
+ * top are served by two shared looks at it, whatever their numbers. @throws CommandError brokerUnavailable when nobody
+ * answers: a client that is told to try again loses nothing, one that is told of a gap does.
  */
 export async function verify(follower: StreamFollower, position: Position): Promise<Verified> {
+  await follower.settled();
   const deadline = performance.now() + PATIENCE_MS;
   for (let looks = 0; ; ) {
     const current = follower.current(position);
     if (!current) return { standing: "void", position };
     const sequence = sequenceOf(current.offset);
     if (sequence === 0) return { standing: "stands", position: current };
+    let pauseMs = AGAIN_MS;
     const top = follower.store.away || sequence <= follower.high ? sequence : await topOf(follower);
     if (top !== undefined && sequence <= top) {
       const verified = await keptAt(follower, current);
-      if (verified) return verified;
+      if (verified === "nothing") {
+        const recently = follower.store.away || follower.judgedMs < JUDGED_MS;
+        if (recently) return { standing: withoutMessage(follower, current.offset), position: current };
+        // Removed since, or the stream is another one: it is looked at once a second for all who ask.
+        await follower.inspect();
+        pauseMs = 0;
+      } else if (verified) return verified;
     } else if (top !== undefined && ++looks === 2) return { standing: "void", position: current };
-    if (performance.now() > deadline) return { standing: "unproven", position: current };
-    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    if (performance.now() > deadline) {
+      throw new CommandError(Errors.brokerUnavailable, `nobody says what stands in ${follower.store.stream}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 
@@ -39,12 +53,15 @@ async function topOf(follower: StreamFollower): Promise<number | undefined> {
 }
 
 /** What is kept where a position is, at or below the stream's top; undefined when nobody answers. */
-async function keptAt(follower: StreamFollower, position: Position): Promise<Verified | undefined> {
+async function keptAt(
+  follower: StreamFollower,
+  position: Position,
+): Promise<Verified | "nothing" | undefined> {
   const { epoch, offset } = position;
   const sequence = sequenceOf(offset);
   try {
     const envelope = await follower.store.at(sequence);
-    if (!envelope) return { standing: withoutMessage(follower, offset), position };
+    if (!envelope) return "nothing";
     if (!names(offset, envelope)) {
       follower.doubt(sequence);
       return { standing: "void", position };
@@ -62,6 +79,6 @@ async function keptAt(follower: StreamFollower, position: Position): Promise<Ver
 function withoutMessage(follower: StreamFollower, offset: number): Standing {
   if (isUnnamed(offset)) return "stands";
   if (isBefore(offset)) return "unproven";
-  const remembered = follower.remembers(offset);
+  const remembered = follower.sightings.remembers(offset);
   return remembered === undefined ? "unproven" : remembered ? "stands" : "void";
 }

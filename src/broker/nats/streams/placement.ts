@@ -63,8 +63,8 @@ export interface StreamLives {
    * it has still (-1: nothing). Resolves with the life it has now.
    */
   renew(old: StreamLife, cut: { readonly fork: number; readonly mark: number }): Promise<StreamLife>;
-  /** Writes the id of the stream's life into its configuration again, from which somebody took it. */
-  nameAgain(found: StreamLife, life: StreamLife): Promise<StreamLife>;
+  /** Writes into the stream's configuration what is known of its life, unless that is not what was found any more. */
+  amend(found: StreamLife, life: StreamLife): Promise<StreamLife>;
 }
 
 /** How often a stream is looked for before it counts as gone, and the pause between, ms. */
@@ -128,7 +128,8 @@ export class StreamPlacement {
     const home = this.#remote(wanted);
     const leader = new LeaderStore(link, requests, wanted.name);
     const origin = home === undefined ? new Store(link, requests, wanted.name) : leader;
-    const store = new ReplicatedStream(origin, stats, () => this.#drop(placed), leader);
+    const replicated = wanted.num_replicas > 1;
+    const store = new ReplicatedStream(origin, stats, () => this.#drop(placed), leader, replicated);
     const placed: Placed = {
       ...{ wanted, store, life },
       copy: home === undefined ? undefined : subjects.mirror(wanted.name, region),
@@ -161,7 +162,7 @@ export class StreamPlacement {
         const before = [...(cut.fork < 0 ? [] : [{ id: old.id, ...cut }]), ...old.before];
         return await streams.rename(stream, old, { id: newLifeId(), before });
       },
-      nameAgain: (found, life) => streams.rename(stream, found, life),
+      amend: (found, life) => streams.rename(stream, found, life),
     };
   }
 

@@ -9,14 +9,13 @@ import type { ReadHints, Store } from "./store.ts";
  * origin's. @throws RequestError in every method, when neither can say for certain
  */
 export class ReplicatedStream {
-  readonly #origin: Store;
+  /** What answers for the stream beside a copy. */
+  readonly origin: Store;
+  readonly replicated: boolean;
   /** The origin at its leader, which alone knows for certain. */
   readonly home: Store;
-  /**
-   * The origin's replicas may hold different messages, after a cut: followers may mix both pasts behind one another, so
-   * that nothing betrays them. Only the leader is asked until that has aged out.
-   */
-  contested = false;
+  /** The origin, whichever of its servers answers. */
+  readonly any: Store;
   /** The copy in this region, while it is known to be of this life of the stream. */
   mirror: Store | undefined;
   /** Sequence that the copy has reached at least. */
@@ -28,22 +27,25 @@ export class ReplicatedStream {
   readonly #stats: Stats;
   readonly #unreadable: () => void;
 
-  /** @param unreadable the copy does not answer: it is to be looked at */
-  constructor(origin: Store, stats: Stats, unreadable: () => void = () => {}, home = origin) {
-    this.#origin = origin;
-    this.home = home;
+  /**
+   * @param unreadable the copy does not answer: it is to be looked at
+   * @param leader reads the origin where it is led; default: as `origin` does
+   * @param replicated the origin has several replicas. A follower may be behind, and after a server forgot something it
+   *   may hold another past for good, or mix two behind one another so that nothing betrays it: only the leader is asked
+   */
+  constructor(
+    origin: Store,
+    stats: Stats,
+    unreadable: () => void = () => {},
+    leader = origin,
+    replicated = false,
+  ) {
+    this.any = origin;
+    this.home = leader;
+    this.origin = replicated ? leader : origin;
+    this.replicated = replicated;
     this.#stats = stats;
     this.#unreadable = unreadable;
-  }
-
-  /** The origin, whichever of its servers answers. */
-  get any(): Store {
-    return this.#origin;
-  }
-
-  /** What answers for the stream beside a copy. */
-  get origin(): Store {
-    return this.contested ? this.home : this.#origin;
   }
 
   /** Name of the origin, by which the stream is known everywhere. */
