@@ -2,11 +2,10 @@ import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
 import { MAX_SEQUENCE } from "../../../core/tag.ts";
 import type { Link } from "../link/link.ts";
-import { identityOf, isSame } from "../link/message-identity.ts";
 import { isEnded, type StreamLife } from "../streams/identity.ts";
 import type { Inspection, StreamLives } from "../streams/placement.ts";
+import { replicasAgree } from "../streams/replica-check.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
-import type { Store } from "../streams/store.ts";
 import { UNKNOWN } from "./chain.ts";
 import { type Continuity, ContinuityCheck, type Fork, NO_FORK } from "./continuity.ts";
 import type { FollowedChannel } from "./followed-channel.ts";
@@ -43,8 +42,6 @@ const OTHER_PATIENCE_MS = 1_000;
 /** Sequence from which on it is said that they come to an end, and how often, ms. */
 const ROOM_WARNING = MAX_SEQUENCE / 2;
 const DAY_MS = 24 * 3_600_000;
-/** Reads that the servers of a cluster share among them, to see whether they agree. */
-const REPLICA_LOOKS = 20;
 /** How often something contradictory is looked for meanwhile, which ends the wait, ms. */
 const STEP_MS = 50;
 
@@ -333,15 +330,12 @@ export class LifeWatch {
     this.#continuity.settle(fork.resume);
     if (newest) recent.note(newest);
     this.#restart(life, { at: fork.at, resume }, "truncated");
-    if (store.replicated) void this.#compareReplicas(store.any, Math.max(1, fork.at + 1));
+    if (store.replicated) void this.#compareReplicas(Math.max(1, fork.at + 1));
   }
 
-  /** After a cut the servers of a cluster may hold different messages for good, each sure of its own. */
-  async #compareReplicas(origin: Store, seq: number): Promise<void> {
+  async #compareReplicas(seq: number): Promise<void> {
     const { store, log } = this.#options;
-    const answers = Array.from({ length: REPLICA_LOOKS }, () => origin.at(seq).catch(() => null));
-    const [first, ...others] = (await Promise.all(answers)).filter((one) => one !== null).map(identityOf);
-    if (!first || others.every((one) => isSame(one, first))) return;
+    if (await replicasAgree(store.any, seq)) return;
     log.error("the replicas of the stream disagree", {
       ...{ stream: store.stream, sequence: seq },
       remedy: "in a quiet hour set history.replicas to 1 and back: the leader's messages are kept",
