@@ -116,8 +116,7 @@ export class Channel implements ChannelSink {
     if (!from || this.rules.recovery === "off") return;
     // Again: the read this call joined may have been for another position, or what it brought has left the ring.
     for (let attempt = 0; attempt < MAX_PREPARE_READS; attempt++) {
-      // Each time: the stream may have got another life meanwhile.
-      const at = this.current(from) ?? from;
+      const at = this.current(from) ?? from; // in the terms of now, each time
       if (this.recover(at).outcome !== "missing") return;
       if (this.rules.recovery === "cache") await this.#fill(-1);
       else if (this.#mustBeProven(at.offset)) await this.#proofs().prove(at.offset);

@@ -4,7 +4,7 @@ import { MAX_SEQUENCE } from "../../../core/tag.ts";
 import type { Link } from "../link/link.ts";
 import { isEnded, type StreamLife } from "../streams/identity.ts";
 import type { Inspection, StreamLives } from "../streams/placement.ts";
-import { replicasAgree } from "../streams/replica-check.ts";
+import { DISAGREEMENT_REMEDY, disagreement } from "../streams/replica-check.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import { UNKNOWN } from "./chain.ts";
 import { type Continuity, ContinuityCheck, type Fork, NO_FORK } from "./continuity.ts";
@@ -330,15 +330,16 @@ export class LifeWatch {
     this.#continuity.settle(fork.resume);
     if (newest) recent.note(newest);
     this.#restart(life, { at: fork.at, resume }, "truncated");
-    if (store.replicated) void this.#compareReplicas(Math.max(1, fork.at + 1));
+    if (store.replicated) void this.#compareReplicas(life);
   }
 
-  async #compareReplicas(seq: number): Promise<void> {
+  async #compareReplicas(life: StreamLife): Promise<void> {
     const { store, log } = this.#options;
-    if (await replicasAgree(store.any, seq)) return;
+    const found = await disagreement(store.any, life).catch(() => undefined);
+    if (!found) return;
     log.error("the replicas of the stream disagree", {
-      ...{ stream: store.stream, sequence: seq },
-      remedy: "in a quiet hour set history.replicas to 1 and back: the leader's messages are kept",
+      ...{ stream: store.stream, sequence: found.sequence },
+      remedy: DISAGREEMENT_REMEDY,
     });
   }
 
