@@ -42,7 +42,7 @@ test("a stream that is as it was stands, by one read", async () => {
 test("another message at a known place is a cut, and the fork the newest that stands", async () => {
   const one = seen(ids(1, 36));
   one.home.splice(30, 6, ...ids(31, 70, "b"));
-  expect(await one.check.check(one.life())).toEqual({ kind: "cut", fork: { at: 30, resume: 30 } });
+  expect(await one.check.check(one.life())).toEqual({ kind: "cut", fork: { at: 30, resume: 30, lost: 31 } });
   expect(one.reads).toBeLessThanOrEqual(37);
 });
 
@@ -51,7 +51,7 @@ test("a cut is seen though the newest message is of the new past already", async
   await one.check.check(one.life());
   one.home.splice(30, 6, ...ids(31, 70, "b"));
   one.recent.note(message(70, "b70"));
-  expect(await one.check.check(one.life())).toEqual({ kind: "cut", fork: { at: 30, resume: 70 } });
+  expect(await one.check.check(one.life())).toEqual({ kind: "cut", fork: { at: 30, resume: 70, lost: 31 } });
 });
 
 test("what came before the link was lost is looked at, and what was odd", async () => {
@@ -59,19 +59,22 @@ test("what came before the link was lost is looked at, and what was odd", async 
   one.check.interrupt();
   one.home.splice(30, 6, ...ids(31, 70, "b"));
   for (let seq = 60; seq <= 70; seq++) one.recent.note(message(seq, `b${seq}`));
-  expect(await one.check.check(one.life())).toEqual({ kind: "cut", fork: { at: 30, resume: 70 } });
+  expect(await one.check.check(one.life())).toEqual({ kind: "cut", fork: { at: 30, resume: 70, lost: 31 } });
   const other = seen(ids(1, 36));
   other.home.splice(33, 3, ...ids(34, 50, "b"));
   other.recent.note(message(50, "b50"));
   expect(other.check.suspect(35)).toBe(true);
-  expect(await other.check.check(other.life())).toEqual({ kind: "cut", fork: { at: 33, resume: 50 } });
+  expect(await other.check.check(other.life())).toEqual({
+    kind: "cut",
+    fork: { at: 33, resume: 50, lost: 34 },
+  });
 });
 
 test("less than was seen is no cut yet, and what is removed proves nothing", async () => {
   const lower = seen(ids(1, 36));
   lower.home.length = 30;
   expect(await lower.check.check(lower.life())).toEqual({ kind: "lower" });
-  expect(await lower.check.fork()).toEqual({ at: 30, resume: 30 });
+  expect(await lower.check.fork()).toEqual({ at: 30, resume: 30, lost: Number.POSITIVE_INFINITY });
   const removed = seen(ids(1, 36));
   removed.home.fill(undefined, 0, 36);
   removed.home[34] = "a35";

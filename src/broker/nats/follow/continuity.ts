@@ -9,9 +9,15 @@ export interface Fork {
   readonly at: number;
   /** The newest message seen that stands: from here on channels that lost something go on, so that nothing comes again. */
   readonly resume: number;
+  /** The oldest message seen that is replaced by another; infinite when none is. */
+  readonly lost: number;
 }
 
-export const NO_FORK: Fork = { at: -1, resume: -1 };
+/** What two instances know of one cut: each says for certain up to where all stands, and may have seen what the other has not. */
+export function joinForks(own: Fork, other: number): Fork {
+  const at = own.lost <= other ? own.at : Math.max(own.at, other);
+  return { ...own, at, resume: Math.max(own.resume, at) };
+}
 
 /**
  * Whether a stream still holds what was seen of it. `cut`: another message stands where one that was seen should, so
@@ -96,20 +102,22 @@ export class ContinuityCheck {
    */
   async fork(): Promise<Fork> {
     const seen = this.#recent.before(Number.POSITIVE_INFINITY);
-    let [at, resume, whole] = [-1, -1, true];
+    let [at, resume, lost] = [-1, -1, Number.POSITIVE_INFINITY];
     this.#lost.clear();
     for (let from = 0; from < seen.length; from += AT_A_TIME) {
       const part = seen.slice(from, from + AT_A_TIME);
       const looks = await Promise.all(part.map((one) => this.#look(one)));
       for (const [index, one] of part.entries()) {
-        whole &&= looks[index] !== "other";
-        if (looks[index] === "other") this.#lost.add(one.seq);
+        if (looks[index] === "other") {
+          this.#lost.add(one.seq);
+          lost = Math.min(lost, one.seq);
+        }
         if (looks[index] !== "same") continue;
         resume = one.seq;
-        if (whole && !this.#recent.isLate(one)) at = one.seq;
+        if (one.seq < lost && !this.#recent.isLate(one)) at = one.seq;
       }
     }
-    return { at, resume };
+    return { at, resume, lost };
   }
 
   /** Nothing after this sequence is what it was, nor what {@link fork} found replaced: the channels have been told. */

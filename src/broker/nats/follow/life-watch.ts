@@ -7,7 +7,7 @@ import type { Inspection, StreamLives } from "../streams/placement.ts";
 import { DISAGREEMENT_REMEDY, disagreement } from "../streams/replica-check.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import { UNKNOWN } from "./chain.ts";
-import { type Continuity, ContinuityCheck, type Fork, NO_FORK } from "./continuity.ts";
+import { type Continuity, ContinuityCheck, type Fork, joinForks } from "./continuity.ts";
 import type { FollowedChannel } from "./followed-channel.ts";
 import type { Offsets } from "./offsets.ts";
 import type { Progress } from "./progress.ts";
@@ -270,7 +270,7 @@ export class LifeWatch {
       log.info("stream has a new life; nothing of it is lost", { stream: store.stream, life: life.id });
       const all = { id: known.id, fork: life.lastSeq, mark: life.lastSeq };
       this.#adopt({ ...life, before: former ? life.before : [all, ...known.before, ...life.before] });
-    } else await this.#setBack(life, former ? { at: former.fork, resume: former.fork } : NO_FORK);
+    } else await this.#setBack(life, joinForks(await this.#continuity.fork(), former?.fork ?? -1));
   }
 
   /** The stream is not what was seen after `fork` (-1: anywhere). */
@@ -292,22 +292,20 @@ export class LifeWatch {
     // What was delivered up to here may be of both pasts.
     const mark = Math.max(life.lastSeq, recent.newest?.seq ?? 0);
     const next = isHeir(life, known)
-      ? await this.#amend(life, { fork: fork.at, mark })
+      ? await this.#amend(life, fork, mark)
       : await lives.renew(known, { fork: fork.at, mark });
-    await this.#setBack(next, fork);
+    const former = next.before.find(({ id }) => id === known.id);
+    await this.#setBack(next, joinForks(fork, former?.fork ?? -1));
     // Two may have written at once.
     setTimeout(() => void (progress.closed || this.inspect()), PAUSE_MS);
   }
 
   /** Another instance has noticed it before, which may have seen less of what is lost. */
-  async #amend(life: StreamLife, { fork, mark }: { fork: number; mark: number }): Promise<StreamLife> {
+  async #amend(life: StreamLife, { at, lost }: Fork, mark: number): Promise<StreamLife> {
     const { lives, progress, log, store } = this.#options;
     const known = life.before.find(({ id }) => id === progress.life.id)!;
-    const former = {
-      id: known.id,
-      fork: fork < 0 ? known.fork : Math.min(known.fork, fork),
-      mark: Math.max(known.mark, mark),
-    };
+    const fork = lost <= known.fork ? Math.max(0, at) : known.fork;
+    const former = { id: known.id, fork, mark: Math.max(known.mark, mark) };
     if (former.fork === known.fork && (former.mark === known.mark || !store.replicated)) return life;
     const before = life.before.map((one) => (one === known ? former : one));
     return await lives.amend(life, { ...life, before }).catch((error: unknown) => {
@@ -329,7 +327,7 @@ export class LifeWatch {
     });
     this.#continuity.settle(fork.resume);
     if (newest) recent.note(newest);
-    this.#restart(life, { at: fork.at, resume }, "truncated");
+    this.#restart(life, { ...fork, resume }, "truncated");
     if (store.replicated) void this.#compareReplicas(life);
   }
 
@@ -351,7 +349,7 @@ export class LifeWatch {
     stats.epochChanges++;
     log.error("stream was lost; a new one replaces it", { stream: store.stream, life: life.id });
     this.#continuity.settle(-1);
-    this.#restart(life, { at: -1, resume }, "epoch");
+    this.#restart(life, { at: -1, resume, lost: 0 }, "epoch");
   }
 
   /** An operator has given the stream a new life: nothing that was handed out counts any more. */
@@ -361,7 +359,7 @@ export class LifeWatch {
       ...{ stream: store.stream, life: life.id },
     });
     this.#continuity.settle(-1);
-    this.#restart(life, { at: -1, resume: life.lastSeq }, "epoch");
+    this.#restart(life, { at: -1, resume: life.lastSeq, lost: 0 }, "epoch");
   }
 
   /** Every position beyond the fork is void: tells it, and goes on from there. */

@@ -100,15 +100,18 @@ export class RecentMessages {
     const kept = this.before(Number.POSITIVE_INFINITY).filter(stands);
     this.#newest.length = 0;
     this.#next = 0;
-    this.#older = this.#older.filter(stands);
+    this.#older = [];
     this.newest = undefined;
     for (const one of kept.slice(-NEWEST)) this.#put(one);
+    this.#older = kept.slice(0, -NEWEST);
   }
 
   #put(one: MessageIdentity): void {
+    const late = this.newest !== undefined && one.seq <= this.newest.seq;
+    if (late && this.find(one.seq)) return;
     this.#newest[this.#next] = one;
     this.#next = (this.#next + 1) % NEWEST;
-    if (!this.newest || one.seq > this.newest.seq) this.newest = one;
-    else if (one !== this.newest) this.#late.add(one);
+    if (late) this.#late.add(one);
+    else this.newest = one;
   }
 }
