@@ -1,4 +1,5 @@
 import type { Logger } from "../core/log.ts";
+import { Seldom } from "../core/seldom.ts";
 import { Stats } from "../core/stats.ts";
 import type { Handshake } from "../gateway/dialect.ts";
 import { type Admission, addressKey, type Refusal } from "../gateway/instance/admission.ts";
@@ -36,9 +37,15 @@ export const AWAY: Readonly<Record<Away, { readonly status: 429 | 503; readonly 
 /** When to come back after a refusal that has no time of its own; spread, so that not all come at once. */
 const retryLater = () => String(5 + Math.floor(Math.random() * 11));
 
+/** For the log: whose page it is has to be in the settings. */
+export const FOREIGN_ORIGIN = "a page of an origin that http.allowedOrigins does not name";
+/** One address is heard of at most so often at log level info. */
+const MISTAKES_EVERY_MS = 60_000;
+
 /** Who comes in, whatever the transport; refusals are counted by reason. */
 export class AdmissionGuard {
   readonly #deps: EntranceDeps;
+  readonly #mistakes = new Seldom(MISTAKES_EVERY_MS);
 
   constructor(deps: EntranceDeps) {
     this.#deps = deps;
@@ -51,6 +58,16 @@ export class AdmissionGuard {
       status,
       headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store", ...headers },
     });
+  }
+
+  /**
+   * Logs why somebody is turned away for something that whoever wrote the client, or the settings, has to mend.
+   * @param detail holds nothing that the client has said
+   */
+  mistaken(headers: Headers, peer: string, detail: string): void {
+    const ip = this.#deps.clientIp(headers, peer);
+    const level = this.#mistakes.first(ip) ? "info" : "debug";
+    this.#deps.log[level]("client made a mistake", { ip, detail });
   }
 
   /** What limits of an address count this request under. @param peer address of the TCP peer */

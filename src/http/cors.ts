@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from "hono";
-import type { AdmissionGuard } from "./admission-guard.ts";
+import type { RequestContext } from "../runtime/runtime.ts";
+import { type AdmissionGuard, FOREIGN_ORIGIN } from "./admission-guard.ts";
 import type { OriginPolicy } from "./origin.ts";
 
 /** What a page may send beside the simple headers, and how long browsers may remember the permission, s. */
@@ -14,11 +15,15 @@ const PREFLIGHT = {
  * WebSockets; who is not on it gets 403, with or without a preflight. Credentials are not allowed: nobody is known by
  * cookies here.
  */
-export function cors(originAllowed: OriginPolicy, guard: AdmissionGuard): MiddlewareHandler {
+export function cors(
+  originAllowed: OriginPolicy,
+  guard: AdmissionGuard,
+): MiddlewareHandler<{ Bindings: RequestContext }> {
   return async (c, next) => {
     const { headers } = c.req.raw;
     const origin = headers.get("origin");
     if (!originAllowed(origin, headers.get("host"))) {
+      guard.mistaken(headers, c.env.ip, FOREIGN_ORIGIN);
       return guard.refuse("origin", 403, "This origin is not allowed.");
     }
     if (c.req.method === "OPTIONS") c.res = new Response(null, { status: 204, headers: PREFLIGHT });

@@ -5,7 +5,7 @@ import type { Admission } from "../gateway/instance/admission.ts";
 import type { Session } from "../gateway/session/session.ts";
 import type { CentrifugeCodecName } from "../protocol/centrifuge/replies.ts";
 import type { RequestContext, SocketHandler } from "../runtime/runtime.ts";
-import type { AdmissionGuard } from "./admission-guard.ts";
+import { type AdmissionGuard, FOREIGN_ORIGIN } from "./admission-guard.ts";
 import type { OriginPolicy } from "./origin.ts";
 
 export interface UpgradeDeps {
@@ -19,7 +19,7 @@ export interface UpgradeDeps {
 type Choice =
   | { readonly dialect: Dialect<Session>; readonly subprotocol?: string | undefined }
   /** Nothing: the connection is opened and closed at once, in the words of its protocol. */
-  | { readonly farewell: SocketHandler }
+  | { readonly farewell: SocketHandler; readonly why: string }
   /** Nothing, and the protocol has no word for it. */
   | { readonly refused: string };
 
@@ -48,6 +48,7 @@ export function upgrade(deps: UpgradeDeps, choose: Choose): Upgrade {
 
   return (request, context, key) => {
     const { headers } = request;
+    const mistaken = (detail: string) => deps.guard.mistaken(headers, context.ip, detail);
     if (!wantsWebSocket(headers.get("upgrade"))) {
       return refuse("no_upgrade", 426, "This is a WebSocket endpoint.", { upgrade: "websocket" });
     }
@@ -62,9 +63,11 @@ export function upgrade(deps: UpgradeDeps, choose: Choose): Upgrade {
     const origin = headers.get("origin");
     const originAllowed = deps.originAllowed(origin, headers.get("host"));
     const choice = choose(request, key, originAllowed);
-    if (!originAllowed && !("farewell" in choice)) {
+    if (!originAllowed) mistaken(FOREIGN_ORIGIN);
+    else if ("farewell" in choice) mistaken(choice.why);
+    else if ("refused" in choice) mistaken(choice.refused);
+    if (!originAllowed && !("farewell" in choice))
       return refuse("origin", 403, "This origin is not allowed.");
-    }
     if ("refused" in choice) return refuse("protocol", 400, choice.refused);
     const admitted = deps.guard.admit(headers, context.ip);
     if (admitted instanceof Response) return admitted;

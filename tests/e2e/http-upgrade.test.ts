@@ -1,4 +1,7 @@
 import { expect, test } from "bun:test";
+import { createLogger } from "../../src/core/log.ts";
+import type { PusherApp } from "../../src/pusher/apps.ts";
+import { SHOP } from "../gateway/fixture.ts";
 import { httpServer } from "../helpers/http-server.ts";
 import { OPCODE, RawWebSocket } from "../helpers/raw-websocket.ts";
 import { until } from "../helpers/until.ts";
@@ -40,6 +43,49 @@ test("only listed origins and this very host are let in", async () => {
   ];
   for (const origin of forged) expect([origin, await status(origin)]).toEqual([origin, 403]);
   expect(server.stats.rejected.get("origin")).toBe(forged.length);
+});
+
+test("who is turned away for a mistake of a client's author or of the settings is in the log, once a minute", async () => {
+  const logged: Record<string, unknown>[] = [];
+  const proxy = { kind: "header", header: "X-Forwarded-For", cidrs: ["127.0.0.0/8"], hops: 1 } as const;
+  const off: PusherApp = { ...SHOP, id: "2", enabled: false, keys: [{ key: "off", secret: "s".repeat(16) }] };
+  await using server = httpServer({
+    options: { proxy },
+    apps: [SHOP, off],
+    log: createLogger("debug", (line) => logged.push({ ...line })),
+  });
+  const stream = (init: RequestInit) => (headers: Record<string, string>) =>
+    fetch(`${server.http}/connection/http_stream`, {
+      method: "POST",
+      ...init,
+      headers: { ...init.headers, ...headers },
+    });
+  const socket =
+    (path: string, more: Record<string, string> = {}) =>
+    async (headers: Record<string, string>) => {
+      using client = await RawWebSocket.open(`ws://${server.host}${path}`, { ...more, ...headers });
+      return client.status;
+    };
+  const foreign = { Origin: "https://elsewhere.example" };
+  const mistakes: [detail: string, attempt: (headers: Record<string, string>) => Promise<unknown>][] = [
+    ["http.allowedOrigins", socket("/connection/websocket", foreign)],
+    ["http.allowedOrigins", socket(`/app/${SHOP.keys[0]!.key}?protocol=7`, foreign)],
+    ["http.allowedOrigins", stream({ headers: foreign, body: "{}" })],
+    ["centrifuge-json", socket("/connection/websocket", { "Sec-WebSocket-Protocol": "graphql-ws" })],
+    ["limits.frame", stream({ body: "x".repeat(70_000) })],
+    ["application does not exist", socket("/app/unknown?protocol=7")],
+    ["application disabled", socket("/app/off?protocol=7")],
+    ["unsupported protocol version", socket(`/app/${SHOP.keys[0]!.key}?protocol=4`)],
+    ["no protocol version", socket(`/app/${SHOP.keys[0]!.key}`)],
+  ];
+  for (const [index, [detail, attempt]] of mistakes.entries()) {
+    const ip = `192.0.2.${index}`;
+    for (let n = 0; n < 2; n++) await attempt({ "X-Forwarded-For": ip });
+    const told = logged.filter((line) => line.message === "client made a mistake" && line.ip === ip);
+    expect([detail, told.map(({ level }) => level)]).toEqual([detail, ["info", "debug"]]);
+    expect(told[0]!.detail).toContain(detail);
+  }
+  expect(JSON.stringify(logged)).not.toContain("elsewhere");
 });
 
 test("a forged X-Forwarded-For changes nothing; a trusted proxy's counts", async () => {

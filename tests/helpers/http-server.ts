@@ -1,5 +1,5 @@
 import { CentrifugeDialects } from "../../src/centrifuge/dialect.ts";
-import { silent } from "../../src/core/log.ts";
+import { type Logger, silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
 import type { GatewayContext } from "../../src/gateway/context.ts";
 import type { Handshake } from "../../src/gateway/dialect.ts";
@@ -61,6 +61,7 @@ export function httpServer(
     operations?: Partial<Operations>;
     assets?: Assets;
     apps?: readonly PusherApp[];
+    log?: Logger;
   } = {},
 ) {
   const stats = new Stats();
@@ -126,7 +127,7 @@ export function httpServer(
       own: () => ({ instance: "one", region: "here", connections: 0, capacity: 100 }),
     }),
     stats,
-    log: silent,
+    log: setup.log ?? silent,
     options: {
       allowedOrigins: [],
       passedHeaders: [],

@@ -15,16 +15,20 @@ const CLIENT_VERSION = /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}$/;
 /** `GET /app/:key`: a connection of the Pusher protocol, or one that is closed with the code that says why not. */
 export function choosePusher(apps: PusherApps, connection: MakeConnection): Choose {
   return ({ url }, key, originAllowed) => {
-    if (!key) return { farewell: new Farewell(PusherCloses.unknownPath) };
+    if (!key) return farewell(PusherCloses.unknownPath);
     const query = new URL(url).searchParams;
     const app = apps.byKey(key);
     const close = refusal(query.get("protocol"), query.get("version"));
-    if (close) return { farewell: new Farewell(close) };
-    if (!app) return { farewell: new Farewell(PusherCloses.unknownApp) };
-    if (!app.enabled) return { farewell: new Farewell(PusherCloses.appDisabled) };
-    if (!originAllowed) return { farewell: new Farewell(PusherCloses.unauthorized) };
+    if (close) return farewell(close);
+    if (!app) return farewell(PusherCloses.unknownApp);
+    if (!app.enabled) return farewell(PusherCloses.appDisabled);
+    if (!originAllowed) return farewell(PusherCloses.unauthorized);
     return { dialect: connection(app, Number(query.get("protocol"))) };
   };
+}
+
+function farewell(close: CloseCode): ReturnType<Choose> {
+  return { farewell: new Farewell(close), why: close.reason };
 }
 
 function refusal(protocol: string | null, version: string | null): CloseCode | undefined {

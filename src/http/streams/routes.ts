@@ -93,6 +93,12 @@ export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
   return app;
 }
 
+/** What is wrong with commands that cannot be read. */
+const UNREADABLE = {
+  400: "The body of the request broke off, or is no text in UTF-8.",
+  413: "The body of the request is longer than limits.frame.",
+} as const;
+
 /** Lets the client in and begins the answer. @param frame its first one, or the status that refuses it */
 async function openStream(
   { gateway, centrifuge, guard, streams, headers: added }: StreamRoutesDeps,
@@ -100,8 +106,11 @@ async function openStream(
   transport: StreamTransport,
   frame: Frame | 400 | 413,
 ): Promise<Response> {
-  if (typeof frame === "number") return guard.refuse("handshake", frame, "No commands can be read.");
   const { headers, method } = c.req.raw;
+  if (typeof frame === "number") {
+    if (frame === 413) guard.mistaken(headers, c.env.ip, "a frame longer than limits.frame");
+    return guard.refuse("handshake", frame, UNREADABLE[frame]);
+  }
   // Hono takes HEAD for GET; it must not open anything.
   if (method === "HEAD") return new Response(null, { status: 405, headers: { allow: "GET, POST" } });
   const admitted = guard.admit(headers, c.env.ip);
