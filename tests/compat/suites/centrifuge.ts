@@ -51,7 +51,7 @@ const javascript: Suite = {
       "--no-audit",
       "--no-fund",
     ]);
-    await step(folder, ["npx", "jest", "--runInBand", "--forceExit", "--json", "--outputFile=report.json"], {
+    await step(folder, ["npx", "jest", "--forceExit", "--json", "--outputFile=report.json"], {
       mayFail: true,
     });
     const report = (await Bun.file(join(folder, "report.json")).json()) as {
