@@ -47,6 +47,11 @@ export const REASONS: Readonly<Record<string, readonly Reason[]>> = {
   ],
 };
 
+/** Whether it is known why a test fails. */
+export function hasReason(sdk: string, name: string): boolean {
+  return (REASONS[sdk] ?? []).some(({ tests }) => tests.test(name));
+}
+
 /** The reason of a failed test. @throws when there is none, or more than one */
 export function reasonOf(sdk: string, name: string): Reason {
   const found = (REASONS[sdk] ?? []).filter(({ tests }) => tests.test(name));

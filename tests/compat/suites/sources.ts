@@ -34,10 +34,11 @@ export async function step(
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
   ]);
-  if ((await child.exited) === 0 || mayFail) return out;
-  throw new Error(
-    `${command.join(" ")} failed:\n${`${out}\n${err}`.trim().split("\n").slice(-20).join("\n")}`,
-  );
+  if ((await child.exited) === 0) return out;
+  const last = `${out}\n${err}`.trim().split("\n").slice(-20).join("\n");
+  if (!mayFail) throw new Error(`${command.join(" ")} failed:\n${last}`);
+  console.error(last);
+  return out;
 }
 
 /** A fresh copy of a suite's sources; removed when disposed. */

@@ -29,6 +29,8 @@ export interface Suite {
 export interface SuiteResult {
   readonly version: string;
   readonly passed: number;
+  /** Of these, how many failed at first, for no known reason, and passed when the suite was run once more. */
+  readonly passedAgain?: number;
   readonly skipped: number;
   /** Names of the tests that failed. */
   readonly failed: readonly string[];
