@@ -157,6 +157,17 @@ const commands: readonly Row[] = [
       (await import("./cli/move.ts")).rebalance(options as Record<string, string | true>),
   },
   {
+    name: "import <server> <file>",
+    summary:
+      "write settings from those of centrifugo (config.json), soketi or reverb (.env), and say line by line what maps, differs " +
+      "and is missing",
+    flags: [
+      ["-o, --out <file>", "write the settings there, for its owner alone (default: print them)"],
+      ["--json", "print settings and lines as JSON"],
+    ],
+    run: async (options, args) => (await import("./cli/import/import.ts")).importSettings(args, options),
+  },
+  {
     name: "doctor",
     summary:
       "check that this machine and these settings can run an instance; for each failed check, print the command to type",

@@ -65,6 +65,7 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
   "fossil-delta": /^src\/gateway\/channel\//,
   protobufjs: /^src\/protocol\//,
   commander: /^src\/main\.ts$/,
+  yaml: /^src\/cli\//,
   "log-update": /^src\/cli\//,
   "cli-progress": /^src\/cli\//,
   bun: /^src\/(runtime\/bun|bench)\//,
