@@ -33,12 +33,14 @@ export function mergeRun(
   );
 }
 
-/** The table of one run, also for a terminal. */
+const number = (value: number) => value.toLocaleString("en");
+
+/** What was lost, repeated, told and so on: a table, also for a terminal. */
 export function survivalRows(outcomes: readonly Suffered[]): string[][] {
-  const number = (value: number) => value.toLocaleString("en");
   return [
     [
       "what is done",
+      "",
       "acknowledged",
       "in the store",
       "delivered",
@@ -51,24 +53,31 @@ export function survivalRows(outcomes: readonly Suffered[]): string[][] {
       "store lost",
       "told",
       "again after it",
-      "reconnects",
-      "recovered",
-      "first delivery",
-      "longest silence",
-      "presence right",
-      "",
     ],
     ...outcomes.map(({ counts, ...one }) => [
       one.what,
+      one.problems.length === 0 ? "good" : "**BAD**",
       ...[counts.acked, counts.compared, counts.deliveries].map(number),
       ...[counts.lost, counts.duplicated, counts.reordered].map(number),
       ...[counts.unannounced + counts.contradicted, counts.altered + counts.unknown].map(number),
       ...[one.differences, counts.forgotten, counts.discontinuities, counts.repeated].map(number),
-      ...[one.reconnects, counts.recoveries].map(number),
-      ms(one.firstMs),
-      ms(one.silenceMs),
-      ms(one.presenceMs),
-      one.problems.length === 0 ? "good" : "**BAD**",
+    ]),
+  ];
+}
+
+/** How long it took: a table. */
+export function timeRows(outcomes: readonly Suffered[]): string[][] {
+  return [
+    [
+      "what is done",
+      ...["reconnects", "recovered", "first delivery", "longest silence", "presence right"],
+      "lost / back a second, at most",
+    ],
+    ...outcomes.map((one) => [
+      one.what,
+      ...[one.reconnects, one.counts.recoveries].map(number),
+      ...[one.firstMs, one.silenceMs, one.presenceMs].map(ms),
+      `${Math.max(0, ...one.gonePerSecond)} / ${Math.max(0, ...one.backPerSecond)}`,
     ]),
   ];
 }
@@ -108,6 +117,7 @@ export function survivalPage(runs: readonly SurvivalRun[]): string {
     "  longest silence.",
     "- Longest silence: of the client that heard nothing for the longest, since the fault began.",
     "- Presence right: until every instance named exactly the connections that are there, since the fault was over or done.",
+    "- Lost and back: connections in one second, of all instances together.",
     "- Clocks are set by `libfaketime` for one instance. It does not reach nats-server, which asks the kernel itself.",
     ...(rolling ? rhythm(rolling) : []),
     "",
@@ -124,6 +134,8 @@ function chapter(run: SurvivalRun): string[] {
     `${options.clients} clients in ${options.channels} channels, about ${options.ratePerSecond} messages a second.`,
     "",
     ...aligned(survivalRows(outcomes)),
+    "",
+    ...aligned(timeRows(outcomes)),
     "",
     ...(bad.length > 0
       ? [

@@ -8,7 +8,7 @@ import { provenance } from "./provenance.ts";
 import { Cluster, noReplicas } from "./survival-cluster.ts";
 import { regionFaults } from "./survival-faults.ts";
 import { clusterFaults } from "./survival-faults-cluster.ts";
-import { mergeRun, type SurvivalRun, survivalPage, survivalRows } from "./survival-page.ts";
+import { mergeRun, type SurvivalRun, survivalPage, survivalRows, timeRows } from "./survival-page.ts";
 import { Regions } from "./survival-regions.ts";
 import { type Fault, Stage, type StageOptions, type Suffered, type Theatre } from "./survival-stage.ts";
 
@@ -80,7 +80,8 @@ async function run<T extends Theatre>(all: readonly Fault<T>[], open: () => Prom
     await writeFile(FILE, `${JSON.stringify(runs, null, 2)}\n`);
     await writePage(runs);
   }
-  print(flags.json ? JSON.stringify(own, null, 2) : columns(survivalRows(outcomes)));
+  if (flags.json) print(JSON.stringify(own, null, 2));
+  else for (const rows of [survivalRows(outcomes), timeRows(outcomes)]) print(columns(rows));
 }
 
 async function suffered<T extends Theatre>(stage: Stage<T>, fault: Fault<T>): Promise<Suffered> {
