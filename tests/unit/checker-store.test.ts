@@ -69,6 +69,16 @@ describe("compared with the store, nothing is wrong with", () => {
     expect(await verdict()).toEqual({ ...NOTHING, discontinuities: 1, repeated: 1, forgotten: 1 });
   });
 
+  test("a store that went back and was followed for a while, before the client was told", async () => {
+    const { ann, publish, verdict } = world();
+    ann.received(publish(1, 10), 10);
+    ann.received(publish(2, undefined, 20), 20);
+    publish(3, 22);
+    ann.received(publish(4, 30), 30);
+    told(ann, 30);
+    expect(await verdict()).toEqual({ ...NOTHING, discontinuities: 1, forgotten: 1 });
+  });
+
   test("a life that goes on under another name, and what was dropped by age or size", async () => {
     const { ann, store, publish, verdict } = world();
     for (const n of [1, 2]) ann.received(publish(n, n * 10), n * 10);

@@ -81,25 +81,30 @@ interface Case {
 /** Judges what a client had between two gaps that it was told of, or has had since the last one. */
 function judge({ who }: Watch, segment: Segment, { store, messages, accuse }: Case): void {
   const { all } = messages;
-  let standing = segment.start;
-  let fallen: number | undefined;
+  const standing: number[] = [];
+  let fork = Number.POSITIVE_INFINITY;
   for (const index of segment.seen) {
     const { place, key } = all[index]!;
     const offset = segment.elsewhere.get(index) ?? place!.offset;
     if (offset === 0) continue; // a channel without history has no places
-    if (store.stands(index, offset)) standing = Math.max(standing, offset);
-    else {
-      fallen = offset;
-      // Who was told of a gap was told that the store went back.
-      if (!segment.told) {
-        const now = store.offsetOf(index);
-        const where = now === undefined ? "nowhere" : `at ${now}`;
-        accuse("contradicted", `${who} has ${key} at ${offset}; in the store it stands ${where}`);
-      }
+    if (store.stands(index, offset)) {
+      standing.push(offset);
+      continue;
+    }
+    fork = Math.min(fork, offset);
+    // Who was told of a gap was told that the store went back.
+    if (!segment.told) {
+      const now = store.offsetOf(index);
+      const where = now === undefined ? "nowhere" : `at ${now}`;
+      accuse("contradicted", `${who} has ${key} at ${offset}; in the store it stands ${where}`);
     }
   }
-  // A gap is what lies after the newest it had that stands. Up to there it may lack nothing either.
-  const end = segment.told ? (fallen === undefined ? segment.last : standing) : Number.POSITIVE_INFINITY;
+  // A gap is what lies after the newest it had, or after the newest it had before the store went back. Up to there it may
+  // lack nothing either.
+  const newest = () =>
+    standing.reduce((most, one) => (one < fork ? Math.max(most, one) : most), segment.start);
+  const whole = fork === Number.POSITIVE_INFINITY;
+  const end = segment.told ? (whole ? segment.last : newest()) : Number.POSITIVE_INFINITY;
   for (const [offset, index] of store.entries) {
     if (offset <= segment.start || offset > end || segment.seen.has(index)) continue;
     accuse("lost", `${who} lost ${all[index]!.key}, which stands at ${offset}, and was not told`);
