@@ -54,6 +54,7 @@ const limits = strict("an object", {
   event: size(1_048_576, "10KiB"),
   channelName: whole(1, 200, 164),
   clientEventsPerSecond: whole(0, 1_000_000, 10),
+  connections: whole(0, 10_000_000, 0),
   channels: whole(1, 100_000, 1_000),
   authorizationTimeout: duration("1h", "0s"),
 }).transform(({ userInfo, event, authorizationTimeout, ...rest }) => ({

@@ -41,6 +41,8 @@ interface PusherLimits {
   readonly channelName: number;
   /** Client events of one connection. */
   readonly clientEventsPerSecond: number;
+  /** Connections to one instance; 0: no limit. */
+  readonly connections: number;
   /** Channels of one connection. */
   readonly channels: number;
   /** Who has neither signed in nor joined a channel that takes a signature by then is closed, ms; 0: nobody is. */

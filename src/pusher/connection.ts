@@ -6,8 +6,9 @@ import { countFailure } from "../gateway/session/failure.ts";
 import { becomeOpen } from "../gateway/session/open.ts";
 import type { Session } from "../gateway/session/session.ts";
 import type { Subscription } from "../gateway/session/subscription.ts";
+import { PusherCloses } from "../protocol/pusher/codes.ts";
 import type { PusherMessage } from "../protocol/pusher/message.ts";
-import { connectionEstablished, pusher, pusherBefore6 } from "../protocol/pusher/pusher.ts";
+import { connectionEstablished, pusher, pusherBefore6, pusherError } from "../protocol/pusher/pusher.ts";
 import type { PusherApp } from "./apps.ts";
 import type { PusherContext } from "./context.ts";
 import { pusherMessage } from "./dispatch.ts";
@@ -38,6 +39,13 @@ export class PusherConnection extends PusherState implements Dialect<Session> {
   /** With the socket the session is open: who opened it had the key of an application. */
   opened(session: Session): void {
     const { pingIntervalMs, pongTimeoutMs } = this.#context.options;
+    if (!this.#context.connections.enter(this.app)) {
+      Stats.bump(this.#context.stats.rejected, "app_connections");
+      const { code, reason } = PusherCloses.overQuota;
+      session.send(pusherError({ code, message: reason }));
+      session.close(PusherCloses.overQuota);
+      return;
+    }
     session.attemptConnect();
     becomeOpen(this.#context, session);
     // The server's own pings keep a client from pinging; it begins only when they stay away.
@@ -94,7 +102,8 @@ export class PusherConnection extends PusherState implements Dialect<Session> {
   expiryMoved(): void {}
 
   ended(session: Session): void {
-    const { hub, channelUsers } = this.#context;
+    const { hub, channelUsers, connections } = this.#context;
+    connections.leave(this.app);
     for (const channel of this.watched) {
       channelUsers.known(channel)?.unwatch(session);
       hub.release(channel);

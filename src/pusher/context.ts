@@ -1,4 +1,5 @@
 import type { GatewayContext } from "../gateway/context.ts";
+import type { AppConnections } from "./app-connections.ts";
 import type { PusherApps } from "./apps.ts";
 import type { ChannelUsersRegistry } from "./channel-users.ts";
 import type { Unauthorized } from "./unauthorized.ts";
@@ -10,4 +11,5 @@ export interface PusherContext extends GatewayContext {
   readonly channelUsers: ChannelUsersRegistry;
   readonly webhooks: WebhookEvents;
   readonly unauthorized: Unauthorized;
+  readonly connections: AppConnections;
 }

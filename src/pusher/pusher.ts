@@ -6,6 +6,7 @@ import type { Fanout } from "../gateway/channel/audience.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import type { ChannelPolicy, MembershipListener } from "../gateway/membership/listener.ts";
 import type { Presence } from "../presence/presence.ts";
+import { AppConnections } from "./app-connections.ts";
 import { channelKind, type PusherApp, type PusherApps } from "./apps.ts";
 import { ChannelUsersRegistry } from "./channel-users.ts";
 import { PusherConnection } from "./connection.ts";
@@ -63,6 +64,7 @@ export class Pusher implements ChannelPolicy, MembershipListener {
     const context: PusherContext = {
       ...{ ...gateway, apps, channelUsers, webhooks },
       unauthorized: this.#unauthorized,
+      connections: new AppConnections(),
     };
     return (app, version) => new PusherConnection(context, app, version);
   }

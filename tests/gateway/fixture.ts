@@ -65,7 +65,7 @@ export const SHOP: PusherApp = {
   ...{ clientEvents: true, subscriptionCount: false },
   limits: {
     ...{ presenceMembers: 3, userInfoBytes: 1_024, eventBytes: 1_024, channelName: 200 },
-    ...{ clientEventsPerSecond: 0, channels: 100, authorizationTimeoutMs: 0 },
+    ...{ clientEventsPerSecond: 0, channels: 100, connections: 0, authorizationTimeoutMs: 0 },
   },
 };
 

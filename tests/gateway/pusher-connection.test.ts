@@ -73,6 +73,18 @@ test("a member of whom nothing else is known has an empty info: in the list, and
   expect(ann.events("pusher_internal:member_added")).toEqual([{ user_id: "bob", user_info: {} }]);
 });
 
+test("an app has so many connections to an instance, and a place given up is free again", async () => {
+  await using gateway = await startGateway({ app: { limits: { ...SHOP.limits, connections: 2 } } });
+  const [first, second, third] = [gateway.pusher(), gateway.pusher(), gateway.pusher()];
+  expect([first, second].map(({ socket }) => socket.closed)).toEqual([undefined, undefined]);
+  expect(third.socket.closed).toEqual({ code: 4004, reason: "application over connection quota" });
+  expect(third.messages.map(({ event }) => event)).toEqual(["pusher:error"]);
+  expect(gateway.stats.rejected.get("app_connections")).toBe(1);
+  first.socket.end(1000, "");
+  expect(gateway.pusher().socket.closed).toBeUndefined();
+  expect(gateway.pusher().socket.closed?.code).toBe(4004);
+});
+
 describe("many channels", () => {
   const names = (count: number) => Array.from({ length: count }, (_, index) => `room-${index}`);
   const limits = { ...SHOP.limits, channels: 300 };

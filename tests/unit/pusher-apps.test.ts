@@ -40,6 +40,7 @@ describe("apps in the settings", () => {
         eventBytes: 20_480,
         channelName: 164,
         clientEventsPerSecond: 10,
+        connections: 0,
         channels: 1_000,
         authorizationTimeoutMs: 0,
       },

@@ -7,6 +7,7 @@ import { type CloseCode, Closes, type ErrorCode, reconnects } from "../../core/e
 export const PusherCloses = {
   unknownApp: { code: 4001, reason: "application does not exist" },
   appDisabled: { code: 4003, reason: "application disabled" },
+  overQuota: { code: 4004, reason: "application over connection quota" },
   unknownPath: { code: 4005, reason: "path not found" },
   invalidVersion: { code: 4006, reason: "invalid version string format" },
   unsupportedProtocol: { code: 4007, reason: "unsupported protocol version" },
