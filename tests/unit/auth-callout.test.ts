@@ -203,6 +203,18 @@ describe("without an answer", () => {
   });
 });
 
+test("more questions than services could ever answer are refused at once", async () => {
+  const gate = Promise.withResolvers<{ data: string }>();
+  const stats = new Stats();
+  const callouts = natsCallouts({ ...HERE, stats, request: () => gate.promise });
+  const asked = Array.from({ length: 10_000 }, () => callouts.refresh(ASKER));
+  expect(await errorOf(callouts.refresh(ASKER))).toEqual(Errors.tooManyRequests);
+  expect(await errorOf(callouts.rpc({ ...ASKER, method: "m", data: "1" }))).toEqual(Errors.tooManyRequests);
+  gate.resolve({ data: '{"expired":true}' });
+  expect(new Set((await Promise.all(asked)).map(({ expired }) => expired))).toEqual(new Set([true]));
+  expect(stats.calloutsUnderWay).toBe(0);
+});
+
 test("over a broker", async () => {
   const bus = memoryBus({ namespaces: new Map() });
   const broker = memoryBroker({ bus, instance: "i1", log: silent, stats: new Stats() });

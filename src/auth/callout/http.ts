@@ -74,7 +74,6 @@ class HttpCallouts implements Callouts {
   readonly #endpoint: HttpEndpoint;
   readonly #outcomes: Outcomes;
   readonly #now: () => number;
-  #underWay = 0;
 
   constructor({ endpoint, stats, log, now = Date.now }: HttpCalloutOptions) {
     this.#endpoint = endpoint;
@@ -82,7 +81,7 @@ class HttpCallouts implements Callouts {
     const { host } = new URL(endpoint.url);
     // The host only: a path or a query may hold a secret.
     const named = (kind: Kind) => ({ endpoint: endpoint.name, kind, host });
-    this.#outcomes = new Outcomes({ to: endpoint.name, named, stats, log, now });
+    this.#outcomes = new Outcomes({ to: endpoint.name, named, inFlight: endpoint.inFlight, stats, log, now });
   }
 
   async connect(question: ConnectQuestion) {
@@ -155,31 +154,23 @@ class HttpCallouts implements Callouts {
 
   /** @returns the text of an answer with a good status @throws what its status stands for; CalloutFailure */
   async #send(kind: Kind, asker: Asker, body: string): Promise<string> {
-    const { url, timeoutMs, answerBytes, inFlight, statuses } = this.#endpoint;
-    if (this.#underWay >= inFlight) {
-      throw new CalloutFailure("busy", "too many requests are under way", Errors.tooManyRequests);
+    const { url, timeoutMs, answerBytes, statuses } = this.#endpoint;
+    const { status, text } = await post(url.replaceAll("{event}", kind), {
+      headers: this.#headers(asker),
+      ...{ body, timeoutMs, answerBytes },
+    });
+    if (status >= 200 && status < 300) return text;
+    const { error, disconnect } = statuses.get(status) ?? {};
+    if (disconnect) throw new ConnectionError(disconnect, `status ${status}`);
+    if (error) {
+      const { code, message, temporary } = error;
+      throw new CommandError(
+        temporary ? { code, message, temporary } : { code, message },
+        `status ${status}`,
+      );
     }
-    this.#underWay++;
-    try {
-      const { status, text } = await post(url.replaceAll("{event}", kind), {
-        headers: this.#headers(asker),
-        ...{ body, timeoutMs, answerBytes },
-      });
-      if (status >= 200 && status < 300) return text;
-      const { error, disconnect } = statuses.get(status) ?? {};
-      if (disconnect) throw new ConnectionError(disconnect, `status ${status}`);
-      if (error) {
-        const { code, message, temporary } = error;
-        throw new CommandError(
-          temporary ? { code, message, temporary } : { code, message },
-          `status ${status}`,
-        );
-      }
-      const told = status === TOO_MANY ? Errors.tooManyRequests : Errors.internal;
-      throw new CalloutFailure(`status_${status}`, `status ${status}`, told);
-    } finally {
-      this.#underWay--;
-    }
+    const told = status === TOO_MANY ? Errors.tooManyRequests : Errors.internal;
+    throw new CalloutFailure(`status_${status}`, `status ${status}`, told);
   }
 
   #headers({ headers = {}, emulated = {}, ip }: Asker): Record<string, string> {

@@ -43,6 +43,9 @@ export interface NatsCalloutOptions {
   readonly now?: () => number;
 }
 
+/** Questions under way at once: beyond it services are so far behind that nothing they answer comes in time. */
+const MOST_UNDER_WAY = 10_000;
+
 /**
  * Asks services over NATS. The service answers with JSON:
  *
@@ -68,6 +71,7 @@ class NatsCallouts implements Callouts {
     this.#options = { ...options, now: options.now ?? Date.now };
     this.#outcomes = new Outcomes({
       to: "nats",
+      inFlight: MOST_UNDER_WAY,
       named: (kind) => ({ subject: `rtauth.${kind}` }),
       ...this.#options,
     });

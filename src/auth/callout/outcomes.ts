@@ -26,6 +26,8 @@ export interface OutcomesOptions {
   readonly to: string;
   /** How it is called in the log. */
   readonly named: (kind: Kind) => Readonly<Record<string, string>>;
+  /** Most questions under way at once; further ones are refused. */
+  readonly inFlight: number;
   readonly log: Logger;
   readonly stats: Stats;
   /** Unix time, ms. */
@@ -40,6 +42,7 @@ export class Outcomes {
   readonly #options: OutcomesOptions;
   #loggedAtMs = Number.NEGATIVE_INFINITY;
   #unlogged = 0;
+  #underWay = 0;
 
   constructor(options: OutcomesOptions) {
     this.#options = options;
@@ -50,8 +53,10 @@ export class Outcomes {
    * @throws CommandError or ConnectionError: what the service decided, or, where it decided nothing, a temporary one
    */
   async of<T>(kind: Kind, ask: () => Promise<T>): Promise<T> {
-    const { stats } = this.#options;
+    const { stats, inFlight } = this.#options;
+    if (this.#underWay >= inFlight) throw this.#failed(kind, tooMany());
     const began = performance.now();
+    this.#underWay++;
     stats.calloutsUnderWay++;
     try {
       const answer = await ask();
@@ -60,6 +65,7 @@ export class Outcomes {
     } catch (error) {
       throw this.#failed(kind, error);
     } finally {
+      this.#underWay--;
       stats.calloutsUnderWay--;
       stats.calloutLatency.observeMs(kind, performance.now() - began);
     }
@@ -96,6 +102,10 @@ export class Outcomes {
     this.#loggedAtMs = now;
     this.#unlogged = 0;
   }
+}
+
+function tooMany(): CalloutFailure {
+  return new CalloutFailure("busy", "too many questions are under way", Errors.tooManyRequests);
 }
 
 /** What an error is counted as that the client gets as it is. Our own errors are told from those of services. */
