@@ -32,6 +32,8 @@ export interface Joined {
 export interface Segment {
   /** Everything after this offset is due. */
   readonly start: number;
+  /** In which it ended. */
+  epoch: string;
   /** Its messages, by index. */
   readonly seen: Seen;
   /** Offsets of messages that it got at another place than the first client did, by index. */
@@ -89,6 +91,7 @@ export class Watch {
       if (epoch !== this.#epoch) {
         this.#doubt("life", "unannounced", `${this.who} was told "recovered" in another epoch`);
       }
+      current.epoch = epoch;
     } else {
       if (current) {
         this.discontinuities++;
@@ -97,6 +100,7 @@ export class Watch {
       this.#since = performance.now();
       this.segments.push({
         start: offset,
+        epoch,
         seen: new Seen(),
         elsewhere: new Map(),
         last: offset,
@@ -183,7 +187,7 @@ export class Watch {
     const before = this.segments.findLast(({ seen }) => seen.has(index));
     if (!before) return;
     const at = before.elsewhere.get(index) ?? place!.offset;
-    if (at === offset && place!.epoch === this.#epoch) {
+    if (at === offset && before.epoch === this.#epoch) {
       this.#accuse("duplicated", `${this.who} got ${key} twice at ${offset}, before and after a gap`);
     } else this.repeated++;
   }
