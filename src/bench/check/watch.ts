@@ -16,7 +16,10 @@ export type Wrong = (typeof WRONGS)[number];
 /** Called for each violation with a description for people. */
 export type Accuse = (wrong: Wrong, text: string) => void;
 
-/** What only the store can decide: `life`, the epoch changed in a recovery; `place`, clients differ about a place. */
+/**
+ * What only the store can decide: `life`, the epoch changed in a recovery; `place`, clients differ about a place, or it is
+ * not where its publisher's order puts it.
+ */
 export type Doubt = (about: "life" | "place", wrong: Wrong, text: string) => void;
 
 /** What a subscribe answer says about continuity, in the form stock SDKs pass on. */
@@ -198,9 +201,10 @@ export class Watch {
       this.#accuse("reordered", `${who} got offset ${offset} after ${segment.last}`);
     }
     segment.last = offset;
-    // A publisher begins a message only after the previous one is acknowledged or given up.
+    // A publisher begins a message only after the previous one is acknowledged or given up. A store that forgot it takes
+    // it again when an attempt at it arrives late.
     const newest = this.#newest.get(message.from) ?? -1;
-    if (message.n < newest) this.#accuse("reordered", `${who} got ${message.key} after #${newest}`);
+    if (message.n < newest) this.#doubt("place", "reordered", `${who} got ${message.key} after #${newest}`);
     this.#newest.set(message.from, Math.max(newest, message.n));
     // A message has the same position for every client, so the order is the same for all; a store that went back has
     // another epoch, and may have stored it again. One position never holds two messages.
