@@ -31,16 +31,16 @@ afterAll(async () => {
 const known = new Map(regionFaults(HOLDS).map((fault) => [fault.name, fault]));
 
 test(
-  "the home's store goes back and is written on: everybody is told, and has what stands",
+  "the stream is deleted: everybody is told, and has what stands",
   async () => {
-    const outcome = await stage.suffer(known.get("disk")!);
+    const outcome = await stage.suffer(known.get("stream")!);
     expect(outcome.problems).toEqual([]);
     const { counts, firstMs, silenceMs, presenceMs } = outcome;
-    expect(counts.compared).toBeGreaterThan(20);
+    expect(counts.compared).toBeGreaterThan(10);
     expect(counts.forgotten).toBeGreaterThan(0);
     expect(counts.discontinuities).toBeGreaterThanOrEqual(CLIENTS);
     console.log(
-      `${counts.acked} acknowledged, ${counts.forgotten} lost by the store, first delivery ${Math.round(firstMs!)} ms, ` +
+      `${counts.acked} acknowledged, ${counts.forgotten} lost with the stream, first delivery ${Math.round(firstMs!)} ms, ` +
         `longest silence ${Math.round(silenceMs)} ms, presence right after ${Math.round(presenceMs!)} ms`,
     );
   },
