@@ -27,7 +27,7 @@ for (const program of natsPrograms) {
   describe(`nats-server ${program.version}`, () => {
     for (const followers of FOLLOWERS) {
       for (const row of ROWS) {
-        test.todo(
+        test.concurrent(
           `went back, client away: ${row.case}, ${followers}`,
           async () => {
             await using stage = await Stage.open(program, { instances: 2 });
