@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { parseChannel } from "../../src/core/channel.ts";
 import { NAMESPACE_DEFAULTS } from "../../src/core/namespace.ts";
 import type { Position } from "../../src/core/position.ts";
 import { Stats } from "../../src/core/stats.ts";
@@ -10,12 +11,13 @@ import { bodies, KEPT, STREAM, StoreBrokers } from "../helpers/store-brokers.ts"
 
 const TEST_MS = 60_000;
 const MANY = 10_000;
+const CHANNELS = 300;
 
 /** The gateway's channel on a broker, without sockets. */
-function channelOn({ first: broker }: StoreBrokers): Channel {
+function channelOn({ first: broker }: Pick<StoreBrokers, "first">, name = KEPT): Channel {
   const history = { size: 1_000, ageMs: 3_600_000, recoverLimit: 1_000, replicas: 1 };
   const rules = { ...NAMESPACE_DEFAULTS, name: "keep", history, recovery: "stream" as const };
-  return new Channel(KEPT, rules, {
+  return new Channel(name, rules, {
     broker,
     fanout: {} as never,
     stats: new Stats(),
@@ -57,6 +59,22 @@ for (const program of natsPrograms) {
           `${MANY} clients at ${from.length} positions: ${requests - before} requests to JetStream`,
         );
         expect(requests - before).toBeLessThanOrEqual(1 + from.length * 8);
+      },
+      TEST_MS,
+    );
+
+    test(
+      "a channel that is resumed is read once at most",
+      async () => {
+        await using all = await StoreBrokers.open(program, 2);
+        const names = Array.from({ length: CHANNELS }, (_, n) => parseChannel(`keep:room-${n}`));
+        const [{ broker: publisher }, { broker, stats }] = [all.brokers[0]!, all.brokers[1]!];
+        const positions = await Promise.all(names.map((name) => all.publish(bodies(1, 3), publisher, name)));
+        const outcomes = await Promise.all(
+          names.map((name, n) => recovered(channelOn({ first: broker }, name), positions[n]!.get("1")!)),
+        );
+        expect(new Set(outcomes)).toEqual(new Set(["2 3"]));
+        expect(stats.streamReads).toBeLessThanOrEqual(CHANNELS);
       },
       TEST_MS,
     );
