@@ -25,10 +25,7 @@ import { isLeftOut, SendWindow } from "./send-window.ts";
 import type { Subscriber } from "./subscriber.ts";
 import { addPresenceSubscriber, addSubscriber, NOBODY } from "./subscriber-group.ts";
 
-/**
- * Most bytes of a ring that the store is read for, until those who wait are served: what it drops meanwhile the page
- * does not have.
- */
+/** Most bytes of a ring that the store is read for, until those who wait are served: the page lacks what it drops. */
 const GROWN_BYTES = 16 * 1024 * 1024;
 
 /** Reads of the store one subscriber may wait for; with {@link Channel.recover} still missing, it is told so. */
@@ -114,6 +111,9 @@ export class Channel implements ChannelSink {
   async prepare(from?: Position): Promise<void> {
     if (this.#state !== "live") await this.#attach();
     if (!from || this.rules.recovery === "off") return;
+    // Of a stream that is gone, or of one that this instance has not heard of yet.
+    if (this.rules.recovery === "stream" && !this.current(from))
+      await this.#context.broker.verify(this.name, from);
     // Again: the read this call joined may have been for another position, or what it brought has left the ring.
     for (let attempt = 0; attempt < MAX_PREPARE_READS; attempt++) {
       const at = this.current(from) ?? from; // in the terms of now, each time

@@ -22,7 +22,12 @@ export async function verify(follower: StreamFollower, position: Position): Prom
   await follower.settled();
   const deadline = performance.now() + PATIENCE_MS;
   for (let looks = 0; ; ) {
-    const current = follower.current(position);
+    let current = follower.current(position);
+    if (!current && follower.judgedMs > JUDGED_MS && !follower.store.away) {
+      // The stream may have got another life that its client has heard of, and this instance has not.
+      if ((await topOf(follower)) === undefined) throw silent(follower);
+      current = follower.current(position);
+    }
     if (!current) return { standing: "void", position };
     const sequence = sequenceOf(current.offset);
     if (sequence === 0) return { standing: "stands", position: current };
@@ -38,11 +43,13 @@ export async function verify(follower: StreamFollower, position: Position): Prom
         pauseMs = 0;
       } else if (verified) return verified;
     } else if (top !== undefined && ++looks === 2) return { standing: "void", position: current };
-    if (performance.now() > deadline) {
-      throw new CommandError(Errors.brokerUnavailable, `nobody says what stands in ${follower.store.stream}`);
-    }
+    if (performance.now() > deadline) throw silent(follower);
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
+}
+
+function silent({ store }: StreamFollower): CommandError {
+  return new CommandError(Errors.brokerUnavailable, `nobody says what stands in ${store.stream}`);
 }
 
 /** The stream's last sequence now; undefined when nobody answers. */
