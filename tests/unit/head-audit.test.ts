@@ -6,9 +6,10 @@ test("the audit reads no heads before the stream has moved, and then each channe
   using now = spyOn(performance, "now");
   now.mockReturnValue(1e6);
   const life = { epoch: "e", firstSeq: 1, lastSeq: 5 };
+  const progress = { live: true, state: "live", life, turn: 0 };
   let visited = 0;
   const options = {
-    progress: { live: true, state: "live", life },
+    progress,
     channels: new Map([["a", { closed: false }]]),
     pool: { run: () => visited++ },
     auditedPerTick: 10,
@@ -23,4 +24,9 @@ test("the audit reads no heads before the stream has moved, and then each channe
   now.mockReturnValue(2e6);
   audit.tick();
   expect(visited).toBe(1);
+  // The stream went back, and has come to the same sequence with other messages.
+  progress.turn++;
+  now.mockReturnValue(3e6);
+  audit.tick();
+  expect(visited).toBe(2);
 });

@@ -45,6 +45,8 @@ export class HeadAudit {
   #turnedAt = 0;
   /** The stream's last sequence when the last turn began. */
   #turnedUpTo: number;
+  /** {@link Progress.turn} then: after a stream went back it may come to the same sequence with other messages. */
+  #turn = 0;
 
   constructor(options: HeadAuditOptions) {
     this.#options = options;
@@ -71,10 +73,12 @@ export class HeadAudit {
     if (!progress.live) return;
     const now = performance.now();
     if (!this.#wheel) {
-      if (now - this.#turnedAt < AUDIT_PERIOD_MS || progress.life.lastSeq === this.#turnedUpTo) return;
+      const unchanged = progress.life.lastSeq === this.#turnedUpTo && progress.turn === this.#turn;
+      if (now - this.#turnedAt < AUDIT_PERIOD_MS || unchanged) return;
       this.#wheel = channels.values();
       this.#turnedAt = now;
       this.#turnedUpTo = progress.life.lastSeq;
+      this.#turn = progress.turn;
     }
     for (let count = 0; count < auditedPerTick; count++) {
       const { value, done } = this.#wheel.next();
