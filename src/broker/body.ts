@@ -1,6 +1,7 @@
 import { CommandError, Errors } from "../core/errors.ts";
 import { type JsonFlaw, jsonFlaw, oneLine } from "../core/json-check.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
+import { isCount } from "../core/numbers.ts";
 import type { Body } from "../core/publication.ts";
 import { strictUtf8Decoder, utf8Encoder } from "../core/text.ts";
 import type { PublishOptions } from "./broker.ts";
@@ -107,7 +108,9 @@ export function isHeader(name: string, value: string): boolean {
  * Checks everything of a publish that travels in headers, and that nothing of it is without a bound.
  * @throws CommandError badRequest
  */
-export function checkOptions({ id, event, except, tags }: PublishOptions): void {
+export function checkOptions({ id, event, except, tags, version }: PublishOptions): void {
+  if (version && !(isCount(version.number) && (version.epoch === "" || ID.test(version.epoch))))
+    refuse("version");
   if (id !== undefined && !ID.test(id)) refuse("id");
   if (except !== undefined && !ID.test(except)) refuse("except");
   if (event !== undefined && (event === "" || event.length > MAX_EVENT_LENGTH || !isHeader("e", event))) {

@@ -183,8 +183,20 @@ export interface PublishOptions {
    * cache or recovery. Its {@link id} says nothing. Changes nothing in a namespace without history.
    */
   readonly skipHistory?: boolean;
+  /**
+   * Which version of a document it is: it is not stored when the channel's newest message has the same epoch and a number that
+   * is as high. The publish then resolves with that message's position, and `duplicate`. Only in a namespace with history.
+   */
+  readonly version?: DocumentVersion;
   /** Give up after this long, ms. Default: the driver's. */
   readonly timeoutMs?: number;
+}
+
+/** One of the versions that a document has one after the other. */
+export interface DocumentVersion {
+  readonly number: number;
+  /** Numbers begin again with another epoch. At most 128 printable ASCII characters without spaces. */
+  readonly epoch: string;
 }
 
 export interface Published extends Position {

@@ -1,3 +1,4 @@
+import type { DocumentVersion } from "../broker/broker.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
@@ -67,6 +68,8 @@ export interface PublishRequest {
   readonly except?: string;
   /** Not to be stored. */
   readonly skipHistory?: boolean;
+  /** Which version of a document it is: not stored when the channel's newest message is as new. */
+  readonly version?: DocumentVersion;
 }
 
 /** Names connections: all of a user, or one of them, by its id or by the secret name of its stream. */

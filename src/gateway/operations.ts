@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Published } from "../broker/broker.ts";
 import { type ChannelName, isForeignInbox } from "../core/channel.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { CommandError, Errors } from "../core/errors.ts";
@@ -29,7 +30,7 @@ export function createOperations(context: GatewayContext): Operations {
 
   return {
     async publish(channel, body, request) {
-      const published = await broker.publish(hub.resolve(channel), body, forChannel(request, channel));
+      const published = await publishTo(context, channel, body, request);
       context.log.trace?.("published", { channel, offset: published.offset });
       return published;
     },
@@ -127,9 +128,26 @@ async function survey(
   return { answers, partial: partial || answers.length < expect };
 }
 
+/** @throws CommandError notAvailable: a version, in a namespace that keeps none */
+async function publishTo(
+  { broker, hub }: GatewayContext,
+  channel: string,
+  body: Body,
+  request: PublishRequest | undefined,
+): Promise<Published> {
+  const name = hub.resolve(channel);
+  if (request?.version && !hub.rules(name).history) {
+    throw new CommandError(
+      Errors.notAvailable,
+      "versions are compared with what is kept: the namespace keeps nothing",
+    );
+  }
+  return await broker.publish(name, body, forChannel(request, channel));
+}
+
 /** Publishes one body to many channels, {@link BROADCAST_WINDOW} at once; one that fails fails alone. */
 async function broadcast(
-  { broker, hub }: GatewayContext,
+  context: GatewayContext,
   channels: readonly string[],
   body: Body,
   request: PublishRequest | undefined,
@@ -141,7 +159,7 @@ async function broadcast(
       const index = next++;
       const channel = channels[index]!;
       try {
-        results[index] = await broker.publish(hub.resolve(channel), body, forChannel(request, channel));
+        results[index] = await publishTo(context, channel, body, request);
       } catch (error) {
         results[index] = { error: errorOf(error) };
       }

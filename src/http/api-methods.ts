@@ -176,6 +176,8 @@ function bodyOf({ data, b64data }: { data?: string | undefined; b64data?: string
 }
 
 function requestOf(params: {
+  version?: number | undefined;
+  version_epoch?: string | undefined;
   skip_history?: boolean | undefined;
   tags?: Record<string, string> | undefined;
   priority?: Priority | undefined;
@@ -186,6 +188,7 @@ function requestOf(params: {
     ...(params.tags === undefined ? {} : { tags: params.tags }),
     ...(params.priority === undefined ? {} : { priority: params.priority }),
     ...(params.skip_history ? { skipHistory: true } : {}),
+    ...(params.version ? { version: { number: params.version, epoch: params.version_epoch ?? "" } } : {}),
   };
 }
 

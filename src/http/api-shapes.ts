@@ -69,6 +69,18 @@ const message = {
     .boolean()
     .optional()
     .describe("Taken, and changes nothing: the namespace says whether subscribers get differences."),
+  version: z
+    .int()
+    .min(0)
+    .optional()
+    .describe(
+      "Number of the document's version: not stored, and answered as `duplicate`, when the channel's newest message has as high a one.",
+    ),
+  version_epoch: z
+    .string()
+    .regex(/^[!-~]{0,128}$/, "at most 128 printable ASCII characters without spaces")
+    .optional()
+    .describe("Numbers of versions begin again with another epoch."),
   // The law of the broker port.
   idempotency_key: z
     .string()
@@ -76,6 +88,11 @@ const message = {
     .optional()
     .transform((key) => key || undefined)
     .describe("Publishes to one channel under one key within two minutes are stored once."),
+};
+const isVersion = (params: { skip_history?: boolean | undefined; version?: number | undefined }) =>
+  !params.skip_history || !params.version;
+const versionsAreKept = {
+  message: "version does nothing with skip_history: it is compared with what is kept",
 };
 const hasBody = (params: { data?: unknown; b64data?: string | undefined }) =>
   // An SDK that has bytes sends an empty text along.
@@ -94,7 +111,8 @@ function messageShape<S extends z.ZodRawShape>(where: S) {
   return z
     .object({ ...where, ...message })
     .refine((params) => hasBody(params as { data?: unknown }), oneBody)
-    .refine((params) => isOnce(params as object), onceOnly);
+    .refine((params) => isOnce(params as object), onceOnly)
+    .refine((params) => isVersion(params as object), versionsAreKept);
 }
 
 /** What RFC 6455 §7.4.2 leaves to applications, and fits a close frame. */
@@ -183,11 +201,8 @@ export const batchShape = z.object({
  * Members of Centrifugo's API that would change what a call does, and why they are refused: to pass them over would be to
  * do something else. Members that nobody knows are passed over, because SDKs gain some with time.
  */
-const VERSIONS = "give an idempotency_key instead";
 const CHOICES = { label_filter: "connections have no labels: name the user", all_users: "name a user" };
 export const NOT_SERVED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  publish: { version: VERSIONS, version_epoch: VERSIONS },
-  broadcast: { version: VERSIONS, version_epoch: VERSIONS },
   subscribe: CHOICES,
   unsubscribe: CHOICES,
   disconnect: CHOICES,

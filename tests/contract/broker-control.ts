@@ -8,6 +8,7 @@ import {
   follow,
   freshChannel,
   has,
+  numbered,
   publishAll,
   Recorder,
   TEST_MS,
@@ -81,6 +82,33 @@ export function controlContract(context: () => Context): void {
       ]);
       expect(refused.status).toBe("rejected");
     }
+  });
+
+  test("a version of a document is stored unless the newest message is as new, also in a race", async () => {
+    const { a, b } = context();
+    const channel = freshChannel("keep");
+    const publish = (of: typeof a, number: number, epoch = "") =>
+      of.broker.publish(channel, `"${epoch}${number}"`, {
+        version: { number, epoch },
+        id: `v-${crypto.randomUUID()}`,
+      });
+    const first = await publish(a, 5);
+    expect(first.duplicate).toBe(false);
+    expect(await publish(b, 5)).toEqual({ ...first, duplicate: true });
+    expect(await publish(b, 4)).toEqual({ ...first, duplicate: true });
+    expect((await publish(b, 6)).duplicate).toBe(false);
+    expect((await publish(a, 1, "next")).duplicate).toBe(false);
+    const raced = await Promise.all(
+      numbered(6, 2).map((text, n) => publish(n % 2 ? a : b, Number(text), "next")),
+    );
+    const { publications } = await a.broker.history(channel, { limit: 100 });
+    const numbers = publications.slice(3).map(({ data }) => Number(/\d+/.exec(String(data))![0]));
+    expect(numbers).toEqual(numbers.toSorted((one, other) => one - other));
+    expect([numbers.at(-1), numbers.length]).toEqual([7, raced.filter((one) => !one.duplicate).length]);
+    await a.broker.publish(channel, '"plain"');
+    expect((await publish(a, 1, "next")).duplicate).toBe(false);
+    const [refused] = await Promise.allSettled([publish(a, 1, "a b")]);
+    expect(refused.status).toBe("rejected");
   });
 
   test("a signal reaches every instance, its sender too, or the one it is for", async () => {

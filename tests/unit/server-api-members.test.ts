@@ -25,8 +25,8 @@ const MESSAGE = {
   tags: [{ a: "b" }, { tags: { a: "b" } }],
   idempotency_key: ["k", { id: "k" }],
   delta: [true, undefined],
-  version: [7, 108],
-  version_epoch: ["e", 108],
+  version: [7, { version: { number: 7, epoch: "" } }],
+  version_epoch: ["e", undefined],
 } as const;
 
 const PUBLISHED: Readonly<
@@ -158,6 +158,7 @@ test("every method of the published API but those of its commercial edition is t
 
 test.each([
   ["publish", { channel: "a", data: 1, skip_history: true, idempotency_key: "k" }, "idempotency_key"],
+  ["publish", { channel: "a", data: 1, skip_history: true, version: 3 }, "version"],
   ["subscribe", { user: "a", channel: "a", b64data: "AAH/" }, "b64data"],
   ["subscribe", { user: "a", channel: "a", expire_at: -1 }, "expire_at"],
   ["disconnect", { user: "a", disconnect: { code: 1000, reason: "" } }, "disconnect.code"],

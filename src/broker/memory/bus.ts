@@ -5,7 +5,7 @@ import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { Publication } from "../../core/publication.ts";
 import { subjects } from "../../core/subject.ts";
 import { type Flaw, isRefused, readBody } from "../body.ts";
-import type { ChannelEvent, ChannelSink, Entry, Published } from "../broker.ts";
+import type { ChannelEvent, ChannelSink, DocumentVersion, Entry, Published } from "../broker.ts";
 import { MemoryLog } from "./log.ts";
 import { OutboxLines } from "./outbox.ts";
 
@@ -98,20 +98,28 @@ export class MemoryBus {
    * Stores and delivers one message.
    * @param id idempotency key
    * @param message `undefined` when it is not acceptable: it only takes its place in the sequence
+   * @param version see {@link PublishOptions.version}
    */
-  publish(channel: ChannelName, id: string | undefined, message: Message | undefined): Published {
+  publish(
+    channel: ChannelName,
+    id: string | undefined,
+    message: Message | undefined,
+    version?: DocumentVersion,
+  ): Published {
     const timeMs = this.now();
     const log = this.#logs.get(channel.namespace);
     if (!log) {
       if (message) this.#deliver(channel.id, { ...message, offset: 0, timeMs }, NO_POSITION);
       return { ...NO_POSITION, duplicate: false };
     }
-    const first = id === undefined ? undefined : log.find(id);
+    const first =
+      (id === undefined ? undefined : log.find(id)) ?? (version && log.asNew(channel.name, version));
     if (first) return { ...first, duplicate: true };
     const { position, publication } = log.append(
       channel.name,
       id,
       (offset, prev) => message && { ...message, offset, prev, timeMs },
+      version,
     );
     this.#deliver(channel.id, publication, position);
     return { ...position, duplicate: false };

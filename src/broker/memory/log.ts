@@ -2,7 +2,7 @@ import { CommandError, Errors } from "../../core/errors.ts";
 import type { HistoryRules } from "../../core/namespace.ts";
 import type { Position } from "../../core/position.ts";
 import type { Publication } from "../../core/publication.ts";
-import type { HistoryPage, HistoryQuery, Standing } from "../broker.ts";
+import type { DocumentVersion, HistoryPage, HistoryQuery, Standing } from "../broker.ts";
 import { countWithin } from "../page-bytes.ts";
 
 /** How long an idempotency key is remembered, ms; the same as the streams' duplicate window. */
@@ -17,7 +17,11 @@ const MAX_STORED = 256 * 1024 * 1024;
 /** What is kept of one channel. */
 interface Kept {
   /** Oldest first; `at` is when each was stored, Unix ms. */
-  entries: { readonly at: number; readonly publication: Publication }[];
+  entries: {
+    readonly at: number;
+    readonly publication: Publication;
+    readonly version: DocumentVersion | undefined;
+  }[];
   /** Offset of the channel's newest message, kept or not. */
   last: number;
   lastAt: number;
@@ -70,6 +74,7 @@ export class MemoryLog {
     name: string,
     id: string | undefined,
     publication: (offset: number, prev: number) => Publication | undefined,
+    version?: DocumentVersion,
   ): { readonly position: Position; readonly publication: Publication | undefined } {
     const at = this.#now();
     const kept = this.#channels.get(name) ?? { entries: [], last: 0, lastAt: 0, dropped: this.#forgotten };
@@ -81,12 +86,20 @@ export class MemoryLog {
     this.#channels.set(name, kept);
     if (id !== undefined) this.#remember(id, offset, at);
     if (made) {
-      kept.entries.push({ at, publication: made });
+      kept.entries.push({ at, publication: made, version });
       this.#stored += made.data.length;
     }
     this.#trim(kept);
     this.#sweep();
     return { position: { epoch: this.#epoch, offset }, publication: made };
+  }
+
+  /** Where the channel's newest message is, when it is as new as this version of a document. */
+  asNew(name: string, { number, epoch }: DocumentVersion): Position | undefined {
+    const newest = this.#kept(name)?.entries.at(-1);
+    const known = newest?.version;
+    if (known === undefined || known.epoch !== epoch || known.number < number) return undefined;
+    return { epoch: this.#epoch, offset: newest!.publication.offset };
   }
 
   /** The channel's newest position. A channel with nothing kept is at the end of the whole log. */

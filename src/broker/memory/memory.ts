@@ -275,7 +275,7 @@ class MemoryBroker implements Broker {
     const rules = this.#bus.rulesOf(channel.namespace);
     this.#requireConnected();
     checkOptions(options);
-    const { id, info, tags, event, priority, except, skipHistory } = options;
+    const { id, info, tags, event, priority, except, skipHistory, version } = options;
     const message = {
       data: checkBody(body, rules),
       ...(info && { info: infoOf(info) }),
@@ -284,7 +284,7 @@ class MemoryBroker implements Broker {
       ...(priority && { priority }),
       ...(except !== undefined && { except }),
     };
-    if (!skipHistory || !rules.history) return this.#bus.publish(channel, id, message);
+    if (!skipHistory || !rules.history) return this.#bus.publish(channel, id, message, version);
     return this.#bus.publishUnstored(channel, message);
   }
 

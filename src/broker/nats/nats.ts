@@ -32,8 +32,9 @@ import type { StreamFollower } from "./follow/follower.ts";
 import type { NamespaceFollowers } from "./follow/followers.ts";
 import { readHistory } from "./follow/history.ts";
 import { verify } from "./follow/standing.ts";
-import { encoded, publishHeaders } from "./link/headers.ts";
+import { Envelope, encoded, publishHeaders } from "./link/headers.ts";
 import { natsOutbox } from "./publish/outbox.ts";
+import { publishVersion, writeVersion } from "./publish/versioned.ts";
 import { mostReplicas } from "./streams/config.ts";
 
 export type { NatsBrokerOptions } from "./assembly.ts";
@@ -259,6 +260,7 @@ class NatsBroker implements Broker {
     const id = options.id ?? (rules.history ? nuid.next() : "");
     const headers = publishHeaders(id === "" ? undefined : id, options);
     if (typeof checked !== "string") headers.set("Content-Type", BYTES_TYPE);
+    if (options.version) headers.set("Trunkline-Version", writeVersion(options.version));
     if (!fits(checked, headers, options, link.maxPayload)) {
       throw new CommandError(Errors.limitExceeded, "longer than the NATS server takes");
     }
@@ -274,7 +276,21 @@ class NatsBroker implements Broker {
     refuseAway(follower);
     const to = { subject: follower.subjectOf(channel), stream: follower.store.stream };
     const timeoutMs = options.timeoutMs ?? this.#options.publishTimeoutMs ?? PUBLISH_TIMEOUT_MS;
-    const ack = await publisher.publish(to, checked, headers, timeoutMs);
+    const send = () => publisher.publish(to, checked, headers, timeoutMs);
+    const { version } = options;
+    const ack = version
+      ? await publishVersion({
+          version,
+          head: () => follower.store.home.last(to.subject),
+          send: (after) => {
+            headers.set("Nats-Expected-Last-Subject-Sequence", String(after));
+            return send();
+          },
+        })
+      : await send();
+    // What is as new is already there.
+    if (ack instanceof Envelope)
+      return { epoch: follower.epoch, offset: offsetOf(ack.seq, tagOfText(ack.id ?? "")), duplicate: true };
     if (!ack.duplicate) follower.sightings.acknowledged(ack.seq, id);
     if (ack.regressed) await follower.inspect();
     const offset = offsetOf(ack.seq, tagOfText(id));

@@ -39,6 +39,8 @@ export class Envelope {
   notice: string | undefined;
   /** `Trunkline-Of`: whose notice it is. */
   of: string | undefined;
+  /** `Trunkline-Version`. */
+  version: string | undefined;
   /** `Trunkline-Count`. */
   count = -1;
   tags: Record<string, string> | undefined;
@@ -158,6 +160,9 @@ function put(envelope: Envelope, key: string, value: string): void {
       return;
     case "Trunkline-Of":
       envelope.of = value;
+      return;
+    case "Trunkline-Version":
+      envelope.version = value;
       return;
     case "Trunkline-Count":
       envelope.count = readCount(value) ?? -1;

@@ -20,6 +20,11 @@ const LONGEST_PAUSE_MS = 400;
 const TICK_MS = 25;
 /** JetStream's "message size exceeds maximum allowed" (nats-server, server/errors.json). */
 const TOO_LARGE = 10054;
+/** "wrong last sequence", of two versions of nats-server. */
+const WRONG_LAST: readonly number[] = [10071, 10164];
+
+/** The subject's newest message is not the one that `Nats-Expected-Last-Subject-Sequence` names. */
+export class OvertakenError extends Error {}
 
 /** What the store says of a message. */
 export interface Ack {
@@ -241,6 +246,9 @@ class Outgoing implements Waiter {
       this.#publisher.acked(this.#to.stream, ack.seq);
       this.#publisher.options.latency?.observeMs(performance.now() - this.#sinceMs);
       this.#resolve({ seq: ack.seq, duplicate: ack.duplicate === true, regressed });
+      this.#publisher.settled();
+    } else if (WRONG_LAST.includes(ack.errorCode ?? 0)) {
+      this.#reject(new OvertakenError());
       this.#publisher.settled();
     } else if (ack.errorCode === TOO_LARGE) {
       this.#reject(new CommandError(Errors.limitExceeded, "larger than the stream takes"));
