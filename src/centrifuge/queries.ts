@@ -2,9 +2,7 @@ import type { Permission } from "../auth/auth.ts";
 import type { ChannelName } from "../core/channel.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
-import { Stats } from "../core/stats.ts";
 import type { GatewayContext } from "../gateway/context.ts";
-import { listMembers } from "../gateway/membership/members.ts";
 import { quotaKey } from "../gateway/session/quota-key.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
 import type { HistoryCommand } from "../protocol/centrifuge/command.ts";
@@ -33,10 +31,12 @@ export async function presence(
   id: number,
   channel: string,
 ): Promise<void> {
-  permitted(context, session, channel, "prs", (rules) => rules.presence);
+  const name = permitted(context, session, channel, "prs", (rules) => rules.presence);
   await session.subs.get(channel)?.joined; // who asks sees itself
-  const members = await listMembers(context, channel);
-  session.send(session.codec.presence(id, members.members));
+  const { codec } = session;
+  const list = await context.members.list(name);
+  const members = list.encoded(codec.members);
+  await context.answers.send(session, quotaKey(session), members.length, () => codec.presence(id, members));
 }
 
 export async function presenceStats(
@@ -65,14 +65,6 @@ export async function history(
     limit: command.limit < 0 ? most : Math.min(command.limit, most),
     ...(command.reverse && { reverse: true }),
   });
-  refuseUnread(context, session);
-  session.send(session.codec.history(command.id, page.publications, page.position));
-}
-
-/** A long answer on top of others that the client has not read would break the connection under it. */
-function refuseUnread(context: GatewayContext, session: CentrifugeSession): void {
-  if (session.bufferedBytes > context.options.backpressureBytes / 2) {
-    Stats.bump(context.stats.rejected, "unread_answers");
-    throw new CommandError(Errors.tooManyRequests);
-  }
+  const answer = session.codec.history(command.id, page.publications, page.position);
+  await context.answers.send(session, reader.quotaKey, answer.length, () => answer);
 }

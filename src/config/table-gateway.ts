@@ -255,8 +255,8 @@ export const gateway = {
   "limits.history": size("1MiB", "64GiB", {
     default: "32MiB",
     doc:
-      "Most bytes of history that the instance asks NATS for at once, for pages and recoveries. Further reads wait. NATS " +
-      "cuts a connection with more than 64 MiB unsent (its `max_pending`).",
+      "Most bytes of history that the instance asks NATS for at once, for pages and recoveries; and as many of pages and lists " +
+      "of members that clients have not read. Further ones wait. NATS cuts a connection with more than 64 MiB unsent (its `max_pending`).",
   }),
   "limits.commandsPerUserPerSecond": whole(0, MANY, {
     default: 500,
@@ -292,7 +292,7 @@ export const gateway = {
   }),
   "limits.historyPerUser": size("64KiB", "64GiB", {
     default: "4MiB",
-    doc: "Most bytes of history pages that the instance asks for at once for one user (an anonymous one: for its address).",
+    doc: "Most bytes of history pages that the instance asks for at once for one user (an anonymous one: for its address); and as many of pages and lists that are not read.",
   }),
   "limits.backpressure": size("64KiB", "1GiB", {
     default: "1MiB",

@@ -56,6 +56,9 @@ export class Stats {
   storageRefused = 0;
   storageRefusedAtMs = 0;
   storageFull = 0;
+  /** Lists of members read from presence, and bytes of long answers that clients may not have read yet. */
+  memberListReads = 0;
+  answerBytesUnread = 0;
   /** Bytes of history that are asked for now, and reads that wait for room among them. */
   readBytesUnderWay = 0;
   readsWaiting = 0;

@@ -5,11 +5,13 @@ import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { onSignal } from "./control.ts";
 import type { Gateway } from "./gateway.ts";
 import { drain } from "./instance/drain.ts";
+import { LongAnswers } from "./instance/long-answers.ts";
 import { Moves } from "./instance/move.ts";
 import { Quotas } from "./instance/quotas.ts";
 import { Reads } from "./instance/reads.ts";
 import { sendAway, shed } from "./instance/shed.ts";
 import { EventPublisher } from "./membership/events.ts";
+import { MemberLists } from "./membership/members.ts";
 import { PresenceTracker } from "./membership/tracker.ts";
 import { createOperations } from "./operations.ts";
 import { serveOutbox } from "./outbox.ts";
@@ -136,6 +138,8 @@ function createContext(deps: GatewayDeps): GatewayContext {
     events,
     liveness,
     reads,
+    answers: new LongAnswers(options, stats),
+    members: new MemberLists({ ...deps, rules: (name) => hub.rules(name) }),
     quotas: new Quotas(options, stats),
     emulation: new Emulation(deps),
     restrictions: new Restrictions(),

@@ -5,11 +5,11 @@ import type { ErrorCode } from "../core/errors.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Body } from "../core/publication.ts";
+import { SharedAnswers } from "../core/shared-answers.ts";
 import type { GatewayContext } from "./context.ts";
 import { type InstanceInfo, onSignal, type SignalBody, type SignalKind } from "./control.ts";
 import type { Failure, Operations, PublishRequest, Target } from "./gateway.ts";
 import { type Move, type MoveRequest, moveOf } from "./instance/move.ts";
-import { listMembers } from "./membership/members.ts";
 import { askOutbox } from "./outbox.ts";
 import { restrict } from "./restrictions/enforce.ts";
 
@@ -25,6 +25,9 @@ const BROADCAST_WINDOW = 256;
 /** The operations of the server API over one instance; they reach every other one through broker and presence. */
 export function createOperations(context: GatewayContext): Operations {
   const { broker, hub } = context;
+  /** Every instance is asked once for all who ask for the same at the same time. */
+  const counts = new SharedAnswers<Awaited<ReturnType<typeof countSubscribers>>>();
+  const infos = new SharedAnswers<Awaited<ReturnType<typeof listInstances>>>();
 
   const signal = <Kind extends SignalKind>(kind: Kind, body: SignalBody<Kind>) => broker.signal(kind, body);
 
@@ -56,7 +59,7 @@ export function createOperations(context: GatewayContext): Operations {
 
     async presence(channel) {
       requirePresence(context, channel);
-      return await listMembers(context, channel);
+      return await context.members.list(hub.resolve(channel));
     },
 
     async presenceStats(channel) {
@@ -76,9 +79,8 @@ export function createOperations(context: GatewayContext): Operations {
 
     restrict: (method, params) => restrict(context, method, params, "api"),
     outbox: (method, params) => askOutbox(context, method, params, "api"),
-    channels: (pattern) => countSubscribers(context, pattern),
+    ...surveys(context),
     connectionsOf: (user) => context.presence.connectionsOf(user),
-    info: () => listInstances(context),
     move: (request) => move(context, request),
   };
 }
@@ -184,6 +186,16 @@ async function move(context: GatewayContext, request: MoveRequest): Promise<Move
   if (instance === context.instance) return moveOf(context.moves.begin(request));
   const options = { to: { instance }, expect: 1, timeoutMs: SURVEY_MS };
   return moveOf((await context.broker.survey("move", request, options))[0]);
+}
+
+/** Every instance is asked once for all who ask for the same at the same time. */
+function surveys(context: GatewayContext): Pick<Operations, "channels" | "info"> {
+  const counts = new SharedAnswers<Awaited<ReturnType<typeof countSubscribers>>>();
+  const infos = new SharedAnswers<Awaited<ReturnType<typeof listInstances>>>();
+  return {
+    channels: (pattern) => counts.ask(JSON.stringify([pattern]), () => countSubscribers(context, pattern)),
+    info: () => infos.ask("", () => listInstances(context)),
+  };
 }
 
 async function listInstances(

@@ -61,6 +61,10 @@ const COUNTERS = {
   streamReads: ["stream_reads_total", "Reads of stored messages."],
   storageRefused: ["storage_refused_total", "Messages that JetStream had no room for."],
   readsShared: ["reads_shared_total", "Reads of history that shared the answer of another one."],
+  memberListReads: [
+    "member_list_reads_total",
+    "Lists of members read, one for all who asked at the same time.",
+  ],
   headChecks: ["tail_checks_total", "Checks whether a quiet channel lost its last message."],
   epochChanges: ["epoch_changes_total", "Streams found lost or made anew."],
   streamCuts: [
@@ -96,6 +100,7 @@ const COUNTERS = {
     | "mirrorLag"
     | "readBytesUnderWay"
     | "readsWaiting"
+    | "answerBytesUnread"
     | "storageRefusedAtMs"
     | "storageFull"
     | "calloutsUnderWay"
@@ -224,6 +229,11 @@ function addGauges(page: MetricsPage, sources: MetricsSources): void {
   );
   page.gauge("read_bytes", "Bytes of history asked for now, at most.", () => stats.readBytesUnderWay);
   page.gauge("reads_waiting", "Reads of history that wait for room.", () => stats.readsWaiting);
+  page.gauge(
+    "unread_answer_bytes",
+    "Bytes of long answers that clients may not have read yet.",
+    () => stats.answerBytesUnread,
+  );
   page.gauge("publish_backlog", "Publishes waiting for the broker.", () => stats.publishBacklog);
   page.gauge(
     "webhook_lag_seconds",

@@ -329,7 +329,7 @@ export function codecContract(codec: CentrifugeCodec, stock: StockCodec): void {
     test("every other answer", () => {
       expect(reply(codec.empty(1, "unsubscribe"))).toEqual({ id: 1, unsubscribe: {} });
       expect(reply(codec.empty(1, "publish"))).toEqual({ id: 1, publish: {} });
-      expect(reply(codec.presence(2, [info, { client: "c2", user: "" }]))).toMatchObject({
+      expect(reply(codec.presence(2, codec.members([info, { client: "c2", user: "" }])))).toMatchObject({
         id: 2,
         presence: { presence: { c1: wireInfo, c2: { client: "c2" } } },
       });

@@ -32,8 +32,9 @@ export class TestSocket implements Socket {
   closed: { readonly code: number; readonly reason: string } | undefined;
   /** Told of each frame, after it was sent. */
   heard: (() => void) | undefined;
-  /** What the peer has not read, bytes. */
+  /** What the peer has not read, bytes; with `reads` off all that is sent counts. */
   buffered = 0;
+  reads = true;
   #room: "plenty" | "none" | "none, and it is closed at once" = "plenty";
   readonly #topics: Topics;
 
@@ -50,6 +51,7 @@ export class TestSocket implements Socket {
       return 0;
     }
     this.frames.push(frame);
+    if (!this.reads) this.buffered += frame.length;
     if (this.heard) queueMicrotask(this.heard);
     return frame.length;
   }

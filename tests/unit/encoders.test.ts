@@ -102,7 +102,7 @@ const CENTRIFUGE: Readonly<Record<string, fc.Arbitrary<Make>>> = {
   presence: fc.tuple(number, fc.array(info)).map(
     ([id, members]) =>
       (codec) =>
-        codec.presence(id, members),
+        codec.presence(id, codec.members(members)),
   ),
   presenceStats: fc.tuple(number, number, number).map((all) => (codec) => codec.presenceStats(...all)),
   history: fc

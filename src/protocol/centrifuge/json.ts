@@ -43,10 +43,8 @@ export const centrifugeJson = {
   connect: (id, result) => `{"id":${commandId(id)},"connect":${connectResult(result)}}`,
   subscribe: (id, result) => `{"id":${commandId(id)},"subscribe":{${subscribeFields(result)}}}`,
 
-  presence(id, members) {
-    const entries = members.map((info) => `${quote(info.client)}:${clientInfo(info)}`);
-    return `{"id":${commandId(id)},"presence":{"presence":{${entries.join()}}}}`;
-  },
+  members: (members) => members.map((info) => `${quote(info.client)}:${clientInfo(info)}`).join(),
+  presence: (id, list) => `{"id":${commandId(id)},"presence":{"presence":{${list}}}}`,
 
   presenceStats: (id, clients, users) =>
     `{"id":${commandId(id)},"presence_stats":{"num_clients":${int32("num_clients", clients)},"num_users":${int32("num_users", users)}}}`,

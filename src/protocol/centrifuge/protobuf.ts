@@ -77,15 +77,24 @@ export const centrifugeProtobuf = {
   connect: (id, result) => reply(id, REPLY.connect, (w) => connectResult(w, result)),
   subscribe: (id, result) => reply(id, REPLY.subscribe, (w) => subscribeResult(w, result)),
 
-  presence: (id, members) =>
-    reply(id, REPLY.presence, (w) => {
-      for (const info of members) {
-        nested(w, 1, () => {
-          text(w, 1, info.client);
-          nested(w, 2, () => clientInfo(w, info));
-        });
-      }
-    }),
+  members(members) {
+    const w = new Writer();
+    for (const info of members) {
+      nested(w, 1, () => {
+        text(w, 1, info.client);
+        nested(w, 2, () => clientInfo(w, info));
+      });
+    }
+    return w.finish();
+  },
+  presence(id, list) {
+    const bytes = list as Uint8Array;
+    const own = new Writer();
+    number(own, REPLY.id, commandId(id));
+    own.uint32(tag(REPLY.presence, BYTES)).uint32(bytes.length);
+    const head = new Writer().uint32(own.pos + bytes.length);
+    return joined(head.raw(own.finish(true)), bytes);
+  },
 
   presenceStats: (id, clients, users) =>
     reply(id, REPLY.presenceStats, (w) => {

@@ -15,6 +15,8 @@ export interface CentrifugeCodec extends Codec<CentrifugeCommand>, Replies {
    * a way, `decode` takes as one frame.
    */
   streamed(frame: Frame): Frame;
+  /** A list of members, as part of any number of answers. */
+  members(members: readonly ClientInfo[]): Frame;
 }
 
 /** Answers to commands, each with the command's `id`, and pushes that only this protocol has. */
@@ -24,7 +26,8 @@ interface Replies {
   empty(id: number, method: "unsubscribe" | "publish"): Frame;
   connect(id: number, result: ConnectResult): Frame;
   subscribe(id: number, result: SubscribeResult): Frame;
-  presence(id: number, members: readonly ClientInfo[]): Frame;
+  /** @param list made by {@link members} */
+  presence(id: number, list: Frame): Frame;
   presenceStats(id: number, clients: number, users: number): Frame;
   history(id: number, publications: readonly Publication[], position: Position): Frame;
   /** @param data JSON text */
