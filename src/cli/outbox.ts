@@ -5,6 +5,7 @@ import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { PusherApps } from "../pusher/apps.ts";
 import { pusherTargets } from "../pusher/webhook-target.ts";
+import { AddressGuard } from "../webhooks/address-guard.ts";
 import { Webhooks } from "../webhooks/delivery.ts";
 import { OutboxDesk } from "../webhooks/desk.ts";
 import { WebhookEventRecorder } from "../webhooks/event-recorder.ts";
@@ -47,6 +48,7 @@ export function startWebhooks(parts: {
   const targets = webhookTargets(config, apps);
   return new Webhooks({
     ...{ targets, outbox, maxAgeMs, timeoutMs, tries, stats },
+    guard: new AddressGuard(config.webhooks.allowedNetworks),
     log: log.with({ at: "webhooks" }),
   });
 }

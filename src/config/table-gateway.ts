@@ -107,6 +107,19 @@ export const gateway = {
     default: "7d",
     doc: "How long events are kept that were set aside or given up, for `trunkline outbox`.",
   }),
+  "webhooks.allowedNetworks": list(
+    CIDR,
+    "an address or range such as 10.0.0.0/8",
+    {
+      default: [],
+      insecure: ["0.0.0.0/0", "::/0"],
+      env: ["TRUNKLINE_WEBHOOKS_ALLOWED_NETWORKS"],
+      doc:
+        "Addresses inside your network that webhooks may be sent to. All other private, link-local and loopback addresses are " +
+        "refused, whatever the name of an endpoint leads to.",
+    },
+    isAddress,
+  ),
   "webhooks.maxAge": duration("1s", "7d", {
     default: "1h",
     doc: "How long a webhook's endpoint has to accept an event. Older events are given up, and set aside.",

@@ -1,6 +1,7 @@
 import type { Outbox } from "../broker/outbox.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
+import type { AddressGuard } from "./address-guard.ts";
 import { setAside } from "./dead-letters.ts";
 import { readItem, type WebhookItem } from "./item.ts";
 import { post } from "./post.ts";
@@ -12,6 +13,8 @@ export interface WebhookLineDeps {
   readonly maxAgeMs: number;
   /** How long an endpoint may take to answer, ms. */
   readonly timeoutMs: number;
+  /** Where requests may go. */
+  readonly guard: AddressGuard;
   /** How often an event is tried alone before others are tried in its place. */
   readonly tries: number;
   /** Pause before a request that failed is sent again, ms: doubled up to the longest. Default: 500 and 30,000. */
@@ -226,7 +229,7 @@ export class WebhookLine {
   async #send(items: readonly Waiting[], timeoutMs: number): Promise<string | undefined> {
     const { stats } = this.#deps;
     const sinceMs = performance.now();
-    const failure = await post(this.target, items, timeoutMs);
+    const failure = await post(this.target, items, { timeoutMs, guard: this.#deps.guard });
     stats.webhookLatency.observeMs(performance.now() - sinceMs);
     if (failure === undefined) {
       this.#failures = 0;

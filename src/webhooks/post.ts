@@ -1,31 +1,62 @@
+import { request as overHttp } from "node:http";
+import { request as overHttps } from "node:https";
+import { type AddressGuard, INSIDE } from "./address-guard.ts";
 import type { WebhookItem } from "./item.ts";
 import type { WebhookTarget } from "./target.ts";
+
+/** Most bytes read of an answer: what it says beside its status is nobody's business. */
+const MOST_READ = 64 * 1024;
+
+export interface PostTerms {
+  readonly timeoutMs: number;
+  /** Where requests may go. */
+  readonly guard: AddressGuard;
+}
 
 /** Sends events to a webhook. Returns why that failed; `undefined` when they were taken. Never rejects. */
 export async function post(
   target: WebhookTarget,
   items: readonly WebhookItem[],
-  timeoutMs: number,
+  { timeoutMs, guard }: PostTerms,
 ): Promise<string | undefined> {
+  const deadline = AbortSignal.timeout(timeoutMs);
   try {
     const { body, headers } = target.request(items);
-    const response = await fetch(target.url, {
-      method: "POST",
-      headers: {
-        ...target.headers,
-        "Content-Type": "application/json",
-        "User-Agent": "trunkline-webhooks",
-        ...headers,
-      },
-      body,
-      // Redirects are not followed: their target is not in the configuration.
-      redirect: "manual",
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    await response.body?.cancel();
-    return response.status >= 200 && response.status < 300 ? undefined : `status ${response.status}`;
+    const url = new URL(target.url);
+    if (guard.refusesHost(url.hostname)) return INSIDE;
+    const bytes = Buffer.from(body);
+    const all = {
+      ...target.headers,
+      "Content-Type": "application/json",
+      "Content-Length": bytes.length,
+      "User-Agent": "trunkline-webhooks",
+      ...headers,
+    };
+    const status = await exchange(url, { headers: all, lookup: guard.lookup, signal: deadline }, bytes);
+    return status >= 200 && status < 300 ? undefined : `status ${status}`;
   } catch (error) {
+    if (deadline.aborted) return "timeout";
     const { name, code } = error as { name?: string; code?: string };
-    return name === "TimeoutError" ? "timeout" : (code ?? name ?? "unknown");
+    return code ?? name ?? "unknown";
   }
+}
+
+type Options = NonNullable<Parameters<typeof overHttp>[1]> & object;
+
+/** Redirects are not followed: their target is not in the configuration. Resolves with the status. */
+function exchange(url: URL, options: Options, body: Uint8Array): Promise<number> {
+  const send = url.protocol === "https:" ? overHttps : overHttp;
+  return new Promise((resolve, reject) => {
+    const sent = send(url, { ...options, method: "POST" }, (response) => {
+      let read = 0;
+      response.on("data", (chunk: Uint8Array) => {
+        read += chunk.length;
+        if (read > MOST_READ) sent.destroy();
+      });
+      response.on("error", () => {});
+      resolve(response.statusCode ?? 0);
+    });
+    sent.on("error", reject);
+    sent.end(body);
+  });
 }

@@ -61,7 +61,7 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
   zod: /^src\/(config|http|auth|gateway|centrifuge|pusher|webhooks)\//,
   hono: /^src\/http\//,
   "prom-client": /^src\/http\//,
-  "ipaddr.js": /^src\/(http|config|gateway\/instance)\//,
+  "ipaddr.js": /^src\/(http|config|gateway\/instance|webhooks)\//,
   "fossil-delta": /^src\/gateway\/channel\//,
   protobufjs: /^src\/protocol\//,
   commander: /^src\/main\.ts$/,

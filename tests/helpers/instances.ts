@@ -65,6 +65,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Test
         TRUNKLINE_API_KEYS: TEST_API_KEY,
         TRUNKLINE_LOG_FORMAT: "json",
         TRUNKLINE_HTTP_PUBLIC_METRICS: "true",
+        TRUNKLINE_WEBHOOKS_ALLOWED_NETWORKS: "127.0.0.0/8",
         ...(file && { TRUNKLINE_CONFIG: file }),
         ...env,
       },

@@ -5,6 +5,7 @@ import { createLogger } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
 import { PusherApps, type PusherWebhook } from "../../src/pusher/apps.ts";
 import { pusherTargets } from "../../src/pusher/webhook-target.ts";
+import { AddressGuard } from "../../src/webhooks/address-guard.ts";
 import { Webhooks } from "../../src/webhooks/delivery.ts";
 import { OutboxDesk } from "../../src/webhooks/desk.ts";
 import { type EventEndpoint, eventTarget } from "../../src/webhooks/event-target.ts";
@@ -101,6 +102,7 @@ export async function webhookWorld(shape: string, options: WorldOptions = {}) {
   const target = SHAPES[shape]!.target(`http://127.0.0.1:${server.port}/hook?secret=1`, choices);
   const deps = {
     targets: [target],
+    guard: new AddressGuard(["127.0.0.0/8"]),
     outbox,
     maxAgeMs,
     timeoutMs,

@@ -10,6 +10,7 @@ import { checkNats } from "./nats.ts";
 import { checkRedis } from "./redis.ts";
 import { type Finding, overall, toJson, toText } from "./report.ts";
 import { checkRoles } from "./roles.ts";
+import { checkWebhooks } from "./webhooks.ts";
 
 export interface DoctorOptions {
   readonly config?: string;
@@ -48,6 +49,7 @@ async function diagnose(options: DoctorOptions, machine: Machine): Promise<Findi
     checkAccess(config),
     checkCallouts(config),
     checkCertificate(config, machine.now()),
+    checkWebhooks(config),
     ...(roles === undefined ? [] : [checkRoles(config, roles)]),
   ]);
   return [...findings, ...groups.flat()];
