@@ -25,9 +25,6 @@ const BROADCAST_WINDOW = 256;
 /** The operations of the server API over one instance; they reach every other one through broker and presence. */
 export function createOperations(context: GatewayContext): Operations {
   const { broker, hub } = context;
-  // Every instance is asked once for all who ask for the same at the same time.
-  const counts = new SharedAnswers<Awaited<ReturnType<typeof countSubscribers>>>();
-  const infos = new SharedAnswers<Awaited<ReturnType<typeof listInstances>>>();
   const signal = <Kind extends SignalKind>(kind: Kind, body: SignalBody<Kind>) => broker.signal(kind, body);
 
   return {

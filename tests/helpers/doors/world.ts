@@ -17,6 +17,7 @@ import type { PusherApp } from "../../../src/pusher/apps.ts";
 import { PusherApps } from "../../../src/pusher/apps.ts";
 import { bodyMd5, requestText, sign } from "../../../src/pusher/signature.ts";
 import { pusherTargets } from "../../../src/pusher/webhook-target.ts";
+import { AddressGuard } from "../../../src/webhooks/address-guard.ts";
 import { Webhooks } from "../../../src/webhooks/delivery.ts";
 import { eventTarget } from "../../../src/webhooks/event-target.ts";
 import { SHOP_KEY, type TestPusher } from "../../gateway/clients.ts";
@@ -137,6 +138,7 @@ export async function doorWorld(kind: "memory" | "servers"): Promise<DoorWorld> 
   const { outbox, stats } = gateway;
   const sending = new Webhooks({
     targets: [...pusherTargets(apps), eventTarget(webhooks.endpoint)],
+    guard: new AddressGuard(["127.0.0.0/8"]),
     ...{ outbox: outbox!, maxAgeMs: 60_000, timeoutMs: 5_000, tries: 3, stats, log: silent },
   });
   stack.defer(() => sending.close());
