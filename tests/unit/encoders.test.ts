@@ -130,7 +130,7 @@ const CENTRIFUGE: Readonly<Record<string, fc.Arbitrary<Make>>> = {
   disconnectPush: fc.tuple(number, text).map((all) => (codec) => codec.disconnectPush(...all)),
 };
 /** Members of a codec that make no frame out of what is handed to them. */
-const NOT_WRITERS = new Set(["name", "ping", "deltas", "decode", "streamed", "unidirectional"]);
+const NOT_WRITERS = new Set(["members", "name", "ping", "deltas", "decode", "streamed", "unidirectional"]);
 
 /** Makes frames of anything, and has each read. Some must have been made. */
 function holds<T>(made: fc.Arbitrary<T>, write: (one: T) => unknown): void {
