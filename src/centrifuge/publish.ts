@@ -60,7 +60,7 @@ async function publishAs(
     const checked = checkBody(data, rules);
     const payload = typeof checked === "string" ? { data: checked } : { b64data: checked.toBase64() };
     const asked = { ...askerOf(session), channel, ...payload };
-    decision = await context.quotas.call(session, () => service.publish(asked));
+    decision = await context.quotas.call(session, name.namespace, () => service.publish(asked));
     body = decision.data ?? checked;
   }
   const { client, user, identity } = session;
@@ -97,7 +97,7 @@ export async function rpc(
   if (Buffer.byteLength(data) > rpcBodyBytes) throw new CommandError(Errors.limitExceeded);
   const { device, info } = session.identity;
   const asked = { ...askerOf(session), method, data, device, info };
-  const answer = await context.quotas.call(session, () => context.callouts(target).rpc(asked));
+  const answer = await context.quotas.call(session, undefined, () => context.callouts(target).rpc(asked));
   session.send(session.codec.rpc(command.id, answer));
 }
 

@@ -36,6 +36,7 @@ export async function presence(
   const { codec } = session;
   const list = await context.members.list(name);
   const members = list.encoded(codec.members);
+  context.quotas.answer(session, members.length);
   await context.answers.send(session, quotaKey(session), members.length, () => codec.presence(id, members));
 }
 
@@ -66,5 +67,6 @@ export async function history(
     ...(command.reverse && { reverse: true }),
   });
   const answer = session.codec.history(command.id, page.publications, page.position);
+  context.quotas.answer(session, answer.length);
   await context.answers.send(session, reader.quotaKey, answer.length, () => answer);
 }

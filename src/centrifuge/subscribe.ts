@@ -118,7 +118,7 @@ export async function authorize(
   if (!rules.subscribeCallout) return PLAIN;
   const service = context.callouts(rules.subscribeCallout);
   const asked = { ...askerOf(session), channel: id, data: command.data };
-  return await context.quotas.call(session, () => service.subscribe(asked));
+  return await context.quotas.call(session, name.namespace, () => service.subscribe(asked));
 }
 
 /** The synchronous end: answer, then live. */

@@ -21,6 +21,7 @@ import { createMetrics } from "../http/metrics.ts";
 import type { Metrics } from "../http/metrics-page.ts";
 import { StreamTransports } from "../http/streams/transports.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
+import { AppQuotas } from "../pusher/app-quotas.ts";
 import { PusherApps } from "../pusher/apps.ts";
 import { Pusher } from "../pusher/pusher.ts";
 import type { Runtime, ServeOptions, Server } from "../runtime/runtime.ts";
@@ -142,7 +143,7 @@ class RunningInstance implements Instance {
 
   /** The order of the start; each part is noted before it is started, so that one that starts halfway is closed, too. */
   async #startParts(stop: AbortSignal): Promise<void> {
-    const { broker, authenticator, log } = this.#parts;
+    const { broker, authenticator, config, stats, log } = this.#parts;
     const started = this.#started;
 
     started.closeFirst("broker", () => broker.close());
@@ -154,6 +155,7 @@ class RunningInstance implements Instance {
     const presence = this.#parts.presence(() => this.#load());
     const pusher = new Pusher({
       ...{ apps: this.#apps, outbox, broker, presence, fanout: this.#fanout },
+      quotas: new AppQuotas({ stats, dryRun: config.limits.dryRun }),
       log: log.with({ at: "gateway" }),
     });
     const gateway = this.#createGateway(presence, pusher, outbox);
@@ -236,6 +238,7 @@ class RunningInstance implements Instance {
       version,
       centrifuge: new CentrifugeDialects(this.#gateway.context),
       apps: this.#apps,
+      appQuotas: pusher.quotas,
       pusherConnection: pusher.connections(this.#gateway.context),
       admission: this.#admission,
       health: this.#health,

@@ -53,6 +53,7 @@ const limits = strict("an object", {
   userInfo: size(65_536, "1KiB"),
   event: size(1_048_576, "10KiB"),
   channelName: whole(1, 200, 164),
+  messagesPerSecond: whole(0, 1_000_000, 0),
   clientEventsPerSecond: whole(0, 1_000_000, 10),
   connections: whole(0, 10_000_000, 0),
   channels: whole(1, 100_000, 1_000),

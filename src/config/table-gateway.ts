@@ -287,6 +287,14 @@ export const gateway = {
     default: "1MiB",
     doc: "Most bytes of messages a second from one user to this instance, with a burst of twice that. 0: no limit.",
   }),
+  "limits.bytesInPerUserPerSecond": bytesPerSecond({
+    default: "2MiB",
+    doc: "Most bytes of frames a second from one user to this instance, with a burst of twice that. Beyond it the connection is closed (3013). 0: no limit.",
+  }),
+  "limits.answerBytesPerUserPerSecond": bytesPerSecond({
+    default: "8MiB",
+    doc: "Most bytes of history pages and lists of members a second to one user, with a burst of twice that. 0: no limit.",
+  }),
   "limits.newChannelsPerUserPerMinute": whole(0, MANY, {
     default: 2_000,
     doc: "Most channels a minute that one user makes live on this instance: those that nobody followed here. 0: no limit.",
@@ -294,6 +302,10 @@ export const gateway = {
   "limits.callsPerUser": whole(0, MANY, {
     default: 100,
     doc: "Most RPCs and callouts of one user under way at once. 0: no limit.",
+  }),
+  "limits.callsPerNamespace": whole(0, MANY, {
+    default: 1_000,
+    doc: "Most callouts under way at once about the channels of one namespace: a slow service holds up no other one. 0: no limit.",
   }),
   "limits.liveChannels": whole(0, 100_000_000, {
     default: 250_000,

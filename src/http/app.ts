@@ -5,6 +5,7 @@ import type { Stats } from "../core/stats.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { Admission } from "../gateway/instance/admission.ts";
 import type { RegionDirectory } from "../gateway/instance/region-directory.ts";
+import type { AppQuotas } from "../pusher/app-quotas.ts";
 import type { PusherApps } from "../pusher/apps.ts";
 import type { MakeConnection } from "../pusher/pusher.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
@@ -32,6 +33,7 @@ export interface AppDeps {
   readonly admission: Admission;
   /** Applications of the Pusher protocol. */
   readonly apps: PusherApps;
+  readonly appQuotas: AppQuotas;
   /** Makes the dialect of a connection to one of them. */
   readonly pusherConnection: MakeConnection;
   readonly health: Health;
@@ -150,13 +152,13 @@ function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
 /** Where services and operators ask. */
 function routeApis(
   app: Router,
-  { gateway, version, apps, health, metrics, stats, options }: AppDeps,
+  { gateway, version, apps, appQuotas, health, metrics, stats, options }: AppDeps,
   log: Logger,
 ): void {
   const { operations } = gateway;
   const { apiKeys: keys, maxRequestBytes, metricsToken, publicMetrics } = options;
   app.route("/api", serverApi({ operations, version, keys, maxRequestBytes, stats, log }));
-  app.route("/apps", pusherApi({ apps, operations, maxRequestBytes, log }));
+  app.route("/apps", pusherApi({ apps, appQuotas, operations, maxRequestBytes, log }));
   app.route("/", adminApp({ health, metrics, metricsToken, publicMetrics }));
 }
 

@@ -39,6 +39,8 @@ interface PusherLimits {
   readonly eventBytes: number;
   /** Longest channel name, characters. */
   readonly channelName: number;
+  /** Messages a second through one instance, of all clients and servers; 0: no limit. */
+  readonly messagesPerSecond: number;
   /** Client events of one connection. */
   readonly clientEventsPerSecond: number;
   /** Connections to one instance; 0: no limit. */

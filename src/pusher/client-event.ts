@@ -8,7 +8,7 @@ import { PusherErrors } from "../protocol/pusher/codes.ts";
 import { bodyOf } from "../protocol/pusher/data.ts";
 import type { PusherMessage } from "../protocol/pusher/message.ts";
 import { pusherError } from "../protocol/pusher/pusher.ts";
-import { channelKind, pusherChannel } from "./apps.ts";
+import { channelKind, type PusherApp, pusherChannel } from "./apps.ts";
 import type { PusherContext } from "./context.ts";
 import type { PusherState } from "./state.ts";
 
@@ -26,7 +26,7 @@ export function clientEvent(
   const { event, data, to = "" } = message;
   const sub = session.subs.get(pusherChannel(app, to));
   const body = bodyOf(data);
-  const error = refusal(context, state, message, sub, body) ?? overQuota(context, session, body);
+  const error = refusal(context, state, message, sub, body) ?? overQuota(context, session, app, body);
   if (error || !sub) {
     context.stats.commandErrors++;
     session.send(pusherError(error ?? PusherErrors.clientEvent, to));
@@ -41,8 +41,14 @@ export function clientEvent(
   context.webhooks.clientEvent(id, user === "" ? said : { ...said, user_id: user });
 }
 
-/** The error for what is more than the user may send; `undefined` when it is not. */
-function overQuota({ quotas }: PusherContext, session: Session, body: string): ErrorCode | undefined {
+/** The error for what is more than the application or the user may send; `undefined` when it is not. */
+function overQuota(
+  { quotas, appQuotas }: PusherContext,
+  session: Session,
+  app: PusherApp,
+  body: string,
+): ErrorCode | undefined {
+  if (!appQuotas.messages(app, 1)) return PusherErrors.appRate;
   try {
     quotas.publish(session, body.length);
     return undefined;

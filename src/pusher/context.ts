@@ -1,5 +1,6 @@
 import type { GatewayContext } from "../gateway/context.ts";
 import type { AppConnections } from "./app-connections.ts";
+import type { AppQuotas } from "./app-quotas.ts";
 import type { PusherApps } from "./apps.ts";
 import type { ChannelUsersRegistry } from "./channel-users.ts";
 import type { Unauthorized } from "./unauthorized.ts";
@@ -12,4 +13,5 @@ export interface PusherContext extends GatewayContext {
   readonly webhooks: WebhookEvents;
   readonly unauthorized: Unauthorized;
   readonly connections: AppConnections;
+  readonly appQuotas: AppQuotas;
 }

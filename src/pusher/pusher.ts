@@ -7,6 +7,7 @@ import type { GatewayContext } from "../gateway/context.ts";
 import type { ChannelPolicy, MembershipListener } from "../gateway/membership/listener.ts";
 import type { Presence } from "../presence/presence.ts";
 import { AppConnections } from "./app-connections.ts";
+import type { AppQuotas } from "./app-quotas.ts";
 import { channelKind, type PusherApp, type PusherApps } from "./apps.ts";
 import { ChannelUsersRegistry } from "./channel-users.ts";
 import { PusherConnection } from "./connection.ts";
@@ -22,6 +23,7 @@ export interface PusherDeps {
   readonly broker: Broker;
   readonly presence: Presence;
   readonly fanout: Fanout;
+  readonly quotas: AppQuotas;
   readonly log: Logger;
 }
 
@@ -42,6 +44,7 @@ export class Pusher implements ChannelPolicy, MembershipListener {
   readonly apps: PusherApps;
   readonly channelUsers: ChannelUsersRegistry;
   readonly webhooks: WebhookEvents;
+  readonly quotas: AppQuotas;
   readonly #counts: SubscriptionCounts;
   readonly #broker: Broker;
   readonly #presence: Presence;
@@ -51,6 +54,7 @@ export class Pusher implements ChannelPolicy, MembershipListener {
   constructor(deps: PusherDeps) {
     const failed = (error: unknown) => deps.log.error("presence failed", { error });
     this.apps = deps.apps;
+    this.quotas = deps.quotas;
     this.#broker = deps.broker;
     this.#presence = deps.presence;
     this.webhooks = new WebhookEvents(deps.apps, deps.outbox);
@@ -65,6 +69,7 @@ export class Pusher implements ChannelPolicy, MembershipListener {
       ...{ ...gateway, apps, channelUsers, webhooks },
       unauthorized: this.#unauthorized,
       connections: new AppConnections(),
+      appQuotas: this.quotas,
     };
     return (app, version) => new PusherConnection(context, app, version);
   }

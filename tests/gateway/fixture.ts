@@ -13,6 +13,7 @@ import type { Dialect, Handshake } from "../../src/gateway/dialect.ts";
 import type { Session } from "../../src/gateway/session/session.ts";
 import { memoryPresence, memoryPresenceHub } from "../../src/presence/memory/memory.ts";
 import type { Presence } from "../../src/presence/presence.ts";
+import { AppQuotas } from "../../src/pusher/app-quotas.ts";
 import { type PusherApp, PusherApps, type PusherWebhook } from "../../src/pusher/apps.ts";
 import { Pusher } from "../../src/pusher/pusher.ts";
 import { WebhookEventRecorder } from "../../src/webhooks/event-recorder.ts";
@@ -55,7 +56,9 @@ const OPTIONS: GatewayOptions = {
   ...{ commandsPerSecond: 0, bytesPerSecond: 0, pendingCommands: 100, channels: 100 },
   ...{ everyone: [], connectionsPerUser: 0, newestWins: "off", rpcBodyBytes: 65_536 },
   ...{ commandsPerUserPerSecond: 0, publishesPerUserPerSecond: 0, publishBytesPerUserPerSecond: 0 },
-  ...{ newChannelsPerUserPerMinute: 0, callsPerUser: 0, liveChannels: 0, dryRun: false },
+  ...{ newChannelsPerUserPerMinute: 0, callsPerUser: 0, callsPerNamespace: 0 },
+  ...{ bytesInPerUserPerSecond: 0, answerBytesPerUserPerSecond: 0 },
+  ...{ liveChannels: 0, dryRun: false },
   ...{ historyBytes: 33_554_432, historyPerUserBytes: 4_194_304 },
   ...{ backpressureBytes: 1_048_576, lingerMs: 1_000, ringBytes: 262_144, ringTotalBytes: 1e9 },
 };
@@ -66,6 +69,7 @@ export const SHOP: PusherApp = {
   limits: {
     ...{ presenceMembers: 3, userInfoBytes: 1_024, eventBytes: 1_024, channelName: 200 },
     ...{ clientEventsPerSecond: 0, channels: 100, connections: 0, authorizationTimeoutMs: 0 },
+    messagesPerSecond: 0,
   },
 };
 
@@ -155,6 +159,7 @@ export async function startGateway(fixture: FixtureOptions = {}) {
       : await broker.port.outbox({ maxAgeMs: 6e5, maxItems: 1_000, leaseTtlMs: 6e4, leaseRenewMs: 2e4 });
   const pusher = new Pusher({
     ...{ apps: new PusherApps([app]), outbox, log, fanout: topics },
+    quotas: new AppQuotas({ stats, dryRun: fixture.options?.dryRun ?? false }),
     ...{ broker: broker.port, presence: presence.port },
   });
   const gateway = createGateway({
@@ -184,7 +189,7 @@ export async function startGateway(fixture: FixtureOptions = {}) {
     );
 
   const running = {
-    ...{ pusherApp: app, pusherUsers: pusher.channelUsers },
+    ...{ pusherApp: app, pusherUsers: pusher.channelUsers, appQuotas: pusher.quotas },
     ...{ gateway, world, broker, presence, authenticator, callouts, stats, logged, released, topics, outbox },
 
     /** A client of the Centrifuge protocol that has said nothing yet. */

@@ -3,7 +3,7 @@ import { createHash, createHmac } from "node:crypto";
 import { createLogger } from "../../src/core/log.ts";
 import { pusherApi } from "../../src/http/pusher/api.ts";
 import { PusherApps } from "../../src/pusher/apps.ts";
-import { type FixtureOptions, startGateway, type TestGateway } from "./fixture.ts";
+import { type FixtureOptions, SHOP, startGateway, type TestGateway } from "./fixture.ts";
 import { eventually } from "./time.ts";
 
 type Query = readonly (readonly [name: string, value: string])[];
@@ -32,6 +32,7 @@ async function call(
   all.set("auth_signature", createHmac("sha256", keys[0]!.secret).update(text).digest("hex"));
   const api = pusherApi({
     apps: new PusherApps([gateway.pusherApp]),
+    appQuotas: gateway.appQuotas,
     operations: gateway.gateway.operations,
     maxRequestBytes: 100_000,
     log: createLogger("error", () => {}),
@@ -168,5 +169,37 @@ describe("attributes", () => {
     expect((await call(bare, "POST", "events", { query: event })).json()).toEqual({
       channels: { "cache-x": { cache: null } },
     });
+  });
+});
+
+describe("an app's quota", () => {
+  const withLimits = (limits: Partial<typeof SHOP.limits>, options: FixtureOptions["options"] = {}) =>
+    startGateway({ app: { limits: { ...SHOP.limits, ...limits } }, options });
+  const event = (channels: string[]) => JSON.stringify({ name: "e", data: "1", channels });
+
+  test("of messages holds for its server and its clients together", async () => {
+    await using gateway = await withLimits({ messagesPerSecond: 2 });
+    expect((await call(gateway, "POST", "events", { body: event(["a", "b", "c"]) })).status).toBe(200);
+    expect((await call(gateway, "POST", "events", { body: event(["a", "b"]) })).status).toBe(429);
+    const batch = JSON.stringify({
+      batch: [
+        { name: "e", data: "1", channel: "a" },
+        { name: "e", data: "1", channel: "b" },
+      ],
+    });
+    expect((await call(gateway, "POST", "batch_events", { body: batch })).status).toBe(429);
+    const client = gateway.pusher();
+    await client.subscribe("private-a");
+    client.say("client-a", {}, "private-a");
+    client.say("client-a", {}, "private-a");
+    expect(client.events("pusher:error")).toHaveLength(1);
+    expect(gateway.stats.rejected.get("app_messages")).toBe(3);
+  });
+
+  test("is counted alone in a dry run", async () => {
+    await using gateway = await withLimits({ messagesPerSecond: 1 }, { dryRun: true });
+    for (let n = 0; n < 4; n++)
+      expect((await call(gateway, "POST", "events", { body: event(["a"]) })).status).toBe(200);
+    expect(gateway.stats.rejected.get("dry_run_app_messages")).toBe(2);
   });
 });

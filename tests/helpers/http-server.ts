@@ -11,6 +11,7 @@ import { type AppOptions, createApp } from "../../src/http/app.ts";
 import type { Assets } from "../../src/http/assets.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
 import { StreamTransports } from "../../src/http/streams/transports.ts";
+import { AppQuotas } from "../../src/pusher/app-quotas.ts";
 import { type PusherApp, PusherApps } from "../../src/pusher/apps.ts";
 import { PusherConnection } from "../../src/pusher/connection.ts";
 import type { PusherContext } from "../../src/pusher/context.ts";
@@ -98,6 +99,7 @@ export function httpServer(
     centrifuge: new CentrifugeDialects({} as GatewayContext),
     pusherConnection: (app, version) => new PusherConnection({} as PusherContext, app, version),
     apps: new PusherApps(setup.apps ?? []),
+    appQuotas: new AppQuotas({ stats, dryRun: false }),
     health: {
       instance: "one",
       draining: () => world.draining,

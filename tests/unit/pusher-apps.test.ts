@@ -39,6 +39,7 @@ describe("apps in the settings", () => {
         userInfoBytes: 1024,
         eventBytes: 20_480,
         channelName: 164,
+        messagesPerSecond: 0,
         clientEventsPerSecond: 10,
         connections: 0,
         channels: 1_000,

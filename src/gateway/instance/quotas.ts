@@ -13,8 +13,14 @@ export interface QuotaOptions {
   readonly publishBytesPerUserPerSecond: number;
   /** Channels made live that were not. */
   readonly newChannelsPerUserPerMinute: number;
+  /** Bytes of frames read. */
+  readonly bytesInPerUserPerSecond: number;
+  /** Bytes of long answers: pages of history and lists of members. */
+  readonly answerBytesPerUserPerSecond: number;
   /** RPCs and callouts under way. */
   readonly callsPerUser: number;
+  /** Callouts under way about the channels of one namespace, whoever asks. */
+  readonly callsPerNamespace: number;
   /** Channels of the instance that are live, whoever follows them. */
   readonly liveChannels: number;
   /** What is too much is counted, and let through. */
@@ -30,7 +36,10 @@ type Reason =
   | "user_publishes"
   | "user_bytes"
   | "user_channels"
+  | "user_bytes_in"
+  | "user_bytes_out"
   | "user_calls"
+  | "namespace_calls"
   | "live_channels";
 
 type Who = Pick<Session, "user" | "handshake">;
@@ -66,7 +75,9 @@ export class Quotas {
   readonly #publishes: UserRates;
   readonly #bytes: UserRates;
   readonly #channels: UserRates;
-  /** Calls under way, by user or address. */
+  readonly #bytesIn: UserRates;
+  readonly #bytesOut: UserRates;
+  /** Calls under way, by user, address or namespace. */
   readonly #calls = new Map<string, number>();
 
   constructor(options: QuotaOptions, stats: Stats) {
@@ -76,13 +87,15 @@ export class Quotas {
     this.#commands = new UserRates(commandsPerSecond > 0 ? commandsPerUserPerSecond : 0);
     this.#publishes = new UserRates(options.publishesPerUserPerSecond);
     this.#bytes = new UserRates(options.publishBytesPerUserPerSecond);
+    this.#bytesIn = new UserRates(options.bytesInPerUserPerSecond);
+    this.#bytesOut = new UserRates(options.answerBytesPerUserPerSecond);
     this.#channels = new UserRates(
       options.newChannelsPerUserPerMinute / 60,
       options.newChannelsPerUserPerMinute,
     );
   }
 
-  /** Users and addresses with calls under way. */
+  /** Users, addresses and namespaces with calls under way. */
   get callers(): number {
     return this.#calls.size;
   }
@@ -98,6 +111,16 @@ export class Quotas {
     if (!this.#bytes.take(who, bytes)) this.#tooMuch("user_bytes");
   }
 
+  /** A frame of so many bytes came. @returns false when that is more than the user may send */
+  frame(who: Who, bytes: number): boolean {
+    return this.#bytesIn.take(who, bytes) || this.#counted("user_bytes_in");
+  }
+
+  /** A long answer of so many bytes. @throws CommandError tooManyRequests */
+  answer(who: Who, bytes: number): void {
+    if (!this.#bytesOut.take(who, bytes)) this.#tooMuch("user_bytes_out");
+  }
+
   /** A channel becomes live. @param live how many are @throws CommandError tooManyRequests */
   newChannel(who: Who, live: number): void {
     const { liveChannels } = this.#options;
@@ -105,26 +128,44 @@ export class Quotas {
     if (!this.#channels.take(who)) this.#tooMuch("user_channels");
   }
 
-  /** Asks a service. @throws CommandError tooManyRequests; whatever `ask` throws */
-  async call<T>({ user, handshake }: Who, ask: () => Promise<T>): Promise<T> {
-    const { callsPerUser } = this.#options;
+  /**
+   * Asks a service. @param namespace of the channel it is about @throws CommandError tooManyRequests; whatever `ask` throws
+   */
+  async call<T>({ user, handshake }: Who, namespace: string | undefined, ask: () => Promise<T>): Promise<T> {
+    const { callsPerUser, callsPerNamespace } = this.#options;
     const key = user === "" ? `address ${handshake.admissionKey}` : `user ${user}`;
-    const most = user === "" ? callsPerUser * ADDRESS_FACTOR : callsPerUser;
-    const underWay = this.#calls.get(key) ?? 0;
-    if (callsPerUser > 0 && underWay >= most) this.#tooMuch("user_calls");
-    this.#calls.set(key, underWay + 1);
+    this.#mayCall("user_calls", key, user === "" ? callsPerUser * ADDRESS_FACTOR : callsPerUser);
+    const keys = [key];
+    if (namespace !== undefined) {
+      this.#mayCall("namespace_calls", `namespace ${namespace}`, callsPerNamespace);
+      keys.push(`namespace ${namespace}`);
+    }
+    for (const one of keys) this.#calls.set(one, (this.#calls.get(one) ?? 0) + 1);
     try {
       return await ask();
     } finally {
-      const left = this.#calls.get(key)! - 1;
-      if (left > 0) this.#calls.set(key, left);
-      else this.#calls.delete(key);
+      for (const one of keys) this.#ended(one);
     }
   }
 
+  #mayCall(reason: Reason, key: string, most: number): void {
+    if (most > 0 && (this.#calls.get(key) ?? 0) >= most) this.#tooMuch(reason);
+  }
+
+  #ended(key: string): void {
+    const left = this.#calls.get(key)! - 1;
+    if (left > 0) this.#calls.set(key, left);
+    else this.#calls.delete(key);
+  }
+
   #tooMuch(reason: Reason): void {
+    if (!this.#counted(reason)) throw new CommandError(Errors.tooManyRequests, reason);
+  }
+
+  /** Counts what is too much. @returns whether it is let through all the same */
+  #counted(reason: Reason): boolean {
     const { dryRun } = this.#options;
     Stats.bump(this.#stats.rejected, dryRun ? `dry_run_${reason}` : reason);
-    if (!dryRun) throw new CommandError(Errors.tooManyRequests, reason);
+    return dryRun;
   }
 }

@@ -50,6 +50,10 @@ export class Host implements SessionHost {
     return this.#context.hub.hadSlowConsumer(session);
   }
 
+  mayReceive(session: Session, bytes: number): boolean {
+    return this.#context.quotas.frame(session, bytes);
+  }
+
   malformed(session: Session, { detail }: DecodeFailure): CloseCode {
     this.stats.readErrors++;
     this.#mistaken(session, detail);

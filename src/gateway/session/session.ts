@@ -28,6 +28,8 @@ export interface SessionHost {
   drained(session: Session): void;
   /** Whether a publication to one of its channels was too much for somebody a moment ago. */
   hadSlowConsumer(session: Session): boolean;
+  /** Whether the user may send so much. */
+  mayReceive(session: Session, bytes: number): boolean;
   /** A frame was no command. @returns what the client is closed with */
   malformed(session: Session, failure: DecodeFailure): CloseCode;
   /** Called once, after the socket is gone. */
@@ -201,11 +203,10 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
     stats.messagesIn++;
     stats.bytesIn += bytes;
     this.#refill();
-    if (!byteRate) return true;
-    this.#bytesLeft -= bytes;
-    if (this.#bytesLeft >= 0) return true;
-    Stats.bump(stats.rejected, "byte_rate");
-    return false;
+    if (byteRate) this.#bytesLeft -= bytes;
+    const within = !byteRate || this.#bytesLeft >= 0;
+    if (!within) Stats.bump(stats.rejected, "byte_rate");
+    return within && this.#host.mayReceive(this, bytes);
   }
 
   /** Adds to the buckets what came back since the frame before; with the first frame they are full. */

@@ -3,6 +3,7 @@ import { CommandError, Errors } from "../../core/errors.ts";
 import { isDeeper } from "../../core/json-text.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Operations } from "../../gateway/gateway.ts";
+import type { AppQuotas } from "../../pusher/app-quotas.ts";
 import { channelKind, isChannelName, type PusherApp, type PusherApps } from "../../pusher/apps.ts";
 import { bodyBytes, textOf } from "../body.ts";
 import { type Attribute, readAttributes } from "./attributes.ts";
@@ -12,6 +13,7 @@ import { eventOfQuery, type PusherEvent, readBatch, readEvent } from "./events.t
 
 export interface PusherApiDeps {
   readonly apps: PusherApps;
+  readonly appQuotas: AppQuotas;
   readonly operations: Operations;
   readonly maxRequestBytes: number;
   readonly log: Logger;
@@ -37,7 +39,7 @@ interface Call {
  * text.
  */
 export function pusherApi(deps: PusherApiDeps): Hono {
-  const calls = new PusherCalls(deps.operations);
+  const calls = new PusherCalls(deps.operations, deps.appQuotas);
   const signed = (run: (call: Call) => Promise<object>) => (c: Context) => answerCall(deps, calls, c, run);
   return new Hono()
     .post("/:id/events", signed(publishEvent))
@@ -81,6 +83,7 @@ async function publishEvent({ calls, app, c, body }: Call): Promise<object> {
   if (isRefusal(event)) return event;
   const id = idempotencyKey(c);
   if (id !== undefined && !ID.test(id)) return BAD_KEY;
+  if (!calls.mayPublish(app, [event])) return TOO_MANY;
   await calls.publish(app, event, id);
   return event.info.length > 0 ? { channels: await calls.factsOf(app, event.channels, event.info) } : {};
 }
@@ -90,6 +93,7 @@ async function publishBatch({ calls, app, c, body }: Call): Promise<object> {
   if (isRefusal(events)) return events;
   const id = idempotencyKey(c);
   if (id !== undefined && !ID.test(id)) return BAD_KEY;
+  if (!calls.mayPublish(app, events)) return TOO_MANY;
   // Handed over in order, so that they are stored in order.
   await Promise.all(
     events.map((event, index) => calls.publish(app, event, id === undefined ? undefined : `${index}:${id}`)),
@@ -146,6 +150,7 @@ async function terminateConnections({ calls, app, c }: Call): Promise<object> {
   return {};
 }
 
+const TOO_MANY = refusal(429, "too many messages of this app in a second");
 const BROKEN = Symbol("no JSON");
 const BAD_KEY = refusal(400, "Idempotency-Key must be at most 128 printable ASCII characters without spaces");
 const BAD_INFO = refusal(400, "info knows user_count and subscription_count, and cache for a single channel");

@@ -1,6 +1,7 @@
 import { CommandError, Errors } from "../../core/errors.ts";
 import type { Operations } from "../../gateway/gateway.ts";
 import { bodyOf, dataOf } from "../../protocol/pusher/data.ts";
+import type { AppQuotas } from "../../pusher/app-quotas.ts";
 import {
   CACHE_MS,
   channelKind,
@@ -29,9 +30,16 @@ export interface ChannelFacts {
 /** What the HTTP API asks of one app's channels, in the operations of the gateway. Channels by their names in the app. */
 export class PusherCalls {
   readonly #operations: Operations;
+  readonly #quotas: AppQuotas;
 
-  constructor(operations: Operations) {
+  constructor(operations: Operations, quotas: AppQuotas) {
     this.#operations = operations;
+    this.#quotas = quotas;
+  }
+
+  /** Whether an app may publish these now: one message for each channel of an event. */
+  mayPublish(app: PusherApp, events: readonly PusherEvent[]): boolean {
+    return this.#quotas.messages(app, events.flatMap(({ channels }) => channels).length);
   }
 
   /** Publishes one event to its channels, in order. @throws CommandError of the first channel that failed */

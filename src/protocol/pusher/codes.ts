@@ -24,6 +24,7 @@ export const PusherErrors = {
   unauthorized: { code: 4009, message: "not authorized" },
   clientEvent: { code: 4301, message: "client event rejected" },
   clientEventRate: { code: 4301, message: "client event rejected: too many in a second" },
+  appRate: { code: 4301, message: "client event rejected: too many messages of the application in a second" },
   unknownEvent: { code: 4303, message: "unknown event: names of client events begin with client-" },
   watchlist: { code: 4302, message: "the watchlist is too long: its first members are followed" },
 } as const satisfies Record<string, ErrorCode>;

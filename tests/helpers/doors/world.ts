@@ -147,7 +147,7 @@ export async function doorWorld(kind: "memory" | "servers"): Promise<DoorWorld> 
     ...{ maxRequestBytes: 1e6, version: "0", log: silent },
   };
   const api = serverApi({ ...deps, keys: ["key"] });
-  const pusher = pusherApi({ ...deps, apps });
+  const pusher = pusherApi({ ...deps, apps, appQuotas: gateway.appQuotas });
   return {
     ...parts,
     webhooks,
