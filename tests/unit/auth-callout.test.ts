@@ -192,6 +192,15 @@ describe("without an answer", () => {
     expect(await errorOf(natsCallouts({ ...HERE, request }).connect(CONNECT))).toEqual(Errors.internal);
   });
 
+  test("one that is too long or nests too deep lets nobody in, and is not read", async () => {
+    const long = JSON.stringify({ user: "1", info: "x".repeat(300_000) });
+    const deep = `{"user":"1","info":${"[".repeat(200)}${"]".repeat(200)}}`;
+    for (const data of [long, deep]) {
+      const request: ServiceRequest = async () => ({ data });
+      expect(await errorOf(natsCallouts({ ...HERE, request }).connect(CONNECT))).toEqual(Errors.internal);
+    }
+  });
+
   test("a storm of failures is one line a second", async () => {
     const s = service(new CommandError(Errors.timeout));
     for (let i = 0; i < 50; i++) await errorOf(s.connect(CONNECT));

@@ -16,6 +16,9 @@ import { type Answer, grantOf, identityOf, publishOf, readPlain, renewalOf } fro
 import { CalloutFailure, type Kind, Outcomes } from "./outcomes.ts";
 import { jsonObject } from "./question.ts";
 
+/** Longest answer that is read, characters; what endpoints over HTTP may answer, too, unless the settings say otherwise. */
+const MOST_ANSWER = 256 * 1024;
+
 /**
  * Sends one request to whoever serves `rtauth.<name>` or `rtrpc.<name>`, and returns the reply's text, or the error the
  * service framework reported. Rejects with CommandError when there is no answer.
@@ -129,6 +132,9 @@ class NatsCallouts implements Callouts {
         throw noAnswer(error);
       });
       if (reply.error) throw new CalloutFailure("malformed", `service error ${reply.error.code}`);
+      if (reply.data.length > MOST_ANSWER) {
+        throw new CalloutFailure("too_long", `an answer is longer than ${MOST_ANSWER} characters`);
+      }
       return read(readPlain(reply.data));
     });
   }
