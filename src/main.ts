@@ -128,6 +128,25 @@ const commands: readonly Row[] = [
       (await import("./cli/outbox-command.ts")).outbox(options as Record<string, string | true>, args),
   },
   {
+    name: "why",
+    summary:
+      "why a user gets nothing, or a channel says nothing: asks every instance, the store and what was taken back",
+    flags: [
+      ["--user <id>", "a user"],
+      ["--channel <name>", "a channel"],
+      ["--json", "print JSON"],
+      WHERE_FLAG,
+    ],
+    run: async (options) => (await import("./cli/why.ts")).why(options as Record<string, string | true>),
+  },
+  {
+    name: "instances",
+    summary: "show who runs: region, version, connections, users, channels",
+    flags: [["--json", "print JSON"], WHERE_FLAG],
+    run: async (options) =>
+      (await import("./cli/why.ts")).instances(options as Record<string, string | true>),
+  },
+  {
     name: "move",
     summary:
       "have an instance let a part of its connections go, at a pace; they come back elsewhere and resume",

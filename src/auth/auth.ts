@@ -41,6 +41,8 @@ export interface Identity {
   readonly meta?: string;
   /** Device name, when the token or the client gives one. */
   readonly device?: string;
+  /** Name and version of the client's library, as it says; for operators. */
+  readonly library?: string;
   readonly tokenId?: string;
   /** Unix seconds. */
   readonly issuedAt?: number;

@@ -41,7 +41,7 @@ export async function connect(
   const prepared: PreparedSub[] = [];
   let admission: Admission;
   try {
-    const identity = await identify(context, session, command);
+    const identity = withLibrary(await identify(context, session, command), command);
     if (!session.live) return;
     context.restrictions.check(identity, session.handshake.ip);
     session.identify(identity);
@@ -65,6 +65,23 @@ export async function connect(
     for (const { channel } of prepared) context.hub.release(channel);
     if (session.state !== "open") session.dropQueue();
   }
+}
+
+/** Names of libraries, each once: a million connections have the same few. What clients say is cut, and forgotten when it is much. */
+const libraries = new Map<string, string>();
+const MAX_LIBRARIES = 1_000;
+const LONGEST_LIBRARY = 64;
+
+/** Who it is, with the library that the client says it uses. */
+function withLibrary(identity: Admitted, { name, version }: ConnectCommand): Admitted {
+  if (name === "" && version === "") return identity;
+  const library = `${name} ${version}`.trim().slice(0, LONGEST_LIBRARY);
+  const known = libraries.get(library);
+  if (known === undefined) {
+    if (libraries.size >= MAX_LIBRARIES) libraries.clear();
+    libraries.set(library, library);
+  }
+  return { ...identity, library: known ?? library };
 }
 
 async function identify(

@@ -11,6 +11,7 @@ import type { LongAnswers } from "./instance/long-answers.ts";
 import type { Moves } from "./instance/move.ts";
 import type { QuotaOptions, Quotas } from "./instance/quotas.ts";
 import type { Reads } from "./instance/reads.ts";
+import type { Troubles } from "./instance/trouble.ts";
 import type { EventPublisher } from "./membership/events.ts";
 import type { ChannelPolicy, MembershipListener } from "./membership/listener.ts";
 import type { MemberLists } from "./membership/members.ts";
@@ -60,6 +61,8 @@ export interface GatewayContext extends GatewayDeps {
   readonly members: MemberLists;
   readonly quotas: Quotas;
   readonly moves: Moves;
+  /** What went wrong for clients lately. */
+  readonly troubles: Troubles;
   readonly events: EventPublisher;
   readonly restrictions: Restrictions;
   /** Where control signals are reported that cannot be carried out. */

@@ -3,6 +3,7 @@ import { NumericDate } from "../auth/claims.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
 import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import type { GatewayContext } from "./context.ts";
+import { inspect, inspectRequest } from "./instance/inspect.ts";
 import { moveRequest } from "./instance/move.ts";
 import type { Session } from "./session/session.ts";
 import { revoke } from "./subscribe/attach.ts";
@@ -97,6 +98,8 @@ export const signals = {
     of: z.int().min(1).optional(),
   }),
   info: z.object({}),
+  /** What an instance knows of a user, a channel, or a user in a channel. */
+  inspect: inspectRequest,
   /** Lets connections of one instance go, so that they come back elsewhere. */
   move: moveRequest,
 } as const;
@@ -184,6 +187,8 @@ const handlers: Handlers = {
   },
 
   move: (context, body) => (body.instance === context.instance ? context.moves.begin(body) : undefined),
+
+  inspect: (context, body) => inspect(context, body),
 
   info: (context): InstanceInfo => ({
     instance: context.instance,

@@ -10,6 +10,7 @@ import { Moves } from "./instance/move.ts";
 import { Quotas } from "./instance/quotas.ts";
 import { Reads } from "./instance/reads.ts";
 import { sendAway, shed } from "./instance/shed.ts";
+import { Troubles } from "./instance/trouble.ts";
 import { EventPublisher } from "./membership/events.ts";
 import { MemberLists } from "./membership/members.ts";
 import { PresenceTracker } from "./membership/tracker.ts";
@@ -23,6 +24,8 @@ import { Hub } from "./session/hub.ts";
 import { Liveness } from "./session/liveness.ts";
 import { Session } from "./session/session.ts";
 import { revoke } from "./subscribe/attach.ts";
+
+import { serveWhy } from "./why.ts";
 
 export interface RunningGateway extends Gateway {
   /** What dialects work on. */
@@ -74,6 +77,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
         broker.onEntry((entry) => onEntry(context, entry)),
         ...serveRestrictions(context),
         ...serveOutbox(context),
+        serveWhy(context),
         () => ticks.forEach(clearInterval),
         broker.onSignal((kind, body) => onSignal(context, kind, body)),
         presence.onSwept((swept) => tracker.swept(swept)),
@@ -143,6 +147,7 @@ function createContext(deps: GatewayDeps): GatewayContext {
     quotas: new Quotas(options, stats),
     emulation: new Emulation(deps),
     restrictions: new Restrictions(),
+    troubles: new Troubles(),
     moves: new Moves({ instance: deps.instance, sessions: hub.sessions, events, log }),
     badSignals: new PacedLog(deps.log),
     tracker: new PresenceTracker({ ...deps, events, hub }),

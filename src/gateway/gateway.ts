@@ -6,6 +6,7 @@ import type { Frame } from "../protocol/codec.ts";
 import type { SocketHandler } from "../runtime/runtime.ts";
 import type { OutboxMethod } from "../webhooks/requests.ts";
 import type { Dialect, ForcedSubscribe, Handshake } from "./dialect.ts";
+import type { Why, WhyRequest } from "./findings.ts";
 import type { Move, MoveRequest } from "./instance/move.ts";
 import type { RestrictionMethod } from "./restrictions/restriction.ts";
 import type { Session } from "./session/session.ts";
@@ -130,6 +131,8 @@ export interface Operations {
   outbox(method: OutboxMethod, params: unknown): Promise<object>;
   /** Asks an instance to let connections go, at a pace; they come back elsewhere. @returns how many, and for how long */
   move(request: MoveRequest): Promise<Move>;
+  /** Why a user gets nothing, or a channel says nothing: what every instance, the store and the restrictions show. */
+  why(request: WhyRequest): Promise<Why>;
   info(): Promise<{
     instances: readonly {
       instance: string;

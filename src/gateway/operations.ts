@@ -12,6 +12,7 @@ import type { Failure, Operations, PublishRequest, Target } from "./gateway.ts";
 import { type Move, type MoveRequest, moveOf } from "./instance/move.ts";
 import { askOutbox } from "./outbox.ts";
 import { restrict } from "./restrictions/enforce.ts";
+import { why } from "./why.ts";
 
 /** How long a survey waits for instances that do not answer, ms. */
 const SURVEY_MS = 1_000;
@@ -78,6 +79,7 @@ export function createOperations(context: GatewayContext): Operations {
     ...surveys(context),
     connectionsOf: (user) => context.presence.connectionsOf(user),
     move: (request) => move(context, request),
+    why: (request) => why(context, request),
   };
 }
 

@@ -3,9 +3,11 @@ import { overrides } from "../auth/claims.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import { JsonText } from "../core/json-value.ts";
 import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
+import { whyRequest } from "../gateway/findings.ts";
 import type { Operations, PublishRequest, Target } from "../gateway/gateway.ts";
 import { moveRequest } from "../gateway/instance/move.ts";
 import { type RestrictionMethod, restrictionRequests } from "../gateway/restrictions/restriction.ts";
+import { shownWhy } from "../gateway/why.ts";
 import { type OutboxMethod, outboxRequests } from "../webhooks/requests.ts";
 import { SHAPES } from "./api-shapes.ts";
 
@@ -121,6 +123,8 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
       const entries = [...channels].map(([id, clients]) => [id, { num_clients: clients }]);
       return { channels: Object.fromEntries(entries), ...(partial ? { partial } : {}) };
     }),
+
+    why: method(whyRequest, (operations, params) => operations.why(params).then(shownWhy)),
 
     move: method(moveRequest, (operations, params) => operations.move(params)),
 

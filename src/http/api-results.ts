@@ -145,6 +145,25 @@ export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
       partial,
     }),
   },
+  why: {
+    summary:
+      "Why a user gets nothing, or a channel says nothing: what all instances, the store and the restrictions show.",
+    result: z.object({
+      findings: z.array(
+        z.object({
+          kind: z
+            .enum(["cause", "hint", "fine"])
+            .describe("What explains it alone, what may, and what is in order."),
+          text: z.string(),
+        }),
+      ),
+      instances: z
+        .array(z.record(z.string(), z.unknown()))
+        .describe("What each instance knows: connections, the channel, troubles of late."),
+      channel: z.record(z.string(), z.unknown()).optional().describe("What is stored in the channel."),
+      partial: z.boolean().describe("Some instances may not have answered."),
+    }),
+  },
   move: {
     summary: "Lets connections of one instance go, at a pace, so that they come back elsewhere.",
     result: z.object({

@@ -50,6 +50,11 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
     { args: ["look"], shows: /which line\?/, code: 1 },
     { args: ["burn"], shows: /none of list, look and replay/, code: 1 },
   ],
+  why: [
+    { args: ["--user", "ann"], shows: /NATS_URL is not set/, code: 1 },
+    { args: [], shows: /--user, --channel, or both/, code: 1 },
+  ],
+  instances: [{ args: [], shows: /the address of any instance/, code: 1 }],
   move: [
     { args: ["--from", "a"], shows: /NATS_URL is not set/, code: 1 },
     { args: [], shows: /which instance\?/, code: 1 },

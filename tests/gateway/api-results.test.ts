@@ -60,6 +60,7 @@ const CALLS: readonly (readonly [method: string, params: object])[] = [
   ["outbox_look", { line: LINE, waiting: true }],
   ["outbox_replay", { line: LINE }],
   ["batch", { commands: [{ info: {} }, { publish: {} }] }],
+  ["why", { user: "ann", channel: "chat:x" }],
   ["move", { instance: "here", user: "nobody" }],
   ["disconnect", { user: "ann" }],
 ];

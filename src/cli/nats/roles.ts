@@ -70,6 +70,7 @@ export function rolesOf(subjects: Subjects, consumers: readonly string[] = DEFAU
         ...OUTBOX.map((kind) => subjects.control(kind)),
         subjects.control("info"),
         subjects.control("move"),
+        subjects.control("why"),
         "$JS.API.>",
         "$SYS.REQ.USER.INFO",
         "$SRV.>",

@@ -1,4 +1,5 @@
 import { serviceSignals } from "../../gateway/control.ts";
+import { whyRequest } from "../../gateway/findings.ts";
 import { moveRequest } from "../../gateway/instance/move.ts";
 import { restrictionRequests } from "../../gateway/restrictions/restriction.ts";
 import { DESCRIPTIONS } from "../../http/api-results.ts";
@@ -62,7 +63,7 @@ const MOVE = `${DESCRIPTIONS.move!.summary} That instance alone answers. From op
 
 const OTHERS = `## Between instances
 
-\`alive\`, \`channels\`, \`clear\`, \`emulate\` and \`info\`, and all of \`rtctl.inst.…\`, belong to the gateways. An operator may ask
+\`alive\`, \`channels\`, \`clear\`, \`emulate\`, \`info\` and \`inspect\`, and all of \`rtctl.inst.…\`, belong to the gateways. An operator may ask
 \`rtctl.info\`.
 `;
 
@@ -108,7 +109,12 @@ function controlPage(): string {
     section(`rtctl.${kind}`, DESCRIPTIONS[kind]!.summary, memberList(jsonSchema(shape), true)),
   );
   const move = section("rtctl.move", MOVE, memberList(jsonSchema(moveRequest), true));
-  return [CONTROL_HEAD, ...signals, REQUESTS_HEAD, ...requests, ...move, OTHERS].join("\n").trimEnd();
+  const why = section(
+    "rtctl.why",
+    `${DESCRIPTIONS.why!.summary} From operators.`,
+    memberList(jsonSchema(whyRequest), true),
+  );
+  return [CONTROL_HEAD, ...signals, REQUESTS_HEAD, ...requests, ...move, ...why, OTHERS].join("\n").trimEnd();
 }
 
 function section(title: string, summary: string, members: readonly string[]): string[] {

@@ -3,21 +3,39 @@ import { Stats } from "../../core/stats.ts";
 import type { Command } from "../../protocol/command.ts";
 import { EncodeError } from "../../protocol/fields.ts";
 import type { GatewayContext } from "../context.ts";
+import type { Trouble } from "../instance/trouble.ts";
 import type { Session } from "./session.ts";
 
 /** Counts a command that failed, and logs it: as an error of ours, or (what was refused) for debugging. */
 export function countFailure(
-  { stats, log }: Pick<GatewayContext, "stats" | "log">,
+  { stats, log, troubles }: Pick<GatewayContext, "stats" | "log" | "troubles">,
   session: Session,
-  { method }: Command,
+  command: Command,
   error: unknown,
 ): void {
+  const { method } = command;
   stats.commandErrors++;
   Stats.bump(stats.errorCodes, labelOf(error));
+  troubles.add(troubleOf(session, command, error));
   if (error instanceof EncodeError) stats.framesRefused++;
   if (!(error instanceof CommandError || error instanceof ConnectionError)) {
     log.error("a command failed", { method, error });
   } else log.debug("a command was refused", { method, client: session.client, error });
+}
+
+function troubleOf({ user, client }: Session, command: Command, error: unknown): Trouble {
+  const { method: what } = command;
+  const channel =
+    "channel" in command && typeof command.channel === "string" ? { channel: command.channel } : {};
+  const { code, text } = told(error);
+  return { atMs: Date.now(), user, client, what, ...channel, code, message: text };
+}
+
+/** A failure as it was told to the client, with what was not: it is for whoever looks after the system. */
+function told(error: unknown): { code: number; text: string } {
+  if (error instanceof CommandError) return { code: error.error.code, text: error.message };
+  if (error instanceof ConnectionError) return { code: error.close.code, text: error.message };
+  return { code: Errors.internal.code, text: Errors.internal.message };
 }
 
 const OWN_CODES = new Set<number>(Object.values(Errors).map(({ code }) => code));

@@ -70,7 +70,7 @@ export class Host implements SessionHost {
   }
 
   ended(session: Session, code: number, reason: string): void {
-    const { hub, emulation, liveness, tracker, stats, release } = this.#context;
+    const { hub, emulation, liveness, tracker, stats, release, troubles } = this.#context;
     this.log.trace?.("closed", { client: session.client, user: session.user, code, reason });
     stats.disconnects++;
     Stats.bump(stats.closeCodes, OWN_CLOSES.has(code) ? `${code}` : "other");
@@ -83,6 +83,14 @@ export class Host implements SessionHost {
     if (!session.identified) return;
     session.dialect.ended(session);
     hub.removeUser(session);
+    troubles.add({
+      atMs: Date.now(),
+      user: session.user,
+      client: session.client,
+      what: "end",
+      code,
+      message: reason,
+    });
     tracker.ended(session, code, reason);
     for (const sub of session.subs.values()) detach(this.#context, session, sub);
   }

@@ -261,6 +261,7 @@ export const METHODS: Readonly<Record<string, Door | Closed>> = {
   channels: NAMES_ONLY,
   connections: NAMES_ONLY,
   move: NAMES_ONLY,
+  why: NAMES_ONLY,
   info: NAMES_ONLY,
 };
 
@@ -289,6 +290,7 @@ export const SIGNALS: Readonly<Record<string, Door | Closed>> = {
   clear: NAMES_ONLY,
   channels: NAMES_ONLY,
   info: NAMES_ONLY,
+  inspect: NAMES_ONLY,
   move: NAMES_ONLY,
 };
 
