@@ -1,5 +1,6 @@
 import process from "node:process";
 import { Command } from "commander";
+import { bars } from "../../src/cli/bench/progress.ts";
 import { FAULTS, type FaultName } from "./faults.ts";
 import { type Outcome, simulate } from "./run.ts";
 
@@ -58,6 +59,7 @@ function run(): void {
   const began = performance.now();
   let [told, stored, delivered] = [began, 0, 0];
   const bad: Outcome[] = [];
+  const bar = bars();
   let done = 0;
   for (; done < seeds && bad.length < most; done++) {
     const outcome = simulate({ seed: from + done, ...options });
@@ -68,11 +70,13 @@ function run(): void {
       console.log(`seed ${outcome.seed}:`);
       for (const { wrong, text } of outcome.wrongs.slice(0, SHOWN)) console.log(`  ${wrong}: ${text}`);
     }
-    if (performance.now() - told > TOLD_EVERY_MS) {
+    if (process.stderr.isTTY) bar.show(`${bad.length} bad`, done + 1, seeds);
+    else if (performance.now() - told > TOLD_EVERY_MS) {
       told = performance.now();
-      console.error(`${done + 1} runs, ${bad.length} bad`);
+      console.error(`${done + 1} of ${seeds} runs, ${bad.length} bad`);
     }
   }
+  bar.stop();
   const seconds = (performance.now() - began) / 1_000;
   console.log(
     `${done} runs in ${seconds.toFixed(1)} s, ${stored} messages, ${delivered} deliveries: ` +
