@@ -123,7 +123,9 @@ export class Judge {
     // Before it was found that the stream is another one, some of that may have come: it comes again.
     if (segment && stream && stream.bornAt > segment.startedAt)
       for (const one of segment.bodies) client.had.delete(this.#keyOf(client, one));
-    if (segment && !this.lossSince(segment.startedAt)) {
+    // Who has had nothing of a stream that was empty has nothing that could prove it.
+    const fresh = segment?.start === 0 && segment.bodies.length === 0;
+    if (segment && !fresh && !this.lossSince(segment.startedAt)) {
       this.accuse("needless", `${client.name} was told although the store had lost nothing`);
     }
   }

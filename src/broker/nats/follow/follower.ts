@@ -116,7 +116,7 @@ export class StreamFollower implements RemoteStream {
       fillContext: (channel) => this.#fillContext(channel),
     });
     link.onDown(() => {
-      for (const channel of this.#channels.byName.values()) channel.dropHeld();
+      this.#dropHeld();
       progress.interrupt();
       this.#watch.interrupt();
     });
@@ -235,6 +235,7 @@ export class StreamFollower implements RemoteStream {
 
   /** The stream has another leader: nothing is delivered before it was seen to have what the one before had. */
   elected(): void {
+    this.#dropHeld();
     this.#progress.doubt();
     this.#watch.elected();
   }
@@ -292,6 +293,11 @@ export class StreamFollower implements RemoteStream {
     this.#audit.close();
     this.#resync.close();
     this.#channels.close();
+  }
+
+  /** What is held may be of a past that the stream, or its new leader, does not have. */
+  #dropHeld(): void {
+    for (const channel of this.#channels.byName.values()) channel.dropHeld();
   }
 
   /** What comes is what was seen goes on with: what was held meanwhile is delivered. */
