@@ -94,6 +94,8 @@ export class Stats {
 
   /** Recoveries by outcome: `ring`, `stream`, `empty`, `failed`. */
   readonly recoveries = new Map<string, number>();
+  /** Control signals that were not carried out, by reason. */
+  readonly badSignals = new Map<string, number>();
   ringHits = 0;
   ringMisses = 0;
 

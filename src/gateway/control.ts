@@ -2,6 +2,7 @@ import { z } from "zod";
 import { NumericDate } from "../auth/claims.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
 import { jsonFlaw, oneLine } from "../core/json-check.ts";
+import { Stats } from "../core/stats.ts";
 import type { GatewayContext } from "./context.ts";
 import { inspect, inspectRequest } from "./instance/inspect.ts";
 import { moveRequest } from "./instance/move.ts";
@@ -204,12 +205,14 @@ const handlers: Handlers = {
 /** Carries out one signal; what it returns answers a survey. Unknown or malformed ones are logged and ignored. */
 export function onSignal(context: GatewayContext, kind: string, body: unknown): unknown {
   if (!Object.hasOwn(signals, kind)) {
+    Stats.bump(context.stats.badSignals, "unknown");
     context.badSignals.warn("unknown control signal", { kind });
     return undefined;
   }
   const known = kind as SignalKind;
   const parsed = signals[known].safeParse(body);
   if (!parsed.success) {
+    Stats.bump(context.stats.badSignals, "malformed");
     context.badSignals.warn("malformed control signal", { kind, problem: z.prettifyError(parsed.error) });
     return undefined;
   }

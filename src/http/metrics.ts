@@ -163,6 +163,12 @@ function addLabelledCounters(page: MetricsPage, stats: Stats): void {
     () => stats.emulated,
   );
   page.counters("recoveries_total", "Recoveries of clients, by outcome.", "outcome", () => stats.recoveries);
+  page.counters(
+    "bad_signals_total",
+    "Control signals that were not carried out, by reason.",
+    "reason",
+    () => stats.badSignals,
+  );
 }
 
 function addHistograms(page: MetricsPage, stats: Stats): void {

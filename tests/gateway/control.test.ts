@@ -262,6 +262,10 @@ describe("control signals", () => {
     const messages = gateway.logged.map(({ message }) => message);
     expect(messages.filter((message) => message === "malformed control signal")).toHaveLength(1);
     expect(messages).toContain("unknown control signal");
+    expect([...gateway.stats.badSignals]).toEqual([
+      ["malformed", bodies.length],
+      ["unknown", 1],
+    ]);
   });
 
   test("from a service end connections without the HTTP API", async () => {

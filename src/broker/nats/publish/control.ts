@@ -3,6 +3,7 @@ import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Logger } from "../../../core/log.ts";
 import { PacedLog } from "../../../core/paced-log.ts";
 import type { Body } from "../../../core/publication.ts";
+import { Stats } from "../../../core/stats.ts";
 import type { Subjects } from "../../../core/subject.ts";
 import { strictUtf8Decoder, utf8Decoder, utf8Encoder } from "../../../core/text.ts";
 import { isHeader } from "../../body.ts";
@@ -20,6 +21,7 @@ export interface ControlOptions {
   readonly subjects: Subjects;
   readonly instance: string;
   readonly log: Logger;
+  readonly stats: Stats;
   readonly listeners: ReadonlySet<SignalListener>;
 }
 
@@ -151,6 +153,7 @@ export class Control {
       } catch (error) {
         // What is no JSON is quoted by the parser's own message.
         const why = error instanceof SyntaxError ? { problem: "not JSON" } : { error };
+        Stats.bump(this.#options.stats.badSignals, error instanceof SyntaxError ? "not_json" : "failed");
         this.#bad.warn("a signal could not be handled", { kind, ...why });
       }
     }
