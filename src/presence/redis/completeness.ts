@@ -1,3 +1,9 @@
+import { leaseAnswer } from "./instance-lease.ts";
+import type { LinkError, Reply } from "./link.ts";
+
+/** Why an instance writes everything again though its lease stands. */
+export const KEYS_LOST = "Redis may have lost keys: it has evicted some, was restarted, or is another one";
+
 /**
  * Whether what Redis says is all there is. A Redis that may have lost something shows it by its witness, which scripts
  * send along ({@link WITNESS} in `scripts.ts`): the history it is part of is another one after a restart or when a
@@ -23,6 +29,17 @@ export class Completeness {
   /** Whether nothing can have been lost since {@link begin}. */
   holds(witness: string): boolean {
     return witness === this.#witness;
+  }
+
+  /** What the answer to a renewal of the lease shows to be lost; `undefined`: nothing. */
+  lossIn(reply: Reply): string | undefined {
+    try {
+      const { state, witness } = leaseAnswer(reply);
+      if (state === 0) return "lease lost";
+      return this.holds(witness) ? undefined : KEYS_LOST;
+    } catch (error) {
+      return (error as LinkError).message;
+    }
   }
 
   /** This instance has written everything again; others may still be at it. */

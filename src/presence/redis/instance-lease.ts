@@ -2,7 +2,7 @@ import { readCount } from "../../core/numbers.ts";
 import type { InstanceLoad, InstanceRecord } from "../presence.ts";
 import type { Keys } from "./keys.ts";
 import { pair, unpair } from "./keys.ts";
-import type { Command, Reply } from "./link.ts";
+import { type Command, LinkError, type Reply } from "./link.ts";
 import type { ScriptCall } from "./pipe.ts";
 import { LEASE, UNLEASE } from "./scripts.ts";
 
@@ -108,9 +108,13 @@ export interface LeaseAnswer {
   readonly policy: string;
 }
 
+/** @throws LinkError when it is no such answer */
 export function leaseAnswer(reply: Reply | undefined): LeaseAnswer {
-  const [state, witness, policy] = reply as readonly [number, string, string?];
-  return { state, witness, policy: policy ?? "" };
+  const [state, witness, policy = ""] = Array.isArray(reply) ? (reply as readonly Reply[]) : [];
+  if (typeof state !== "number" || typeof witness !== "string" || typeof policy !== "string") {
+    throw new LinkError("answer", "SHAPE");
+  }
+  return { state, witness, policy };
 }
 
 /** One holder and what its instance's lease says of it. */
@@ -147,13 +151,15 @@ export async function readHolders(
 }
 
 function holderState(holder: string, instance: string, generation: string, reply: Reply): Holder {
-  const [gen, earlier, region, connections, capacity] = reply as (string | null)[];
+  const [gen, earlier, region, connections, capacity] = (Array.isArray(reply) ? reply : []).map((field) =>
+    typeof field === "string" ? field : null,
+  );
   const live = gen === generation || (earlier ?? "").split(" ").includes(generation);
   return {
     holder,
     instance,
     generation,
-    state: live ? "live" : gen === null ? "missing" : "replaced",
+    state: live ? "live" : (gen ?? null) === null ? "missing" : "replaced",
     record: {
       instance,
       region: region ?? "",

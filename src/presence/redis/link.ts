@@ -23,6 +23,12 @@ export class ReplyError {
   }
 }
 
+/** A set, hash or list of texts; `undefined` when the answer is something else. */
+export function textsOf(reply: Reply | undefined): readonly string[] | undefined {
+  const isTexts = Array.isArray(reply) && reply.every((item) => typeof item === "string");
+  return isTexts ? (reply as readonly string[]) : undefined;
+}
+
 /** What an HTTP answer says of a refusal. */
 interface Refusal {
   readonly status?: number;

@@ -1,7 +1,7 @@
 import { Stats } from "../../core/stats.ts";
 import type { Keys } from "./keys.ts";
 import type { Command, RedisLink, Reply } from "./link.ts";
-import { LinkError, ReplyError } from "./link.ts";
+import { LinkError, ReplyError, textsOf } from "./link.ts";
 import type { Operation } from "./operations.ts";
 import { REFUSALS } from "./refusals.ts";
 import type { Script } from "./scripts.ts";
@@ -145,7 +145,9 @@ export class Pipe {
     const rest = [...operations];
     while (rest.length > 0) {
       const [, answer] = await this.send([first, this.#applyCall(board(rest, (operation) => operation))]);
-      results.push(...(answer as string[]));
+      const texts = textsOf(answer);
+      if (!texts) throw new LinkError("answer", "SHAPE");
+      results.push(...texts);
     }
     return results;
   }
@@ -238,10 +240,8 @@ export class Pipe {
     } catch {
       // Counted and acted upon in #note; whoever waits goes on without an answer.
     }
-    const results = apply.length > 0 ? replies[0] : [];
-    for (const [index, { resolve }] of writes.entries()) {
-      resolve(Array.isArray(results) ? (results[index] as string | undefined) : undefined);
-    }
+    const results = apply.length > 0 ? textsOf(replies[0]) : undefined;
+    for (const [index, { resolve }] of writes.entries()) resolve(results?.[index]);
     const answers = replies.slice(apply.length, replies.length - last.length);
     answerAll(asks, answers, isGuarded ? guard.sizes(replies.at(-1)) : undefined);
   }

@@ -2,17 +2,14 @@ import type { Logger } from "../../core/log.ts";
 import type { ClientInfo } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
 import type { ConnectionRecord, InstanceRecord } from "../presence.ts";
-import type { Completeness } from "./completeness.ts";
+import { type Completeness, KEYS_LOST } from "./completeness.ts";
 import { type InstanceLease, readHolders } from "./instance-lease.ts";
 import type { Keys } from "./keys.ts";
 import { unpackMembers, unpair } from "./keys.ts";
-import type { Reply } from "./link.ts";
+import { type Reply, textsOf } from "./link.ts";
 import { type StoredConnection, storedConnection } from "./operations.ts";
 import type { Guard, Pipe, ScriptCall } from "./pipe.ts";
 import { GUARD } from "./scripts.ts";
-
-/** Why an instance writes everything again though its lease stands. */
-export const KEYS_LOST = "Redis may have lost keys: it has evicted some, was restarted, or is another one";
 
 /** Names a connection in Redis. */
 export interface ConnectionName {
@@ -40,7 +37,8 @@ export function readGuard(
     sizes(reply) {
       if (!Array.isArray(reply)) return undefined;
       const [stands, witness, ...sizes] = reply as readonly Reply[];
-      if (stands === 1 && completeness.holds(witness as string)) return sizes;
+      if (!sizes.every((size) => Number.isSafeInteger(size) && (size as number) >= 0)) return undefined;
+      if (stands === 1 && completeness.holds(String(witness))) return sizes;
       onLost(stands === 1 ? KEYS_LOST : "lease lost");
       return undefined;
     },
@@ -67,7 +65,8 @@ export class Reader {
     const count = Math.min(Math.max(0, Math.trunc(limit)), 2 ** 31 - 1);
     const command = ["HRANDFIELD", this.#keys.members(channel), count, "WITHVALUES"];
     const [flat] = (await this.#pipe.read([command])) ?? [];
-    return flat === undefined ? undefined : this.#own(unpackMembers(flat as string[]));
+    const texts = textsOf(flat);
+    return texts && this.#own(unpackMembers(texts));
   }
 
   /** Leaves out what no instance wrote, counted and reported. */
@@ -87,7 +86,7 @@ export class Reader {
 
   async connectionsOf(user: string): Promise<ConnectionRecord[] | undefined> {
     const [members] = (await this.#pipe.read([["SMEMBERS", this.#keys.user(user)]])) ?? [];
-    const clients = (members as string[] | undefined)?.map((member) => unpair(member)[1]);
+    const clients = textsOf(members)?.map((member) => unpair(member)[1]);
     const stored = clients && (await this.stored(clients));
     return stored?.flatMap((found) => (found?.record?.user === user ? [found.record] : []));
   }
@@ -108,14 +107,15 @@ export class Reader {
     const replies = await this.#pipe.read(
       clients.map((client) => ["HGETALL", this.#keys.connection(client)]),
     );
-    return replies?.map((flat, index) => storedConnection(clients[index]!, flat as string[]));
+    return replies?.map((flat, index) => storedConnection(clients[index]!, textsOf(flat) ?? []));
   }
 
   /** Every instance with a lease. */
   async instances(): Promise<InstanceRecord[] | undefined> {
     const [names] = (await this.#pipe.read([["SMEMBERS", this.#keys.holders]])) ?? [];
-    if (names === undefined) return undefined;
-    const holders = await readHolders((calls) => this.#pipe.read(calls), this.#keys, names as string[]);
+    const texts = textsOf(names);
+    if (texts === undefined) return undefined;
+    const holders = await readHolders((calls) => this.#pipe.read(calls), this.#keys, texts);
     const live = holders?.filter(({ state }) => state === "live");
     return live && [...new Map(live.map(({ instance, record }) => [instance, record])).values()];
   }

@@ -29,7 +29,7 @@ import { LinkError } from "./link.ts";
 import { Mirror } from "./mirror.ts";
 import { joinOutcome, leaveOutcome, readClaim } from "./operations.ts";
 import { Pipe } from "./pipe.ts";
-import { KEYS_LOST, Reader, readGuard } from "./reader.ts";
+import { Reader, readGuard } from "./reader.ts";
 import { REFUSALS } from "./refusals.ts";
 import { Sweeper } from "./sweep.ts";
 import { SweptListeners } from "./swept-listeners.ts";
@@ -296,11 +296,8 @@ class RedisPresence implements Presence {
   async #renew(): Promise<void> {
     const [reply] = (await this.#pipe.ask([this.#lease.renew()])) ?? [];
     if (this.#phase !== "ok") return;
-    if (reply !== undefined) {
-      const { state, witness } = leaseAnswer(reply);
-      if (state === 0) return this.#degrade("lease lost", false);
-      if (!this.#completeness.holds(witness)) return this.#degrade(KEYS_LOST, false);
-    }
+    const lost = reply === undefined ? undefined : this.#completeness.lossIn(reply);
+    if (lost !== undefined) return this.#degrade(lost, false);
     this.#mirror.settleDoubts();
     this.#cursors.settle();
     this.#mirror.refresh(Math.ceil((this.#memberships.size * this.#options.renewMs) / (BACKSTOP_MS / 2)));

@@ -5,7 +5,7 @@ import type { Holder } from "./instance-lease.ts";
 import { readHolders } from "./instance-lease.ts";
 import type { Keys } from "./keys.ts";
 import { unescapeName, unpackMember } from "./keys.ts";
-import { LinkError } from "./link.ts";
+import { LinkError, type Reply, textsOf } from "./link.ts";
 import type { Operation } from "./operations.ts";
 import { leaveOutcome, releaseOperation, storedConnection } from "./operations.ts";
 import type { Pipe, ScriptCall } from "./pipe.ts";
@@ -75,7 +75,9 @@ export class Sweeper {
       },
     ]);
     if (!answer?.[0]) return;
-    const [holdOff, names] = answer[0] as [number, string[]];
+    const [holdOff, found] = answer[0] as readonly Reply[];
+    const names = textsOf(found);
+    if (!names) throw new LinkError("answer", "SHAPE");
     const holders = await readHolders((calls) => pipe.ask(calls), keys, names);
     const dead = (holders ?? []).filter(
       ({ state }) => state === "replaced" || (state === "missing" && holdOff === 0),
@@ -95,11 +97,11 @@ export class Sweeper {
         ["SRANDMEMBER", keys.held(dead.holder), STEP],
       ]);
       if (kept === 0) throw new LinkError("answer", "lock lost");
-      const names = (clients as string[]).map(unescapeName);
+      const names = textsOf(clients)?.map(unescapeName) ?? [];
       if (names.length === 0) return;
       const stored = await pipe.send(names.map((client) => ["HGETALL", keys.connection(client)]));
       const results = await pipe.apply(
-        names.map((client, index) => this.#release(dead, client, stored[index] as string[])),
+        names.map((client, index) => this.#release(dead, client, textsOf(stored[index]) ?? [])),
         this.#keep(renewMs / 2),
       );
       if (results.every((result) => result === "ERROR")) throw new LinkError("answer", "ERROR");
@@ -130,7 +132,7 @@ export class Sweeper {
         ["HRANDFIELD", keys.swept(holder), STEP, "WITHVALUES"],
       ]);
       if (kept === 0) throw new LinkError("answer", "lock lost");
-      const flat = reply as string[];
+      const flat = textsOf(reply) ?? [];
       if (flat.length === 0) {
         await pipe.send([["SREM", keys.holders, holder]]);
         stats.presenceSweeps++;

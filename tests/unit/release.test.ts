@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** `deploy/release.sh` with stand-ins for what needs a network. */
+
+const root = new URL("../..", import.meta.url).pathname;
+const DIGEST = `sha256:${"0a".repeat(32)}`;
+let dir: string;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "release-"));
+  const programs = {
+    // What it is called with, in order; the step that FAIL names fails.
+    npm: `echo "npm $*" >>"${dir}/calls"; case "$*" in "$FAIL"*) [ -z "$FAIL" ] || exit 1;; esac; [ "$1" != sbom ] || echo "{}"`,
+    docker: `echo "docker $*" >>"${dir}/calls"; for last; do :; done; case "$last" in "$AWAY") echo "not found"; exit 0;; esac; echo ${DIGEST}`,
+  };
+  for (const [name, body] of Object.entries(programs)) {
+    await Bun.write(join(dir, "bin", name), `#!/bin/sh\n${body}\n`);
+    await chmod(join(dir, "bin", name), 0o755);
+  }
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+async function release(out: string, { FAIL = "", AWAY = "-" } = {}) {
+  await Bun.write(join(dir, "calls"), "");
+  const child = Bun.spawn([join(root, "deploy/release.sh"), join(dir, out)], {
+    env: { PATH: `${join(dir, "bin")}:${process.env.PATH}`, FAIL, AWAY },
+    ...{ stdout: "pipe", stderr: "pipe" },
+  });
+  const code = await child.exited;
+  return { code, calls: (await Bun.file(join(dir, "calls")).text()).trim().split("\n") };
+}
+
+test("a release checks signatures and known holes, writes a bill of materials, and pins every image", async () => {
+  const { code, calls } = await release("good");
+  expect(code).toBe(0);
+  expect(calls.slice(0, 4)).toEqual([
+    "npm ci",
+    "npm audit signatures",
+    "npm audit --omit=dev --audit-level=high",
+    "npm sbom --sbom-format cyclonedx --omit=dev",
+  ]);
+  for (const file of ["deploy/Dockerfile", "deploy/nats/Dockerfile", "deploy/compose.yaml"]) {
+    const [before, after] = await Promise.all(
+      [join(root, file), join(dir, "good", file)].map((path) => Bun.file(path).text()),
+    );
+    expect(after!.replaceAll(`@${DIGEST}`, "")).toBe(before!);
+    const images = after!.split("\n").filter((line) => /^(FROM|\s*image:)/.test(line));
+    expect(images.length).toBeGreaterThan(0);
+    for (const line of images) expect(line).toEndWith(`@${DIGEST}`);
+  }
+  const sums = await Bun.file(join(dir, "good/SHA256SUMS")).text();
+  expect(sums).toContain("./sbom.cdx.json");
+  expect(sums).not.toContain("SHA256SUMS");
+});
+
+test("it ends where a signature is wrong, a hole is known, or an image is not there", async () => {
+  expect((await release("a", { FAIL: "audit signatures" })).code).not.toBe(0);
+  expect((await release("b", { FAIL: "audit --omit" })).code).not.toBe(0);
+  expect((await release("c", { AWAY: "oven/bun:1.4.5-slim" })).code).not.toBe(0);
+});
