@@ -29,7 +29,7 @@ export async function httpWorld(): Promise<World> {
   const gateway = await startGateway();
   const deps = {
     ...{ operations: gateway.gateway.operations, stats: new Stats() },
-    ...{ maxRequestBytes: 65_536, log: silent },
+    ...{ maxRequestBytes: 65_536, log: silent, version: "0" },
   };
   const api = serverApi({ ...deps, keys: ["key"] });
   const pusher = pusherApi({ ...deps, apps: new PusherApps([gateway.pusherApp]) });
@@ -143,7 +143,7 @@ export async function redisWorld(): Promise<World> {
         if (seen.length > 20) seen.shift();
         report(seen.join("\n"));
       };
-      if (steps++ % 50 === 0) {
+      if (steps++ % 50 === 0 || presence.status().state !== "ok") {
         await presence.close();
         presence = make();
         presence.onSwept(() => {});
@@ -195,7 +195,7 @@ function replyOf(next: Below, command: readonly unknown[]): Reply {
   const names = Object.keys(ANSWERS);
   const shapes = ANSWERS[next(40) === 0 ? names[next(names.length)]! : name] ?? ANSWERS.other!;
   const shape = shapes[next(shapes.length)];
-  return asReply(next(3) > 0 ? shape : mutatedValue(next, shape));
+  return asReply(next(10) > 0 ? shape : mutatedValue(next, shape));
 }
 
 /** Redis has integers, texts, nothing, and lists of these. */
