@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { connect, type Socket } from "node:net";
+import { testClient } from "../helpers/clients.ts";
 import { metric } from "../helpers/hostile.ts";
 import { startInstance, TEST_API_KEY, type TestInstance } from "../helpers/instances.ts";
 import { until } from "../helpers/until.ts";
@@ -9,13 +10,13 @@ import { until } from "../helpers/until.ts";
 const TEST_MS = 60_000;
 
 /** TCP connections that ask for `/healthz` and stay, each again after each answer. */
-function sitters(instance: TestInstance, count: number) {
+function sitters(instance: TestInstance, count: number, addressOf = (_: number) => "127.0.0.1") {
   const { hostname, port } = new URL(instance.url);
   const sockets: Socket[] = [];
   let open = 0;
   let answers = 0;
   for (let n = 0; n < count; n++) {
-    const socket = connect(Number(port), hostname);
+    const socket = connect({ port: Number(port), host: hostname, localAddress: addressOf(n) });
     const ask = () => socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     socket.on("connect", () => {
       open++;
@@ -136,6 +137,33 @@ test(
     expect((await call("evil.example", apiKey)).status).toBe(421);
     expect((await call("localhost", "dev-api-key-of-trunkline")).status).toBe(401);
     expect((await call("localhost", apiKey)).status).toBe(200);
+  },
+  TEST_MS,
+);
+
+// Deno keeps every connection that asks once: docs/limits.md says what must stand before it.
+test.each([
+  ["one address", (_: number) => "127.0.0.1"],
+  ["fifty addresses", (n: number) => `127.0.1.${1 + (n % 50)}`],
+])(
+  "with 700 descriptors 900 connections of %s that stay keep nobody out",
+  async (_, addressOf) => {
+    const config = { limits: { requestsPerIpPerSecond: 0 } };
+    await using instance = await startInstance({ config, descriptors: 700 });
+    using crowd = sitters(instance, 900, addressOf);
+    await until(() => crowd.answers() >= 300);
+    for (let round = 0; round < 5; round++) {
+      const began = performance.now();
+      using client = testClient(instance.websocket, { user: "stranger" });
+      await client.connected();
+      expect((await fetch(`${instance.url}/readyz`)).status).toBe(200);
+      expect(performance.now() - began).toBeLessThan(3_000);
+      await Bun.sleep(200);
+    }
+    const open = await metric(instance, "trunkline_process_open_fds").catch(() => Number.NaN);
+    expect(crowd.open()).toBeLessThan(444);
+    expect(instance.lines.filter(({ level }) => level === "error")).toEqual([]);
+    expect(open).not.toBeGreaterThan(700);
   },
   TEST_MS,
 );
