@@ -169,6 +169,9 @@ function textOf(bytes: Uint8Array): string {
   }
 }
 
+/** Most answers of one survey: whoever may answer one may do so again and again. */
+const MAX_ANSWERS = 10_000;
+
 /** Collects answers; resolves with what came. */
 class Survey implements Waiter {
   readonly expiresAt: number;
@@ -177,7 +180,7 @@ class Survey implements Waiter {
   readonly #done: (answers: unknown[]) => void;
 
   constructor(expect: number, timeoutMs: number, done: (answers: unknown[]) => void) {
-    this.#expect = expect;
+    this.#expect = Math.min(expect, MAX_ANSWERS);
     this.expiresAt = performance.now() + timeoutMs;
     this.#done = done;
   }
