@@ -26,6 +26,7 @@ beforeAll(async () => {
     config: {
       namespaces: {
         closed: { subscribe: "token", publish: "nobody", history: { size: 10 }, recovery: "stream" },
+        similar: { publish: "authenticated", subscribe: "anyone", delta: true, history: { size: 5 } },
         asked: { subscribeCallout: true, publishCallout: true, publish: "authenticated" },
       },
     },
@@ -60,7 +61,7 @@ const call = async (path: string, headers: Record<string, string>, body = "{}") 
   (await fetch(`${instance.url}${path}`, { method: "POST", headers, body })).status;
 
 /** A service answers one callout with bytes of somebody else's making. */
-const answered = async (kind: "subscribe" | "publish", body: string) => {
+const answered = async (kind: "subscribe" | "publish", body: string | Uint8Array) => {
   const sub = services.subscribe(`rtauth.${kind}`, { callback: (_, message) => void message.respond(body) });
   await services.flush();
   try {
@@ -85,6 +86,8 @@ const settings = (file: object | string) => {
   const polluted = ({} as Record<string, unknown>).polluted;
   return polluted ? "polluted" : result.problems ? "refused" : "ok";
 };
+
+const polluted = () => "polluted" in {} || "data" in ({} as object);
 
 const IN = ["ok", 200] as const;
 
@@ -228,6 +231,52 @@ const ATTACKS: readonly [attack: string, who: string, act: () => unknown, expect
     "service",
     () => answered("subscribe", `{"result":{"data":${"[".repeat(5_000)}${"]".repeat(5_000)}}}`),
     [100],
+  ],
+  [
+    "a service whose info is no JSON object's text",
+    "service",
+    () => answered("subscribe", '{"result":{"info":{"a":1}},"info":"\\ud800'),
+    [100],
+  ],
+  [
+    "a service that answers with a prototype",
+    "service",
+    async () => [await answered("subscribe", '{"__proto__":{"data":1},"error":null}'), polluted()].join(),
+    ["ok,false", "100,false"],
+  ],
+  [
+    "a service that ends connections with a code that is none",
+    "service",
+    () => answered("subscribe", '{"error":{"code":1e308,"message":"x"}}'),
+    [100],
+  ],
+  [
+    "a service that answers more than a message may be",
+    "service",
+    () => answered("publish", `{"data":"${"x".repeat(500_000)}"}`),
+    [100, 106],
+  ],
+  [
+    "bytes that are no text from a service",
+    "service",
+    () => answered("subscribe", new Uint8Array([0x7b, 0xff, 0x7d])),
+    [100],
+  ],
+  [
+    "messages whose differences take long to find",
+    "user",
+    async () => {
+      const began = performance.now();
+      using client = await member(instance, "mallory");
+      client.send(JSON.stringify({ id: 2, subscribe: { channel: "similar:x", delta: "fossil" } }));
+      for (let n = 0; n < 30; n++) {
+        const data = `${"a".repeat(8_000 + n)}b${"a".repeat(8_000 - n)}`;
+        client.send(JSON.stringify({ id: n + 3, publish: { channel: "similar:x", data } }));
+      }
+      const last = await verdict(client, 32, 10_000);
+      return `${last} in ${performance.now() - began < 5_000 ? "time" : "vain"}`;
+    },
+    ["ok in time"],
   ],
   ["a service whose data is half a text", "service", () => answered("publish", '{"result":{"data":'), [100]],
   [

@@ -1,0 +1,205 @@
+import { connect, type NatsConnection } from "nats";
+import { testClient } from "../helpers/clients.ts";
+import { member, residentBytes, stranger, unharmed } from "../helpers/hostile.ts";
+import { startInstance, TEST_API_KEY, type TestInstance } from "../helpers/instances.ts";
+import { OPCODE, type RawWebSocket } from "../helpers/raw-websocket.ts";
+import { natsServer, redisServer } from "../helpers/servers.ts";
+import { connectionToken } from "../helpers/tokens.ts";
+
+/**
+ * What each flood costs others: npm run floods -- SECONDS (5) NAME (all). One instance with default limits, over NATS and
+ * Redis; for each flood how long an honest client's messages take before it and under it, and the instance's memory before
+ * it, at most, and five seconds after it.
+ */
+
+const KEY = "flooded-key";
+const KB50 = JSON.stringify("x".repeat(50_000));
+
+interface World {
+  readonly instance: TestInstance;
+  readonly services: NatsConnection;
+}
+
+/** Does one thing again and again until `over`, on so many connections or requests at once. */
+async function again(
+  atOnce: number,
+  over: () => boolean,
+  once: (n: number) => Promise<unknown>,
+): Promise<void> {
+  await Promise.all(
+    Array.from({ length: atOnce }, async (_, n) => {
+      while (!over()) {
+        await once(n).catch(() => {});
+        await Bun.sleep(0);
+      }
+    }),
+  );
+}
+
+/** Frames of members, as fast as they are taken; who is closed comes back. */
+function frames(
+  atOnce: number,
+  make: (n: number) => string | Uint8Array,
+  open = (n: number, { instance }: World) => member(instance, `mallory${n}`),
+) {
+  return async (world: World, over: () => boolean) => {
+    let n = 0;
+    await again(atOnce, over, async (which) => {
+      using client: RawWebSocket = await open(which, world);
+      while (!over() && !client.ended) {
+        const frame = make(n++);
+        client.send(frame, typeof frame === "string" ? OPCODE.text : OPCODE.binary);
+        client.frames.length = 0;
+        await Bun.sleep(1);
+      }
+    });
+  };
+}
+
+const lines = (count: number, one: (n: number) => object) =>
+  Array.from({ length: count }, (_, n) => JSON.stringify({ id: n + 2, ...one(n) })).join("\n");
+
+const post = ({ instance }: World, path: string, body: string, headers: Record<string, string> = {}) =>
+  fetch(`${instance.url}${path}`, { method: "POST", body, headers }).then((response) =>
+    response.arrayBuffer(),
+  );
+
+const FLOODS: Readonly<Record<string, (world: World, over: () => boolean) => Promise<void>>> = {
+  "connects that go at once": (world, over) =>
+    again(50, over, async () => {
+      using client = await stranger(world.instance);
+      client.send(JSON.stringify({ id: 1, connect: { token: connectionToken({ user: "mallory" }) } }));
+      await Bun.sleep(5);
+    }),
+  "malformed frames": frames(
+    20,
+    () => '{"id":1,"connect":[',
+    (_, { instance }) => stranger(instance),
+  ),
+  "members with one hash": frames(
+    10,
+    () =>
+      `{"id":2,"publish":{"channel":"live:x","data":{${Array.from({ length: 2_000 }, (_, n) => `"${n * 2 ** 32}":0`).join()}}}}`,
+  ),
+  "Protobuf without end": frames(
+    10,
+    () => new Uint8Array(60_000).fill(0x0b),
+    (_, { instance }) => stranger(instance, { "Sec-WebSocket-Protocol": "centrifuge-protobuf" }),
+  ),
+  "names nobody used before": frames(20, (n) =>
+    lines(20, (at) => ({ subscribe: { channel: `live:${n}.${at}` } })),
+  ),
+  "messages of 50 KB": frames(20, (n) => `{"id":2,"publish":{"channel":"flood:${n % 60}","data":${KB50}}}`),
+  "messages that hardly differ, as differences": frames(
+    10,
+    (n) =>
+      `{"id":2,"subscribe":{"channel":"flood:d","delta":"fossil"}}\n{"id":3,"publish":{"channel":"flood:d","data":"${`${"ab".repeat(4_000)}${n}`}"}}`,
+  ),
+  "whole histories": frames(10, () => lines(10, () => ({ history: { channel: "flood:0", limit: -1 } }))),
+  "presence of a channel": frames(
+    20,
+    () =>
+      `{"id":2,"subscribe":{"channel":"chat:crowd"}}\n${lines(20, () => ({ presence: { channel: "chat:crowd" } }))}`,
+  ),
+  "calls that nobody answers": async (world, over) => {
+    const sub = world.services.subscribe("rtrpc.slow");
+    await frames(10, () => lines(10, () => ({ rpc: { method: "slow", data: 1 } })))(world, over);
+    sub.unsubscribe();
+  },
+  "former connections": frames(
+    20,
+    () =>
+      `{"event":"trunkline:resume","data":{"sockets":${JSON.stringify(Array.from({ length: 20 }, () => crypto.randomUUID()))},"channels":{}}}`,
+    async (_, { instance }) => {
+      const url = `${instance.url.replace("http", "ws")}/app/${KEY}?protocol=7`;
+      const { RawWebSocket } = await import("../helpers/raw-websocket.ts");
+      return await RawWebSocket.open(url);
+    },
+  ),
+  "guesses of keys": (world, over) =>
+    again(50, over, (n) => post(world, "/api/info", "{}", { "x-api-key": `wrong-${n}` })),
+  "commands for connections that do not exist": (world, over) =>
+    again(50, over, () => post(world, "/emulation", '{"node":"another","session":"x","data":"{}"}')),
+  "bad control signals": async ({ services }, over) => {
+    while (!over()) {
+      for (let n = 0; n < 200; n++) services.publish("rtctl.disconnect", '{"user":1}');
+      await services.flush();
+      await Bun.sleep(1);
+    }
+  },
+};
+
+/** An honest client's messages until `over`: how long each took, ms, in order of length. */
+async function honestly(instance: TestInstance, over: () => boolean): Promise<number[]> {
+  using client = testClient(instance.websocket, { user: "honest" });
+  await client.connected();
+  const sub = await client.subscribe("chat:honest");
+  const waits: number[] = [];
+  for (let n = 0; !over(); n++) {
+    const began = performance.now();
+    try {
+      await client.centrifuge.ready(5_000);
+      await client.centrifuge.publish("chat:honest", n);
+      while (sub.data().at(-1) !== n && performance.now() < began + 5_000) await Bun.sleep(1);
+    } catch {
+      // It counts as long as it took.
+    }
+    waits.push(performance.now() - began);
+    await Bun.sleep(20);
+  }
+  return waits.sort((one, other) => one - other);
+}
+
+const at = (waits: readonly number[], part: number) =>
+  (waits[Math.min(waits.length - 1, Math.floor(waits.length * part))] ?? Number.NaN).toFixed(1);
+
+const [seconds = 5] = process.argv.slice(2, 3).map(Number);
+const [, , , only] = process.argv;
+await using nats = await natsServer();
+await using redis = await redisServer();
+await using instance = await startInstance({
+  env: { NATS_URL: nats.url, REDIS_URL: redis.url },
+  config: {
+    namespaces: {
+      flood: {
+        ...{ publish: "authenticated", subscribe: "anyone", historyAccess: "anyone", delta: true },
+        ...{ history: { size: 200, age: "1m", recoverLimit: 200 }, recovery: "stream" },
+      },
+    },
+    apps: [{ id: "flooded", keys: [{ key: KEY, secret: "flooded-secret-of-tests" }], namespace: "live" }],
+  },
+});
+const services = await connect({ servers: nats.url });
+const world = { instance, services };
+const megabytes = async () => Math.round((await residentBytes(instance)) / 1e6);
+const until = (ms: number) => {
+  const end = performance.now() + ms;
+  return () => performance.now() > end;
+};
+
+console.log("| flood | p50 without, ms | p99 | p50 under it | p99 | MB before | most | after |");
+console.log("| --- | --: | --: | --: | --: | --: | --: | --: |");
+for (const [name, flood] of Object.entries(FLOODS)) {
+  if (only !== undefined && !name.includes(only)) continue;
+  const calm = await honestly(instance, until(seconds * 500));
+  const before = await megabytes();
+  let most = before;
+  const meter = setInterval(() => void megabytes().then((now) => (most = Math.max(most, now))), 200);
+  const over = until(seconds * 1_000);
+  const [waits] = await Promise.all([honestly(instance, over), flood(world, over)]);
+  await Bun.sleep(5_000);
+  clearInterval(meter);
+  const cells = [
+    at(calm, 0.5),
+    at(calm, 0.99),
+    at(waits, 0.5),
+    at(waits, 0.99),
+    before,
+    most,
+    await megabytes(),
+  ];
+  console.log(`| ${name} | ${cells.join(" | ")} |`);
+}
+await unharmed(instance, [TEST_API_KEY]);
+await services.close();
+process.exit(0);
