@@ -171,3 +171,17 @@ test("bytes have differences too, and their base64 form in JSON", () => {
     expect(ann.deltas).toEqual([false, true]);
   }
 });
+
+test("contents that take long to compare go whole once they have taken enough of everybody's time", () => {
+  const { publish, subscriber } = audienceOf(centrifugeJson);
+  const reader = subscriber(STOCK_CODECS["centrifuge-json"]);
+  const bombs = Array.from({ length: 60 }, (_, n) =>
+    JSON.stringify(`${"a".repeat(8_000 - n)}b${"a".repeat(8_000 + n)}`),
+  );
+  const began = performance.now();
+  for (const bomb of bombs) publish(bomb);
+  // All of them, compared, took seconds.
+  expect(performance.now() - began).toBeLessThan(1_000);
+  expect(reader.data.map((data) => JSON.stringify(data))).toEqual(bombs);
+  expect(reader.deltas.filter(Boolean).length).toBeLessThan(bombs.length - 10);
+});

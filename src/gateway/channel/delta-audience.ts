@@ -11,6 +11,23 @@ import type { Subscriber } from "./subscriber.ts";
  */
 const MAX_COMPARED_BYTES = 16_384;
 
+/**
+ * A comparison that takes longer is of contents that repeat themselves, which take up to 40 ms: it counts against what
+ * all such may take in this process, `SLOW_SHARE` of the time and `SLOW_BURST_MS` at once. Beyond that messages go whole.
+ */
+const SLOW_MS = 1;
+const SLOW_SHARE = 0.05;
+const SLOW_BURST_MS = 100;
+
+const slow = { spentMs: 0, atMs: 0 };
+
+/** Whether there is time to compare; what was spent is forgiven as time goes by. */
+function mayCompare(nowMs: number): boolean {
+  slow.spentMs = Math.max(0, slow.spentMs - (nowMs - slow.atMs) * SLOW_SHARE);
+  slow.atMs = nowMs;
+  return slow.spentMs < SLOW_BURST_MS;
+}
+
 /** Shorter messages are sent as they are: a delta's own head and checksum take up to 20 bytes. */
 const MIN_COMPARED_BYTES = 64;
 
@@ -91,7 +108,11 @@ export class DeltaAudience implements SubscriberGroup {
     const base = this.#base;
     if (!base || target.length < MIN_COMPARED_BYTES) return undefined;
     if (Math.max(base.length, target.length) > MAX_COMPARED_BYTES) return undefined;
+    const began = performance.now();
+    if (!mayCompare(began)) return undefined;
     const delta = createDelta(base, target);
+    const ms = performance.now() - began;
+    if (ms > SLOW_MS) slow.spentMs += ms;
     if (delta.length >= target.length) return undefined;
     const encoded = this.#encoder.delta(publication, delta);
     return encoded && this.codec.publicationPush(this.#channel, encoded);
