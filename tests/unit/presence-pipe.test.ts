@@ -175,3 +175,15 @@ test("one guard ends a pipeline of reads, and none of them counts when it says t
     );
   }
 });
+
+test("sizes that a guard's answer lacks are none", async () => {
+  const { pipe } = pipeOver((commands) =>
+    commands.map((command) => (command[0] === "EVALSHA" ? "lease h1" : "x")),
+  );
+  const answers = await Promise.all([
+    pipe.read([], ["h1"]),
+    pipe.read([], ["h2", "h3"]),
+    pipe.read([["GET", "a"]]),
+  ]);
+  expect(answers).toEqual([["h1"], undefined, ["x"]]);
+});

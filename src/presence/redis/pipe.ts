@@ -273,10 +273,10 @@ function answerAll(
     const own = replies.slice(at, at + calls.length);
     at += calls.length;
     const failed = own.length < calls.length || own.some((reply) => reply instanceof ReplyError);
-    if (failed || (hashes && !sizes)) resolve(undefined);
-    else if (hashes) resolve([...own, ...sizes!.slice(counted, counted + hashes.length)]);
-    else resolve(own);
+    const ownSizes = hashes && sizes?.slice(counted, counted + hashes.length);
     counted += hashes?.length ?? 0;
+    if (failed || ownSizes?.length !== hashes?.length) resolve(undefined);
+    else resolve([...own, ...(ownSizes ?? [])]);
   }
 }
 
