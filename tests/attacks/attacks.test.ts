@@ -233,12 +233,6 @@ const ATTACKS: readonly [attack: string, who: string, act: () => unknown, expect
     [100],
   ],
   [
-    "a service whose info is no JSON object's text",
-    "service",
-    () => answered("subscribe", '{"result":{"info":{"a":1}},"info":"\\ud800'),
-    [100],
-  ],
-  [
     "a service that answers with a prototype",
     "service",
     async () => [await answered("subscribe", '{"__proto__":{"data":1},"error":null}'), polluted()].join(),
@@ -256,12 +250,7 @@ const ATTACKS: readonly [attack: string, who: string, act: () => unknown, expect
     () => answered("publish", `{"data":"${"x".repeat(500_000)}"}`),
     [100, 106],
   ],
-  [
-    "bytes that are no text from a service",
-    "service",
-    () => answered("subscribe", new Uint8Array([0x7b, 0xff, 0x7d])),
-    [100],
-  ],
+  ["bytes that are no text", "service", () => answered("subscribe", new Uint8Array([123, 255, 125])), [100]],
   [
     "messages whose differences take long to find",
     "user",

@@ -12,7 +12,7 @@ import type { Subscriber } from "./subscriber.ts";
 const MAX_COMPARED_BYTES = 16_384;
 
 /**
- * A comparison that takes longer is of contents that repeat themselves, which take up to 40 ms: it counts against what
+ * A comparison that takes longer is of contents that repeat themselves, which take some 10 ms: it counts against what
  * all such may take in this process, `SLOW_SHARE` of the time and `SLOW_BURST_MS` at once. Beyond that messages go whole.
  */
 const SLOW_MS = 1;

@@ -58,7 +58,7 @@ export class Envelope {
 
   /** When it was stored, Unix ms; 0 when the server did not say. */
   get storedMs(): number {
-    return this.stored ? Date.parse(this.stored) || 0 : 0;
+    return this.stored ? Math.max(0, Date.parse(this.stored) || 0) : 0;
   }
 }
 
