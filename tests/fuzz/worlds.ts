@@ -32,7 +32,8 @@ export async function httpWorld(): Promise<World> {
     ...{ maxRequestBytes: 65_536, log: silent, version: "0" },
   };
   const api = serverApi({ ...deps, keys: ["key"] });
-  const pusher = pusherApi({ ...deps, apps: new PusherApps([gateway.pusherApp]) });
+  const { appQuotas } = gateway;
+  const pusher = pusherApi({ ...deps, appQuotas, apps: new PusherApps([gateway.pusherApp]) });
   return {
     name: "HTTP requests",
     async step(next, report) {
