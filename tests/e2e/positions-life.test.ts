@@ -127,6 +127,51 @@ for (const program of natsPrograms) {
       TEST_MS,
     );
 
+    // Older servers make no stream of a mirror.
+    test.if(since(program, "2.12"))(
+      "promoted mirror",
+      async () => {
+        await using all = await StoreBrokers.open(program);
+        const { streams } = await all.nc.jetstreamManager();
+        const early = await all.publish(bodies(1, 30));
+        const { config } = await info(all.nc);
+        const life = named(await info(all.nc));
+        const level = (name: string) =>
+          until(async () => (await streams.info(name)).state.last_seq === 30, {
+            what: `${name} to be level`,
+          });
+        /** What an instance of another region makes, and what an operator does with it. */
+        const copy = { description: `copy of ${STREAM}, life ${life}`, metadata: { "trunkline-life": life } };
+        const own = { name: "FAR", storage: "file" as StreamConfig["storage"], ...copy };
+        await streams.add({ ...own, mirror: { name: STREAM } });
+        await level("FAR");
+        await promote(all.nc, { ...own, subjects: ["parked"] });
+        const late = await all.publish(bodies(31, 36));
+        for (const { broker } of all.brokers) await broker.close();
+        // The home is gone for good; what had been copied takes its place.
+        await streams.delete(STREAM);
+        await streams.add({ ...own, name: STREAM, mirror: { name: "FAR" } });
+        await level(STREAM);
+        const { republish, subjects } = config;
+        await promote(all.nc, { ...own, name: STREAM, subjects });
+        await promote(all.nc, { ...own, name: STREAM, subjects, republish });
+        const broker = await all.start();
+        expect(await all.recovers(broker, early.get("25")!)).toBe(bodies(26, 30).join(" "));
+        expect(await all.recovers(broker, early.get("30")!)).toBe("nothing missed");
+        expect(await all.recovers(broker, late.get("36")!)).toBe("void");
+        const following = await all.follow(broker);
+        const fresh = await all.publish(bodies(1_031, 1_070), broker);
+        await until(() => following.got.length === 40);
+        for (const one of [broker, await all.start()]) {
+          expect(await all.recovers(one, early.get("30")!)).toBe(bodies(1_031, 1_070).join(" "));
+          expect(await all.recovers(one, late.get("36")!)).toBe("void");
+          expect(await all.recovers(one, fresh.get("1060")!)).toBe(bodies(1_061, 1_070).join(" "));
+        }
+        expect(following.losses).toEqual([]);
+      },
+      TEST_MS,
+    );
+
     test(
       "snapshot and restore is the same life",
       async () => {
@@ -149,6 +194,13 @@ for (const program of natsPrograms) {
       TEST_MS,
     );
   });
+}
+
+/** An update that says no mirror makes a stream of its own of one; the library's would keep the mirror. */
+async function promote(nc: NatsConnection, config: Partial<StreamConfig>): Promise<void> {
+  const answer = await nc.request(`$JS.API.STREAM.UPDATE.${config.name}`, JSON.stringify(config));
+  const { error } = answer.json<{ error?: { description: string } }>();
+  if (error) throw new Error(error.description);
 }
 
 interface Snapshot {
