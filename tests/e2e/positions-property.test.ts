@@ -15,7 +15,7 @@ import { Random } from "../simulation/random.ts";
  */
 
 const STEPS = Number(process.env.POSITION_STEPS ?? 250);
-const SEED = Number(process.env.POSITION_SEED ?? 1);
+const SEED = Number(process.env.POSITION_SEED ?? 5);
 const TEST_MS = 60_000 + STEPS * 200;
 const CHANNELS = [KEPT, parseChannel("keep:other")] as const;
 const SUBJECTS = ["rt.keep.room", "rt.keep.other"] as const;
