@@ -33,7 +33,7 @@ export function suitesSection({ on, suites, before }: KeptSuites): string[] {
     "",
     ...wrapped(
       `\`npm run compat -- --suites\` runs the tests that SDKs are published with, in a copy of their sources. Address, secret ` +
-        `and key of their own server are replaced by ours, which has the same settings (${changed.join("; ")}). Run on ` +
+        `and key of their own server are replaced by ours: one instance with everything embedded, and the same settings (${changed.join("; ")}). Run on ` +
         `${on}; before: commit ${before.commit}. Tests that the suite itself leaves out are counted as skipped. ` +
         (again === 0
           ? ""
