@@ -47,7 +47,7 @@ type Options = NonNullable<Parameters<typeof overHttp>[1]> & object;
 function exchange(url: URL, options: Options, body: Uint8Array): Promise<number> {
   const send = url.protocol === "https:" ? overHttps : overHttp;
   return new Promise((resolve, reject) => {
-    const sent = send(url, { ...options, method: "POST" }, (response) => {
+    const sent = send(url.href, { ...options, method: "POST" }, (response) => {
       let read = 0;
       response.on("data", (chunk: Uint8Array) => {
         read += chunk.length;

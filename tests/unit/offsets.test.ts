@@ -6,6 +6,7 @@ import { lifeNamed } from "../../src/broker/nats/streams/identity.ts";
 import { offsetOf, sequenceOf, tagOfText, UNNAMED } from "../../src/core/tag.ts";
 
 const life = { ...lifeNamed("now"), before: [{ id: "old", fork: 30, mark: 70 }] };
+const renamed = { ...lifeNamed("now"), before: [{ id: "old", fork: 30, mark: 30 }] };
 const at = (epoch: string, offset: number) => currentPosition(life, { epoch, offset })?.offset;
 
 function message(seq: number, own: Partial<Envelope>, body = "1"): Envelope {
@@ -21,7 +22,7 @@ test("positions of now, of before the upgrade, and of a life that was cut short"
     offsetOf(31, UNNAMED),
   ]);
   expect([at("now", 0), at("t_now", 31)]).toEqual([0, 0]);
-  // Of the life before: by number up to the fork; after it only what will be looked at.
+  // Of the life before: up to the fork; after it only what will be looked at, where nothing was lost.
   expect([at("old", 30), at("t_old", offsetOf(30, 0))]).toEqual([
     offsetOf(30, UNNAMED),
     offsetOf(30, UNNAMED),
@@ -29,8 +30,10 @@ test("positions of now, of before the upgrade, and of a life that was cut short"
   expect([at("old", 31), at("t_old", offsetOf(31, 0)), at("t_old", named)]).toEqual([
     undefined,
     undefined,
-    named,
+    undefined,
   ]);
+  const after = (epoch: string, offset: number) => currentPosition(renamed, { epoch, offset })?.offset;
+  expect([after("t_old", named), after("old", 31)]).toEqual([named, undefined]);
   expect([at("t_other", named), at("other", 5)]).toEqual([undefined, undefined]);
 });
 

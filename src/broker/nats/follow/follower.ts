@@ -220,7 +220,7 @@ export class StreamFollower implements RemoteStream {
 
   /** A position in the terms of the stream's life now, see {@link Attachment.current}. */
   current(position: Position): Position | undefined {
-    return currentPosition(this.#progress.life, position, this.store.replicated);
+    return currentPosition(this.#progress.life, position);
   }
 
   /** To be called once a second. */

@@ -266,10 +266,12 @@ export class LifeWatch {
     const { progress, store, log } = this.#options;
     const known = progress.life;
     const former = life.before.find(({ id }) => id === known.id);
-    if (kind === "stands") {
+    // Who followed the store while it went back knows messages of the new past, which stand: only what it has before the
+    // fork counts.
+    if (kind === "stands" && !former) {
       log.info("stream has a new life; nothing of it is lost", { stream: store.stream, life: life.id });
       const all = { id: known.id, fork: life.lastSeq, mark: life.lastSeq };
-      this.#adopt({ ...life, before: former ? life.before : [all, ...known.before, ...life.before] });
+      this.#adopt({ ...life, before: [all, ...known.before, ...life.before] });
     } else await this.#setBack(life, joinForks(await this.#continuity.fork(), former?.fork ?? -1));
   }
 

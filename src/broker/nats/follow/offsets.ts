@@ -64,12 +64,11 @@ export function names(offset: number, envelope: Envelope): boolean {
 /**
  * A position in the terms of a life, or undefined when it cannot be one of it. An empty epoch means the life now. The
  * id without `t_` is what earlier versions called a stream by, and their offsets are sequences. A position of a former
- * life is good up to where that ended; after that only if it names its message, which will be looked at: clients of
- * channels that lost nothing go on under the old name.
- * @param mixed clients may have got messages of the new life after some of the old one that it lost: then nothing counts
- *   that lies between the end of the old life and where its end was noticed
+ * life is good up to where that ended. Whatever lies after that is not, even if the message it names stands: an instance
+ * whose own link stays up hands out messages of the new past under the old name until it notices, after some of the old
+ * past that are lost. Where a life only got another name, a position after that counts if it names its message.
  */
-export function currentPosition(life: StreamLife, position: Position, mixed = false): Position | undefined {
+export function currentPosition(life: StreamLife, position: Position): Position | undefined {
   const { epoch, offset } = position;
   if (epoch === life.epoch || epoch === "") return { epoch: life.epoch, offset: normal(offset) };
   if (epoch === life.id) return { epoch: life.epoch, offset: unnamedOffset(offset) };
@@ -78,7 +77,7 @@ export function currentPosition(life: StreamLife, position: Position, mixed = fa
   const at = epoch === life.before[former]!.id ? unnamedOffset(offset) : normal(offset);
   const sequence = sequenceOf(at);
   const outlives = (one: StreamLife["before"][number]) =>
-    !isEnded(one) && (sequence <= one.fork || (!isUnnamed(at) && !(mixed && sequence <= one.mark)));
+    !isEnded(one) && (sequence <= one.fork || (one.mark === one.fork && !isUnnamed(at)));
   // It has outlived every cut since.
   return life.before.slice(0, former + 1).every(outlives) ? { epoch: life.epoch, offset: at } : undefined;
 }
