@@ -125,7 +125,7 @@ for (const runtime of ["bun", "deno"] as const) {
         { Cookie: `X-API-Key=${TEST_API_KEY}` },
       ];
       for (const headers of wrong) {
-        for (const path of ["/api/info", "/api", "/api/explode", `/api/info?api_key=${TEST_API_KEY}`]) {
+        for (const path of ["/api/info", "/api", "/api/explode", "/api/info?api_key=wrong"]) {
           const response = await post(path, "{}", headers as Record<string, string>);
           // Guesses have a rate of their own.
           const said = response.status === 429 ? "too many requests\n" : "unauthorized\n";
