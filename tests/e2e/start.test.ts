@@ -54,7 +54,7 @@ async function faults() {
     "NATS without JetStream": [{ PORT: "0", NATS_URL: plain.url }, "nats-server -js"],
     "credentials that are no file": [
       { PORT: "0", NATS_URL: "nats://127.0.0.1:1", TRUNKLINE_NATS_CREDENTIALS_FILE: join(dir, "none.creds") },
-      "cannot read the NATS credentials",
+      "check nats.credentialsFile",
     ],
     "a configuration that is no file": [
       { PORT: "0", TRUNKLINE_CONFIG: join(dir, "none.json") },
