@@ -50,6 +50,10 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
     { args: ["look"], shows: /which line\?/, code: 1 },
     { args: ["burn"], shows: /none of list, look and replay/, code: 1 },
   ],
+  import: [
+    { args: ["soketi", "/nowhere/.env"], shows: /cannot read \/nowhere\/\.env/, code: 1 },
+    { args: ["ably", "x"], shows: /from centrifugo, soketi, reverb/, code: 1 },
+  ],
   why: [
     { args: ["--user", "ann"], shows: /NATS_URL is not set/, code: 1 },
     { args: [], shows: /--user, --channel, or both/, code: 1 },
