@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -58,6 +59,12 @@ export interface TestServer extends AsyncDisposable {
   resume(): void;
 }
 
+/** Whether a thread of a process has not been stopped. */
+function isRunning(pid: number): boolean {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.some((id) => !/^State:\tT/m.test(readFileSync(`/proc/${pid}/task/${id}/status`, "utf8")));
+}
+
 /** Runs a server's program on a free port until disposed; `command` gets that port and a folder of the server's own. */
 export async function testServer(
   command: (port: number, dir: string) => string[] | Promise<string[]>,
@@ -93,7 +100,12 @@ export async function testServer(
     },
     kill,
     restart: start,
-    pause: () => child?.kill("SIGSTOP"),
+    pause() {
+      if (!child) return;
+      child.kill("SIGSTOP");
+      // A thread on another processor may go on for a moment after the signal.
+      for (const end = performance.now() + 1_000; isRunning(child.pid) && performance.now() < end; );
+    },
     resume: () => child?.kill("SIGCONT"),
     async [Symbol.asyncDispose]() {
       await kill();
