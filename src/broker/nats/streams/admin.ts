@@ -227,8 +227,21 @@ export class StreamAdmin {
   sizing(verb: "CREATE" | "UPDATE", name: string): Sizing<object, StreamInfo> {
     return {
       make: (sized) => this.api(`STREAM.${verb}.${name}`, sized),
-      resize: (sized) => this.api(`STREAM.UPDATE.${name}`, sized),
+      resize: (sized) => this.#known(() => this.api<StreamInfo>(`STREAM.UPDATE.${name}`, sized)),
     };
+  }
+
+  /** Asks about a stream that is there, and that the server which answers may not have heard of yet. */
+  async #known<T>(ask: () => Promise<T>): Promise<T> {
+    for (let look = 1; ; look++) {
+      try {
+        return await ask();
+      } catch (error) {
+        const unheard = error instanceof JetStreamError && error.code === NOT_FOUND;
+        if (!unheard || look === LEADERLESS_LOOKS) throw error;
+        await new Promise((resolve) => setTimeout(resolve, LEADERLESS_RETRY_MS));
+      }
+    }
   }
 
   async #conform(found: StreamInfo, wanted: WantedStream): Promise<StreamInfo> {
