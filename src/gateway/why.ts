@@ -3,7 +3,7 @@ import { writeJson } from "../core/json-value.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import type { GatewayContext } from "./context.ts";
 import { findings, type Known, type Why, type WhyRequest, whyRequest } from "./findings.ts";
-import { type Inspected, type InspectRequest, inspect } from "./instance/inspect.ts";
+import { type Inspected, type InspectRequest, inspect, readInspected } from "./instance/inspect.ts";
 import { parsedRequest } from "./restrictions/enforce.ts";
 
 /** How long instances may take, ms. */
@@ -36,7 +36,7 @@ async function ask(
   const { instances, partial } = await context.presence.instances();
   const expect = Math.max(1, instances.length);
   const options = { ...(!partial && { expect }), timeoutMs: SURVEY_MS };
-  const answers = (await context.broker.survey("inspect", body, options)) as Inspected[];
+  const answers = readInspected(await context.broker.survey("inspect", body, options));
   // Without a broker not even one's own answer comes.
   if (answers.length === 0) answers.push(inspect(context, body));
   return { instances: answers, partial: partial || answers.length < expect };

@@ -111,3 +111,32 @@ function inspected(session: Session, channel: string | undefined): InspectedConn
     }),
   };
 }
+
+const count = z.number().min(0);
+const troubleShape = z.object({
+  ...{ atMs: z.number(), user: z.string(), client: z.string(), what: z.string() },
+  ...{ channel: z.string().optional(), code: z.number(), message: z.string() },
+});
+const connectionShape = z.object({
+  ...{ client: z.string(), protocol: z.string(), transport: z.string(), address: z.string() },
+  ...{ library: z.string().optional(), sinceMs: count, silentMs: z.number(), unsentBytes: count },
+  ...{ expiresAt: count, subscriptions: count },
+  subscription: z
+    .object({ side: z.enum(["client", "server"]), catchingUp: z.boolean(), offset: count })
+    .optional(),
+});
+const inspectedShape = z.object({
+  ...{ instance: z.string(), region: z.string(), overloaded: z.boolean() },
+  broker: z.enum(["connecting", "connected", "disconnected", "closed"]),
+  connections: z.array(connectionShape).max(MOST_CONNECTIONS),
+  channel: z.object({ subscribers: count, offset: count }).optional(),
+  troubles: z.array(troubleShape).max(MOST_TROUBLES),
+});
+
+/** What other instances have answered; what is no answer is left out. */
+export function readInspected(answers: readonly unknown[]): Inspected[] {
+  return answers.flatMap((answer) => {
+    const read = inspectedShape.safeParse(answer);
+    return read.success ? [read.data as Inspected] : [];
+  });
+}
