@@ -7,6 +7,7 @@ import type { GatewayContext } from "../gateway/context.ts";
 import { becomeOpen } from "../gateway/session/open.ts";
 import { addSubscription, admit, countRing, subscriptionFor } from "../gateway/subscribe/attach.ts";
 import { chunkBytes } from "../gateway/subscribe/catch-up.ts";
+import { prepareFor } from "../gateway/subscribe/prepare.ts";
 import type { ConnectCommand, RecoverRequest } from "../protocol/centrifuge/command.ts";
 import type { SubscribeResult } from "../protocol/centrifuge/replies.ts";
 import type { Frame } from "../protocol/codec.ts";
@@ -144,7 +145,7 @@ async function prepare(
     const resumed = session.handshake.resume?.get(wanted.channel);
     const from = resumed ? { recover: true, ...resumed } : command.subs.get(wanted.channel);
     if (from?.recover) countRing(context, channel, from);
-    await channel.prepare(from?.recover ? from : undefined);
+    await prepareFor(context, session, channel, from?.recover ? from : undefined);
     const isInbox = name.namespace === USER_NAMESPACE;
     const inbox = isInbox ? await loadInbox(context, session, channel, from) : undefined;
     return { wanted, channel, inbox, from };

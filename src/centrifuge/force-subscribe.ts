@@ -1,6 +1,7 @@
 import type { GatewayContext } from "../gateway/context.ts";
 import type { ForcedSubscribe } from "../gateway/dialect.ts";
 import { addSubscription, admit, subscriptionFor } from "../gateway/subscribe/attach.ts";
+import { prepareFor } from "../gateway/subscribe/prepare.ts";
 import { positionResult } from "./position.ts";
 import type { CentrifugeSession } from "./session.ts";
 
@@ -18,7 +19,7 @@ export async function forceSubscribe(
   const channel = context.hub.acquire(context.hub.resolve(id));
   try {
     const from = since && channel.rules.recovery !== "off" ? { recover: true, ...since } : undefined;
-    await channel.prepare(from);
+    await prepareFor(context, session, channel, from);
     if (session.state !== "open" || session.subs.has(id)) return;
     const sub = subscriptionFor(channel, "server", {
       ...override,

@@ -6,6 +6,7 @@ import { readPage } from "../gateway/channel/recovery.ts";
 import { RingEntry } from "../gateway/channel/ring.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import { firstChunk } from "../gateway/subscribe/catch-up.ts";
+import { readFor } from "../gateway/subscribe/prepare.ts";
 import type { RecoverRequest } from "../protocol/centrifuge/command.ts";
 import type { SubscribeResult } from "../protocol/centrifuge/replies.ts";
 import type { Codec, Frame } from "../protocol/codec.ts";
@@ -100,13 +101,15 @@ export async function loadInbox(
   if (known >= offset && known > 0) return new PreparedInbox(own, [], known);
   const since = { epoch: "", offset: known };
   // From the beginning where the stream never was at that position: at least once.
-  const page =
-    (await readPage(context.reads, channel, { since, until: 0 })) ??
-    (await context.reads.history(channel.name, { since: { epoch: "", offset: 0 }, limit }));
-  if (!page.more) return new PreparedInbox(own, page.publications, page.position.offset);
-  // More is kept than one answer may hold: the newest count.
-  const newest = await context.reads.history(channel.name, { limit, reverse: true });
-  return new PreparedInbox(own, newest.publications.toReversed(), newest.position.offset);
+  return await readFor(context, session, channel, async () => {
+    const page =
+      (await readPage(context.reads, channel, { since, until: 0 })) ??
+      (await context.reads.history(channel.name, { since: { epoch: "", offset: 0 }, limit }));
+    if (!page.more) return new PreparedInbox(own, page.publications, page.position.offset);
+    // More is kept than one answer may hold: the newest count.
+    const newest = await context.reads.history(channel.name, { limit, reverse: true });
+    return new PreparedInbox(own, newest.publications.toReversed(), newest.position.offset);
+  });
 }
 
 /** The offset of a position in the terms of now; 0 when the stream never was there: all that is kept counts as new. */

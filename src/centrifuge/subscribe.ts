@@ -7,6 +7,7 @@ import type { GatewayContext } from "../gateway/context.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
 import { acquireFor } from "../gateway/subscribe/acquire.ts";
 import { addSubscription, admit, countRing, drop, subscriptionFor } from "../gateway/subscribe/attach.ts";
+import { prepareFor, readFor } from "../gateway/subscribe/prepare.ts";
 import type { RecoverRequest, SubscribeCommand } from "../protocol/centrifuge/command.ts";
 import { askerOf } from "./asker.ts";
 import { positionResult } from "./position.ts";
@@ -91,10 +92,12 @@ async function subscribeLater(
 ): Promise<void> {
   try {
     const from = recoverFrom(command, channel);
-    await channel.prepare(from);
+    await prepareFor(context, session, channel, from);
     const since = from && hasReloaded(session, channel, command) ? channel.current(from) : undefined;
     const unproven = since && channel.recover(since).outcome === "unproven";
-    const kept = unproven ? await readKept(context.broker, channel, since) : undefined;
+    const kept = unproven
+      ? await readFor(context, session, channel, () => readKept(context.reads, channel, since))
+      : undefined;
     if (session.state === "open") complete(context, session, command, channel, { grant, kept });
   } finally {
     context.hub.release(channel);

@@ -295,6 +295,10 @@ export const gateway = {
     default: "8MiB",
     doc: "Most bytes of history pages and lists of members a second to one user, with a burst of twice that. 0: no limit.",
   }),
+  "limits.recoveryBytesPerUserPerSecond": bytesPerSecond({
+    default: "8MiB",
+    doc: "Most bytes a second that are read from NATS for one user's clients that come back, with a burst of twice that. 0: no limit.",
+  }),
   "limits.newChannelsPerUserPerMinute": whole(0, MANY, {
     default: 2_000,
     doc: "Most channels a minute that one user makes live on this instance: those that nobody followed here. 0: no limit.",
@@ -317,7 +321,7 @@ export const gateway = {
   }),
   "limits.historyPerUser": size("64KiB", "64GiB", {
     default: "4MiB",
-    doc: "Most bytes of history pages that the instance asks for at once for one user (an anonymous one: for its address); and as many of pages and lists that are not read.",
+    doc: "Most bytes of history pages that the instance asks for at once for one user (an anonymous one: for its address); recoveries count with them; and as many of pages and lists that are not read.",
   }),
   "limits.backpressure": size("64KiB", "1GiB", {
     default: "1MiB",

@@ -39,6 +39,12 @@ export class KeyedRates {
     return taken;
   }
 
+  /** Takes what has been used already, there or not: until it has come back, nothing more is given, not even nothing. */
+  charge(key: string, cost: number): void {
+    this.take(key, 0);
+    this.#buckets.get(key)!.tokens -= cost;
+  }
+
   /** Until a token of this key is there, ms from its last attempt. */
   waitMs(key: string): number {
     const bucket = this.#buckets.get(key);

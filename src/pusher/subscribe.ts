@@ -4,6 +4,7 @@ import type { Session } from "../gateway/session/session.ts";
 import { infoOf, type Subscription } from "../gateway/session/subscription.ts";
 import { acquireFor } from "../gateway/subscribe/acquire.ts";
 import { addSubscription, admit, countRing, detach, drop } from "../gateway/subscribe/attach.ts";
+import { prepareFor } from "../gateway/subscribe/prepare.ts";
 import type { PusherMessage } from "../protocol/pusher/message.ts";
 import { cacheMiss, subscriptionError, subscriptionSucceeded } from "../protocol/pusher/pusher.ts";
 import {
@@ -231,7 +232,7 @@ async function later(
   wanted: Wanted,
 ): Promise<void> {
   try {
-    await channel.prepare(resumePoint(state, channel, wanted.name));
+    await prepareFor(context, session, channel, resumePoint(state, channel, wanted.name));
     if (wanted.kind.cache) await channel.prepareNewest();
     if (wanted.member && channel.rules.presence) {
       const list = context.channelUsers.of(channel);

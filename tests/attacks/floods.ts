@@ -59,6 +59,18 @@ function frames(
 const lines = (count: number, one: (n: number) => object) =>
   Array.from({ length: count }, (_, n) => JSON.stringify({ id: n + 2, ...one(n) })).join("\n");
 
+/** Fills a channel that nobody follows with 1 MB. @returns where its first message is */
+async function filled({ instance, services }: World, channel: string) {
+  for (let n = 0; n < 20; n++) services.publish(`rt.${channel.replace(":", ".")}`, KB50);
+  await services.flush();
+  type Page = { readonly epoch: string; readonly publications: readonly { readonly offset: number }[] };
+  for (;;) {
+    const page = await instance.api<Page>("history", { channel, limit: 20, reverse: true });
+    const first = page.publications.at(-1);
+    if (first && page.publications.length === 20) return { epoch: page.epoch, offset: first.offset };
+  }
+}
+
 const post = ({ instance }: World, path: string, body: string, headers: Record<string, string> = {}) =>
   fetch(`${instance.url}${path}`, { method: "POST", body, headers }).then((response) =>
     response.arrayBuffer(),
@@ -96,6 +108,15 @@ const FLOODS: Readonly<Record<string, (world: World, over: () => boolean) => Pro
       `{"id":2,"subscribe":{"channel":"flood:d","delta":"fossil"}}\n{"id":3,"publish":{"channel":"flood:d","data":"${`${"ab".repeat(4_000)}${n}`}"}}`,
   ),
   "whole histories": frames(10, () => lines(10, () => ({ history: { channel: "flood:0", limit: -1 } }))),
+  "coming back to rich channels": async (world, over) => {
+    const channels = Array.from({ length: 60 }, (_, n) => `flood:back-${n}`);
+    const from = await Promise.all(channels.map((channel) => filled(world, channel)));
+    await frames(20, (n) => {
+      const at = n % 60;
+      const subscribe = { channel: channels[at], recover: true, ...from[at] };
+      return `${lines(1, () => ({ subscribe }))}\n{"id":3,"unsubscribe":{"channel":"${channels[at]}"}}`;
+    })(world, over);
+  },
   "presence of a channel": frames(
     20,
     () =>

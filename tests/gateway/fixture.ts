@@ -57,7 +57,7 @@ const OPTIONS: GatewayOptions = {
   ...{ everyone: [], connectionsPerUser: 0, newestWins: "off", rpcBodyBytes: 65_536 },
   ...{ commandsPerUserPerSecond: 0, publishesPerUserPerSecond: 0, publishBytesPerUserPerSecond: 0 },
   ...{ newChannelsPerUserPerMinute: 0, callsPerUser: 0, callsPerNamespace: 0 },
-  ...{ bytesInPerUserPerSecond: 0, answerBytesPerUserPerSecond: 0 },
+  ...{ recoveryBytesPerUserPerSecond: 0, bytesInPerUserPerSecond: 0, answerBytesPerUserPerSecond: 0 },
   ...{ liveChannels: 0, dryRun: false },
   ...{ historyBytes: 33_554_432, historyPerUserBytes: 4_194_304 },
   ...{ backpressureBytes: 1_048_576, lingerMs: 1_000, ringBytes: 262_144, ringTotalBytes: 1e9 },

@@ -17,6 +17,8 @@ export interface QuotaOptions {
   readonly bytesInPerUserPerSecond: number;
   /** Bytes of long answers: pages of history and lists of members. */
   readonly answerBytesPerUserPerSecond: number;
+  /** Bytes read from the store for clients that come back. */
+  readonly recoveryBytesPerUserPerSecond: number;
   /** RPCs and callouts under way. */
   readonly callsPerUser: number;
   /** Callouts under way about the channels of one namespace, whoever asks. */
@@ -38,6 +40,7 @@ type Reason =
   | "user_channels"
   | "user_bytes_in"
   | "user_bytes_out"
+  | "user_recoveries"
   | "user_calls"
   | "namespace_calls"
   | "live_channels";
@@ -62,6 +65,12 @@ class UserRates {
     if (!this.#users || !this.#addresses) return true;
     return user === "" ? this.#addresses.take(handshake.admissionKey, cost) : this.#users.take(user, cost);
   }
+
+  /** See {@link KeyedRates.charge}: what a `take` of 0 is refused for. */
+  charge({ user, handshake }: Who, cost: number): void {
+    if (user === "") this.#addresses?.charge(handshake.admissionKey, cost);
+    else this.#users?.charge(user, cost);
+  }
 }
 
 /**
@@ -77,6 +86,7 @@ export class Quotas {
   readonly #channels: UserRates;
   readonly #bytesIn: UserRates;
   readonly #bytesOut: UserRates;
+  readonly #recovered: UserRates;
   /** Calls under way, by user, address or namespace. */
   readonly #calls = new Map<string, number>();
 
@@ -89,6 +99,7 @@ export class Quotas {
     this.#bytes = new UserRates(options.publishBytesPerUserPerSecond);
     this.#bytesIn = new UserRates(options.bytesInPerUserPerSecond);
     this.#bytesOut = new UserRates(options.answerBytesPerUserPerSecond);
+    this.#recovered = new UserRates(options.recoveryBytesPerUserPerSecond);
     this.#channels = new UserRates(
       options.newChannelsPerUserPerMinute / 60,
       options.newChannelsPerUserPerMinute,
@@ -119,6 +130,16 @@ export class Quotas {
   /** A long answer of so many bytes. @throws CommandError tooManyRequests */
   answer(who: Who, bytes: number): void {
     if (!this.#bytesOut.take(who, bytes)) this.#tooMuch("user_bytes_out");
+  }
+
+  /** The store is to be read for a client that comes back. @throws CommandError tooManyRequests, when it was too much of late */
+  recovery(who: Who): void {
+    if (!this.#recovered.take(who, 0)) this.#tooMuch("user_recoveries");
+  }
+
+  /** So many bytes were read for it. */
+  recovered(who: Who, bytes: number): void {
+    this.#recovered.charge(who, bytes);
   }
 
   /** A channel becomes live. @param live how many are @throws CommandError tooManyRequests */

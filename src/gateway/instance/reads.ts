@@ -26,12 +26,21 @@ export interface Reader {
   readonly quotaKey: string;
 }
 
+/** Whom reads are charged to that are made for a client that comes back. */
+export interface RecoveryPayer {
+  readonly quotaKey: string;
+  /** So many bytes came. */
+  pay(bytes: number): void;
+}
+
 /** Longest page of history of the server API, bytes of bodies. */
 const API_PAGE_BYTES = 4 * 1024 * 1024;
 
-/** A read that names no bytes is taken for as long as the longest of late, and never for less or more than this. */
+/** A read of all that was missed is taken for as long as the namespace's longest of late, and never for less or more than this. */
 const LEAST_GUESS = 64 * 1024;
 const MOST_GUESS = 4 * 1024 * 1024;
+/** The least that a recovery is taken for in its user's budget: as nobody knows before it, one user begins few at once. */
+const LEAST_OF_USER = 256 * 1024;
 /** What is left of the longest read of late with each further one. */
 const FORGETTING = 0.98;
 
@@ -46,7 +55,10 @@ export class Reads {
   readonly #connections: Budgets;
   /** Reads that have not begun, by what they ask for: one that has may be too old for who comes now. */
   readonly #queued = new Map<string, Promise<HistoryPage>>();
-  #longest = LEAST_GUESS;
+  /** The longest read of late of each namespace. */
+  readonly #longest = new Map<string, number>();
+  /** Who waits for reads of a channel to come back to it. The first pays: others get it for nothing. */
+  readonly #payers = new Map<string, Set<RecoveryPayer>>();
 
   constructor(parts: ReadsParts) {
     const { historyBytes, historyPerUserBytes, backpressureBytes } = parts.limits;
@@ -75,7 +87,25 @@ export class Reads {
     return this.history(channel, { ...query, maxBytes: API_PAGE_BYTES, proof: false });
   }
 
-  /** Any other read. @throws as `ChannelLog.history`, CommandError tooManyRequests */
+  /**
+   * Does what may read a channel for a client that comes back, when the user has room for it: bytes of recoveries and of pages
+   * under way count together. @throws CommandError tooManyRequests; whatever `work` throws
+   */
+  async recovery<T>(payer: RecoveryPayer, channel: ChannelName, work: () => Promise<T>): Promise<T> {
+    const { recoverLimit: limit = 1 } = this.#parts.namespaces.get(channel.namespace)?.history ?? {};
+    return await this.#users.run(payer.quotaKey, this.#cost(channel, { limit }, LEAST_OF_USER), async () => {
+      const payers = this.#payers.get(channel.id) ?? new Set();
+      this.#payers.set(channel.id, payers.add(payer));
+      try {
+        return await work();
+      } finally {
+        payers.delete(payer);
+        if (payers.size === 0) this.#payers.delete(channel.id);
+      }
+    });
+  }
+
+  /** Any other read; it brings no more than the instance may have under way. @throws as `ChannelLog.history`, CommandError tooManyRequests */
   history(channel: ChannelName, query: HistoryQuery): Promise<HistoryPage> {
     const key = JSON.stringify([channel.id, query]);
     const queued = this.#queued.get(key);
@@ -89,15 +119,15 @@ export class Reads {
   }
 
   async #read(key: string, channel: ChannelName, query: HistoryQuery): Promise<HistoryPage> {
-    const { broker, stats } = this.#parts;
+    const { broker, stats, limits } = this.#parts;
     try {
       return await this.#all.run(this.#cost(channel, query), async () => {
         // Clients that ask in the same turn of the event loop get the same answer; other reads have waited for theirs.
-        if (query.maxBytes !== undefined) await new Promise((resolve) => setTimeout(resolve, 0));
+        if (query.proof === false) await new Promise((resolve) => setTimeout(resolve, 0));
         this.#queued.delete(key);
         stats.readBytesUnderWay = this.#all.used;
-        const page = await broker.history(channel, query);
-        this.#learn(page);
+        const page = await broker.history(channel, { maxBytes: limits.historyBytes, ...query });
+        if (query.maxBytes === undefined) this.#learn(channel, page);
         return page;
       });
     } finally {
@@ -108,14 +138,23 @@ export class Reads {
   }
 
   /** The most that a read brings, or about as much as it may. */
-  #cost(channel: ChannelName, { limit, maxBytes }: HistoryQuery): number {
+  #cost(channel: ChannelName, { limit, maxBytes }: HistoryQuery, least = LEAST_GUESS): number {
     const longest = this.#parts.namespaces.get(channel.namespace)?.maxMessageBytes ?? 0;
-    return Math.min(maxBytes ?? this.#longest, Math.max(1, limit) * Math.max(1, longest));
+    const guess = maxBytes ?? Math.max(least, this.#longest.get(channel.namespace) ?? 0);
+    return Math.min(guess, Math.max(1, limit) * Math.max(1, longest));
   }
 
-  #learn({ publications }: HistoryPage): void {
+  #learn({ id, namespace }: ChannelName, { publications }: HistoryPage): void {
     let bytes = 0;
     for (const { data } of publications) bytes += data.length;
-    this.#longest = Math.min(MOST_GUESS, Math.max(LEAST_GUESS, bytes, this.#longest * FORGETTING));
+    const before = this.#longest.get(namespace) ?? 0;
+    this.#longest.set(
+      namespace,
+      Math.min(MOST_GUESS, Math.max(LEAST_GUESS, bytes, before * FORGETTING)),
+    );
+    for (const payer of this.#payers.get(id) ?? []) {
+      payer.pay(bytes);
+      break;
+    }
   }
 }

@@ -4,6 +4,7 @@ import type { RingEntry } from "../channel/ring.ts";
 import type { GatewayContext } from "../context.ts";
 import type { Session } from "../session/session.ts";
 import { type CatchUp, encoderOf, type Subscription } from "../session/subscription.ts";
+import { prepareFor } from "./prepare.ts";
 
 /**
  * Most bytes sent to a subscriber in one go: what one recovery brings must never push the connection over its
@@ -74,7 +75,7 @@ export function catchUp(context: GatewayContext, session: Session, task: CatchUp
 /** The ring does not reach back to the subscriber any more: reads the store. */
 function readOn(context: GatewayContext, session: Session, task: CatchUp): void {
   task.waiting = true;
-  task.sub.channel.prepare(task.from).then(
+  prepareFor(context, session, task.sub.channel, task.from).then(
     () => {
       task.waiting = false;
       catchUp(context, session, task);

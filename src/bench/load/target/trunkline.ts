@@ -30,6 +30,7 @@ const OWN_SETTINGS = {
   limits: {
     ...{ connectionsPerIp: 0, connectsPerIpPerSecond: 0, requestsPerIpPerSecond: 0 },
     ...{ commandsPerUserPerSecond: 0, publishesPerUserPerSecond: 0, publishBytesPerUserPerSecond: "0B" },
+    recoveryBytesPerUserPerSecond: "0B",
     ...{ newChannelsPerUserPerMinute: 0, liveChannels: 0 },
   },
   namespaces: {
