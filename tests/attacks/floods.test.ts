@@ -69,9 +69,12 @@ describe("a flood of one user", () => {
     ann.send(line(2, { subscribe: { channel: "chat:own", recover: true, ...own } }));
     expect(await verdict(ann, 2)).toBe("ok");
     expect(performance.now() - began).toBeLessThan(1_500);
-    await until(() => mallory.every((client) => said(client).filter(({ id }) => (id ?? 0) > 1).length === 6), {
-      timeoutMs: 20_000,
-    });
+    await until(
+      () => mallory.every((client) => said(client).filter(({ id }) => (id ?? 0) > 1).length === 6),
+      {
+        timeoutMs: 20_000,
+      },
+    );
     const errors = mallory.flatMap(said).filter(({ error }) => error?.code === 111).length;
     // 16 MiB at once, and 8 MiB with each further second, of 60 MB.
     expect(errors).toBeGreaterThan(10);

@@ -148,10 +148,7 @@ export class Reads {
     let bytes = 0;
     for (const { data } of publications) bytes += data.length;
     const before = this.#longest.get(namespace) ?? 0;
-    this.#longest.set(
-      namespace,
-      Math.min(MOST_GUESS, Math.max(LEAST_GUESS, bytes, before * FORGETTING)),
-    );
+    this.#longest.set(namespace, Math.min(MOST_GUESS, Math.max(LEAST_GUESS, bytes, before * FORGETTING)));
     for (const payer of this.#payers.get(id) ?? []) {
       payer.pay(bytes);
       break;
