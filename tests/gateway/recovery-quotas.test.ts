@@ -21,8 +21,8 @@ type ComeBack = (gateway: TestGateway, n: number) => Promise<boolean>;
 
 /** Ann's connection, always the same. */
 async function connected(gateway: TestGateway) {
-  let ann = connections.get(gateway);
-  if (!ann) connections.set(gateway, (ann = await gateway.connect("ann")));
+  const ann = connections.get(gateway) ?? (await gateway.connect("ann"));
+  connections.set(gateway, ann);
   return ann;
 }
 const connections = new WeakMap<TestGateway, Awaited<ReturnType<TestGateway["connect"]>>>();
