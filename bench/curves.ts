@@ -100,7 +100,15 @@ const plans: readonly Plan[] = [
 async function measured(
   given: Pick<RunOptions, "scenario" | "clients" | "seconds"> & Partial<RunOptions>,
 ): Promise<Figures> {
-  const options = { inbox: false, ratePerSecond: 1, rounds: 1, roomSize: 10, channels: 4, ...given };
+  const options = {
+    inbox: false,
+    ratePerSecond: 1,
+    rounds: 1,
+    changesPerSecond: 1,
+    roomSize: 10,
+    channels: 4,
+    ...given,
+  };
   const { rows } = await run(options, [trunkline(process.env, "stack")], stop.signal, () => {});
   return rows[0]!.rounds[0]!.figures;
 }

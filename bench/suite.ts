@@ -22,7 +22,7 @@ type Plan = Omit<Case, "options" | "kinds"> &
 
 /** The product as it runs in earnest: with JetStream on disk and a Redis, both on this machine. */
 const own = trunkline(process.env, "stack");
-const alike = [peers.centrifugo, peers["centrifuge-go"]];
+const alike = [peers["centrifugo-redis"], peers.centrifugo, peers["centrifuge-go"]];
 const all = [peers.bun, own, peers.ws, peers.socketio, ...alike];
 /** Those that know users and keep messages. */
 const gateways = [own, ...alike];
@@ -123,6 +123,32 @@ const plans: readonly Plan[] = [
     kinds: all,
   },
   {
+    id: "changing",
+    title: "Clients that change all the time",
+    why:
+      "One channel with presence. Of 10,000 clients 100 a second leave and as many come, every other one to resume after ten " +
+      "seconds; a message goes to all each 100 ms. Each client checks that it got every message.",
+    scenario: "changing",
+    clients: 10_000,
+    changesPerSecond: 100,
+    rounds: 1,
+    seconds: LONG,
+    kinds: [peers.bun, own, peers["centrifugo-redis"], peers.ws],
+  },
+  {
+    id: "changing-50k",
+    title: "50,000 clients that change all the time",
+    why:
+      "The same with 50,000 clients, of whom 500 a second leave and others come, for a minute: 500,000 deliveries a second, " +
+      "more than others can do here.",
+    scenario: "changing",
+    clients: 50_000,
+    changesPerSecond: 500,
+    rounds: 1,
+    seconds: 60,
+    kinds: [peers.bun, own],
+  },
+  {
     id: "storm",
     title: "Reconnect storm",
     why: "Everybody is cut off, misses ten messages, and comes back at once.",
@@ -131,6 +157,9 @@ const plans: readonly Plan[] = [
     kinds: [peers.bun, ...gateways],
   },
 ];
+
+/** Their rate is what they are about. */
+const AS_IT_IS: readonly ScenarioName[] = ["broadcast", "changing"];
 
 /** All parts of the results; `quick`: a tenth of the size, to see that everything works. */
 export function suite(quick: boolean): Case[] {
@@ -141,6 +170,7 @@ export function suite(quick: boolean): Case[] {
       seconds: 4,
       rounds: 2,
       roomSize: 10,
+      changesPerSecond: Math.ceil(clients / 100),
       channels: 4,
       ...given,
       clients,
@@ -149,7 +179,8 @@ export function suite(quick: boolean): Case[] {
     const small = {
       ...options,
       clients: Math.max(100, clients / 10),
-      ratePerSecond: scenario === "broadcast" ? ratePerSecond : Math.max(1, ratePerSecond / 10),
+      ratePerSecond: AS_IT_IS.includes(scenario) ? ratePerSecond : Math.max(1, ratePerSecond / 10),
+      changesPerSecond: Math.max(1, options.changesPerSecond / 10),
       seconds: 1,
       rounds: 1,
     };

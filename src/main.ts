@@ -226,13 +226,13 @@ const commands: readonly Row[] = [
     name: "bench [scenario]",
     summary:
       "measure a gateway under thousands of clients, next to other servers: idle, broadcast, rooms, fanin, inbox, churn, " +
-      "storm; or check: does a running system keep its guarantees; or regions: latency between regions",
+      "changing, storm; or check: does a running system keep its guarantees; or regions: latency between regions",
     flags: [
       ["-n, --clients <number>", "concurrent clients (default 1000)"],
       [
         "-t, --target <targets>",
-        "what to measure: some of trunkline, bun, ws, socketio, centrifugo, centrifuge-go (default bun,trunkline), " +
-          "or a running gateway, ws://host:port",
+        "what to measure: some of trunkline, bun, ws, socketio, centrifugo, centrifugo-redis, centrifuge-go " +
+          "(default bun,trunkline), or a running gateway, ws://host:port",
       ],
       ["--inbox", "give every client its own user, and with it an inbox"],
       [
@@ -240,6 +240,7 @@ const commands: readonly Row[] = [
         "messages per second, or connects per second for churn (default: set by the scenario)",
       ],
       ["--seconds <number>", "duration (default 10)"],
+      ["--changes <number>", "changing: clients per second that leave, and that come (default: 1 in 100)"],
       ["--room-size <number>", "rooms: members per room (default 10)"],
       ["--channels <number>", "fanin: channels to publish to (default 4)"],
       ["--rounds <number>", "rounds per target, alternating between targets (default 3)"],

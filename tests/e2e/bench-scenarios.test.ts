@@ -6,12 +6,14 @@ const LOADS = {
   fanin: ["-n", "20", "--channels", "3", "--rate", "200"],
   inbox: ["-n", "20", "--rate", "100"],
   churn: ["-n", "20", "--rate", "40"],
+  changing: ["-n", "40", "--changes", "20", "--rate", "20"],
 };
 const EXPECTED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   rooms: { joined: 25, published: 25 * (8 + 8), refused: 0, unanswered: 0 },
   fanin: { joined: 23, published: 20 * (10 + 10), refused: 0, unanswered: 0 },
   inbox: { joined: 20, recovered: 10, unrecovered: 0, replayed: 10 * 5 },
   churn: { joined: 20, unrecovered: 0 },
+  changing: { joined: 40, unrecovered: 0 },
 };
 
 for (const [scenario, flags] of Object.entries(LOADS)) {

@@ -16,6 +16,7 @@ const options: RunOptions = {
   workers: 2,
   ratePerSecond: 50,
   seconds: 0.2,
+  changesPerSecond: 1,
   roomSize: 10,
   channels: 4,
 };
@@ -31,6 +32,7 @@ function kindOf(port: number, of: Partial<Target> = {}): TargetKind {
       endpoints: [{ hostname: "127.0.0.1", port }],
       dialect: "bare",
       channel: "fake",
+      present: "fake",
       inbox: "inbox-",
       secret: "",
       pids: [],

@@ -20,6 +20,7 @@ const options: RunOptions = {
   workers: 1,
   ratePerSecond: 10,
   seconds: 1,
+  changesPerSecond: 1,
   roomSize: 10,
   channels: 4,
 };

@@ -1,10 +1,10 @@
 import { fileURLToPath } from "node:url";
 import type { Child, Children } from "../../process/children.ts";
 import { type Report, type Sum, sum } from "../tally.ts";
-import type { Publishing } from "./client/swarm.ts";
+import type { Turnover } from "./client/turnover.ts";
 import { headcount } from "./layout.ts";
 import type { Gathering, Order, Progress, WorkerReply, WorkerRequest } from "./orders.ts";
-import type { Pace } from "./pace.ts";
+import type { Pace, Publishing } from "./pace.ts";
 
 const WORKER = fileURLToPath(new URL("./worker.ts", import.meta.url).href);
 
@@ -71,10 +71,11 @@ export class Fleet implements AsyncDisposable {
     }));
   }
 
-  async open(): Promise<void> {
+  /** @param share part of the clients: those of the lowest numbers of each worker */
+  async open(share = 1): Promise<void> {
     const left = this.#workers.values();
     const lane = async () => {
-      for (const worker of left) await worker.order({ kind: "open" });
+      for (const worker of left) await worker.order({ kind: "open", share });
     };
     await Promise.all(Array.from({ length: this.#atOnce }, lane));
   }
@@ -98,6 +99,16 @@ export class Fleet implements AsyncDisposable {
     }));
   }
 
+  /** Lets clients leave and others come, at these rates in all. */
+  async change(turnover: Turnover): Promise<void> {
+    await this.#each((index) => ({
+      kind: "change",
+      ...turnover,
+      leavePerSecond: turnover.leavePerSecond * this.#share(index),
+      comePerSecond: turnover.comePerSecond * this.#share(index),
+    }));
+  }
+
   /** Lets clients publish, `ratePerSecond` in all. */
   async publish(publishing: Publishing): Promise<void> {
     await this.#each((index) => ({
@@ -110,6 +121,11 @@ export class Fleet implements AsyncDisposable {
   /** Counts missing messages, given that every publisher has published `each` messages. */
   async settle(each: number): Promise<void> {
     await this.#all({ kind: "settle", each });
+  }
+
+  /** Counts gaps in what each client got, and what those who are there lack of the `newest` message. */
+  async settleChains(newest: number): Promise<void> {
+    await this.#all({ kind: "settleChains", newest });
   }
 
   /** Everything counted since the last report. */

@@ -1,22 +1,26 @@
 import type { Report } from "../tally.ts";
 import type { DialectName } from "./client/dialects.ts";
-import type { Endpoint, Publishing } from "./client/swarm.ts";
+import type { Endpoint } from "./client/route.ts";
+import type { Turnover } from "./client/turnover.ts";
 import type { Layout } from "./layout.ts";
-import type { Pace } from "./pace.ts";
+import type { Pace, Publishing } from "./pace.ts";
 
 /** What the fleet tells a worker to do; the worker answers each order when it is done. */
 export type Order =
   | ({ readonly kind: "gather" } & Gathering)
-  /** Connect all clients that are not connected. */
-  | { readonly kind: "open" }
+  /** Connect all clients that are not connected, or the first ones of each worker. */
+  | { readonly kind: "open"; readonly share: number }
   /** Reconnect the clients a server disconnected; from now on connect to this port no more. */
   | { readonly kind: "reopen"; readonly avoidPort?: number | undefined }
   /** Cut the connection of every client whose number is a multiple of `step`. */
   | { readonly kind: "drop"; readonly step: number }
   | ({ readonly kind: "churn" } & Pace)
+  | ({ readonly kind: "change" } & Turnover)
   | ({ readonly kind: "publish" } & Publishing)
   /** Count missing messages, given that every publisher has published `each` messages. */
   | { readonly kind: "settle"; readonly each: number }
+  /** Count gaps, and what those who are there lack of the newest message. */
+  | { readonly kind: "settleChains"; readonly newest: number }
   /** Report what was counted since the last report. */
   | { readonly kind: "report" };
 

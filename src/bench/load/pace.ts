@@ -6,6 +6,16 @@ export interface Pace {
   readonly ratePerSecond: number;
 }
 
+/** What clients publish, in turn. */
+export interface Publishing {
+  /** Messages a second, of all publishers of the swarm together. */
+  readonly ratePerSecond: number;
+  /** Number of the first message of each publisher, and how many each publishes. */
+  readonly first: number;
+  readonly each: number;
+  readonly warm: boolean;
+}
+
 /** Timers fire about this late, so the last part of a wait is spent in a busy loop. */
 const TIMER_SLACK_MS = 2;
 /** When actions are closer together than this, a busy loop would use up the processor. */

@@ -32,7 +32,7 @@ async function carryOut(order: Order): Promise<Report | undefined> {
   if (!swarm) throw new Error("the first order must be to gather");
   switch (order.kind) {
     case "open":
-      await swarm.open();
+      await swarm.open(order.share);
       return undefined;
     case "reopen":
       await swarm.reopen(order.avoidPort);
@@ -43,11 +43,17 @@ async function carryOut(order: Order): Promise<Report | undefined> {
     case "churn":
       await swarm.churn(order, NEVER);
       return undefined;
+    case "change":
+      await swarm.change(order, NEVER);
+      return undefined;
     case "publish":
       await swarm.publish(order, NEVER);
       return undefined;
     case "settle":
       swarm.settle(order.each);
+      return undefined;
+    case "settleChains":
+      swarm.settleChains(order.newest);
       return undefined;
     case "report":
       return swarm.tally.take();

@@ -24,6 +24,7 @@ export interface BenchFlags {
   readonly instances?: string;
   readonly rate?: string;
   readonly seconds?: string;
+  readonly changes?: string;
   readonly roomSize?: string;
   readonly channels?: string;
   readonly target?: string;
@@ -67,17 +68,19 @@ function readOptions(flags: BenchFlags, name: string | undefined): RunOptions {
     throw new UserError(`which scenario? one of ${scenarioNames.join(", ")}; such as: trunkline bench idle`);
   }
   const { ratePerSecond, seconds } = scenarios[scenario];
+  const clients = parseInteger("--clients", flags.clients ?? "1000", 10_000_000);
   const maybe = (flag: string, text: string | undefined) =>
     text === undefined ? undefined : parseInteger(flag, text, 1_000);
   return {
     scenario,
-    clients: parseInteger("--clients", flags.clients ?? "1000", 10_000_000),
+    clients,
     rounds: parseInteger("--rounds", flags.rounds ?? "3", 100),
     workers: maybe("--workers", flags.workers),
     instances: maybe("--instances", flags.instances),
     inbox: flags.inbox ?? false,
     ratePerSecond: parseInteger("--rate", flags.rate ?? `${ratePerSecond}`, 1_000_000),
     seconds: parseInteger("--seconds", flags.seconds ?? `${seconds}`, 3_600),
+    changesPerSecond: parseInteger("--changes", flags.changes ?? `${Math.ceil(clients / 100)}`, 100_000),
     roomSize: parseInteger("--room-size", flags.roomSize ?? "10", 10_000),
     channels: parseInteger("--channels", flags.channels ?? "4", 1_000),
   };

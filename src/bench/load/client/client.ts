@@ -27,10 +27,12 @@ export class Client {
   joinedMs = 0;
   epoch = "";
   offset = 0;
+  /** How often it has become somebody new. */
+  life = 0;
   /** Distinct messages received, from all publishers. */
   received = 0;
   /** Numbers received from the run's own publisher. */
-  readonly service = new Sequence();
+  service = new Sequence();
   /** Numbers received from other clients, by client number. */
   peers: Map<number, Sequence> | undefined;
 

@@ -86,6 +86,12 @@ export function readFrames(bytes: Buffer, sink: FrameSink): number {
   return at;
 }
 
+/** A close frame in words. */
+export function closeReason(payload: Buffer): string {
+  if (payload.length < 2) return "closed without a code";
+  return `closed ${payload.readUInt16BE(0)} ${payload.toString("utf8", 2)}`.trim();
+}
+
 /** The other side does not speak WebSocket as it should. */
 export class FrameError extends Error {
   override readonly name = "FrameError";

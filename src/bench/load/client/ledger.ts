@@ -4,12 +4,19 @@ import type { Client } from "./client.ts";
 import { type Body, FIRST_ID, type Message } from "./dialect.ts";
 import { Sequence } from "./sequence.ts";
 
+/** A publisher's timer may be this early. */
+const EARLY_MS = 2;
+
 /** Accounts of one worker: what its clients have received and published, counted in the tally. */
 export class Ledger {
   readonly #tally: Tally;
   /** Unanswered publishes, by id. */
   readonly #unanswered = new Map<number, Body>();
   #nextId = FIRST_ID;
+  /** Time between two messages of the run's publisher while clients come and go, ms; 0 while nobody does. */
+  everyMs = 0;
+  /** When its last message was due. */
+  #lastDueMs = 0;
 
   constructor(tally: Tally) {
     this.#tally = tally;
@@ -19,6 +26,10 @@ export class Ledger {
     const { n, dueMs, from, warm, offset } = message;
     const { counts } = this.#tally;
     client.offset = offset || client.offset;
+    if (from === undefined) {
+      this.#lastDueMs = Math.max(this.#lastDueMs, dueMs);
+      if (this.everyMs > 0 && client.service.newest === 0) this.#begin(client, message);
+    }
     const taken = sequenceOf(client, from).take(n);
     if (taken === "duplicate") {
       counts.duplicates++;
@@ -61,6 +72,32 @@ export class Ledger {
     }
     counts.unanswered += this.#unanswered.size;
     this.#unanswered.clear();
+  }
+
+  /** Counts what the chains of numbers lack, given that `newest` was sent to everybody who is there. */
+  settleChains(clients: readonly Client[], newest: number): void {
+    for (const { service, state, joinedMs } of clients) {
+      this.#tally.counts.lost += service.missing;
+      if (state !== "joined") continue;
+      // Somebody new who has not got a single one: what came after it.
+      const after = Math.ceil((this.#lastDueMs - joinedMs - EARLY_MS) / this.everyMs);
+      this.#tally.counts.lost += service.newest > 0 ? newest - service.newest : Math.max(0, after);
+    }
+  }
+
+  /** Makes a client somebody new, who has seen nothing. */
+  renew(client: Client): void {
+    this.#tally.counts.lost += client.service.missing;
+    client.service = new Sequence();
+    client.life++;
+    client.epoch = "";
+    client.offset = client.received = 0;
+  }
+
+  /** The first message of somebody new: what was due between its joining and this one is missing. */
+  #begin(client: Client, { n, dueMs }: Message): void {
+    const missed = Math.max(0, Math.floor((dueMs - client.joinedMs - EARLY_MS) / this.everyMs));
+    client.service = new Sequence(Math.max(0, n - 1 - missed));
   }
 
   #answer(id: number): Body | undefined {

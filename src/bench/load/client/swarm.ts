@@ -2,12 +2,13 @@ import type { Socket, SocketHandler } from "bun";
 import { unreachable } from "../../../core/unreachable.ts";
 import { Tally } from "../../tally.ts";
 import { nowMs } from "../clock.ts";
-import { headcount, type Layout, placeOf } from "../layout.ts";
-import { type Pace, pace } from "../pace.ts";
+import { headcount, placeOf } from "../layout.ts";
+import { type Pace, type Publishing, pace } from "../pace.ts";
 import { Client } from "./client.ts";
 import { type Dialect, type Incoming, type Joining, NOWHERE } from "./dialect.ts";
 import {
   clientFrame,
+  closeReason,
   FrameError,
   type FrameSink,
   Opcode,
@@ -16,19 +17,11 @@ import {
   upgradeRequest,
 } from "./frame.ts";
 import { Ledger } from "./ledger.ts";
+import { endpointOf, type Routes } from "./route.ts";
+import { Population, type Turnover } from "./turnover.ts";
 
-/** An endpoint to connect to; each address of a server has its own local ports. */
-export interface Endpoint {
-  readonly hostname: string;
-  readonly port: number;
-}
-
-export interface SwarmOptions {
-  /** Clients take these in turn; with `fill`, each endpoint gets a block of consecutive clients. */
-  readonly endpoints: readonly Endpoint[];
-  readonly fill?: boolean;
+export interface SwarmOptions extends Routes {
   readonly dialect: Dialect;
-  readonly layout: Layout;
   /** Number of the first client. */
   readonly first: number;
   readonly count: number;
@@ -41,16 +34,6 @@ export interface SwarmOptions {
    * descriptor limit may hang instead of refusing.
    */
   readonly stalledMs: number;
-}
-
-/** What clients publish, see {@link Swarm.publish}. */
-export interface Publishing {
-  /** Messages a second, of all publishers of the swarm together. */
-  readonly ratePerSecond: number;
-  /** Number of the first message of each publisher, and how many each publishes. */
-  readonly first: number;
-  readonly each: number;
-  readonly warm: boolean;
 }
 
 /** The clients of one worker: raw TCP, one set of handlers for all of them. */
@@ -67,8 +50,11 @@ export class Swarm implements FrameSink {
   /** The last epoch received. */
   #epoch = "";
   #avoidPort: number | undefined;
-  /** Clients from this index on have not been dialed yet. */
+  /** Clients from this index on have not been dialed yet; those from {@link #end} on are not to be. */
   #next = 0;
+  #end = 0;
+  /** From the first turnover on. */
+  #population: Population | undefined;
   /** Clients that were dialed and have neither connected nor failed. */
   #pending = 0;
   /** Clients that have connected or failed so far. */
@@ -91,7 +77,7 @@ export class Swarm implements FrameSink {
   constructor(options: SwarmOptions) {
     this.#options = options;
     this.clients = Array.from({ length: options.count }, (_, index) => new Client(options.first + index));
-    this.#next = this.clients.length;
+    this.#next = this.#end = this.clients.length;
     this.#pong = clientFrame(Opcode.text, options.dialect.pong);
     this.#handlers = {
       open: (socket) => this.#connected(socket),
@@ -104,9 +90,14 @@ export class Swarm implements FrameSink {
     };
   }
 
-  /** Connects every client that is not connected. Resolves when each has connected or failed; the tally counts both. */
-  async open(): Promise<void> {
+  /**
+   * Connects every client that is not connected, or the first ones. Resolves when each has connected or failed; the tally
+   * counts both.
+   * @param share part of all clients
+   */
+  async open(share = 1): Promise<void> {
     this.#next = 0;
+    this.#end = Math.round(this.clients.length * share);
     await this.#settling(() => this.#dialMore());
   }
 
@@ -140,6 +131,19 @@ export class Swarm implements FrameSink {
     });
   }
 
+  /** Lets clients leave and others come; those that the server disconnects come back. */
+  async change(turnover: Turnover, signal: AbortSignal): Promise<void> {
+    this.#ledger.everyMs = turnover.everyMs;
+    this.#population ??= new Population(this.clients, {
+      hangUp: (client) => this.#hangUp(client),
+      dial: (client, dueMs) => this.#dial(client, dueMs),
+      renew: (client) => this.#ledger.renew(client),
+      thrownOut: () => this.#thrownOut.splice(0),
+    });
+    const population = this.#population;
+    await this.#settling(() => population.change(turnover, signal));
+  }
+
   /** Makes every client that has a channel to publish to publish in turn, at a fixed rate. */
   async publish({ ratePerSecond, first, each, warm }: Publishing, signal: AbortSignal): Promise<void> {
     const { layout, dialect } = this.#options;
@@ -164,6 +168,11 @@ export class Swarm implements FrameSink {
     this.#ledger.settle(this.clients, this.#options.layout, each);
   }
 
+  /** Counts messages missing between the first and the last that a client got, or the newest if it is there. */
+  settleChains(newest: number): void {
+    this.#ledger.settleChains(this.clients, newest);
+  }
+
   /** Runs `start` and waits until no client is connecting any more; gives up on clients that make no progress. */
   async #settling(start: () => Promise<void> | void): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -184,11 +193,11 @@ export class Swarm implements FrameSink {
   }
 
   #dialMore(): void {
-    while (this.#pending < this.#options.window && this.#next < this.clients.length) {
+    while (this.#pending < this.#options.window && this.#next < this.#end) {
       const client = this.clients[this.#next++]!;
       if (client.state === "away") this.#dial(client, nowMs());
     }
-    if (this.#pending === 0 && this.#next === this.clients.length) this.#opened?.();
+    if (this.#pending === 0 && this.#next >= this.#end) this.#opened?.();
   }
 
   /** @param dueMs when it is, or was, to be dialed */
@@ -197,20 +206,10 @@ export class Swarm implements FrameSink {
     client.state = "upgrading";
     client.dialedMs = dueMs;
     this.tally.firstDialMs ||= dueMs;
-    const endpoint = this.#endpointOf(client.number);
+    const endpoint = endpointOf(this.#options, client.number, this.#avoidPort);
     Bun.connect<Client>({ ...endpoint, socket: this.#handlers, data: client }).catch(
       (error: NodeJS.ErrnoException) => this.#closed(client, error.code ?? error.message),
     );
-  }
-
-  #endpointOf(number: number): Endpoint {
-    const { endpoints, fill, layout } = this.#options;
-    const { length } = endpoints;
-    const own = endpoints[fill ? Math.floor((number * length) / headcount(layout)) : number % length]!;
-    if (own.port !== this.#avoidPort) return own;
-    // Clients of one endpoint have consecutive numbers, or numbers `length` apart.
-    const others = endpoints.filter(({ port }) => port !== this.#avoidPort);
-    return others[(fill ? number : Math.floor(number / length)) % others.length] ?? own;
   }
 
   #settled(): void {
@@ -299,8 +298,11 @@ export class Swarm implements FrameSink {
 
   #upgraded(client: Client): void {
     const { dialect, layout, token } = this.#options;
-    const { number, epoch, offset } = client;
-    const hello = dialect.hello({ token: token(number), epoch, offset }, placeOf(layout, number));
+    const { number, life, epoch, offset } = client;
+    const hello = dialect.hello(
+      { token: token(number + life * headcount(layout)), epoch, offset },
+      placeOf(layout, number),
+    );
     client.state = "joining";
     if (hello === undefined) this.#joined(client, NOWHERE);
     else this.#write(client, clientFrame(Opcode.text, hello));
@@ -391,9 +393,4 @@ export class Swarm implements FrameSink {
     if (state === "joined") this.#thrownOut.push(client);
     else this.#settled();
   }
-}
-
-function closeReason(payload: Buffer): string {
-  if (payload.length < 2) return "closed without a code";
-  return `closed ${payload.readUInt16BE(0)} ${payload.toString("utf8", 2)}`.trim();
 }

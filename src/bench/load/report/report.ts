@@ -10,7 +10,7 @@ const BUSY = 0.8;
 
 /** A run in one line: what, how many, how much. */
 export function describe(options: RunOptions): string {
-  const { scenario, clients, inbox, ratePerSecond, seconds, roomSize, channels } = options;
+  const { scenario, clients, inbox, ratePerSecond, seconds, changesPerSecond, roomSize, channels } = options;
   const people = `${clients.toLocaleString("en")} clients${inbox ? " with inboxes" : ""}`;
   const rate = ratePerSecond.toLocaleString("en");
   const loads: Readonly<Record<ScenarioName, string>> = {
@@ -20,6 +20,7 @@ export function describe(options: RunOptions): string {
     fanin: `, ${rate} messages/s to ${channels} channels for ${seconds} s`,
     inbox: `, every other one away, ${rate} messages/s for ${seconds} s`,
     churn: `, ${rate} connects/s for ${seconds} s`,
+    changing: `, of whom ${changesPerSecond} a second leave and others come, ${rate} messages/s for ${seconds} s`,
     storm: "",
   };
   return `${scenario}: ${people}${loads[scenario]}`;

@@ -1,5 +1,6 @@
 import { headcount, type Layout } from "../layout.ts";
 import type { Target } from "../target/target.ts";
+import { AWAY_SECONDS, changing } from "./changing.ts";
 import { churn, idle } from "./connections.ts";
 import { broadcast, clientsPublish } from "./messages.ts";
 import { inbox, storm } from "./returns.ts";
@@ -12,7 +13,7 @@ interface Scenario {
   readonly ratePerSecond: number;
   /** Default of `--seconds`. */
   readonly seconds: number;
-  layout(target: Pick<Target, "channel" | "inbox">, options: LoadOptions): Layout;
+  layout(target: Pick<Target, "channel" | "present" | "inbox">, options: LoadOptions): Layout;
   /** Clients publish themselves. */
   readonly clientsPublish: boolean;
   /** Every client has its own user, whether or not `--inbox` was given. */
@@ -70,6 +71,17 @@ export const scenarios = {
     layout: one,
     run: churn,
   },
+  changing: {
+    ...COMMON,
+    summary: "one channel with presence; some leave and others come all the time, while messages go to all",
+    ratePerSecond: 10,
+    layout: ({ present }, { clients, changesPerSecond }) => ({
+      kind: "one",
+      channel: present,
+      clients: clients + Math.ceil(changesPerSecond * AWAY_SECONDS),
+    }),
+    run: changing,
+  },
   storm: {
     ...COMMON,
     summary: "everybody is cut off, misses some messages, and comes back at once",
@@ -85,5 +97,5 @@ export const scenarioNames = Object.keys(scenarios) as ScenarioName[];
 
 /** Connections of a scenario, including those of its listeners. */
 export function connectionsOf(name: ScenarioName, options: LoadOptions): number {
-  return headcount(scenarios[name].layout({ channel: "", inbox: "" }, options));
+  return headcount(scenarios[name].layout({ channel: "", present: "", inbox: "" }, options));
 }

@@ -15,6 +15,8 @@ export interface LoadOptions {
   /** Messages (or connects) a second, and the duration. */
   readonly ratePerSecond: number;
   readonly seconds: number;
+  /** `changing`: clients a second that leave, and as many that come. */
+  readonly changesPerSecond: number;
   /** `rooms`: members of each. */
   readonly roomSize: number;
   /** `fanin`: channels that are published to. */
@@ -49,12 +51,12 @@ const SETTLE_MS = 15_000;
 /** A message that has not arrived after this much silence is lost. */
 const SILENCE_MS = 3_000;
 
-/** Connects all clients. */
-export async function join(stand: Stand): Promise<{ sum: Sum; figures: Figures }> {
+/** Connects all clients, or a part of them. */
+export async function join(stand: Stand, share = 1): Promise<{ sum: Sum; figures: Figures }> {
   const { fleet, options, stage } = stand;
   stage("connecting", "settled", options.clients);
   const spent = await meter(stand);
-  await fleet.open();
+  await fleet.open(share);
   const { cpuMs, redis, nats } = await spent();
   const sum = await fleet.report();
   const { joined, failed } = sum.counts;

@@ -1,5 +1,5 @@
 import { accepts, LOOPBACK } from "../../../process/ports.ts";
-import type { Endpoint } from "../client/swarm.ts";
+import type { Endpoint } from "../client/route.ts";
 
 /**
  * Connections to one address. Linux first hands out every other one of its 28,232 local ports, then searches long for

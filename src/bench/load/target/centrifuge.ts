@@ -11,7 +11,7 @@ import { type Child, type Children, started } from "../../../process/children.ts
 import { freePort, LOOPBACK } from "../../../process/ports.ts";
 import { endpointsOf, listenOn } from "./address.ts";
 import { httpPublisher } from "./publish.ts";
-import { startStack } from "./stack.ts";
+import { startRedis } from "./stack.ts";
 import type { Starting, Target, TargetKind } from "./target.ts";
 
 /** What is measured, pinned. */
@@ -24,36 +24,44 @@ const BUILD_MS = 600_000;
 
 const HISTORY = { history_size: 1000, history_ttl: "600s", force_recovery: true };
 
+/** Centrifugo. One process keeps history in memory; several share their own Redis. */
+export const centrifugo = centrifugoKind("Centrifugo", "several");
+
 /**
- * Centrifugo: from `CENTRIFUGO_BIN`, else from PATH, else built by Go into a cache directory of the load tool. One
- * process keeps history in memory; several share their own Redis.
+ * Centrifugo that does the same work: what is published is stored outside of its processes, and so is who is there (its
+ * Redis engine, and presence in every namespace).
  */
-export const centrifugo: TargetKind = {
-  name: "Centrifugo",
-  via: "HTTP",
-  connected: true,
-  get version() {
-    const { stdout } = Bun.spawnSync([centrifugoPath() ?? "false", "version"]);
-    return stdout.toString().split("\n")[0]!.trim();
-  },
-  async unavailable(signal) {
-    if (centrifugoPath()) return undefined;
-    const bin = dirname(cached("centrifugo"));
-    await mkdir(bin, { recursive: true });
-    return await go(
-      ["install", `github.com/centrifugal/centrifugo/v6@${CENTRIFUGO}`],
-      { GOBIN: bin },
-      signal,
-    );
-  },
-  start: (children, starting) =>
-    startServers(
-      children,
-      starting,
-      { command: centrifugoPath()!, inbox: "user:#bench-", redis: true },
-      configure,
-    ),
-};
+export const centrifugoRedis = centrifugoKind("Centrifugo, Redis", "always");
+
+/** Centrifugo: from `CENTRIFUGO_BIN`, else from PATH, else built by Go into a cache directory of the load tool. */
+function centrifugoKind(name: string, redis: "several" | "always"): TargetKind {
+  return {
+    name,
+    via: "HTTP",
+    connected: true,
+    get version() {
+      const { stdout } = Bun.spawnSync([centrifugoPath() ?? "false", "version"]);
+      return stdout.toString().split("\n")[0]!.trim();
+    },
+    async unavailable(signal) {
+      if (centrifugoPath()) return undefined;
+      const bin = dirname(cached("centrifugo"));
+      await mkdir(bin, { recursive: true });
+      return await go(
+        ["install", `github.com/centrifugal/centrifugo/v6@${CENTRIFUGO}`],
+        { GOBIN: bin },
+        signal,
+      );
+    },
+    start: (children, starting) =>
+      startServers(
+        children,
+        starting,
+        { command: centrifugoPath()!, inbox: "user:#bench-", redis },
+        (settings) => configure(settings, redis === "always"),
+      ),
+  };
+}
 
 /** The Go library behind Centrifugo, in a server of a hundred lines. */
 export const centrifugeGo: TargetKind = {
@@ -70,7 +78,7 @@ export const centrifugeGo: TargetKind = {
     startServers(
       children,
       starting,
-      { command: cached(`centrifuge-go-${LIBRARY}`), inbox: "user:bench-", redis: false },
+      { command: cached(`centrifuge-go-${LIBRARY}`), inbox: "user:bench-", redis: "never" },
       async ({ host, port, secret, apiKey }) => ({
         args: [],
         env: { HOST: host, PORT: String(port), TOKEN_SECRET: secret, API_KEY: apiKey },
@@ -81,8 +89,8 @@ export const centrifugeGo: TargetKind = {
 interface Server {
   readonly command: string;
   readonly inbox: string;
-  /** Several processes need one. */
-  readonly redis: boolean;
+  /** Several processes need one to share messages. */
+  readonly redis: "never" | "several" | "always";
 }
 
 interface Settings {
@@ -97,7 +105,7 @@ interface Settings {
 
 type Configure = (settings: Settings) => Promise<{ args: string[]; env: Record<string, string> }>;
 
-async function configure({ host, port, secret, apiKey, dir, redisUrl }: Settings) {
+async function configure({ host, port, secret, apiKey, dir, redisUrl }: Settings, presence: boolean) {
   const anyone = (what: string) => ({
     [`allow_${what}_for_client`]: true,
     [`allow_${what}_for_anonymous`]: true,
@@ -112,8 +120,8 @@ async function configure({ host, port, secret, apiKey, dir, redisUrl }: Settings
     },
     channel: {
       namespaces: [
-        { name: "bench", ...HISTORY, ...anyone("subscribe"), ...anyone("publish") },
-        { name: "user", ...HISTORY },
+        { name: "bench", presence, ...HISTORY, ...anyone("subscribe"), ...anyone("publish") },
+        { name: "user", presence, ...HISTORY },
       ],
     },
     usage_stats: { disabled: true },
@@ -130,7 +138,8 @@ async function startServers(
   configure: Configure,
 ): Promise<Target> {
   await using owned = new AsyncDisposableStack();
-  const stack = redis && instances > 1 ? owned.use(await startStack(children)) : undefined;
+  const shared = redis === "always" || (redis === "several" && instances > 1);
+  const stack = shared ? owned.use(await startRedis(children)) : undefined;
   const dir = await mkdtemp(join(tmpdir(), "trunkline-bench-"));
   owned.defer(() => rm(dir, { recursive: true, force: true }));
   const secrets = { secret: randomBytes(32).toString("hex"), apiKey: randomBytes(32).toString("hex") };
@@ -149,12 +158,13 @@ async function startServers(
     endpoints: endpointsOf(ports, clients),
     dialect: "centrifuge",
     channel: "bench:load",
+    present: "bench:load",
     inbox,
     secret: secrets.secret,
     pids: running.map(({ child }) => child.process.pid!),
     // Centrifugo's processes pass messages on to each other; those of the library know nothing of each other.
     publisher: httpPublisher(
-      (redis ? ports.slice(0, 1) : ports).map((port) => `http://${LOOPBACK}:${port}/api/publish`),
+      (redis === "never" ? ports : ports.slice(0, 1)).map((port) => `http://${LOOPBACK}:${port}/api/publish`),
       (channel, data) => ({ body: { channel, data } }),
       { "x-api-key": secrets.apiKey },
     ),

@@ -66,6 +66,7 @@ function control({ name, file, dialect, command, needs }: Control): TargetKind {
         ),
         dialect,
         channel: "bench",
+        present: "bench",
         inbox: "inbox-",
         secret: "",
         pids: servers.map(({ pid }) => pid),

@@ -21,10 +21,48 @@ const TIMEOUT_MS = 5_000;
 /** Advice for a missing server program. */
 const INSTEAD = ", or NATS_URL and REDIS_URL to servers that run";
 
+/** A redis-server, started for this run only. */
+export interface RedisServer extends AsyncDisposable {
+  readonly redisUrl: string;
+  readonly pid: number;
+  /** Commands that it has processed. */
+  commands(): Promise<number>;
+  /** Its share of what was used. */
+  usage(): Promise<Usage>;
+}
+
+/** Starts a Redis that keeps nothing on disk. @throws ChildError with what to type when the program is missing */
+export async function startRedis(children: Children): Promise<RedisServer> {
+  const dir = await mkdtemp(join(tmpdir(), "trunkline-bench-"));
+  const port = await freePort();
+  const redis = children.start({
+    role: "server",
+    command: program("redis-server", INSTEAD),
+    args: ["--port", `${port}`, "--bind", LOOPBACK, "--save", "", "--appendonly", "no", "--dir", dir],
+  });
+  await started(redis, "redis-server", () => accepts({ hostname: LOOPBACK, port }));
+  const client = new Redis({ port, host: LOOPBACK, enableReadyCheck: false });
+  // A failing command reports its error itself.
+  client.on("error", () => {});
+  const pid = redis.process.pid!;
+  const commands = async () => commandsIn(await client.info("commandstats"));
+  return {
+    redisUrl: `redis://${LOOPBACK}:${port}`,
+    pid,
+    commands,
+    usage: async () => ({ redisCommands: await commands(), bytes: userBytes(pid), cpuMs: processorMs(pid) }),
+    async [Symbol.asyncDispose]() {
+      client.disconnect();
+      await redis.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
 /** Starts both servers. @throws ChildError with what to type when a program is missing */
 export async function startStack(children: Children): Promise<Stack> {
   const dir = await mkdtemp(join(tmpdir(), "trunkline-bench-"));
-  const [natsPort, monitorPort, redisPort] = [await freePort(), await freePort(), await freePort()];
+  const [natsPort, monitorPort] = [await freePort(), await freePort()];
   const file = join(dir, "nats.conf");
   await writeFile(
     file,
@@ -35,37 +73,28 @@ export async function startStack(children: Children): Promise<Stack> {
     command: program("nats-server", INSTEAD),
     args: ["-c", file],
   });
-  const redis = children.start({
-    role: "server",
-    command: program("redis-server", INSTEAD),
-    args: ["--port", `${redisPort}`, "--bind", LOOPBACK, "--save", "", "--appendonly", "no", "--dir", dir],
-  });
+  const redis = await startRedis(children);
   await started(nats, "nats-server", () => accepts({ hostname: LOOPBACK, port: monitorPort }));
-  await started(redis, "redis-server", () => accepts({ hostname: LOOPBACK, port: redisPort }));
-  const client = new Redis({ port: redisPort, host: LOOPBACK, enableReadyCheck: false });
-  // A failing command reports its error itself.
-  client.on("error", () => {});
-  const servers = [nats, redis].map((child) => child.process.pid!);
+  const servers = [nats.process.pid!, redis.pid];
   return {
     natsUrl: `nats://${LOOPBACK}:${natsPort}`,
-    redisUrl: `redis://${LOOPBACK}:${redisPort}`,
-    servers: { nats: nats.process.pid!, redis: redis.process.pid! },
+    redisUrl: redis.redisUrl,
+    servers: { nats: nats.process.pid!, redis: redis.pid },
     async usage() {
-      const [varz, stats] = await Promise.all([
+      const [varz, redisCommands] = await Promise.all([
         fetch(`http://${LOOPBACK}:${monitorPort}/varz`, { signal: AbortSignal.timeout(TIMEOUT_MS) }),
-        client.info("commandstats"),
+        redis.commands(),
       ]);
       const { in_msgs, out_msgs } = (await varz.json()) as { in_msgs: number; out_msgs: number };
       return {
         natsMessages: in_msgs + out_msgs,
-        redisCommands: commandsIn(stats),
+        redisCommands,
         bytes: total(servers, userBytes),
         cpuMs: total(servers, processorMs),
       };
     },
     async [Symbol.asyncDispose]() {
-      client.disconnect();
-      await Promise.all([nats.stop(), redis.stop()]);
+      await Promise.all([nats.stop(), redis[Symbol.asyncDispose]()]);
       await rm(dir, { recursive: true, force: true });
     },
   };

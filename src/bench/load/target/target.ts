@@ -1,6 +1,6 @@
 import type { Children } from "../../../process/children.ts";
 import type { DialectName } from "../client/dialects.ts";
-import type { Endpoint } from "../client/swarm.ts";
+import type { Endpoint } from "../client/route.ts";
 import type { Publisher } from "./publish.ts";
 
 /** Servers under load. */
@@ -9,6 +9,8 @@ export interface Target extends AsyncDisposable {
   readonly dialect: DialectName;
   /** The channel of a run, or the prefix of all its channels. */
   readonly channel: string;
+  /** The same with presence, where the target has that. */
+  readonly present: string;
   /** Prefix of a user's inbox channel; the client's number follows. */
   readonly inbox: string;
   /** Secret that signs the clients' tokens; "" for a target without tokens. */

@@ -1,4 +1,4 @@
-import { centrifugeGo, centrifugo } from "./centrifuge.ts";
+import { centrifugeGo, centrifugo, centrifugoRedis } from "./centrifuge.ts";
 import { plainBun, plainWs, socketIo } from "./control.ts";
 
 /** Targets that need no settings, by their command-line names. `trunkline` itself is not among them. */
@@ -7,6 +7,7 @@ export const peers = {
   ws: plainWs,
   socketio: socketIo,
   centrifugo,
+  "centrifugo-redis": centrifugoRedis,
   "centrifuge-go": centrifugeGo,
 } as const;
 

@@ -17,9 +17,17 @@ const MAIN = fileURLToPath(new URL("../../../main.ts", import.meta.url).href);
 /** Root of subjects and prefix of keys for instances started here, which no other system uses. */
 const OWN_ROOT = "trunkbench";
 const OWN_CHANNEL = "bench:load";
+const OWN_PRESENT = "bench-presence:load";
 /** A client's inbox belongs to the user in its token, see tokens.ts. */
 const INBOX = "user:bench-";
 const TIMEOUT_MS = 20_000;
+
+const NAMESPACE = {
+  history: { size: 1000, age: "10m" },
+  recovery: "stream",
+  subscribe: "anyone",
+  publish: "anyone",
+};
 
 const OWN_SETTINGS = {
   nats: { root: OWN_ROOT },
@@ -34,12 +42,8 @@ const OWN_SETTINGS = {
     ...{ newChannelsPerUserPerMinute: 0, liveChannels: 0 },
   },
   namespaces: {
-    bench: {
-      history: { size: 1000, age: "10m" },
-      recovery: "stream",
-      subscribe: "anyone",
-      publish: "anyone",
-    },
+    bench: NAMESPACE,
+    "bench-presence": { ...NAMESPACE, presence: true },
   },
 };
 
@@ -103,6 +107,7 @@ export function trunkline(env: Environment, on: On, options: OwnOptions = {}): T
         ),
         dialect: "centrifuge",
         channel: OWN_CHANNEL,
+        present: OWN_PRESENT,
         inbox: INBOX,
         secret: secrets.TRUNKLINE_TOKEN_SECRET,
         pids: running.map(({ pid }) => pid),
@@ -177,6 +182,7 @@ export function remote({ url, channel, secret, apiKey, nats }: RemoteOptions): T
         endpoints: await reachable({ hostname: url.hostname, port: Number(url.port || 80) }, clients),
         dialect: "centrifuge",
         channel,
+        present: channel,
         inbox: INBOX,
         secret,
         pids: [],
