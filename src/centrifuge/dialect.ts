@@ -2,6 +2,7 @@ import { Closes, Unsubscribes } from "../core/errors.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import type { Dialect, ForcedSubscribe } from "../gateway/dialect.ts";
 import type { Session } from "../gateway/session/session.ts";
+import { logOf } from "../gateway/session/session-log.ts";
 import type { Subscription } from "../gateway/session/subscription.ts";
 import { detach, revoke } from "../gateway/subscribe/attach.ts";
 import { CENTRIFUGE_CODECS } from "../protocol/centrifuge/codecs.ts";
@@ -53,7 +54,7 @@ export class CentrifugeDialect implements Dialect<Session> {
     try {
       await forceSubscribe(this.#context, session, wanted);
     } catch (error) {
-      this.#context.log.warn("a forced subscribe failed", { channel: wanted.channel, error });
+      logOf(this.#context.log, session).warn("a forced subscribe failed", { channel: wanted.channel, error });
     }
   }
 

@@ -23,6 +23,7 @@ export function gatewayOptions({
   ping,
   rpc,
   callouts,
+  log,
 }: Config): GatewayOptions {
   return {
     insecure,
@@ -37,6 +38,7 @@ export function gatewayOptions({
     pingIntervalMs: ping.intervalMs,
     pongTimeoutMs: ping.pongTimeoutMs,
     rpcBodyBytes: rpc.bodyBytes,
+    connectionLinesPerSecond: log.connections === "all" ? 0 : log.connectionsPerSecond,
   };
 }
 

@@ -46,6 +46,8 @@ export interface InstanceParts {
   /** One of several workers that listen on the same port. */
   readonly worker?: boolean;
   readonly log: Logger;
+  /** Where comings and goings of clients are told; absent: nowhere. */
+  readonly connectionLog?: Logger | undefined;
   readonly stats: Stats;
 }
 
@@ -211,6 +213,7 @@ class RunningInstance implements Instance {
       overloaded: () => this.#overload.state !== "ok",
       release: (key) => this.#admission.release(key),
       log: log.with({ at: "gateway" }),
+      connectionLog: this.#parts.connectionLog,
     });
   }
 

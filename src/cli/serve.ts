@@ -14,7 +14,7 @@ import { memoryPresence, memoryPresenceHub } from "../presence/memory/memory.ts"
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { redisPresence } from "../presence/redis/redis.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { consoleLogger } from "./console-log.ts";
+import { connectionLogger, consoleLogger } from "./console-log.ts";
 import { detectRuntime } from "./detect-runtime.ts";
 import { httpEndpoints, natsAddress, redisLink, tokenIssuers } from "./drivers.ts";
 import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
@@ -26,7 +26,9 @@ import { ignoreReloads } from "./signals.ts";
 const EVENTS = 10_000;
 const MOST_CONNECTIONS = 1_000_000;
 
-export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "worker"> {
+export interface RunOptions extends Pick<InstanceParts, "version" | "extra"> {
+  /** Number of one of several workers that listen on the same port. */
+  readonly worker?: number;
   readonly started?: (instance: Instance) => void;
   /** Hands over a way to tell the instance to leave, beside signals; before it starts. */
   readonly told?: (leave: () => void) => void;
@@ -37,10 +39,10 @@ export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "w
 /** Builds the drivers the settings ask for, runs an instance on them, and leaves in order when told to. */
 export async function run(config: Config, options: RunOptions): Promise<void> {
   const runtime = await detectRuntime();
-  const log = consoleLogger(config);
+  const log = consoleLogger(config, options.worker);
   if (config.insecure) warnOfInsecurity(log);
   // A supervisor has said it for all of its workers.
-  if (!options.worker) warnOfLimits(config, log);
+  if (options.worker === undefined) warnOfLimits(config, log);
   // Told to leave while it starts, an instance closes what it has started and goes.
   const leave = new AbortController();
   const removeSignals = abortOnSignals(leave, runtime, log, options.endsWithTerminal ?? false);
@@ -70,7 +72,8 @@ async function buildParts(
   const broker = await buildBroker(config, connections, log, stats);
   return {
     ...{ config, version, runtime, broker, log, stats },
-    worker: worker ?? false,
+    worker: worker !== undefined,
+    connectionLog: connectionLogger(config, log, worker),
     ...(extra && { extra }),
     presence: (load) => buildPresence(config, runtime, { log, stats, load }),
     authenticator: jwtAuthenticator({ issuers: tokenIssuers(config), insecure: config.insecure, log }),

@@ -42,7 +42,7 @@ async function work(config: Config, n: number, version: string): Promise<void> {
     { ...config, instanceId: `${config.instanceId}-${n}`, admin: { host, port: port > 0 ? port + n : 0 } },
     {
       version,
-      worker: true,
+      worker: n,
       started: ({ url }) => process.send?.({ listening: url } satisfies FromWorker),
       told(leave) {
         process.on("message", (order: ToWorker) => order === "leave" && leave());

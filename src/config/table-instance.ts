@@ -181,4 +181,16 @@ export const instance = {
     dev: "text",
     doc: "One JSON object a line, or text for people.",
   }),
+  "log.connections": choice(["sampled", "all", "off"], {
+    default: "sampled",
+    doc: "Lines about connects, refused connects and disconnects: `sampled` writes at most `log.connectionsPerSecond` of each and says how many it left out.",
+  }),
+  "log.connectionsPerSecond": whole(1, 100_000, {
+    default: 20,
+    doc: "Most lines a second of each kind with `log.connections: sampled`.",
+  }),
+  "log.connectionsFile": maybeText(/^.+$/, "a path", {
+    fallbackText: "unset: the log",
+    doc: "Path of a file for those lines, as JSON. It is appended to; rotate it by copying and truncating.",
+  }),
 } as const;

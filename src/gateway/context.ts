@@ -7,6 +7,8 @@ import type { Stats } from "../core/stats.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { OutboxDesk } from "../webhooks/desk.ts";
 import type { Fanout } from "./channel/audience.ts";
+import type { ConnectionLog } from "./instance/connection-log.ts";
+import type { LogLevelSwitch } from "./instance/log-level.ts";
 import type { LongAnswers } from "./instance/long-answers.ts";
 import type { Moves } from "./instance/move.ts";
 import type { QuotaOptions, Quotas } from "./instance/quotas.ts";
@@ -48,6 +50,8 @@ export interface GatewayDeps {
   readonly release: (admissionKey: string) => void;
   readonly stats: Stats;
   readonly log: Logger;
+  /** Where comings and goings are told; absent: nowhere. */
+  readonly connectionLog?: Logger | undefined;
 }
 
 /** Everything of one instance that commands, signals and operations work on. Built once, by `createGateway`. */
@@ -61,6 +65,8 @@ export interface GatewayContext extends GatewayDeps {
   readonly members: MemberLists;
   readonly quotas: Quotas;
   readonly moves: Moves;
+  readonly comings: ConnectionLog;
+  readonly logLevel: LogLevelSwitch;
   /** What went wrong for clients lately. */
   readonly troubles: Troubles;
   readonly events: EventPublisher;
@@ -108,6 +114,8 @@ export interface GatewayOptions extends QuotaOptions {
   readonly historyPerUserBytes: number;
   /** A connection with more than this unsent is closed by the runtime. */
   readonly backpressureBytes: number;
+  /** Most lines a second about comings, and as many about goings; 0: no limit. */
+  readonly connectionLinesPerSecond: number;
   readonly lingerMs: number;
   readonly ringBytes: number;
   readonly ringTotalBytes: number;

@@ -5,6 +5,7 @@ import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import { Stats } from "../core/stats.ts";
 import type { GatewayContext } from "./context.ts";
 import { inspect, inspectRequest } from "./instance/inspect.ts";
+import { logLevelRequest } from "./instance/log-level.ts";
 import { moveRequest } from "./instance/move.ts";
 import type { Session } from "./session/session.ts";
 import { revoke } from "./subscribe/attach.ts";
@@ -103,6 +104,8 @@ export const signals = {
   inspect: inspectRequest,
   /** Lets connections of one instance go, so that they come back elsewhere. */
   move: moveRequest,
+  /** Changes the level of the log, and tells it. */
+  log_level: logLevelRequest,
 } as const;
 
 export type SignalKind = keyof typeof signals;
@@ -190,6 +193,12 @@ const handlers: Handlers = {
   move: (context, body) => (body.instance === context.instance ? context.moves.begin(body) : undefined),
 
   inspect: (context, body) => inspect(context, body),
+
+  log_level({ instance, logLevel }, body) {
+    const meant = body.instance === undefined || body.instance === instance;
+    if (meant && body.level !== undefined) logLevel.set(body.level, body.seconds);
+    return { instance, level: logLevel.level };
+  },
 
   info: (context): InstanceInfo => ({
     instance: context.instance,

@@ -4,7 +4,9 @@ import { PacedLog } from "../core/paced-log.ts";
 import type { GatewayContext, GatewayDeps } from "./context.ts";
 import { onSignal } from "./control.ts";
 import type { Gateway } from "./gateway.ts";
+import { ConnectionLog } from "./instance/connection-log.ts";
 import { drain } from "./instance/drain.ts";
+import { LogLevelSwitch } from "./instance/log-level.ts";
 import { LongAnswers } from "./instance/long-answers.ts";
 import { Moves } from "./instance/move.ts";
 import { Quotas } from "./instance/quotas.ts";
@@ -95,6 +97,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       for (const session of [...hub.sessions.values()]) session.close(Closes.shutdown);
       for (const stop of stops) stop();
       liveness.stop();
+      context.logLevel.close();
       await tracker.tick(true);
       hub.close();
     },
@@ -116,7 +119,7 @@ function createContext(deps: GatewayDeps): GatewayContext {
       },
       fanout,
       stats,
-      trace: deps.log.trace,
+      log,
       overloaded,
       refused(channel, field) {
         // Whoever sends one may send thousands: all are counted.
@@ -148,6 +151,8 @@ function createContext(deps: GatewayDeps): GatewayContext {
     emulation: new Emulation(deps),
     restrictions: new Restrictions(),
     troubles: new Troubles(),
+    logLevel: new LogLevelSwitch(log),
+    comings: new ConnectionLog(deps.connectionLog, options.connectionLinesPerSecond),
     moves: new Moves({ instance: deps.instance, sessions: hub.sessions, events, log }),
     badSignals: new PacedLog(deps.log),
     tracker: new PresenceTracker({ ...deps, events, hub }),

@@ -1,5 +1,6 @@
 import type { DocumentVersion } from "../broker/broker.ts";
 import type { ErrorCode } from "../core/errors.ts";
+import type { LogLevel } from "../core/log.ts";
 import type { Position } from "../core/position.ts";
 import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
 import type { Frame } from "../protocol/codec.ts";
@@ -7,6 +8,7 @@ import type { SocketHandler } from "../runtime/runtime.ts";
 import type { OutboxMethod } from "../webhooks/requests.ts";
 import type { Dialect, ForcedSubscribe, Handshake } from "./dialect.ts";
 import type { Why, WhyRequest } from "./findings.ts";
+import type { LogLevelRequest } from "./instance/log-level.ts";
 import type { Move, MoveRequest } from "./instance/move.ts";
 import type { RestrictionMethod } from "./restrictions/restriction.ts";
 import type { Session } from "./session/session.ts";
@@ -73,6 +75,12 @@ export interface PublishRequest {
   readonly version?: DocumentVersion;
 }
 
+/** The level of each instance's log. */
+export interface LogLevels {
+  readonly levels: ReadonlyMap<string, LogLevel>;
+  readonly partial: boolean;
+}
+
 /** Names connections: all of a user, or one of them, by its id or by the secret name of its stream. */
 export interface Target {
   readonly user: string;
@@ -133,6 +141,8 @@ export interface Operations {
   move(request: MoveRequest): Promise<Move>;
   /** Why a user gets nothing, or a channel says nothing: what every instance, the store and the restrictions show. */
   why(request: WhyRequest): Promise<Why>;
+  /** Changes the level of the log of one instance or of all; without a level it tells what it is. */
+  logLevel(request: LogLevelRequest): Promise<LogLevels>;
   info(): Promise<{
     instances: readonly {
       instance: string;

@@ -7,15 +7,17 @@ import type { Position } from "../core/position.ts";
 import type { Body } from "../core/publication.ts";
 import { SharedAnswers } from "../core/shared-answers.ts";
 import type { GatewayContext } from "./context.ts";
-import { type InstanceInfo, onSignal, type SignalBody, type SignalKind } from "./control.ts";
-import type { Failure, Operations, PublishRequest, Target } from "./gateway.ts";
+import type { InstanceInfo, SignalBody, SignalKind } from "./control.ts";
+import type { Failure, LogLevels, Operations, PublishRequest, Target } from "./gateway.ts";
+import { type LogLevelRequest, logLevelAnswer } from "./instance/log-level.ts";
 import { type Move, type MoveRequest, moveOf } from "./instance/move.ts";
 import { askOutbox } from "./outbox.ts";
 import { restrict } from "./restrictions/enforce.ts";
+import { survey } from "./survey.ts";
 import { why } from "./why.ts";
 
-/** How long a survey waits for instances that do not answer, ms. */
-const SURVEY_MS = 1_000;
+/** How long the instance that is to let connections go may take to answer, ms. */
+const MOVE_MS = 1_000;
 
 /** About how many channels an instance tells in one answer: with the longest names they fit what NATS carries. */
 const CHANNELS_AT_ONCE = 3_000;
@@ -80,6 +82,7 @@ export function createOperations(context: GatewayContext): Operations {
     connectionsOf: (user) => context.presence.connectionsOf(user),
     move: (request) => move(context, request),
     why: (request) => why(context, request),
+    logLevel: (request) => logLevel(context, request),
   };
 }
 
@@ -108,24 +111,19 @@ async function forget(
   tracker.forgotten(left);
 }
 
-/**
- * Asks every instance. When presence does not know how many there are, whoever answers in time is heard; this instance
- * answers in any case. `partial`: some may be missing.
- */
-async function survey(
-  context: GatewayContext,
-  kind: SignalKind,
-  body: object,
-): Promise<{ answers: readonly unknown[]; partial: boolean }> {
-  const { instances, partial } = await context.presence.instances();
-  const expect = Math.max(1, instances.length);
-  const answers = await context.broker.survey(kind, body, {
-    ...(!partial && { expect }),
-    timeoutMs: SURVEY_MS,
-  });
-  // Without a broker not even one's own answer comes.
-  if (answers.length === 0) answers.push(onSignal(context, kind, body));
-  return { answers, partial: partial || answers.length < expect };
+/** Changes the level of the log of one instance or of all, and tells what it is; audited. */
+async function logLevel(context: GatewayContext, request: LogLevelRequest): Promise<LogLevels> {
+  const { level, instance, seconds } = request;
+  if (level !== undefined) {
+    context.events.audited("log_level", { level, instance, seconds, via: "api" });
+    context.log.info("audit", { action: "log_level", level, of: instance, seconds, via: "api" });
+  }
+  const { answers, partial } = await survey(context, "log_level", request);
+  const told = answers.flatMap((answer) => logLevelAnswer.safeParse(answer).data ?? []);
+  const missing = instance !== undefined && !told.some((one) => one.instance === instance);
+  if (missing) throw new CommandError(Errors.badRequest, "no such instance has answered");
+  const shown = told.filter((one) => instance === undefined || one.instance === instance);
+  return { levels: new Map(shown.map((one) => [one.instance, one.level])), partial };
 }
 
 /** @throws CommandError notAvailable: a version, in a namespace that keeps none */
@@ -182,7 +180,7 @@ function forChannel(request: PublishRequest | undefined, channel: string): Publi
 async function move(context: GatewayContext, request: MoveRequest): Promise<Move> {
   const { instance } = request;
   if (instance === context.instance) return moveOf(context.moves.begin(request));
-  const options = { to: { instance }, expect: 1, timeoutMs: SURVEY_MS };
+  const options = { to: { instance }, expect: 1, timeoutMs: MOVE_MS };
   return moveOf((await context.broker.survey("move", request, options))[0]);
 }
 

@@ -5,6 +5,7 @@ import { JsonText } from "../core/json-value.ts";
 import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
 import { whyRequest } from "../gateway/findings.ts";
 import type { Operations, PublishRequest, Target } from "../gateway/gateway.ts";
+import { logLevelRequest } from "../gateway/instance/log-level.ts";
 import { moveRequest } from "../gateway/instance/move.ts";
 import { type RestrictionMethod, restrictionRequests } from "../gateway/restrictions/restriction.ts";
 import { shownWhy } from "../gateway/why.ts";
@@ -127,6 +128,11 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
     why: method(whyRequest, (operations, params) => operations.why(params).then(shownWhy)),
 
     move: method(moveRequest, (operations, params) => operations.move(params)),
+
+    log_level: method(logLevelRequest, async (operations, params) => {
+      const { levels, partial } = await operations.logLevel(params);
+      return { levels: Object.fromEntries(levels), ...(partial ? { partial } : {}) };
+    }),
 
     connections: method(SHAPES.connections, async (operations, params) => {
       const { connections, partial } = await operations.connectionsOf(params.user);

@@ -171,6 +171,14 @@ export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
       seconds: z.number().describe("How long that will take."),
     }),
   },
+  log_level: {
+    summary:
+      "Changes the level of the log of one instance or of all, for a while or for good, or tells what it is.",
+    result: z.object({
+      levels: z.record(z.string(), z.enum(["debug", "info", "warn", "error"])).describe("By instance."),
+      partial,
+    }),
+  },
   connections: {
     summary: "A user's connections on all instances.",
     result: z.object({

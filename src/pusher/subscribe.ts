@@ -1,6 +1,7 @@
 import { CommandError } from "../core/errors.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import type { Session } from "../gateway/session/session.ts";
+import { logOf } from "../gateway/session/session-log.ts";
 import { infoOf, type Subscription } from "../gateway/session/subscription.ts";
 import { acquireFor } from "../gateway/subscribe/acquire.ts";
 import { addSubscription, admit, countRing, detach, drop } from "../gateway/subscribe/attach.ts";
@@ -71,7 +72,8 @@ export function pusherSubscribe(
       session.send(subscriptionError(name, error.type, error.message, error.status));
       return;
     }
-    if (!(error instanceof CommandError)) context.log.error("a subscribe failed", { error });
+    if (!(error instanceof CommandError))
+      logOf(context.log, session).error("a subscribe failed", { channel: name, error });
     const temporary = error instanceof CommandError ? error.error.temporary : true;
     const message = error instanceof CommandError ? error.error.message : "internal server error";
     session.send(subscriptionError(name, "ServerError", message, temporary ? 503 : 400));
@@ -142,7 +144,7 @@ export function hearUser(
   };
   const failed = (error: unknown) => {
     // The client hears of it when it subscribes.
-    if (!(error instanceof CommandError)) context.log.error("a sign-in failed", { error });
+    if (!(error instanceof CommandError)) logOf(context.log, session).error("a sign-in failed", { error });
     unasked();
   };
   const begin = (): Promise<void> | undefined => {
@@ -294,7 +296,7 @@ export function tellFull(
   context.channelUsers
     .known(channel)
     ?.refresh()
-    .catch((error: unknown) => context.log.error("presence failed", { error }));
+    .catch((error: unknown) => context.log.error("presence failed", { channel: channel.id, error }));
 }
 
 function sendCached(context: PusherContext, session: Session, channel: Channel, name: string): void {

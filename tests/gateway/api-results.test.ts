@@ -62,6 +62,7 @@ const CALLS: readonly (readonly [method: string, params: object])[] = [
   ["batch", { commands: [{ info: {} }, { publish: {} }] }],
   ["why", { user: "ann", channel: "chat:x" }],
   ["move", { instance: "here", user: "nobody" }],
+  ["log_level", {}],
   ["disconnect", { user: "ann" }],
 ];
 

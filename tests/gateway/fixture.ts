@@ -60,7 +60,13 @@ const OPTIONS: GatewayOptions = {
   ...{ recoveryBytesPerUserPerSecond: 0, bytesInPerUserPerSecond: 0, answerBytesPerUserPerSecond: 0 },
   ...{ liveChannels: 0, dryRun: false },
   ...{ historyBytes: 33_554_432, historyPerUserBytes: 4_194_304 },
-  ...{ backpressureBytes: 1_048_576, lingerMs: 1_000, ringBytes: 262_144, ringTotalBytes: 1e9 },
+  ...{
+    backpressureBytes: 1_048_576,
+    lingerMs: 1_000,
+    connectionLinesPerSecond: 0,
+    ringBytes: 262_144,
+    ringTotalBytes: 1e9,
+  },
 };
 
 export const SHOP: PusherApp = {
@@ -164,6 +170,7 @@ export async function startGateway(fixture: FixtureOptions = {}) {
   });
   const gateway = createGateway({
     ...{ instance, region: "eu", version: "0", namespaces: world.namespaces, stats, log },
+    connectionLog: log.with({ at: "connections" }),
     ...{ broker: broker.port, presence: presence.port },
     ...{ authenticator: authenticator.port, callouts: fixture.services ?? (() => callouts.port) },
     options: { ...OPTIONS, ...fixture.options },

@@ -64,6 +64,7 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
   "ipaddr.js": /^src\/(http|config|gateway\/instance|webhooks)\//,
   "fossil-delta": /^src\/gateway\/channel\//,
   protobufjs: /^src\/protocol\//,
+  pino: /^src\/cli\//,
   commander: /^src\/main\.ts$/,
   yaml: /^src\/cli\//,
   "log-update": /^src\/cli\//,

@@ -63,8 +63,8 @@ const MOVE = `${DESCRIPTIONS.move!.summary} That instance alone answers. From op
 
 const OTHERS = `## Between instances
 
-\`alive\`, \`channels\`, \`clear\`, \`emulate\`, \`info\` and \`inspect\`, and all of \`rtctl.inst.…\`, belong to the gateways. An operator may ask
-\`rtctl.info\`.
+\`alive\`, \`channels\`, \`clear\`, \`emulate\`, \`info\`, \`inspect\` and \`log_level\`, and all of \`rtctl.inst.…\`, belong to the
+gateways. An operator may ask \`rtctl.info\`.
 `;
 
 /** What `trunkline config --reference` can make. */

@@ -12,7 +12,7 @@ export interface ChannelContext<C> {
   readonly fanout: Fanout;
   readonly stats: Stats;
   /** See {@link Logger.trace}. */
-  readonly trace?: Logger["trace"];
+  readonly log?: Pick<Logger, "trace">;
   /** Something was left out because a field of it cannot be written. */
   readonly refused?: (channel: string, field: string) => void;
   /** Most bytes the ring of one channel may hold now. */

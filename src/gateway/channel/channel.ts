@@ -197,7 +197,7 @@ export class Channel implements ChannelSink {
 
   /** Gives the channel up. Idempotent. */
   close(): void {
-    if (this.live) this.#context.trace?.("channel left", { channel: this.id });
+    if (this.live) this.#context.log?.trace?.("channel left", { channel: this.id });
     this.#state = "closed";
     this.#attachment?.detach();
     this.#attachment = undefined;
@@ -233,7 +233,7 @@ export class Channel implements ChannelSink {
   publication(publication: Publication): void {
     const { stats } = this.#context;
     if (!isSound(this.#context, this.id, publication)) return;
-    this.#context.trace?.("message", {
+    this.#context.log?.trace?.("message", {
       channel: this.id,
       offset: publication.offset,
       subscribers: this.size,
@@ -304,7 +304,7 @@ export class Channel implements ChannelSink {
 
   lost(position: Position): void {
     this.#window?.flush();
-    this.#context.trace?.("continuity lost", { channel: this.id, ...position });
+    this.#context.log?.trace?.("continuity lost", { channel: this.id, ...position });
     this.#position = position;
     this.#empty = false;
     this.#ring?.reset(position.offset);
@@ -343,7 +343,7 @@ export class Channel implements ChannelSink {
       const floor = this.#empty ? Number.POSITIVE_INFINITY : attachment.position.offset;
       if (this.rules.history) this.#ring = new Ring(floor);
       this.#state = "live";
-      this.#context.trace?.("channel attached", { channel: this.id, ...this.#position });
+      this.#context.log?.trace?.("channel attached", { channel: this.id, ...this.#position });
     } catch (error) {
       if (this.#state === "attaching") this.#state = "idle";
       throw error;
@@ -370,7 +370,7 @@ export class Channel implements ChannelSink {
     this.#fillFrom = Number.POSITIVE_INFINITY;
     const { epoch } = this.#position;
     const floor = ring.floor;
-    this.#context.trace?.("history read", { channel: this.id, after: from, ringFrom: floor });
+    this.#context.log?.trace?.("history read", { channel: this.id, after: from, ringFrom: floor });
     if (from < 0) {
       const page = await this.#context.broker.history(this.name, { limit: 1, reverse: true });
       const latest = page.publications[0];

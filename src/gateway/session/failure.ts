@@ -5,10 +5,11 @@ import { EncodeError } from "../../protocol/fields.ts";
 import type { GatewayContext } from "../context.ts";
 import type { Trouble } from "../instance/trouble.ts";
 import type { Session } from "./session.ts";
+import { logOf } from "./session-log.ts";
 
 /** Counts a command that failed, and logs it: as an error of ours, or (what was refused) for debugging. */
 export function countFailure(
-  { stats, log, troubles }: Pick<GatewayContext, "stats" | "log" | "troubles">,
+  { stats, log, troubles, comings }: Pick<GatewayContext, "stats" | "log" | "troubles" | "comings">,
   session: Session,
   command: Command,
   error: unknown,
@@ -16,12 +17,18 @@ export function countFailure(
   const { method } = command;
   stats.commandErrors++;
   Stats.bump(stats.errorCodes, labelOf(error));
-  troubles.add(troubleOf(session, command, error));
+  const trouble = troubleOf(session, command, error);
+  troubles.add(trouble);
+  if (method === "connect") comings.refused(session, trouble.code, trouble.message);
   if (error instanceof EncodeError) stats.framesRefused++;
   if (!(error instanceof CommandError || error instanceof ConnectionError)) {
-    log.error("a command failed", { method, error });
-  } else log.debug("a command was refused", { method, client: session.client, error });
+    logOf(log, session).error("a command failed", { method, ...where(trouble), error });
+  } else if (log.level === "debug") {
+    logOf(log, session).debug("a command was refused", { method, ...where(trouble), error });
+  }
 }
+
+const where = ({ channel, code }: Trouble) => ({ ...(channel !== undefined && { channel }), code });
 
 function troubleOf({ user, client }: Session, command: Command, error: unknown): Trouble {
   const { method: what } = command;

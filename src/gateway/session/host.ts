@@ -9,6 +9,7 @@ import type { GatewayContext } from "../context.ts";
 import { detach } from "../subscribe/attach.ts";
 import { catchUp } from "../subscribe/catch-up.ts";
 import type { Session, SessionHost } from "./session.ts";
+import { logOf } from "./session-log.ts";
 
 /** One address is heard of at most so often at log level info. */
 const MISTAKES_EVERY_MS = 60_000;
@@ -64,13 +65,12 @@ export class Host implements SessionHost {
   /** The client did something that no client should: whoever wrote it wants to know. */
   #mistaken(session: Session, detail: string): void {
     const { ip } = session.handshake;
-    const fields = { client: session.client, protocol: session.codec.name, ip, detail };
-    if (this.#mistakes.first(ip)) this.log.info("client made a mistake", fields);
-    else this.log.debug("client made a mistake", fields);
+    const level = this.#mistakes.first(ip) ? "info" : "debug";
+    logOf(this.log, session)[level]("client made a mistake", { protocol: session.codec.name, ip, detail });
   }
 
   ended(session: Session, code: number, reason: string): void {
-    const { hub, emulation, liveness, tracker, stats, release, troubles } = this.#context;
+    const { hub, emulation, liveness, tracker, stats, release, troubles, comings } = this.#context;
     this.log.trace?.("closed", { client: session.client, user: session.user, code, reason });
     stats.disconnects++;
     Stats.bump(stats.closeCodes, OWN_CLOSES.has(code) ? `${code}` : "other");
@@ -91,6 +91,7 @@ export class Host implements SessionHost {
       code,
       message: reason,
     });
+    comings.disconnected(session, code, reason);
     tracker.ended(session, code, reason);
     for (const sub of session.subs.values()) detach(this.#context, session, sub);
   }

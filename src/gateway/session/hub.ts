@@ -19,7 +19,7 @@ export interface HubOptions {
 
 /** What channels need of an instance, where it concerns sessions in the gateway's own terms. */
 export interface HubParts
-  extends Pick<ChannelContext<Channel>, "broker" | "fanout" | "stats" | "trace" | "refused" | "overloaded"> {
+  extends Pick<ChannelContext<Channel>, "broker" | "fanout" | "stats" | "log" | "refused" | "overloaded"> {
   /** Continuity of a channel broke for these subscribers. */
   readonly lost: (channel: Channel, sessions: readonly Session[]) => void;
   /** A session was sent something from its inbox. */

@@ -10,5 +10,6 @@ export function becomeOpen(context: GatewayContext, session: Session, recorded =
   session.markOpen();
   context.hub.addUser(session);
   context.stats.connects++;
+  context.comings.connected(session);
   context.tracker.opened(session, recorded);
 }

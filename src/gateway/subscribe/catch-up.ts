@@ -3,6 +3,7 @@ import type { Codec, Frame } from "../../protocol/codec.ts";
 import type { RingEntry } from "../channel/ring.ts";
 import type { GatewayContext } from "../context.ts";
 import type { Session } from "../session/session.ts";
+import { logOf } from "../session/session-log.ts";
 import { type CatchUp, encoderOf, type Subscription } from "../session/subscription.ts";
 import { prepareFor } from "./prepare.ts";
 
@@ -82,7 +83,10 @@ function readOn(context: GatewayContext, session: Session, task: CatchUp): void 
     },
     (error: unknown) => {
       if (!(error instanceof CommandError))
-        context.log.error("a subscriber could not be brought up to date", { error });
+        logOf(context.log, session).error("a subscriber could not be brought up to date", {
+          channel: task.sub.channel.id,
+          error,
+        });
       giveUp(session, task);
     },
   );

@@ -332,7 +332,7 @@ class RedisPresence implements Presence {
 
   /** Tries until everything is written again under a new lease, or the driver is closed. */
   async #recover(): Promise<void> {
-    const { renewMs, log, instance } = this.#options;
+    const { renewMs, log } = this.#options;
     await this.#pipe.idle();
     let pauseMs = 0;
     let longest = renewMs;
@@ -344,7 +344,7 @@ class RedisPresence implements Presence {
       try {
         const [reply] = await this.#pipe.send([this.#lease.take()]);
         const { state, witness } = this.#taken(reply);
-        if (state === 2) log.error("another process runs under this instance's name", { instance });
+        if (state === 2) log.error("another process runs under this instance's name");
         await this.#mirror.writeAll();
         this.#lease.settle();
         const [renewed] = await this.#pipe.send([this.#lease.renew()]);

@@ -136,7 +136,7 @@ export class Sweeper {
       if (flat.length === 0) {
         await pipe.send([["SREM", keys.holders, holder]]);
         stats.presenceSweeps++;
-        log.info("swept a dead instance", { instance, connections });
+        log.info("swept a dead instance", { dead: instance, connections });
         return;
       }
       const swept = readSwept(instance, flat);

@@ -261,6 +261,7 @@ export const METHODS: Readonly<Record<string, Door | Closed>> = {
   channels: NAMES_ONLY,
   connections: NAMES_ONLY,
   move: NAMES_ONLY,
+  log_level: NAMES_ONLY,
   why: NAMES_ONLY,
   info: NAMES_ONLY,
 };
@@ -291,6 +292,7 @@ export const SIGNALS: Readonly<Record<string, Door | Closed>> = {
   channels: NAMES_ONLY,
   info: NAMES_ONLY,
   inspect: NAMES_ONLY,
+  log_level: NAMES_ONLY,
   move: NAMES_ONLY,
 };
 

@@ -1,0 +1,25 @@
+import type { GatewayContext } from "./context.ts";
+import { onSignal, type SignalKind } from "./control.ts";
+
+/** How long a survey waits for instances that do not answer, ms. */
+const SURVEY_MS = 1_000;
+
+/**
+ * Asks every instance. When presence does not know how many there are, whoever answers in time is heard; this instance
+ * answers in any case. `partial`: some may be missing.
+ */
+export async function survey(
+  context: GatewayContext,
+  kind: SignalKind,
+  body: object,
+): Promise<{ answers: readonly unknown[]; partial: boolean }> {
+  const { instances, partial } = await context.presence.instances();
+  const expect = Math.max(1, instances.length);
+  const answers = await context.broker.survey(kind, body, {
+    ...(!partial && { expect }),
+    timeoutMs: SURVEY_MS,
+  });
+  // Without a broker not even one's own answer comes.
+  if (answers.length === 0) answers.push(onSignal(context, kind, body));
+  return { answers, partial: partial || answers.length < expect };
+}
