@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { testClient } from "../helpers/clients.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
 import { until } from "../helpers/until.ts";
@@ -51,3 +52,42 @@ test("at level info it does not", async () => {
   await alice.subscribe("chat:room");
   expect(instance.lines.filter(({ level }) => level === "debug")).toEqual([]);
 });
+
+test.each(["bun", "deno"] as const)(
+  "comings and goings have a file of their own, and the level changes at run time, on %s",
+  async (runtime) => {
+    const file = `/tmp/trunkline-connections-${crypto.randomUUID()}.log`;
+    using _ = { [Symbol.dispose]: () => rmSync(file, { force: true }) };
+    const log = { level: "info", connectionsFile: file };
+    const env = { INSTANCE_ID: "gw-1", REGION: "fra" };
+    await using instance = await startInstance({
+      runtime,
+      env,
+      config: { ...CONFIG, log: { level: "info" } },
+    });
+    await using quiet = await startInstance({ runtime, env, config: { ...CONFIG, log } });
+    for (const one of [instance, quiet]) {
+      using alice = testClient(one.websocket, { user: "alice" });
+      await alice.connected();
+      alice.centrifuge.disconnect();
+    }
+    const of = { instance: "gw-1", region: "fra", user: "alice", transport: "websocket" };
+    const told = await until(() => instance.lines.find(({ message }) => message === "disconnected"));
+    expect(told).toMatchObject({ ...of, at: "connections", level: "info" });
+    const lines = await until(() => {
+      const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+      return text.split("\n").length > 2 ? text.trim().split("\n") : undefined;
+    });
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      expect.objectContaining({ ...of, message: "connected", protocol: "centrifuge-json" }),
+      expect.objectContaining({ ...of, message: "disconnected" }),
+    ]);
+    expect(quiet.lines.some(({ message }) => message === "connected")).toBe(false);
+
+    expect(await instance.api("log_level", { level: "debug", seconds: 60 })).toEqual({
+      levels: { "gw-1": "debug" },
+    });
+    await instance.api("publish", { channel: "chat:room", data: 1 });
+    await until(() => instance.lines.some(({ message }) => message === "published"));
+  },
+);
