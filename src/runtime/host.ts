@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import process from "node:process";
 import type { Runtime } from "./runtime.ts";
 
@@ -21,7 +21,8 @@ export function host(): Pick<
     descriptorLimit: () => descriptors,
     openDescriptors() {
       try {
-        return readdirSync("/proc/self/fd").length;
+        // Linux 6.2 and later say the number as the folder's size; before, it is 0. Reading the names takes 0.6 µs each.
+        return statSync("/proc/self/fd").size || readdirSync("/proc/self/fd").length;
       } catch {
         // No /proc, or no descriptor left to read it with.
         return existsSync("/proc/self") ? descriptors : undefined;
