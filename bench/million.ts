@@ -8,6 +8,7 @@ import { bars } from "../src/cli/bench/progress.ts";
 import { print, printError } from "../src/cli/output.ts";
 import { Children } from "../src/process/children.ts";
 import { memoryShare } from "../src/process/memory.ts";
+import { AT_ONCE, crowdSettings } from "./crowd-settings.ts";
 import { toReport } from "./million-report.ts";
 import { provenance } from "./provenance.ts";
 import { writeMillion } from "./render.ts";
@@ -43,8 +44,6 @@ const flags = new Command("million")
     json?: true;
   }>();
 
-/** Gateways that start at the same time: more would only wait for a processor, and for their deadline. */
-const AT_ONCE = 4;
 /** How often memory is looked at. */
 const WATCH_MS = 250;
 
@@ -77,6 +76,8 @@ const options: CrowdOptions = {
   connections,
   inbox: flags.inbox ?? false,
   idleSeconds: Number(flags.idle),
+  near: 0,
+  afterwards: ["idle", "broadcast", "storm", "drain"],
   signal: stop.signal,
   onProgress(what, done, total) {
     doing = { what, done, total };
@@ -91,13 +92,7 @@ const options: CrowdOptions = {
 const kind = trunkline(process.env, "stack", {
   atOnce: AT_ONCE,
   onReady: () => options.onProgress("starting", ++started, doing.total),
-  settings: {
-    ping: { interval: `${flags.ping}s`, pongTimeout: `${Math.min(30, Number(flags.ping) / 2)}s` },
-    drain: { ratePerSecond: 2_000, deadline: "60s" },
-    // More processes than processors wait for each other: that is no overload here, and nobody is to be sent away.
-    overload: { eventLoopDelay: "1m" },
-    log: { level: "warn" },
-  },
+  settings: crowdSettings(Number(flags.ping)),
 });
 
 const begunMs = performance.now();

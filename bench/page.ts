@@ -8,6 +8,7 @@ import { type MillionResult, millionSection } from "./million-report.ts";
 import { curveSections, type KeptCurve } from "./page-curves.ts";
 import { type PublishRun, publishSection } from "./page-publish.ts";
 import type { Provenance } from "./provenance.ts";
+import { type SizeRun, sizeSection } from "./table-page.ts";
 
 /** A run as `results.jsonl` keeps it. */
 export interface Kept extends Provenance {
@@ -50,11 +51,15 @@ export function fromOutcome({ rows, skipped }: Outcome): Pick<Kept, "rows" | "sk
 interface More {
   readonly curves?: readonly KeptCurve[];
   readonly publish?: readonly PublishRun[];
+  readonly sizes?: readonly SizeRun[];
   readonly million?: MillionResult | undefined;
 }
 
 /** The whole of RESULTS.md. */
-export function page(all: readonly Kept[], { curves = [], publish = [], million }: More = {}): string {
+export function page(
+  all: readonly Kept[],
+  { curves = [], publish = [], sizes = [], million }: More = {},
+): string {
   const parts = [
     "# Results",
     "",
@@ -69,6 +74,7 @@ export function page(all: readonly Kept[], { curves = [], publish = [], million 
     ...all.flatMap(section),
     ...curveSections(curves),
     ...publishSection(publish),
+    ...sizeSection(sizes),
     ...millionSection(million),
     "## What the figures do not say",
     "",

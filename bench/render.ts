@@ -10,12 +10,14 @@ import { type Kept, page, toOutcome } from "./page.ts";
 import type { KeptCurve } from "./page-curves.ts";
 import { type PublishRun, publishCurves } from "./page-publish.ts";
 import { suite } from "./suite.ts";
+import type { SizeRun } from "./table-page.ts";
 
 const DIR = import.meta.dirname;
 const PARTS = join(DIR, "results.jsonl");
 const CURVES = join(DIR, "curves.json");
 const MILLION = join(DIR, "million.json");
 const PUBLISH = join(DIR, "publish-side.json");
+const SIZES = join(DIR, "table.json");
 
 /** The parts that were measured, newest figures of each. */
 export async function readParts(): Promise<Kept[]> {
@@ -63,6 +65,12 @@ export async function writePublish(runs: readonly PublishRun[]): Promise<void> {
   await render();
 }
 
+/** Keeps what several sizes took, and makes page and pictures anew. */
+export async function writeSizes(runs: readonly SizeRun[]): Promise<void> {
+  await writeFile(SIZES, `${JSON.stringify(runs, null, 2)}\n`);
+  await render();
+}
+
 /** Keeps a run of many connections, and makes page and pictures anew. */
 export async function writeMillion(result: MillionResult): Promise<void> {
   await writeFile(MILLION, `${JSON.stringify(result, null, 2)}\n`);
@@ -73,9 +81,10 @@ export async function writeMillion(result: MillionResult): Promise<void> {
 async function render(): Promise<void> {
   const [parts, curves] = [await readParts(), await readCurves()];
   const [publish, million] = [await readPublish(), await readMillion()];
+  const sizes = JSON.parse((await readIfThere(SIZES)) ?? "[]") as SizeRun[];
   const known = suite(false).map(({ id }) => id);
   const shown = parts.filter(({ id }) => known.includes(id));
-  await writeFile(join(DIR, "RESULTS.md"), page(shown, { curves, publish, million }));
+  await writeFile(join(DIR, "RESULTS.md"), page(shown, { curves, publish, sizes, million }));
   for (const one of shown) {
     await writeFile(join(DIR, `${one.id}.svg`), toSvg(describe(one.options), toOutcome(one).rows));
   }

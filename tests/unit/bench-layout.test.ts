@@ -1,6 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { Sequence } from "../../src/bench/load/client/sequence.ts";
-import { expected, expectedInAll, headcount, type Layout, placeOf } from "../../src/bench/load/layout.ts";
+import {
+  expected,
+  expectedInAll,
+  headcount,
+  type Layout,
+  nearChannel,
+  placeOf,
+} from "../../src/bench/load/layout.ts";
 
 /** Deliveries of one message of each publisher, found by asking everybody where they are. */
 function counted(layout: Layout): number[] {
@@ -25,6 +32,14 @@ describe("who listens where", () => {
     expect(counted(layout)).toEqual([0, 0, 0, 0, 0, 0, 0, 3, 2, 2]);
     for (const [number, heard] of counted(layout).entries())
       expect(expected(layout, number, 5)).toBe(5 * heard);
+  });
+
+  test("a crowd: all hear one channel, but for a few who have their own", () => {
+    const layout = { kind: "crowd", channel: "c", clients: 1_005, near: 100 } as const;
+    const places = Array.from({ length: headcount(layout) }, (_, number) => placeOf(layout, number).listens);
+    expect(places.filter((channel) => channel === nearChannel(layout))).toHaveLength(100);
+    expect(places.filter((channel) => channel === "c")).toHaveLength(905);
+    expect(expectedInAll(layout, 2)).toBe(2 * 905);
   });
 
   test("inboxes: a channel each, which the server subscribes", () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { fromOutcome, type Kept, page, toOutcome } from "../../bench/page.ts";
 import { type PublishRun, publishCurves } from "../../bench/page-publish.ts";
 import { suite } from "../../bench/suite.ts";
+import type { Phase } from "../../src/bench/load/crowd.ts";
 import type { Figures } from "../../src/bench/load/report/figures.ts";
 import { curveSvg } from "../../src/bench/load/report/plot-curve.ts";
 import type { Row } from "../../src/bench/load/run.ts";
@@ -84,6 +85,29 @@ test("a curve is shown with its figures, where they come from, and what it is co
   expect(svg).toContain(">1,000<");
   expect(svg).toContain("stroke-dasharray");
   expect(svg).not.toContain("NaN");
+});
+
+test("sizes are shown with what they took, beside what others have published", () => {
+  const { at, revision, machine, programs, busyCores } = kept({});
+  const parts = { generators: 0, nats: 0, redis: 0 };
+  const phase = (name: Phase["name"], gateways: number, figures: Phase["figures"] = {}): Phase => ({
+    ...{ name, seconds: 10, redisCommands: 0, natsMessages: 0, figures, reasons: {} },
+    cpu: { ...parts, gateways: 5, machine: 6 },
+    memory: { ...parts, gateways, slab: 0, tcp: 0, machine: 3 * 2 ** 30 },
+  });
+  const phases = [
+    phase("start", 2 ** 30),
+    phase("connect", 0, { joined: 100_000, perSecond: 6_000 }),
+    phase("idle", 2 * 2 ** 30),
+    phase("latency", 0, { p50Ms: 1.25, p99Ms: 4 }),
+    phase("broadcast", 0, { lastMs: 321 }),
+  ];
+  const sizes = [{ at, revision, machine, programs, busyCores, connections: 100_000, phases }];
+  const text = page([kept({})], { sizes }).replace(/ +/g, " ");
+  expect(text).toContain(
+    "| 100,000 | 2.00 GB | 10.49 KB | 3.0 GB | 6,000 /s | 1.3, 4.0 ms | 0.32 s | 0.50 |",
+  );
+  expect(text).toContain("goim");
 });
 
 test("every part of the suite has a name of its own and a control or peers beside the product", () => {

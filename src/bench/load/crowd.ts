@@ -4,10 +4,11 @@ import type { Children } from "../../process/children.ts";
 import type { Sum } from "../tally.ts";
 import { nowMs } from "./clock.ts";
 import { Fleet } from "./fleet.ts";
-import type { Layout } from "./layout.ts";
+import { type Layout, nearChannel } from "./layout.ts";
 import { cpuMeter, memoryMeter, type PartCpu, type PartMemory, type PartPids, partPids } from "./parts.ts";
 import { capacity } from "./run.ts";
 import { addUp, arrived, merge } from "./scenario/stand.ts";
+import { publishAll } from "./target/publish.ts";
 import type { Target, TargetKind } from "./target/target.ts";
 
 export interface CrowdOptions {
@@ -15,6 +16,10 @@ export interface CrowdOptions {
   /** Every client has its own user, and so an inbox. */
   readonly inbox: boolean;
   readonly idleSeconds: number;
+  /** Clients with a channel of their own, for the latency in the midst of the others; 0: none. */
+  readonly near: number;
+  /** What to do after all are connected. */
+  readonly afterwards: readonly PhaseName[];
   readonly signal: AbortSignal;
   /** `done` of `total` connections or messages. */
   readonly onProgress: (what: string, done: number, total: number) => void;
@@ -36,7 +41,7 @@ export interface Phase {
   readonly reasons: Readonly<Record<string, number>>;
 }
 
-type PhaseName = "start" | "connect" | "idle" | "broadcast" | "storm" | "drain";
+type PhaseName = "start" | "connect" | "idle" | "latency" | "broadcast" | "storm" | "drain";
 
 /** Free places kept in every process: the clients of a drained instance must fit into the others. */
 const FILL = 0.95;
@@ -46,6 +51,8 @@ const STORM_STEP = 10;
 const AT_ONCE = 4;
 /** Interval of the check for disconnected clients: an SDK would reconnect about as soon. */
 const REOPEN_MS = 100;
+/** Messages a second to those near, how long, and before that for warming up. */
+const NEAR = { ratePerSecond: 100, count: 1_000, warmUp: 100 };
 /** Longest drain of an instance. */
 const LEAVE_MS = 120_000;
 
@@ -63,14 +70,18 @@ export function processesFor(connections: number): { instances: number; workers:
  * an aborted run keeps its results.
  */
 export async function crowd(kind: TargetKind, children: Children, options: CrowdOptions): Promise<void> {
-  const { connections, inbox, onProgress } = options;
+  const { connections, inbox, near, onProgress } = options;
   const { instances, workers } = processesFor(connections);
   const memory = memoryMeter();
   const begunMs = performance.now();
   onProgress("starting", 0, instances);
   const target = await kind.start(children, { instances, clients: connections });
   const fleet = new Fleet(children, workers, { atOnce: AT_ONCE });
-  const layout: Layout = { kind: "one", channel: target.channel, clients: connections };
+  const { channel } = target;
+  const layout: Layout =
+    near > 0
+      ? { kind: "crowd", channel, clients: connections, near }
+      : { kind: "one", channel, clients: connections };
   await fleet.gather({
     // Addresses are grouped by server, so that one server is filled before the next.
     endpoints: target.endpoints.toSorted((a, b) => a.port - b.port),
@@ -79,7 +90,7 @@ export async function crowd(kind: TargetKind, children: Children, options: Crowd
     secret: target.secret,
     users: inbox ? "own" : "none",
   });
-  const run = new Run(target, fleet, memory, options);
+  const run = new Run({ target, fleet, layout, memory }, options);
   await run.phase("start", async () => ({ figures: { instances, workers }, reasons: new Map() }), begunMs);
   await run.all();
 }
@@ -88,37 +99,50 @@ type Figures = Readonly<Record<string, number>>;
 /** The clients' counts, or figures computed elsewhere with the reasons of failures. */
 type PhaseResult = Sum | { readonly figures: Figures; readonly reasons: ReadonlyMap<string, number> };
 
+interface RunParts {
+  readonly target: Target;
+  readonly fleet: Fleet;
+  readonly layout: Layout;
+  readonly memory: (pids: PartPids) => PartMemory;
+}
+
 class Run {
   readonly #target: Target;
   readonly #fleet: Fleet;
+  readonly #layout: Layout;
   readonly #memory: (pids: PartPids) => PartMemory;
   readonly #options: CrowdOptions;
   readonly #pids: PartPids;
   #published = 0;
 
-  constructor(target: Target, fleet: Fleet, memory: (pids: PartPids) => PartMemory, options: CrowdOptions) {
+  constructor({ target, fleet, layout, memory }: RunParts, options: CrowdOptions) {
     this.#target = target;
     this.#fleet = fleet;
+    this.#layout = layout;
     this.#memory = memory;
     this.#options = options;
     this.#pids = partPids(target, fleet);
   }
 
   async all(): Promise<void> {
-    const { connections, idleSeconds, signal } = this.#options;
+    const { connections, idleSeconds, near, afterwards, signal } = this.#options;
     await this.phase("connect", () =>
       this.#watching("connecting", "settled", connections, async () => {
         await this.#fleet.open();
         return await this.#fleet.report();
       }),
     );
-    await this.phase("idle", async () => {
-      await sleep(idleSeconds * 1000, undefined, { signal });
-      return await this.#fleet.report();
-    });
-    await this.phase("broadcast", () => this.#broadcast(connections));
-    await this.phase("storm", () => this.#storm());
-    await this.phase("drain", () => this.#drain());
+    const phases: Partial<Record<PhaseName, () => Promise<PhaseResult>>> = {
+      idle: async () => {
+        await sleep(idleSeconds * 1000, undefined, { signal });
+        return await this.#fleet.report();
+      },
+      latency: () => this.#latency(near),
+      broadcast: () => this.#broadcast(connections - near),
+      storm: () => this.#storm(),
+      drain: () => this.#drain(),
+    };
+    for (const name of afterwards) await this.phase(name, phases[name]!);
   }
 
   /** Runs a phase and reports what it took. */
@@ -138,6 +162,23 @@ class Run {
       natsMessages: (after.natsMessages ?? 0) - (before.natsMessages ?? 0),
       ...told(outcome),
     });
+  }
+
+  /** Writes to those near at a steady rate, while all the others are there too. */
+  async #latency(near: number): Promise<PhaseResult> {
+    const layout = this.#layout;
+    if (layout.kind !== "crowd") throw new Error("nobody is near");
+    const { ratePerSecond, count, warmUp } = NEAR;
+    const { signal } = this.#options;
+    const schedule = { channels: [nearChannel(layout)], ratePerSecond };
+    const { publisher } = this.#target;
+    await publishAll(publisher, { ...schedule, first: 1, count: warmUp, warm: true }, signal);
+    await publishAll(publisher, { ...schedule, first: warmUp + 1, count }, signal);
+    const goal = near * (warmUp + count);
+    await arrived({ fleet: this.#fleet, signal }, "messages", goal);
+    const { counts, latency, reasons } = await this.#fleet.report();
+    const [p50Ms = 0, p99Ms = 0] = [latency.percentileMs(50), latency.percentileMs(99)];
+    return { figures: { messages: counts.messages, lost: goal - counts.messages, p50Ms, p99Ms }, reasons };
   }
 
   /** Sends one message to all connected clients. */

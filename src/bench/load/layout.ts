@@ -6,6 +6,8 @@ import { unreachable } from "../../core/unreachable.ts";
 export type Layout =
   /** All clients subscribe to one channel; a service publishes. */
   | { readonly kind: "one"; readonly channel: string; readonly clients: number }
+  /** The same, but for `near` clients, spread over all, who have a channel of their own beside: `<channel>-near`. */
+  | { readonly kind: "crowd"; readonly channel: string; readonly clients: number; readonly near: number }
   /** Small channels: the members of each publish to each other. */
   | { readonly kind: "rooms"; readonly channel: string; readonly clients: number; readonly size: number }
   /** `clients` publish to a few channels and receive nothing; `channels` further clients only listen. */
@@ -27,6 +29,10 @@ export function placeOf(layout: Layout, number: number): Place {
   switch (layout.kind) {
     case "one":
       return { listens: layout.channel, unasked: false, publishes: "" };
+    case "crowd": {
+      const channel = isNear(layout, number) ? nearChannel(layout) : layout.channel;
+      return { listens: channel, unasked: false, publishes: "" };
+    }
     case "rooms": {
       const room = `${layout.channel}-${Math.floor(number / layout.size)}`;
       return { listens: room, unasked: false, publishes: room };
@@ -42,6 +48,17 @@ export function placeOf(layout: Layout, number: number): Place {
     default:
       return unreachable(layout);
   }
+}
+
+type Crowd = Extract<Layout, { kind: "crowd" }>;
+
+export function nearChannel({ channel }: Crowd): string {
+  return `${channel}-near`;
+}
+
+function isNear({ clients, near }: Crowd, number: number): boolean {
+  const step = Math.max(1, Math.floor(clients / near));
+  return number % step === 0 && number / step < near;
 }
 
 /** All clients of the layout. */
@@ -66,6 +83,8 @@ function publishersHeard(layout: Layout, number: number): number {
     case "one":
     case "inbox":
       return 1;
+    case "crowd":
+      return isNear(layout, number) ? 0 : 1;
     case "rooms": {
       const first = Math.floor(number / layout.size) * layout.size;
       return Math.min(layout.size, layout.clients - first);
