@@ -3,6 +3,7 @@ import { cell, describe, notes } from "../src/bench/load/report/report.ts";
 import { baseline, type Summaries, summarize } from "../src/bench/load/report/summary.ts";
 import type { Outcome, Row, RunOptions } from "../src/bench/load/run.ts";
 import type { Round } from "../src/bench/load/scenario/stand.ts";
+import { type AutoscaleRun, autoscaleSection } from "./autoscale-page.ts";
 import { aligned } from "./markdown.ts";
 import { type MillionResult, millionSection } from "./million-report.ts";
 import { curveSections, type KeptCurve } from "./page-curves.ts";
@@ -51,6 +52,7 @@ export function fromOutcome({ rows, skipped }: Outcome): Pick<Kept, "rows" | "sk
 interface More {
   readonly curves?: readonly KeptCurve[];
   readonly publish?: readonly PublishRun[];
+  readonly autoscale?: AutoscaleRun | undefined;
   readonly sizes?: readonly SizeRun[];
   readonly million?: MillionResult | undefined;
 }
@@ -58,7 +60,7 @@ interface More {
 /** The whole of RESULTS.md. */
 export function page(
   all: readonly Kept[],
-  { curves = [], publish = [], sizes = [], million }: More = {},
+  { curves = [], publish = [], sizes = [], million, autoscale }: More = {},
 ): string {
   const parts = [
     "# Results",
@@ -76,6 +78,7 @@ export function page(
     ...publishSection(publish),
     ...sizeSection(sizes),
     ...millionSection(million),
+    ...autoscaleSection(autoscale),
     "## What the figures do not say",
     "",
     ...CAVEATS.map((text) => `- ${text}`),

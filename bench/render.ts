@@ -5,6 +5,7 @@ import process from "node:process";
 import { toSvg } from "../src/bench/load/report/plot.ts";
 import { curveSvg } from "../src/bench/load/report/plot-curve.ts";
 import { describe } from "../src/bench/load/report/report.ts";
+import type { AutoscaleRun } from "./autoscale-page.ts";
 import type { MillionResult } from "./million-report.ts";
 import { type Kept, page, toOutcome } from "./page.ts";
 import type { KeptCurve } from "./page-curves.ts";
@@ -17,6 +18,7 @@ const PARTS = join(DIR, "results.jsonl");
 const CURVES = join(DIR, "curves.json");
 const MILLION = join(DIR, "million.json");
 const PUBLISH = join(DIR, "publish-side.json");
+const AUTOSCALE = join(DIR, "autoscale.json");
 const SIZES = join(DIR, "table.json");
 
 /** The parts that were measured, newest figures of each. */
@@ -71,6 +73,12 @@ export async function writeSizes(runs: readonly SizeRun[]): Promise<void> {
   await render();
 }
 
+/** Keeps a run of instances that come and go, and makes page and pictures anew. */
+export async function writeAutoscale(run: AutoscaleRun): Promise<void> {
+  await writeFile(AUTOSCALE, `${JSON.stringify(run, null, 2)}\n`);
+  await render();
+}
+
 /** Keeps a run of many connections, and makes page and pictures anew. */
 export async function writeMillion(result: MillionResult): Promise<void> {
   await writeFile(MILLION, `${JSON.stringify(result, null, 2)}\n`);
@@ -82,9 +90,11 @@ async function render(): Promise<void> {
   const [parts, curves] = [await readParts(), await readCurves()];
   const [publish, million] = [await readPublish(), await readMillion()];
   const sizes = JSON.parse((await readIfThere(SIZES)) ?? "[]") as SizeRun[];
+  const scaled = await readIfThere(AUTOSCALE);
+  const autoscale = scaled === undefined ? undefined : (JSON.parse(scaled) as AutoscaleRun);
   const known = suite(false).map(({ id }) => id);
   const shown = parts.filter(({ id }) => known.includes(id));
-  await writeFile(join(DIR, "RESULTS.md"), page(shown, { curves, publish, sizes, million }));
+  await writeFile(join(DIR, "RESULTS.md"), page(shown, { curves, publish, sizes, million, autoscale }));
   for (const one of shown) {
     await writeFile(join(DIR, `${one.id}.svg`), toSvg(describe(one.options), toOutcome(one).rows));
   }

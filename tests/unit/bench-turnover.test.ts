@@ -58,8 +58,9 @@ test("clients leave in the order in which they came, and those who were away lon
       client.state = "away";
       left.push(client.number);
     },
-    dial(client) {
+    dial(client, dueMs) {
       came.push(client.number);
+      client.dialedMs = dueMs - 1_000;
       client.state = refusals-- > 0 ? "away" : "joined";
     },
     renew: (client) => void client.life++,

@@ -26,6 +26,8 @@ export interface Doors {
 }
 
 const TICK_MS = 10;
+/** One that was refused tries again after this. */
+const RETRY_MS = 500;
 
 /** Who is there and who is away, in the order in which they came and left. */
 export class Population {
@@ -34,6 +36,8 @@ export class Population {
   readonly #away: Client[] = [];
   /** Dialed, and not there yet. */
   #coming: Client[] = [];
+  /** Disconnected by the server and on their way back; they count as there. */
+  #returning: Client[] = [];
 
   constructor(clients: readonly Client[], doors: Doors) {
     this.#doors = doors;
@@ -57,28 +61,34 @@ export class Population {
   }
 
   #settle(ms: number): void {
-    for (const client of this.#doors.thrownOut()) if (client.state === "away") this.#doors.dial(client, ms);
-    const waiting = this.#coming;
-    this.#coming = [];
-    for (const client of waiting) {
-      if (client.state === "joined") this.#there.push(client);
-      else {
-        if (client.state === "away") this.#doors.dial(client, ms);
-        this.#coming.push(client);
-      }
+    for (const client of this.#doors.thrownOut()) {
+      if (client.state === "away") this.#doors.dial(client, ms);
+      this.#returning.push(client);
     }
+    this.#returning = this.#returning.filter((client) => !this.#arrived(client, ms));
+    this.#coming = this.#coming.filter((client) => {
+      const arrived = this.#arrived(client, ms);
+      if (arrived) this.#there.push(client);
+      return !arrived;
+    });
+  }
+
+  /** Whether it is there; one that failed to come tries again. */
+  #arrived(client: Client, ms: number): boolean {
+    if (client.state === "away" && ms - client.dialedMs >= RETRY_MS) this.#doors.dial(client, ms);
+    return client.state === "joined";
   }
 
   #leave(): void {
-    const client = this.#there.shift();
-    if (!client) return;
-    if (client.state !== "joined") {
-      // The server has disconnected it, and it is on its way back.
-      this.#coming.push(client);
-      return;
+    for (let tries = this.#there.length; tries > 0; tries--) {
+      const client = this.#there.shift()!;
+      if (client.state === "joined") {
+        this.#doors.hangUp(client);
+        this.#away.push(client);
+        return;
+      }
+      this.#there.push(client); // on its way back
     }
-    this.#doors.hangUp(client);
-    this.#away.push(client);
   }
 
   #come(ms: number, newcomers: number): void {

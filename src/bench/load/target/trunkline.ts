@@ -16,7 +16,7 @@ const MAIN = fileURLToPath(new URL("../../../main.ts", import.meta.url).href);
 
 /** Root of subjects and prefix of keys for instances started here, which no other system uses. */
 const OWN_ROOT = "trunkbench";
-const OWN_CHANNEL = "bench:load";
+export const OWN_CHANNEL = "bench:load";
 const OWN_PRESENT = "bench-presence:load";
 /** A client's inbox belongs to the user in its token, see tokens.ts. */
 const INBOX = "user:bench-";
@@ -29,7 +29,8 @@ const NAMESPACE = {
   publish: "anyone",
 };
 
-const OWN_SETTINGS = {
+/** Of all instances that are started for a run. */
+export const OWN_SETTINGS = {
   nats: { root: OWN_ROOT },
   redis: { prefix: `${OWN_ROOT}:` },
   // Clients without a user are measured too, so that the cost of an inbox can be seen separately.
@@ -141,15 +142,16 @@ async function launchAll(children: Children, instances: number, env: Environment
   return running;
 }
 
-async function launch(children: Children, env: Environment) {
-  const port = await freePort();
+/** Starts an instance and waits until it is ready. */
+export async function launch(children: Children, env: Environment, at?: number) {
+  const port = at ?? (await freePort());
   const child = children.start({
     role: "server",
     args: [MAIN, "serve"],
     env: { ...env, PORT: String(port), INSTANCE_ID: `bench-${randomBytes(4).toString("hex")}` },
   });
   await started(child, "trunkline serve", () => answers(`http://${LOOPBACK}:${port}/readyz`));
-  return { port, pid: child.process.pid!, stop: child.stop };
+  return { port, pid: child.process.pid!, stop: child.stop, child };
 }
 
 /** Settings and secrets of another system, which a run has its own of; but for the login to its NATS. */
@@ -219,7 +221,7 @@ async function metrics(urls: readonly string[]): Promise<Usage> {
   }
 }
 
-async function readMetrics(url: string): Promise<string> {
+export async function readMetrics(url: string): Promise<string> {
   const response = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   return response.ok ? await response.text() : "";
 }
