@@ -4,22 +4,33 @@ export type Command = readonly (string | number)[];
 /** One answer, in RESP2 shapes: maps and sets are flat arrays. */
 export type Reply = string | number | null | ReplyError | readonly Reply[];
 
-/** Certain refusals that Redis sends as a plain `ERR`: what a script may not do, and a long command before a login. */
+/**
+ * Certain refusals that Redis sends as a plain `ERR`: what a script may not do, a long command before a login, and a
+ * question about the cluster to a Redis that is in none.
+ */
 const TOLD_WITHOUT_CODE: readonly (readonly [says: string, code: string])[] = [
   ["The user executing the script can't", "NOPERM"],
   ["Protocol error: unauthenticated", "NOAUTH"],
+  ["cluster support disabled", "NOCLUSTER"],
 ];
 
+/** Where a node of a cluster sends a command that is not its own: it has run nothing. */
+const REDIRECT = /^(?:MOVED|ASK) \d+ (\S*:\d+)$/;
+
 /**
- * Redis answered one command with an error. Only its code (`NOSCRIPT`, `READONLY`, `ERR`, …) is kept: the text may
- * repeat the command, with names and addresses in it.
+ * Redis answered one command with an error. Only its code (`NOSCRIPT`, `READONLY`, `ERR`, …) is kept, and where it
+ * redirects to: the text may repeat the command, with names and addresses in it.
  */
 export class ReplyError {
   readonly code: string;
+  /** `host:port` of `MOVED` and `ASK`; the host may be empty: the one that was asked. */
+  declare readonly target?: string;
 
   constructor(text: string) {
     const told = TOLD_WITHOUT_CODE.find(([says]) => text.includes(says))?.[1];
     this.code = told ?? /^[A-Za-z]{1,20}\b/.exec(text)?.[0] ?? "ERR";
+    const target = REDIRECT.exec(text)?.[1];
+    if (target !== undefined) this.target = target;
   }
 }
 

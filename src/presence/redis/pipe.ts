@@ -16,9 +16,9 @@ export interface ScriptCall {
 
 export type Call = Command | ScriptCall;
 
-/** Most keys and arguments of one batch, and UTF-16 units in the arguments (Upstash refuses requests over 1 MB). */
+/** Most keys and arguments of one batch, and UTF-16 units of each in the mean (Upstash refuses requests over 1 MB). */
 const MAX_PARTS = 8_192;
-const MAX_UNITS = 250_000;
+const UNITS_PER_PART = 30;
 /** What a number is reckoned with. */
 const DIGITS = 16;
 
@@ -61,6 +61,8 @@ export interface PipeOptions {
   readonly keys: Keys;
   readonly timeoutMs: number;
   readonly backstopMs: number;
+  /** Most keys and arguments of one batch, default 8,192; less where many pipes share a connection. */
+  readonly maxParts?: number | undefined;
   readonly stats: Stats;
   /** The lease the operations are written under. */
   readonly writer: () => { readonly instance: string; readonly holder: string; readonly generation: string };
@@ -144,7 +146,10 @@ export class Pipe {
     const results: string[] = [];
     const rest = [...operations];
     while (rest.length > 0) {
-      const [, answer] = await this.send([first, this.#applyCall(board(rest, (operation) => operation))]);
+      const [, answer] = await this.send([
+        first,
+        this.#applyCall(this.#board(rest, (operation) => operation)),
+      ]);
       const texts = textsOf(answer);
       if (!texts) throw new LinkError("answer", "SHAPE");
       results.push(...texts);
@@ -225,8 +230,8 @@ export class Pipe {
   }
 
   async #flight(): Promise<void> {
-    const writes = board(this.#writes, ({ operation }) => operation);
-    const asks = board(this.#asks, ({ calls, hashes = [] }) => ({
+    const writes = this.#board(this.#writes, ({ operation }) => operation);
+    const asks = this.#board(this.#asks, ({ calls, hashes = [] }) => ({
       keys: hashes,
       args: calls.flatMap(parts),
     }));
@@ -244,6 +249,14 @@ export class Pipe {
     for (const [index, { resolve }] of writes.entries()) resolve(results?.[index]);
     const answers = replies.slice(apply.length, replies.length - last.length);
     answerAll(asks, answers, isGuarded ? guard.sizes(replies.at(-1)) : undefined);
+  }
+
+  /** Takes from the front of a queue what fits in one pipeline, at least one. */
+  #board<T>(queue: T[], loadOf: (item: T) => Load): T[] {
+    const room = new Room(this.#options.maxParts ?? MAX_PARTS);
+    let count = 0;
+    while (count < queue.length && room.take(loadOf(queue[count]!))) count++;
+    return queue.splice(0, count);
   }
 
   #applyCall(operations: readonly Operation[]): ScriptCall {
@@ -286,23 +299,21 @@ interface Load {
   readonly args: readonly (string | number)[];
 }
 
-/** Takes from the front of a queue what fits in one pipeline, at least one. */
-function board<T>(queue: T[], loadOf: (item: T) => Load): T[] {
-  let count = 0;
-  for (const room = new Room(); count < queue.length && room.take(loadOf(queue[count]!)); ) count++;
-  return queue.splice(0, count);
-}
-
 class Room {
+  readonly #maxParts: number;
   #parts = 0;
   #units = 0;
+
+  constructor(maxParts: number) {
+    this.#maxParts = maxParts;
+  }
 
   /** Whether it fits; the first always does. */
   take({ keys, args }: Load): boolean {
     const first = this.#parts === 0;
     this.#parts += 1 + keys.length + args.length;
     for (const arg of args) this.#units += typeof arg === "string" ? arg.length : DIGITS;
-    return first || (this.#parts <= MAX_PARTS && this.#units <= MAX_UNITS);
+    return first || (this.#parts <= this.#maxParts && this.#units <= this.#maxParts * UNITS_PER_PART);
   }
 }
 

@@ -28,6 +28,7 @@ import type { RedisLink, Reply } from "./link.ts";
 import { LinkError } from "./link.ts";
 import { Mirror } from "./mirror.ts";
 import { joinOutcome, leaveOutcome, readClaim } from "./operations.ts";
+import { Outages } from "./outages.ts";
 import { Pipe } from "./pipe.ts";
 import { Reader, readGuard } from "./reader.ts";
 import { REFUSALS } from "./refusals.ts";
@@ -51,6 +52,10 @@ export interface RedisPresenceOptions {
   readonly stats: Stats;
   /** Published with the lease. */
   readonly load: () => InstanceLoad;
+  /** Shared by all parts of presence on a cluster. */
+  readonly outages?: Outages;
+  /** {@link PipeOptions.maxParts} */
+  readonly maxParts?: number;
 }
 
 /** Expiry of everything that is not bound to a lease by its own; renewed at half time. */
@@ -63,17 +68,17 @@ const FIRST_PAUSE_MS = 100;
 const EVICTED_PAUSES = 12;
 
 /**
- * Presence in Redis, over REST or RESP. All keys must be in one keyspace (a single server or primary, Upstash): the
- * scripts touch several at once, so Redis Cluster is not supported. Connections of the empty user are not found by
+ * Presence in one keyspace of Redis, over REST or RESP: a single server or primary, Upstash, or one part of a cluster
+ * (`clusterPresence`): the scripts touch several keys at once. Connections of the empty user are not found by
  * `connectionsOf`.
  */
-export function redisPresence(options: RedisPresenceOptions): Presence {
+export function redisPresence(options: RedisPresenceOptions): RedisPresence {
   return new RedisPresence(options);
 }
 
-class RedisPresence implements Presence {
+export class RedisPresence implements Presence {
   readonly driver = "redis";
-  readonly #options: Required<RedisPresenceOptions>;
+  readonly #options: Required<Omit<RedisPresenceOptions, "maxParts">>;
   readonly #keys: Keys;
   readonly #memberships = new MembershipTable();
   readonly #pipe: Pipe;
@@ -83,7 +88,6 @@ class RedisPresence implements Presence {
   readonly #cursors: Cursors;
   readonly #reader: Reader;
   readonly #completeness: Completeness;
-  #evictionPolicy = "";
   readonly #statusListeners = new Set<(state: "ok" | "degraded") => void>();
   readonly #sweptListeners: SweptListeners;
   #phase: "new" | "ok" | "degraded" | "closed" = "new";
@@ -98,13 +102,14 @@ class RedisPresence implements Presence {
 
   constructor(given: RedisPresenceOptions) {
     const defaults = { prefix: "tl:", leaseTtlMs: 15_000, renewMs: 5_000, timeoutMs: 1_000 };
-    const options = { ...defaults, ...given };
+    const outages = given.outages ?? new Outages({ log: given.log, stats: given.stats, parts: 1 });
+    const options = { ...defaults, ...given, outages };
     const { link, instance, region, leaseTtlMs, renewMs, timeoutMs, log, stats, load } = options;
     const keys = presenceKeys(options.prefix);
     const lease = new InstanceLease({ keys, instance, region, leaseTtlMs, backstopMs: BACKSTOP_MS, load });
     const completeness = new Completeness(leaseTtlMs);
     const pipe = new Pipe({
-      ...{ link, keys, timeoutMs, stats },
+      ...{ link, keys, timeoutMs, stats, maxParts: options.maxParts },
       backstopMs: BACKSTOP_MS,
       writer: () => lease,
       guard: readGuard({ keys, lease, completeness }, (reason) => this.#degrade(reason, false)),
@@ -176,6 +181,11 @@ class RedisPresence implements Presence {
 
   onSwept(listener: (swept: Swept) => void | Promise<void>): () => void {
     return this.#sweptListeners.add(listener);
+  }
+
+  /** Whether this instance holds anything of a connection here. */
+  holds(client: string): boolean {
+    return this.#memberships.get(client) !== undefined;
   }
 
   async connected(connection: ConnectionRecord): Promise<void> {
@@ -307,20 +317,13 @@ class RedisPresence implements Presence {
   #taken(reply: Reply | undefined): LeaseAnswer {
     this.#lease.taken();
     const answer = leaseAnswer(reply);
-    if (answer.policy !== this.#evictionPolicy && answer.policy !== "noeviction" && answer.policy !== "") {
-      this.#options.log.warn(
-        "Redis may evict who is online when its memory is full: set its maxmemory-policy to noeviction",
-        { policy: answer.policy },
-      );
-    }
-    this.#evictionPolicy = answer.policy;
+    this.#options.outages.policy(answer.policy);
     return answer;
   }
 
   #degrade(reason: string, unreachable: boolean): void {
     if (this.#phase !== "ok" && this.#phase !== "new") return;
-    this.#options.stats.presenceDegraded++;
-    this.#options.log.warn("presence is degraded: serving this instance's own members", { reason });
+    this.#options.outages.begun(reason);
     this.#become("degraded");
     this.#mirror.pause();
     this.#pipe.drop();
@@ -332,7 +335,7 @@ class RedisPresence implements Presence {
 
   /** Tries until everything is written again under a new lease, or the driver is closed. */
   async #recover(): Promise<void> {
-    const { renewMs, log } = this.#options;
+    const { renewMs, log, outages } = this.#options;
     await this.#pipe.idle();
     let pauseMs = 0;
     let longest = renewMs;
@@ -365,7 +368,7 @@ class RedisPresence implements Presence {
       this.#cursors.settle();
       // What left meanwhile is still there under an earlier generation.
       void this.#sweeper.round();
-      log.info("presence is whole again", { connections: this.#memberships.size });
+      outages.ended(this.#memberships.size);
     }
   }
 
