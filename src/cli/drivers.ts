@@ -2,10 +2,12 @@ import type { NatsConnection } from "nats";
 import type { HttpEndpoint } from "../auth/callout/http.ts";
 import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/jwt/issuer.ts";
 import { connectPlainly, eachServer, type NatsAddress } from "../broker/nats/link/link.ts";
+import { hostText, redisAddress } from "../config/redis-url.ts";
 import { type Config, loadConfig } from "../config.ts";
 import { subjects } from "../core/subject.ts";
 import type { RedisLink } from "../presence/redis/link.ts";
-import { respLink } from "../presence/redis/link-resp.ts";
+import { type ClusterLink, clusterLink } from "../presence/redis/link-cluster.ts";
+import { respLink, sentinelLink } from "../presence/redis/link-resp.ts";
 import { upstashLink } from "../presence/redis/link-upstash.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { readText } from "./certificate.ts";
@@ -75,18 +77,67 @@ export async function natsOfEnvironment(
   return { root: nats.root, connect: () => connectPlainly({ ...address, inbox }, "trunkline bench") };
 }
 
+/** A way to the Redis of presence: one keyspace, or a cluster's nodes. */
+export type RedisWay = { readonly link: RedisLink } | { readonly cluster: ClusterLink };
+
 /** The way to the Redis the settings name, if they name one. Nothing is connected yet. @throws UserError */
-export function redisLink(
+export function redisWay(
   { redis, upstash }: Config,
   runtime: Pick<Runtime, "fetchTrusting">,
-): RedisLink | undefined {
+): RedisWay | undefined {
   if (upstash.url && upstash.token) {
     const { url, token, tlsCaFile } = upstash;
     const trusting = tlsCaFile && runtime.fetchTrusting(readText("upstash.tlsCaFile", tlsCaFile));
-    return upstashLink({ url, token, ...(trusting && { fetch: trusting }) });
+    return { link: upstashLink({ url, token, ...(trusting && { fetch: trusting }) }) };
   }
-  const tls = tlsTexts("redis", redis);
-  return redis.url ? respLink({ url: redis.url, ...(tls && { tls }) }) : undefined;
+  const address = redis.url === undefined ? undefined : redisAddress(redis.url);
+  if (!address) return undefined;
+  const files = tlsTexts("redis", redis);
+  if (address.kind === "server") {
+    return { link: respLink({ url: address.url, ...(files && { tls: files }) }) };
+  }
+  const tls = address.tls ? { tls: files ?? (() => ({})) } : {};
+  if (address.kind === "sentinel") {
+    const { sentinels, master, database, user, password } = address;
+    const sentinelLogin = { user: redis.sentinelUser ?? "", password: redis.sentinelPassword ?? "" };
+    const login = { user, password };
+    return { link: sentinelLink({ sentinels, master, database, login, sentinelLogin, ...tls }) };
+  }
+  const seeds = address.nodes.map(hostText);
+  const connect = (node: string) => respLink({ url: nodeUrl(node, address), ...tls });
+  return { cluster: clusterLink({ seeds, connect }) };
+}
+
+/** The ways to the sentinels themselves, each with a connection of its own; `undefined` where there are none. */
+export function sentinelLinks({ redis }: Config): SentinelWays | undefined {
+  const address = redis.url === undefined ? undefined : redisAddress(redis.url);
+  if (address?.kind !== "sentinel") return undefined;
+  const { sentinels, master, tls } = address;
+  const login = { user: redis.sentinelUser ?? "", password: redis.sentinelPassword ?? "" };
+  const files = tls ? { tls: tlsTexts("redis", redis) ?? (() => ({})) } : {};
+  const links = sentinels.map((sentinel) => {
+    const where = hostText(sentinel);
+    return { where, link: respLink({ url: nodeUrl(where, { ...login, tls }), ...files }) };
+  });
+  return { master, links };
+}
+
+interface SentinelWays {
+  readonly master: string;
+  readonly links: readonly { readonly where: string; readonly link: RedisLink }[];
+}
+
+/** @param node host and port */
+function nodeUrl(node: string, { tls, user, password }: RedisLogin): string {
+  const login =
+    user === "" && password === "" ? "" : `${[user, password].map(encodeURIComponent).join(":")}@`;
+  return `${tls ? "rediss" : "redis"}://${login}${node}`;
+}
+
+interface RedisLogin {
+  readonly tls: boolean;
+  readonly user: string;
+  readonly password: string;
 }
 
 /** The short forms of the settings and the issuers of the file, as the authenticator takes them. */

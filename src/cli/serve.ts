@@ -12,11 +12,12 @@ import { Stats } from "../core/stats.ts";
 import { connectionCap } from "../gateway/instance/admission.ts";
 import { memoryPresence, memoryPresenceHub } from "../presence/memory/memory.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
+import { clusterPresence } from "../presence/redis/cluster.ts";
 import { redisPresence } from "../presence/redis/redis.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { connectionLogger, consoleLogger } from "./console-log.ts";
 import { detectRuntime } from "./detect-runtime.ts";
-import { httpEndpoints, natsAddress, redisLink, tokenIssuers } from "./drivers.ts";
+import { httpEndpoints, natsAddress, redisWay, tokenIssuers } from "./drivers.ts";
 import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
 import { paint, printError } from "./output.ts";
 import { warnOfLimits } from "./settings.ts";
@@ -168,8 +169,9 @@ function buildPresence(
     stats,
     load,
   };
-  const link = redisLink(config, runtime);
-  return link
-    ? redisPresence({ ...common, link, prefix: redis.prefix })
-    : memoryPresence({ ...common, hub: memoryPresenceHub() });
+  const way = redisWay(config, runtime);
+  if (!way) return memoryPresence({ ...common, hub: memoryPresenceHub() });
+  return "cluster" in way
+    ? clusterPresence({ ...common, link: way.cluster, prefix: redis.prefix })
+    : redisPresence({ ...common, link: way.link, prefix: redis.prefix });
 }

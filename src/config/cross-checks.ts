@@ -69,6 +69,15 @@ function* storeChecks(config: Config): Generator<string> {
   if (upstash.url !== undefined && redis.url !== undefined) {
     yield "redis.url and upstash.url: presence lives in one Redis; unset REDIS_URL, or both UPSTASH_REDIS_REST_…";
   }
+  if (redis.sentinelPassword !== undefined && !/^rediss?-sentinel:/.test(redis.url ?? "")) {
+    yield "redis.sentinelPassword: it does nothing without a redis.url that begins with redis-sentinel://";
+  }
+  if (redis.sentinelUser !== undefined && redis.sentinelPassword === undefined) {
+    yield "redis.sentinelUser: it needs redis.sentinelPassword (TRUNKLINE_REDIS_SENTINEL_PASSWORD)";
+  }
+  if (/[{}]/.test(redis.prefix) && /^rediss?-cluster:/.test(redis.url ?? "")) {
+    yield "redis.prefix: braces in it would put everything on one node of the cluster; leave them out";
+  }
   if (presence.leaseRenewMs * 2 > presence.leaseTtlMs) {
     yield "presence.leaseRenew: it must be at most half of presence.leaseTtl, so that one lost renewal kills nobody";
   }
@@ -96,7 +105,7 @@ function* tlsChecks({ tls, nats, redis, upstash }: Config): Generator<string> {
       yield `${key}.tlsCertFile and ${key}.tlsKeyFile: one needs the other`;
     }
   }
-  if (redis.tlsCaFile !== undefined && !redis.url?.startsWith("rediss:")) {
+  if (redis.tlsCaFile !== undefined && !redis.url?.startsWith("rediss")) {
     yield "redis.tlsCaFile: it does nothing without a redis.url that begins with rediss://";
   }
   if (upstash.tlsCaFile !== undefined && !upstash.url?.startsWith("https:")) {

@@ -49,7 +49,7 @@ export function shown(setting: Setting, value: unknown): unknown {
 }
 
 function withoutUserinfo(url: string): string {
-  return url.replace(/^([a-z]+:\/\/)?.*@/s, "$1***@").replace(/\?.*$/s, "?***");
+  return url.replace(/^([a-z-]+:\/\/)?.*@/s, "$1***@").replace(/\?.*$/s, "?***");
 }
 
 /** What the makers below take from their callers beside what they know themselves. */

@@ -1,5 +1,6 @@
 import { LOG_LEVELS } from "../core/log.ts";
 import { REGION_PATTERN } from "../core/subject.ts";
+import { REDIS_URLS, redisAddress } from "./redis-url.ts";
 import { choice, duration, list, maybeText, size, text, whole, yesNo } from "./setting.ts";
 
 /** One or more PEM blocks. */
@@ -139,10 +140,22 @@ export const instance = {
   "upstash.tlsCaFile": maybeText(/^.+$/, "a path", {
     doc: "Path of the certificates (PEM) of those who sign the certificate of `upstash.url`, where the system does not know them.",
   }),
-  "redis.url": maybeText(/^rediss?:\/\/\S+$/, "a URL such as redis://host:6379 or rediss://…", {
-    env: ["REDIS_URL"],
-    secret: "userinfo",
-    doc: "Any Redis or Valkey over RESP. It excludes `upstash.url`.",
+  "redis.url": maybeText(
+    /^rediss?(-sentinel|-cluster)?:\/\/\S+$/,
+    REDIS_URLS,
+    {
+      env: ["REDIS_URL"],
+      secret: "userinfo",
+      doc: "Any Redis or Valkey over RESP: one server, the master that sentinels name (the path is its name), or a cluster (some of its nodes; they name the others). Login and TLS are alike for all nodes. It excludes `upstash.url`.",
+    },
+    (url) => redisAddress(url) !== undefined,
+  ),
+  "redis.sentinelUser": maybeText(/^.+$/s, "a user name", {
+    doc: "User name for the sentinels of a `redis-sentinel://…`, with `redis.sentinelPassword`.",
+  }),
+  "redis.sentinelPassword": maybeText(/^.+$/s, "a password", {
+    secret: "all",
+    doc: "Password for the sentinels of a `redis-sentinel://…`. Without it, they are asked without a login.",
   }),
   "redis.tlsCaFile": maybeText(/^.+$/, "a path", {
     doc: "Path of the certificates (PEM) of those who sign the certificates of Redis, where the system does not know them.",

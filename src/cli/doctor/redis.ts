@@ -1,91 +1,101 @@
+import { hostText, redisAddress } from "../../config/redis-url.ts";
 import type { Config } from "../../config.ts";
 import { presenceKeys } from "../../presence/redis/keys.ts";
 import { LinkError, type RedisLink, type Reply, ReplyError } from "../../presence/redis/link.ts";
 import { detectRuntime } from "../detect-runtime.ts";
-import { redisLink } from "../drivers.ts";
+import { type RedisWay, redisWay, sentinelLinks } from "../drivers.ts";
 import { UserError } from "../output.ts";
-import { type Finding, median } from "./report.ts";
-
-/** How long one question may take, ms. */
-const REDIS_TIMEOUT_MS = 2_000;
-const ROUNDS = 5;
-/** Joins and lists wait for Redis once or twice. */
-const SLOW_MS = 100;
-
-/** What the scripts of presence do, in small, on a key that is gone again when it ends. */
-const PROBE = `
-redis.call('SET', KEYS[1], 1, 'PX', 5000)
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'probe', 1)
-redis.call('HINCRBY', KEYS[1], 'probe', 1)
-redis.call('PEXPIRE', KEYS[1], 5000)
-redis.call('DEL', KEYS[1])
-redis.call('SADD', KEYS[1], 'probe')
-return redis.call('DEL', KEYS[1])`;
-
-/** What an error code of Redis means here, and what to type. */
-function meaning(code: string, prefix: string): readonly [cause: string, fix: string] {
-  switch (code) {
-    case "NOPERM":
-      return [
-        "the user may not run it",
-        `redis-cli ACL SETUSER <user> '~${prefix}*' +@read +@write +@scripting +@connection +info`,
-      ];
-    case "READONLY":
-      return ["this is a replica", "redis-cli role   then name the primary in REDIS_URL"];
-    case "OOM":
-      return ["its memory is used up", "redis-cli config get maxmemory"];
-    case "MISCONF":
-      return ["it cannot save to its disk, and refuses to write", "redis-cli info persistence"];
-    default:
-      return ["it is older than Redis 6.2, or restricted", "redis-cli info server"];
-  }
-}
+import { checkCluster } from "./redis-cluster.ts";
+import {
+  checkCommands,
+  checkEviction,
+  checkLatency,
+  factsOf,
+  PROBE,
+  REDIS_TIMEOUT_MS,
+  versionOf,
+} from "./redis-facts.ts";
+import type { Finding } from "./report.ts";
 
 /** Checks the Redis of presence: there, open to us, near, and able. */
 export async function checkRedis(config: Config): Promise<Finding[]> {
-  let link: RedisLink | undefined;
+  let way: RedisWay | undefined;
   try {
-    link = redisLink(config, await detectRuntime());
+    way = redisWay(config, await detectRuntime());
   } catch (error) {
     if (error instanceof UserError) return [{ check: "redis", verdict: "failed", what: error.message }];
     throw error;
   }
-  if (!link) return [embedded(config)];
-  const where = config.upstash.url
-    ? `over REST at ${hostOf(config.upstash.url)}`
-    : `at ${hostOf(config.redis.url ?? "")}`;
+  if (!way) return [embedded(config)];
+  const where = config.upstash.url ? `over REST at ${addressOf(config)}` : `at ${addressOf(config)}`;
   try {
-    const [pong] = await link.send([["PING"]], REDIS_TIMEOUT_MS);
-    if (pong instanceof ReplyError) throw new LinkError("refused", pong.code);
-    const { probe } = presenceKeys(config.redis.prefix);
-    const [script, members, info] = (await link.send(
-      [["EVAL", PROBE, 1, probe], ["HRANDFIELD", probe, 1, "WITHVALUES"], ["INFO"]],
-      REDIS_TIMEOUT_MS,
-    )) as [Reply, Reply, Reply];
-    const facts = typeof info === "string" ? factsOf(info) : undefined;
-    return [
-      { check: "redis", verdict: "ok", what: `${where}, ${facts ? versionOf(facts) : "version not told"}` },
-      await checkLatency(link),
-      checkCommands(script, members, config.redis.prefix),
-      ...(facts?.get("cluster_enabled") === "1" ? [CLUSTER] : []),
-      checkEviction(facts?.get("maxmemory_policy")),
-    ];
+    return "cluster" in way
+      ? await checkCluster(way.cluster, where, config.redis.prefix)
+      : [...(await checkServer(way.link, where, config.redis.prefix)), ...(await checkSentinels(config))];
   } catch (error) {
-    if (error instanceof LinkError) return [unreachable(where, error, config)];
+    if (error instanceof LinkError)
+      return [unreachable(where, error, config), ...(await checkSentinels(config))];
     throw error;
   } finally {
-    link.close();
+    ("cluster" in way ? way.cluster : way.link).close();
   }
+}
+
+/** One server, or the master that sentinels name. @throws LinkError */
+async function checkServer(link: RedisLink, where: string, prefix: string): Promise<Finding[]> {
+  const [pong] = await link.send([["PING"]], REDIS_TIMEOUT_MS);
+  if (pong instanceof ReplyError) throw new LinkError("refused", pong.code);
+  const { probe } = presenceKeys(prefix);
+  const [script, members, info] = (await link.send(
+    [["EVAL", PROBE, 1, probe], ["HRANDFIELD", probe, 1, "WITHVALUES"], ["INFO"]],
+    REDIS_TIMEOUT_MS,
+  )) as [Reply, Reply, Reply];
+  const facts = typeof info === "string" ? factsOf(info) : undefined;
+  const isCluster = facts?.get("cluster_enabled") === "1";
+  return [
+    { check: "redis", verdict: "ok", what: `${where}, ${facts ? versionOf(facts) : "version not told"}` },
+    await checkLatency(link),
+    ...(isCluster ? [CLUSTER] : [checkCommands(script, members, prefix)]),
+    checkEviction(facts?.get("maxmemory_policy")),
+  ];
 }
 
 const CLUSTER: Finding = {
   check: "redis cluster",
   verdict: "failed",
-  what: "this is a Redis Cluster",
-  cause: "presence writes several keys at once, which must be on one server",
-  fix: "name a single server (with replicas, if wanted) in REDIS_URL",
+  what: "this is a Redis Cluster, and redis.url names one server",
+  cause: "presence writes several keys at once, and has to know which node has them",
+  fix: "REDIS_URL=redis-cluster://host:6379,host:6379   (some of its nodes; rediss-cluster:// with TLS)",
 };
+
+/** Whether the sentinels, if the settings have any, could decide a failover. */
+async function checkSentinels(config: Config): Promise<Finding[]> {
+  const sentinels = sentinelLinks(config);
+  if (!sentinels) return [];
+  const { master, links } = sentinels;
+  const check = "redis sentinels";
+  const asked = links.map(async ({ where, link }) => {
+    try {
+      const [reply] = await link.send([["SENTINEL", "CKQUORUM", master]], REDIS_TIMEOUT_MS);
+      return { where, said: reply instanceof ReplyError ? reply.code : "" };
+    } catch (error) {
+      return { where, said: (error as Error).message };
+    } finally {
+      link.close();
+    }
+  });
+  const bad = (await Promise.all(asked)).filter(({ said }) => said !== "");
+  const what = `${links.length - bad.length} of ${links.length} say that a failover of ${master} can be decided`;
+  if (bad.length === 0 && links.length >= 3) return [{ check, verdict: "ok", what }];
+  const cause = bad.map(({ where, said }) => `${where}: ${said}`).join("\n");
+  return [
+    {
+      ...{ check, verdict: "warning", what },
+      cause: cause || "with fewer than three sentinels named, the loss of one may hide the others",
+      fix: `redis-cli -h … -p 26379 sentinel ckquorum ${master}   on each; name at least three in REDIS_URL`,
+    },
+  ];
+}
 
 function embedded({ nats }: Config): Finding {
   const what = "none configured: this instance knows its own clients only";
@@ -97,11 +107,20 @@ function embedded({ nats }: Config): Finding {
   };
 }
 
-function unreachable(where: string, { kind, detail }: LinkError, { upstash, redis }: Config): Finding {
+/** Answers to the question which node has what. */
+const OF_CLUSTERS: ReadonlyMap<string, readonly [cause: string, fix: string]> = new Map([
+  ["NOCLUSTER", ["it is in no cluster", "REDIS_URL=redis://host:6379   (rediss:// with TLS)"]],
+  [
+    "NOPERM",
+    ["the user may not ask for the cluster's slots", "redis-cli ACL SETUSER <user> '+cluster|slots'"],
+  ],
+]);
+
+function unreachable(where: string, { kind, detail }: LinkError, config: Config): Finding {
+  const { upstash } = config;
   const what = `no Redis ${where}`;
-  const [host = "", port = upstash.url ? "443" : "6379"] = hostOf(upstash.url ?? redis.url ?? "").split(
-    /:(?=\d+$)/,
-  );
+  const [first = ""] = addressOf(config).split(",");
+  const [host = "", port = upstash.url ? "443" : "6379"] = first.split(/:(?=\d+$)/);
   if (["WRONGPASS", "NOAUTH", "Unauthorized"].includes(detail)) {
     const cause = `it refuses the login (${detail})`;
     const fix = upstash.url
@@ -109,6 +128,8 @@ function unreachable(where: string, { kind, detail }: LinkError, { upstash, redi
       : `redis-cli -h ${host} -p ${port} --user … --askpass ping   then REDIS_URL=redis://user:password@${host}:${port}`;
     return { check: "redis", verdict: "failed", what, cause, fix };
   }
+  const said = OF_CLUSTERS.get(detail);
+  if (said) return { check: "redis", verdict: "failed", what, cause: said[0], fix: said[1] };
   const causes = {
     timeout: `no answer within ${REDIS_TIMEOUT_MS} ms (a firewall, or TLS on one side only: redis:// or rediss://?)`,
     refused: `no connection could be made (${detail || "closed"})`,
@@ -118,68 +139,10 @@ function unreachable(where: string, { kind, detail }: LinkError, { upstash, redi
   return { check: "redis", verdict: "failed", what, cause: causes[kind], fix: `nc -vz ${host} ${port}` };
 }
 
-async function checkLatency(link: RedisLink): Promise<Finding> {
-  const times: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const begin = performance.now();
-    await link.send([["PING"]], REDIS_TIMEOUT_MS);
-    times.push(performance.now() - begin);
-  }
-  const ms = median(times);
-  return {
-    check: "redis round trip",
-    verdict: ms > SLOW_MS ? "warning" : "ok",
-    what: `${ms.toFixed(1)} ms`,
-    ...(ms > SLOW_MS && {
-      cause: `over ${SLOW_MS} ms: whoever joins or asks who is there waits that long`,
-      fix: "a Redis, or a read region of Upstash, near this instance",
-    }),
-  };
-}
-
-function checkCommands(script: Reply, members: Reply, prefix: string): Finding {
-  const check = "redis commands";
-  for (const [name, reply] of [
-    ["EVAL", script],
-    ["HRANDFIELD", members],
-  ] as const) {
-    if (!(reply instanceof ReplyError)) continue;
-    const [cause, fix] = meaning(reply.code, prefix);
-    return { check, verdict: "failed", what: `${name} is refused (${reply.code})`, cause, fix };
-  }
-  return { check, verdict: "ok", what: "scripts, writes and HRANDFIELD are allowed" };
-}
-
-function checkEviction(policy: string | undefined): Finding {
-  const check = "redis eviction";
-  if (policy === "noeviction") return { check, verdict: "ok", what: "off (noeviction)" };
-  if (policy === undefined) {
-    return {
-      ...{ check, verdict: "warning", what: "cannot be seen: this server does not tell" },
-      cause: "when memory runs out, a server that evicts would drop people who are online",
-      fix: "make sure it is off (redis-cli config get maxmemory-policy; Upstash: the database's Eviction switch)",
-    };
-  }
-  return {
-    ...{ check, verdict: "warning", what: `on (${policy})` },
-    cause: "when memory runs out, people who are online would vanish from presence",
-    fix: "redis-cli config set maxmemory-policy noeviction",
-  };
-}
-
-/** `INFO`: lines of `name:value`. */
-function factsOf(info: string): Map<string, string> {
-  return new Map(
-    [...info.matchAll(/^(\w+):(.*?)\r?$/gm)].map(([, name, value]) => [name ?? "", value ?? ""]),
-  );
-}
-
-function versionOf(facts: ReadonlyMap<string, string>): string {
-  const valkey = facts.get("valkey_version");
-  return valkey ? `Valkey ${valkey}` : `Redis ${facts.get("redis_version") ?? "of unknown version"}`;
-}
-
-/** Host and port of a URL: no login, no path. */
-function hostOf(url: string): string {
-  return URL.parse(url)?.host ?? "an unreadable address";
+/** Hosts and ports of the Redis of the settings: no login, no path. */
+function addressOf({ upstash, redis }: Config): string {
+  const address = redisAddress(redis.url ?? "");
+  if (address?.kind === "sentinel") return address.sentinels.map(hostText).join(",");
+  if (address?.kind === "cluster") return address.nodes.map(hostText).join(",");
+  return URL.parse(upstash.url ?? redis.url ?? "")?.host ?? "an unreadable address";
 }

@@ -49,6 +49,8 @@ const MAP_PAUSE_MS = 100;
 const MAP_WITNESSES = 3;
 /** Most nodes that are kept in mind; Redis Cluster itself is made for a thousand. */
 const MOST_NODES = 1_024;
+/** A range has a slot at least. */
+const MOST_RANGES = 16_384;
 
 /**
  * Redis Cluster over RESP. Where a slot lies is learned from the nodes when it is first needed, when a node redirects
@@ -259,9 +261,12 @@ function redirectOf(reply: Reply | undefined): string | undefined {
   return reply instanceof ReplyError ? reply.target : undefined;
 }
 
-/** An address whose host is left out when it is the host that was asked. */
+/** An address whose host may be left out, when it is the one that was asked, or be IPv6 without brackets. */
 function whole(address: string, asked: string): string {
-  return address.startsWith(":") ? asked.slice(0, asked.lastIndexOf(":")) + address : address;
+  const at = address.lastIndexOf(":");
+  const host = address.slice(0, at);
+  if (host === "") return asked.slice(0, asked.lastIndexOf(":")) + address;
+  return host.includes(":") && !host.startsWith("[") ? `[${host}]${address.slice(at)}` : address;
 }
 
 /** Reads `CLUSTER SLOTS`. @throws LinkError when it is none */
@@ -275,6 +280,7 @@ function readMasters(reply: Reply | undefined, asked: string): Master[] {
     const known = typeof host === "string" && host !== "?" ? host : "";
     return { address: whole(`${known}:${port}`, asked), first, last, replicas: replicas.length };
   });
-  if (!masters?.every((master) => master !== undefined)) throw new LinkError("answer", "SHAPE");
+  const isMap = masters?.every((master) => master !== undefined) && masters.length <= MOST_RANGES;
+  if (!isMap) throw new LinkError("answer", "SHAPE");
   return masters;
 }

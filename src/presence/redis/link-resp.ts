@@ -1,31 +1,83 @@
-import { Redis } from "ioredis";
+import { Redis, type RedisOptions } from "ioredis";
 import type { RedisLink, Reply } from "./link.ts";
 import { LinkError, ReplyError } from "./link.ts";
+
+type Certificates = { readonly ca?: string; readonly cert?: string; readonly key?: string };
 
 interface RespOptions {
   /** `redis://` or `rediss://`, with user and password if needed. */
   readonly url: string;
   /** Certificates (PEM) of `rediss://`; asked for at every connect, so that renewed ones are in effect. MUST NOT throw. */
-  readonly tls?: () => { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  readonly tls?: () => Certificates;
 }
 
+/** Whoever the sentinels call the master of a name. */
+export interface SentinelOptions {
+  readonly sentinels: readonly { readonly host: string; readonly port: number }[];
+  readonly master: string;
+  readonly database: number;
+  /** For the master and for the sentinels; empty: none, or the default user. */
+  readonly login: { readonly user: string; readonly password: string };
+  readonly sentinelLogin: { readonly user: string; readonly password: string };
+  /** Of both, as above. Without it they are reached in plain text. */
+  readonly tls?: () => Certificates;
+}
+
+const COMMON = {
+  lazyConnect: true,
+  // Nothing is kept for later or sent again, and connecting again is asked for by the next send.
+  retryStrategy: null,
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  enableReadyCheck: false,
+  // Maps as flat arrays, which is what REST answers too.
+  protocol: 2,
+  disableClientInfo: true,
+} as const satisfies RedisOptions;
+
+/** How long one sentinel may take before the next one is asked, ms. */
+const SENTINEL_TIMEOUT_MS = 500;
+const CONNECT_TIMEOUT_MS = 1_000;
+
 /** Redis or Valkey over RESP, one connection. */
-export function respLink(options: RespOptions): RedisLink {
-  const { protocol } = URL.parse(options.url) ?? {};
+export function respLink({ url, tls }: RespOptions): RedisLink {
+  const { protocol } = URL.parse(url) ?? {};
   if (protocol !== "redis:" && protocol !== "rediss:") throw new TypeError("REDIS_URL is not a redis:// URL");
-  const client = new Redis(options.url, {
-    lazyConnect: true,
-    ...(options.tls && { tls: options.tls() }),
-    // Nothing is kept for later or sent again, and connecting again is asked for by the next send.
-    retryStrategy: null,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    enableReadyCheck: false,
-    // Maps as flat arrays, which is what REST answers too.
-    protocol: 2,
-    disableClientInfo: true,
+  const client = new Redis(url, { ...COMMON, ...(tls && { tls: tls() }) });
+  return linkOver(client, () => {
+    if (tls) client.options.tls = tls();
   });
+}
+
+/**
+ * The master that sentinels name, over RESP, one connection. They are asked at every connect: after a failover the
+ * old master refuses (it is gone, or `READONLY`), and connecting again leads to the new one.
+ */
+export function sentinelLink(options: SentinelOptions): RedisLink {
+  const { sentinels, master, database, login, sentinelLogin, tls } = options;
+  const secure = () => ({ tls: tls!(), sentinelTLS: tls!(), enableTLSForSentinelMode: true });
+  const client = new Redis({
+    ...COMMON,
+    sentinels: sentinels.map(({ host, port }) => ({ host, port })),
+    name: master,
+    db: database,
+    ...(login.user !== "" && { username: login.user }),
+    ...(login.password !== "" && { password: login.password }),
+    ...(sentinelLogin.user !== "" && { sentinelUsername: sentinelLogin.user }),
+    ...(sentinelLogin.password !== "" && { sentinelPassword: sentinelLogin.password }),
+    sentinelRetryStrategy: () => null,
+    sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    ...(tls && secure()),
+  });
+  return linkOver(client, () => {
+    if (tls) Object.assign(client.options, secure());
+  });
+}
+
+/** @param prepare called before each connect */
+function linkOver(client: Redis, prepare: () => void): RedisLink {
   // A failed connect rejects with a plain "closed"; why is only told here.
   let cause: unknown;
   client.on("error", (error) => {
@@ -35,7 +87,7 @@ export function respLink(options: RespOptions): RedisLink {
   let closed = false;
 
   const connect = (): Promise<void> => {
-    if (options.tls && !connecting) client.options.tls = options.tls();
+    if (!connecting) prepare();
     connecting ??= client
       .connect()
       .catch(() => {
