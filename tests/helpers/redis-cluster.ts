@@ -7,7 +7,7 @@ import { until } from "./until.ts";
 const SLOTS = 16_384;
 
 /** A node of a cluster and a way to it past the drivers. */
-export interface ClusterTestNode extends TestServer {
+interface ClusterTestNode extends TestServer {
   readonly address: string;
   /** Its name in the cluster. */
   readonly id: string;
