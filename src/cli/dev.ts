@@ -49,6 +49,7 @@ export async function dev(options: DevOptions): Promise<void> {
   await run(config, {
     version: options.version,
     endsWithTerminal: true,
+    openConsole: true,
     extra: localExtra(config, tokenEndpoint(String(overrides["auth.tokenSecret"]), config)),
     started: ({ url }) => welcome(url, config),
   });
@@ -114,6 +115,7 @@ function welcome(url: string, { nats, region, apps }: Config): void {
       `  ${paint("bold", "Trunkline")} is up in region ${region}.`,
       "",
       `  Open     ${paint("cyan", `${url}/#room=42`)}`,
+      `  Console  ${url}/console/`,
       `  Connect  ${url.replace("http", "ws")}/connection/websocket`,
       `  Publish  ${publish}`,
       // An app of somebody's own has a secret that is not for terminals.

@@ -42,8 +42,23 @@ export function gatewayOptions({
   };
 }
 
+/** What the HTTP layer does by the settings. */
+export function appOptions(config: Config, descriptors: Descriptors): AppOptions {
+  return {
+    allowedOrigins: config.http.allowedOrigins,
+    passedHeaders: passedHeaders(config),
+    proxy: proxyTrust(config),
+    apiKeys: config.api.keys,
+    maxRequestBytes: config.http.maxRequestBytes,
+    maxFrameBytes: config.limits.frameBytes,
+    publicMetrics: config.http.publicMetrics,
+    door: doorOptions(config, descriptors),
+    ...(config.http.metricsToken && { metricsToken: config.http.metricsToken }),
+  };
+}
+
 /** What holds for plain HTTP, which lives in what admission keeps back of the descriptors. */
-export function doorOptions({ limits }: Config, descriptors: Descriptors): AppOptions["door"] {
+function doorOptions({ limits }: Config, descriptors: Descriptors): AppOptions["door"] {
   return {
     requestsPerIpPerSecond: limits.requestsPerIpPerSecond,
     keptSocketsPerIp: limits.httpConnectionsPerIp,
@@ -53,13 +68,13 @@ export function doorOptions({ limits }: Config, descriptors: Descriptors): AppOp
 }
 
 /** Headers of clients' requests that some endpoint is to see. */
-export function passedHeaders({ callouts }: Config): readonly string[] {
+function passedHeaders({ callouts }: Config): readonly string[] {
   const all = Object.values(callouts.endpoints).flatMap(({ headers }) => headers);
   return [...new Set(all)];
 }
 
 /** Who is believed about addresses. */
-export function proxyTrust({ proxy }: Config) {
+function proxyTrust({ proxy }: Config) {
   if (proxy.trust !== "header") return { kind: proxy.trust };
   return { kind: proxy.trust, header: proxy.header, cidrs: proxy.cidrs, hops: proxy.hops };
 }

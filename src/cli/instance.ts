@@ -26,8 +26,9 @@ import { PusherApps } from "../pusher/apps.ts";
 import { Pusher } from "../pusher/pusher.ts";
 import type { Runtime, ServeOptions, Server } from "../runtime/runtime.ts";
 import { type Certificate, CertificateWatch, readCertificate } from "./certificate.ts";
+import { type Console, createConsole } from "./console.ts";
 import { Descriptors } from "./descriptors.ts";
-import { admissionOf, doorOptions, gatewayOptions, passedHeaders, proxyTrust } from "./instance-options.ts";
+import { admissionOf, appOptions, gatewayOptions } from "./instance-options.ts";
 import { eventRecorder, outboxDesk, outboxOptions, startWebhooks } from "./outbox.ts";
 import { startError, step } from "./start-step.ts";
 import { StartedParts } from "./started-parts.ts";
@@ -43,6 +44,8 @@ export interface InstanceParts {
   readonly callouts: FindCallouts;
   /** Answers requests the product itself has no answer for (`trunkline dev`). */
   readonly extra?: (request: Request) => Promise<Response> | undefined;
+  /** Everybody who reaches the port may use the console (`trunkline dev`). */
+  readonly openConsole?: boolean;
   /** One of several workers that listen on the same port. */
   readonly worker?: boolean;
   readonly log: Logger;
@@ -145,7 +148,7 @@ class RunningInstance implements Instance {
 
   /** The order of the start; each part is noted before it is started, so that one that starts halfway is closed, too. */
   async #startParts(stop: AbortSignal): Promise<void> {
-    const { broker, authenticator, config, stats, log } = this.#parts;
+    const { broker, authenticator, config, version, openConsole: open = false, stats, log } = this.#parts;
     const started = this.#started;
 
     started.closeFirst("broker", () => broker.close());
@@ -166,15 +169,18 @@ class RunningInstance implements Instance {
     await step("start presence", stop, () => presence.start());
 
     const metrics = this.#createMetrics(presence);
-    const app = await step("read the console's pages", stop, () =>
-      this.#createApp(presence, pusher, metrics),
+    const console = await step("read the console's page", stop, () =>
+      createConsole({ config, version, gateway, open, log }),
+    );
+    const app = await step("read the demo page", stop, () =>
+      this.#createApp(presence, pusher, metrics, config.admin.port > 0 ? undefined : console),
     );
     started.closeFirst("Pusher applications", () => pusher.close());
     pusher.start();
     started.closeFirst("gateway", () => gateway.close());
     gateway.start();
     this.#startTimers(presence);
-    this.#listen(app, metrics);
+    this.#listen(app, metrics, console);
     log.info(this.#parts.worker ? "worker listening" : "listening", {
       url: this.url,
       ...this.#identity(),
@@ -197,7 +203,7 @@ class RunningInstance implements Instance {
   }
 
   #createGateway(presence: Presence, pusher: Pusher, outbox: Outbox | undefined): RunningGateway {
-    const { config, version, broker, authenticator, callouts, stats, log } = this.#parts;
+    const { config, version, runtime, broker, authenticator, callouts, stats, log } = this.#parts;
     return createGateway({
       instance: config.instanceId,
       region: config.region,
@@ -211,6 +217,14 @@ class RunningInstance implements Instance {
       membership: pusher,
       fanout: this.#fanout,
       overloaded: () => this.#overload.state !== "ok",
+      vitals: () => ({
+        connectionsLimit: this.#cap,
+        draining: this.#draining,
+        overload: this.#overload.state,
+        unready: unreadiness(this.#health, Date.now()),
+        loopDelayMs: this.#overload.delayMs,
+        residentBytes: runtime.residentBytes(),
+      }),
       release: (key) => this.#admission.release(key),
       log: log.with({ at: "gateway" }),
       connectionLog: this.#parts.connectionLog,
@@ -234,7 +248,7 @@ class RunningInstance implements Instance {
     });
   }
 
-  async #createApp(presence: Presence, pusher: Pusher, metrics: Metrics): Promise<App> {
+  async #createApp(presence: Presence, pusher: Pusher, metrics: Metrics, console?: Console): Promise<App> {
     const { config, version, stats, log } = this.#parts;
     return createApp({
       gateway: this.#gateway,
@@ -246,6 +260,7 @@ class RunningInstance implements Instance {
       admission: this.#admission,
       health: this.#health,
       metrics,
+      console,
       regions: new RegionDirectory({
         here: config.region,
         urls: new Map(config.regions.map((entry) => entry.split("=", 2) as [string, string])),
@@ -256,17 +271,7 @@ class RunningInstance implements Instance {
       streams: this.#streams,
       stats,
       log,
-      options: {
-        allowedOrigins: config.http.allowedOrigins,
-        passedHeaders: passedHeaders(config),
-        proxy: proxyTrust(config),
-        apiKeys: config.api.keys,
-        maxRequestBytes: config.http.maxRequestBytes,
-        maxFrameBytes: config.limits.frameBytes,
-        publicMetrics: config.http.publicMetrics,
-        door: doorOptions(config, this.#descriptors),
-        ...(config.http.metricsToken && { metricsToken: config.http.metricsToken }),
-      },
+      options: appOptions(config, this.#descriptors),
     });
   }
 
@@ -316,7 +321,7 @@ class RunningInstance implements Instance {
   }
 
   /** Opens the second port, when there is one, and then the port for clients. */
-  #listen(app: App, metrics: Metrics): void {
+  #listen(app: App, metrics: Metrics, console: Console | undefined): void {
     const { config, worker, extra } = this.#parts;
     if (config.admin.port > 0) {
       const health = this.#health;
@@ -325,6 +330,7 @@ class RunningInstance implements Instance {
         metrics,
         metricsToken: config.http.metricsToken,
         publicMetrics: true,
+        console,
       });
       const second = this.#serve({ ...config.admin, fetch: (request) => admin.fetch(request) });
       this.#started.closeLast("second port", () => second.close());

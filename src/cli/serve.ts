@@ -27,7 +27,7 @@ import { ignoreReloads } from "./signals.ts";
 const EVENTS = 10_000;
 const MOST_CONNECTIONS = 1_000_000;
 
-export interface RunOptions extends Pick<InstanceParts, "version" | "extra"> {
+export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "openConsole"> {
   /** Number of one of several workers that listen on the same port. */
   readonly worker?: number;
   readonly started?: (instance: Instance) => void;
@@ -64,7 +64,7 @@ export async function run(config: Config, options: RunOptions): Promise<void> {
 
 async function buildParts(
   config: Config,
-  { version, worker, extra }: RunOptions,
+  { version, worker, extra, openConsole }: RunOptions,
   runtime: Runtime,
   log: Logger,
 ): Promise<InstanceParts> {
@@ -76,6 +76,7 @@ async function buildParts(
     worker: worker !== undefined,
     connectionLog: connectionLogger(config, log, worker),
     ...(extra && { extra }),
+    ...(openConsole && { openConsole }),
     presence: (load) => buildPresence(config, runtime, { log, stats, load }),
     authenticator: jwtAuthenticator({ issuers: tokenIssuers(config), insecure: config.insecure, log }),
     callouts: buildCallouts(config, broker, log, stats),

@@ -38,11 +38,24 @@ export function* crossChecks(config: Config): Generator<string> {
       yield `channels.everyone: ${channel} is in no namespace everyone may be subscribed to`;
     }
   }
+  yield* consoleChecks(config);
   yield* appCrossChecks(config);
   yield* endpointCrossChecks(config);
   yield* calloutChecks(config);
   if (channels.ringBytes > channels.ringTotalBytes)
     yield "channels.ring: it must be at most channels.ringTotal";
+}
+
+/** Whose console it is must be clear from the name and from the secret alone. */
+function* consoleChecks({ console }: Config): Generator<string> {
+  const tokens = console.tokens.map((token) => token.split(":"));
+  for (const [part, what] of [
+    [0, "name"],
+    [2, "secret"],
+  ] as const) {
+    const all = tokens.map((token) => (part === 2 ? token.slice(2).join(":") : token[part]));
+    if (new Set(all).size < all.length) yield `console.tokens: two have the same ${what}`;
+  }
 }
 
 /** How NATS, Redis and key sets are reached. */

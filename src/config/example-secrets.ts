@@ -7,11 +7,12 @@ const EXAMPLE = /change[-_ ]?me|^dev-(secret|api-key|key)-of-trunkline|^(secret|
  * Secrets that were taken from an example: whoever reads the repository could sign tokens, or call the server API. Names
  * the settings, never the values.
  */
-export function* exampleSecrets({ auth, api, apps, http, nats }: Config): Generator<string> {
+export function* exampleSecrets({ auth, api, apps, console, http, nats }: Config): Generator<string> {
   const secrets: [key: string, values: readonly (string | undefined)[]][] = [
     ["auth.tokenSecret", [auth.tokenSecret]],
     ["auth.issuers", auth.issuers.map(({ secret }) => secret)],
     ["api.keys", api.keys],
+    ["console.tokens", console.tokens.map((token) => token.split(":").slice(2).join(":"))],
     ["http.metricsToken", [http.metricsToken]],
     ["nats.password", [nats.password]],
     ["nats.token", [nats.token]],

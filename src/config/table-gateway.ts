@@ -145,6 +145,16 @@ export const gateway = {
     doc: "Keys of the server API (`POST /api/…`). Without a key, the server API is closed.",
   }),
 
+  "console.tokens": list(
+    /^[A-Za-z0-9_.@-]{1,64}:(look|act|payloads)(\+(look|act|payloads))*:[!-+.-~-]{16,256}$/,
+    "a name, its rights and a secret of 16 to 256 printable characters without spaces and commas, such as ann:look+act:4f0c…",
+    {
+      default: [],
+      secret: "all",
+      doc: "Who may sign in to the console at `/console/`, and with what rights: `look`, `act` (publish, disconnect, block, replay), `payloads` (read messages). People sign in with the secret. Without a token there is no console. With `admin.port` it is on that port alone.",
+    },
+  ),
+
   "http.allowedOrigins": list(
     ORIGIN,
     "an origin as browsers send it, such as https://app.example.com, or *",

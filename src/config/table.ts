@@ -24,6 +24,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   apps: "Pusher apps",
   webhooks: "Webhooks",
   api: "Server API",
+  console: "Console",
   http: "Front door",
   proxy: "Trusted proxy",
   limits: "Limits",

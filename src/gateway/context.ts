@@ -8,6 +8,7 @@ import type { Presence } from "../presence/presence.ts";
 import type { OutboxDesk } from "../webhooks/desk.ts";
 import type { Fanout } from "./channel/audience.ts";
 import type { ConnectionLog } from "./instance/connection-log.ts";
+import type { Vitals } from "./instance/figures.ts";
 import type { LogLevelSwitch } from "./instance/log-level.ts";
 import type { LongAnswers } from "./instance/long-answers.ts";
 import type { Moves } from "./instance/move.ts";
@@ -46,6 +47,8 @@ export interface GatewayDeps {
   readonly fanout: Fanout;
   /** Whether the instance is overloaded. */
   readonly overloaded: () => boolean;
+  /** How the process is. */
+  readonly vitals: () => Vitals;
   /** Gives a connection's place back to admission. */
   readonly release: (admissionKey: string) => void;
   readonly stats: Stats;

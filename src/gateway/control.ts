@@ -4,6 +4,7 @@ import { Closes, Unsubscribes } from "../core/errors.ts";
 import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import { Stats } from "../core/stats.ts";
 import type { GatewayContext } from "./context.ts";
+import { figuresOf } from "./instance/figures.ts";
 import { inspect, inspectRequest } from "./instance/inspect.ts";
 import { logLevelRequest } from "./instance/log-level.ts";
 import { moveRequest } from "./instance/move.ts";
@@ -100,6 +101,8 @@ export const signals = {
     of: z.int().min(1).optional(),
   }),
   info: z.object({}),
+  /** How an instance is, and what it has done since it began. */
+  figures: z.object({}),
   /** What an instance knows of a user, a channel, or a user in a channel. */
   inspect: inspectRequest,
   /** Lets connections of one instance go, so that they come back elsewhere. */
@@ -199,6 +202,8 @@ const handlers: Handlers = {
     if (meant && body.level !== undefined) logLevel.set(body.level, body.seconds);
     return { instance, level: logLevel.level };
   },
+
+  figures: (context) => figuresOf(context),
 
   info: (context): InstanceInfo => ({
     instance: context.instance,

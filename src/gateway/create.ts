@@ -18,6 +18,7 @@ import { MemberLists } from "./membership/members.ts";
 import { PresenceTracker } from "./membership/tracker.ts";
 import { createOperations } from "./operations.ts";
 import { serveOutbox } from "./outbox.ts";
+import { createOversight } from "./oversee.ts";
 import { onEntry, serveRestrictions } from "./restrictions/enforce.ts";
 import { Restrictions } from "./restrictions/table.ts";
 import { Emulation } from "./session/emulation.ts";
@@ -58,6 +59,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       return hub.sessions.size;
     },
     operations: createOperations(context),
+    oversight: createOversight(context),
     blocksAddress: (ip) => context.restrictions.blocksAddress(ip),
     drain: (pace) => drain(context, pace),
     shed: (count) => shed(hub, stats, count),

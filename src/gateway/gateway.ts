@@ -10,6 +10,7 @@ import type { Dialect, ForcedSubscribe, Handshake } from "./dialect.ts";
 import type { Why, WhyRequest } from "./findings.ts";
 import type { LogLevelRequest } from "./instance/log-level.ts";
 import type { Move, MoveRequest } from "./instance/move.ts";
+import type { Actor, Oversight } from "./oversight.ts";
 import type { RestrictionMethod } from "./restrictions/restriction.ts";
 import type { Session } from "./session/session.ts";
 
@@ -46,6 +47,8 @@ export interface Gateway {
   /** Live connections of this instance. */
   readonly connections: number;
   readonly operations: Operations;
+  /** What operators look at. */
+  readonly oversight: Oversight;
   /**
    * Closes every connection in paced, jittered waves with code 3001. Resolves when none is left and clients
    * have had their grace period to come back elsewhere, at the latest after `deadlineMs`.
@@ -133,10 +136,11 @@ export interface Operations {
   }>;
   /**
    * Takes rights back, blocks, unblocks, or lists: shapes and result are those of the server API. @param params checked
+   * @param actor for the audit; default: the server API
    */
-  restrict(method: RestrictionMethod, params: unknown): Promise<object>;
-  /** Looks into the outbox of webhooks, or puts back what was set aside. @param params checked */
-  outbox(method: OutboxMethod, params: unknown): Promise<object>;
+  restrict(method: RestrictionMethod, params: unknown, actor?: Actor): Promise<object>;
+  /** Looks into the outbox of webhooks, or puts back what was set aside. @param params checked @param actor as above */
+  outbox(method: OutboxMethod, params: unknown, actor?: Actor): Promise<object>;
   /** Asks an instance to let connections go, at a pace; they come back elsewhere. @returns how many, and for how long */
   move(request: MoveRequest): Promise<Move>;
   /** Why a user gets nothing, or a channel says nothing: what every instance, the store and the restrictions show. */

@@ -12,9 +12,13 @@ import type { Failure, LogLevels, Operations, PublishRequest, Target } from "./g
 import { type LogLevelRequest, logLevelAnswer } from "./instance/log-level.ts";
 import { type Move, type MoveRequest, moveOf } from "./instance/move.ts";
 import { askOutbox } from "./outbox.ts";
+import type { Actor } from "./oversight.ts";
 import { restrict } from "./restrictions/enforce.ts";
 import { survey } from "./survey.ts";
 import { why } from "./why.ts";
+
+/** Who asks, where nobody says. */
+const API: Actor = { via: "api" };
 
 /** How long the instance that is to let connections go may take to answer, ms. */
 const MOVE_MS = 1_000;
@@ -76,8 +80,8 @@ export function createOperations(context: GatewayContext): Operations {
       signal("clear", { channel });
     },
 
-    restrict: (method, params) => restrict(context, method, params, "api"),
-    outbox: (method, params) => askOutbox(context, method, params, "api"),
+    restrict: (method, params, actor = API) => restrict(context, method, params, actor),
+    outbox: (method, params, actor = API) => askOutbox(context, method, params, actor),
     ...surveys(context),
     connectionsOf: (user) => context.presence.connectionsOf(user),
     move: (request) => move(context, request),

@@ -2,17 +2,18 @@ import { CommandError, Errors } from "../core/errors.ts";
 import { writeJson } from "../core/json-value.ts";
 import { type OutboxMethod, outboxRequests } from "../webhooks/requests.ts";
 import type { GatewayContext } from "./context.ts";
+import type { Actor } from "./oversight.ts";
 import { parsedRequest } from "./restrictions/enforce.ts";
 
 /**
- * Carries out a request about the outbox of webhooks. @param via who asked: `api` or `nats` @returns the result, for `writeJson`
+ * Carries out a request about the outbox of webhooks. @param actor who asked @returns the result, for `writeJson`
  * @throws CommandError notAvailable (there are no webhooks), and those of the desk
  */
 export async function askOutbox(
   context: GatewayContext,
   method: OutboxMethod,
   params: unknown,
-  via: string,
+  actor: Actor,
 ): Promise<object> {
   if (!context.outbox) throw new CommandError(Errors.notAvailable, "there are no webhooks");
   const result = await context.outbox.request(method, params);
@@ -22,9 +23,9 @@ export async function askOutbox(
       kind: "webhook",
       id: line,
       ...(id !== undefined && { event: id }),
-      via,
+      ...actor,
     });
-    context.log.info("audit", { action: "replayed", kind: "webhook", id: line, via });
+    context.log.info("audit", { action: "replayed", kind: "webhook", id: line, ...actor });
   }
   return result;
 }
@@ -34,7 +35,7 @@ export function serveOutbox(context: GatewayContext): (() => void)[] {
   if (!context.outbox) return [];
   return (Object.keys(outboxRequests) as OutboxMethod[]).map((method) =>
     context.broker.serve("control", method, async (body) =>
-      writeJson(await askOutbox(context, method, parsedRequest(body), "nats")),
+      writeJson(await askOutbox(context, method, parsedRequest(body), { via: "nats" })),
     ),
   );
 }

@@ -1,3 +1,4 @@
+import type { InstanceRecord } from "../presence/presence.ts";
 import type { GatewayContext } from "./context.ts";
 import { onSignal, type SignalKind } from "./control.ts";
 
@@ -6,13 +7,13 @@ const SURVEY_MS = 1_000;
 
 /**
  * Asks every instance. When presence does not know how many there are, whoever answers in time is heard; this instance
- * answers in any case. `partial`: some may be missing.
+ * answers in any case. `known`: those with a lease; `partial`: some may be missing.
  */
 export async function survey(
   context: GatewayContext,
   kind: SignalKind,
   body: object,
-): Promise<{ answers: readonly unknown[]; partial: boolean }> {
+): Promise<{ answers: readonly unknown[]; known: readonly InstanceRecord[]; partial: boolean }> {
   const { instances, partial } = await context.presence.instances();
   const expect = Math.max(1, instances.length);
   const answers = await context.broker.survey(kind, body, {
@@ -21,5 +22,5 @@ export async function survey(
   });
   // Without a broker not even one's own answer comes.
   if (answers.length === 0) answers.push(onSignal(context, kind, body));
-  return { answers, partial: partial || answers.length < expect };
+  return { answers, known: instances, partial: partial || answers.length < expect };
 }

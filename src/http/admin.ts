@@ -10,13 +10,16 @@ export interface AdminDeps {
   readonly metricsToken: string | undefined;
   /** Without a token: whether whoever reaches the port may read the metrics; else nobody may. */
   readonly publicMetrics: boolean;
+  /** The console, where it is here. */
+  readonly console?: Hono | undefined;
 }
 
 const NO_STORE = { "cache-control": "no-store" };
 
 /** What operators ask an instance: health, readiness, metrics. Part of its port, and all of its second one. */
-export function adminApp({ health, metrics, metricsToken, publicMetrics }: AdminDeps): Hono {
+export function adminApp({ health, metrics, metricsToken, publicMetrics, console }: AdminDeps): Hono {
   const app = new Hono();
+  if (console) app.route("/console", console);
   app.get("/healthz", (c) => c.text("ok\n", 200, NO_STORE));
 
   app.get("/readyz", (c) => {

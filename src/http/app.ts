@@ -39,6 +39,8 @@ export interface AppDeps {
   readonly health: Health;
   readonly metrics: Metrics;
   readonly assets: Assets;
+  /** The console, where it is on the clients' port. */
+  readonly console?: Hono | undefined;
   readonly streams: StreamTransports;
   readonly regions: RegionDirectory;
   readonly stats: Stats;
@@ -91,6 +93,7 @@ export function createApp(deps: AppDeps): App {
   });
   const centrifuge = routeClients(app, deps, log);
   routeApis(app, deps, log);
+  if (deps.console) app.route("/console", deps.console);
   routePages(app, deps);
   const failed = (error: unknown, method: string, path: string) => {
     // The path only: a query may hold a token.

@@ -26,7 +26,7 @@ const GUESS_COST = 10;
 /** Asked by machines, and never refused. */
 const HEALTH: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics"]);
 /** Checked by key or signature. */
-const KEYED = /^\/(api|apps)(\/|$)/;
+const KEYED = /^\/(api|apps|console\/api)(\/|$)/;
 
 /** For whatever a browser may take for a page; those that are pages bring a policy of their own. */
 const SECURITY_HEADERS = {

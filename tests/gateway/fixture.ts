@@ -178,6 +178,10 @@ export async function startGateway(fixture: FixtureOptions = {}) {
     recorder: outbox && new WebhookEventRecorder(broker.port, outbox, endpoints),
     fanout: topics,
     overloaded: fixture.overloaded ?? (() => false),
+    vitals: () => ({
+      ...{ connectionsLimit: 1_000, draining: false, overload: "ok", unready: [] },
+      ...{ loopDelayMs: 1, residentBytes: 1_000_000 },
+    }),
     release: (key) => released.push(key),
   });
   await presence.port.start();

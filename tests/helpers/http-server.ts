@@ -7,6 +7,7 @@ import type { Gateway, Operations } from "../../src/gateway/gateway.ts";
 import { Admission, type AdmissionOptions } from "../../src/gateway/instance/admission.ts";
 import type { OverloadState } from "../../src/gateway/instance/overload.ts";
 import { RegionDirectory } from "../../src/gateway/instance/region-directory.ts";
+import type { Oversight } from "../../src/gateway/oversight.ts";
 import { type AppOptions, createApp } from "../../src/http/app.ts";
 import type { Assets } from "../../src/http/assets.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
@@ -86,6 +87,7 @@ export function httpServer(
     },
     emulate: async () => "unknown",
     operations: { ...setup.operations } as Operations,
+    oversight: {} as Oversight,
     drain: async () => {},
     shed: () => 0,
     sendAway: () => 0,

@@ -3,6 +3,7 @@ import { CommandError, Errors, Unsubscribes } from "../../core/errors.ts";
 import { unreachable } from "../../core/unreachable.ts";
 import type { GatewayContext } from "../context.ts";
 import { isNetwork } from "../instance/address-set.ts";
+import type { Actor } from "../oversight.ts";
 import type { Session } from "../session/session.ts";
 import { revoke } from "../subscribe/attach.ts";
 import {
@@ -44,14 +45,14 @@ function enforce(context: GatewayContext, restriction: StandingRestriction): voi
 }
 
 /**
- * Carries out a request of the server API or of a service. @param via who asked: `api` or `nats`
+ * Carries out a request of the server API, of a service or of an operator. @param actor who asked
  * @returns the JSON of its result @throws CommandError
  */
 export async function restrict(
   context: GatewayContext,
   method: RestrictionMethod,
   params: unknown,
-  via: string,
+  actor: Actor,
 ): Promise<object> {
   const shape = restrictionRequests[method];
   const parsed = shape.safeParse(params);
@@ -60,12 +61,12 @@ export async function restrict(
     case "restrictions":
       return { restrictions: context.restrictions.list().map(shown) };
     case "unblock":
-      return await lift(context, restrictionRequests.unblock.parse(params), via);
+      return await lift(context, restrictionRequests.unblock.parse(params), actor);
     case "block":
     case "revoke": {
       const { expire_at: expireAt, ...target } = restrictionRequests[method].parse(params);
       const restriction = method === "block" ? blockOf(target) : revocationOf(target);
-      return await impose(context, restriction, expireAt, via);
+      return await impose(context, restriction, expireAt, actor);
     }
     default:
       return unreachable(method);
@@ -76,7 +77,7 @@ async function impose(
   context: GatewayContext,
   restriction: Restriction,
   expireAt: number | undefined,
-  via: string,
+  actor: Actor,
 ): Promise<object> {
   if (restriction.kind === "address" && !isNetwork(restriction.address)) {
     throw new CommandError(Errors.badRequest, "address is neither an address nor a range");
@@ -86,14 +87,14 @@ async function impose(
   const id = restrictionId(restriction);
   await context.broker.putEntry({ key: entryKey(id), value: restriction, expiresAtMs: end });
   const standing = { ...restriction, id, expireAt: Math.floor(end / 1_000) };
-  audit(context, "restricted", standing, via);
+  audit(context, "restricted", standing, actor);
   return { id, expire_at: standing.expireAt };
 }
 
 async function lift(
   context: GatewayContext,
   { user, address, id }: { user?: string | undefined; address?: string | undefined; id?: string | undefined },
-  via: string,
+  actor: Actor,
 ): Promise<object> {
   if ([user, address, id].filter((one) => one !== undefined).length !== 1) {
     throw new CommandError(Errors.badRequest, "user, address or id");
@@ -102,14 +103,19 @@ async function lift(
   const standing = context.restrictions.get(key);
   // Put even when unknown here: another instance may know it, and this one not yet.
   await context.broker.putEntry({ key: entryKey(key), value: undefined, expiresAtMs: 0 });
-  if (standing) audit(context, "lifted", standing, via);
+  if (standing) audit(context, "lifted", standing, actor);
   return { lifted: standing !== undefined };
 }
 
-function audit(context: GatewayContext, action: string, restriction: StandingRestriction, via: string): void {
+function audit(
+  context: GatewayContext,
+  action: string,
+  restriction: StandingRestriction,
+  actor: Actor,
+): void {
   const { timeMs: _, ...rest } = restriction;
-  context.events.audited(action, { ...rest, via });
-  context.log.info("audit", { action, kind: restriction.kind, id: restriction.id, via });
+  context.events.audited(action, { ...rest, ...actor });
+  context.log.info("audit", { action, kind: restriction.kind, id: restriction.id, ...actor });
 }
 
 /** A restriction as the API shows it. */
@@ -128,7 +134,7 @@ function shown({ kind, id, expireAt, timeMs, reason, ...target }: StandingRestri
 export function serveRestrictions(context: GatewayContext): (() => void)[] {
   return (Object.keys(restrictionRequests) as RestrictionMethod[]).map((method) =>
     context.broker.serve("control", method, async (body) =>
-      JSON.stringify(await restrict(context, method, parsedRequest(body), "nats")),
+      JSON.stringify(await restrict(context, method, parsedRequest(body), { via: "nats" })),
     ),
   );
 }

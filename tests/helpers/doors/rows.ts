@@ -293,6 +293,7 @@ export const SIGNALS: Readonly<Record<string, Door | Closed>> = {
   info: NAMES_ONLY,
   inspect: NAMES_ONLY,
   log_level: NAMES_ONLY,
+  figures: NAMES_ONLY,
   move: NAMES_ONLY,
 };
 

@@ -1,0 +1,111 @@
+import { h, svg } from "./dom.js";
+import { UNKNOWN } from "./format.js";
+
+/** The address of a page of the console. */
+export function link(name, params = {}) {
+  const query = new URLSearchParams(params).toString();
+  return `#/${name}${query && `?${query}`}`;
+}
+
+/** Something that must be known before the rest is believed. */
+export function note(text, tone = "warn") {
+  return h("p", { class: `notice ${tone}`, role: "status", "data-key": `note ${tone}` }, text);
+}
+
+/** Figures side by side: `label`, `value`, and what stands below (`more`). */
+export function tiles(all) {
+  return h(
+    "dl",
+    { class: "tiles", "data-key": "tiles" },
+    all.map(({ label, value, more }) =>
+      h(
+        "div",
+        { "data-key": label },
+        h("dt", {}, label),
+        h("dd", {}, h("span", { class: "value" }, value), more),
+      ),
+    ),
+  );
+}
+
+const [WIDE, HIGH] = [96, 24];
+
+/** The run of a value, the newest on the right; says nothing to who cannot see it. */
+export function spark(values) {
+  const known = values.filter((value) => value !== undefined);
+  const top = Math.max(...known, 0) || 1;
+  const step = WIDE / 59;
+  const points = values.flatMap((value, index) =>
+    value === undefined
+      ? []
+      : [
+          `${(WIDE - (values.length - 1 - index) * step).toFixed(1)},${(HIGH - 1 - (value / top) * (HIGH - 3)).toFixed(1)}`,
+        ],
+  );
+  return svg(
+    "svg",
+    { class: "spark", viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("polyline", { points: points.join(" ") }),
+  );
+}
+
+/**
+ * A table that becomes a list of cards where there is no room; the roles stay, whatever the style makes of it.
+ * @param columns `label`, `cell(row)`, `text` for what is no figure; the first is the head of its row
+ */
+export function table({ caption, columns, rows, key, empty = "Nothing." }) {
+  if (rows.length === 0) return h("p", { class: "empty", "data-key": `empty ${caption}` }, empty);
+  return h(
+    "table",
+    { class: "cards", role: "table", "data-key": `table ${caption}` },
+    h("caption", { class: "unseen" }, caption),
+    h(
+      "thead",
+      { role: "rowgroup" },
+      h(
+        "tr",
+        { role: "row" },
+        columns.map(({ label, text, hidden }, at) =>
+          h(
+            "th",
+            { scope: "col", role: "columnheader", class: (at === 0 || text) && "text" },
+            hidden ? h("span", { class: "unseen" }, label) : label,
+          ),
+        ),
+      ),
+    ),
+    h(
+      "tbody",
+      { role: "rowgroup" },
+      rows.map((row) =>
+        h(
+          "tr",
+          { role: "row", "data-key": key(row) },
+          columns.map((column, at) => cellOf(column, row, at)),
+        ),
+      ),
+    ),
+  );
+}
+
+function cellOf({ label, text, hidden, cell }, row, at) {
+  const content = cell(row);
+  const own = content === undefined || content === false || content === "" ? UNKNOWN : content;
+  if (at === 0) return h("th", { scope: "row", role: "rowheader", class: "text" }, own);
+  return h(
+    "td",
+    { role: "cell", "data-label": hidden ? "" : label, class: text && "text" },
+    h("div", {}, own),
+  );
+}
+
+/** A part of a page under a heading. `fact`: what stands beside it. */
+export function panel({ title, fact, key = title }, ...children) {
+  const id = `panel-${key.replaceAll(/\W+/g, "-").toLowerCase()}`;
+  return h(
+    "section",
+    { class: "panel", "data-key": id, "aria-labelledby": id },
+    h("div", { class: "panel-head" }, h("h2", { id }, title), fact && h("span", { class: "fact" }, fact)),
+    children,
+  );
+}

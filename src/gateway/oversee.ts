@@ -1,0 +1,40 @@
+import { SharedAnswers } from "../core/shared-answers.ts";
+import type { GatewayContext } from "./context.ts";
+import { readFigures } from "./instance/figures.ts";
+import { readInspected } from "./instance/inspect.ts";
+import type { FiguresAnswer, Oversight } from "./oversight.ts";
+import { survey } from "./survey.ts";
+
+/** Everybody who looks at the same time shares an answer. */
+export function createOversight(context: GatewayContext): Oversight {
+  const figures = new SharedAnswers<FiguresAnswer>();
+  const troubles = new SharedAnswers<Awaited<ReturnType<Oversight["troubles"]>>>();
+  return {
+    figures: () => figures.ask("", () => askFigures(context)),
+    troubles: () => troubles.ask("", () => askTroubles(context)),
+    audit(action, fields) {
+      context.events.audited(action, fields);
+      context.log.info("audit", { action, ...fields });
+    },
+  };
+}
+
+async function askFigures(context: GatewayContext): Promise<FiguresAnswer> {
+  const { answers, known, partial } = await survey(context, "figures", {});
+  const instances = answers.flatMap((answer) => readFigures(answer) ?? []);
+  const heard = new Set(instances.map(({ instance }) => instance));
+  const missing = known
+    .filter(({ instance }) => !heard.has(instance))
+    .map(({ instance, region }) => ({ instance, region }));
+  return { instances, missing, partial: partial || missing.length > 0 };
+}
+
+async function askTroubles(context: GatewayContext): ReturnType<Oversight["troubles"]> {
+  const { answers, known, partial } = await survey(context, "inspect", {});
+  const instances = readInspected(answers);
+  const troubles = instances.flatMap(({ instance, region, troubles: own }) =>
+    own.map((trouble) => ({ ...trouble, instance, region })),
+  );
+  troubles.sort((one, other) => other.atMs - one.atMs);
+  return { troubles, partial: partial || instances.length < known.length };
+}

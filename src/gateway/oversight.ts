@@ -1,0 +1,39 @@
+import type { Figures } from "./instance/figures.ts";
+import type { Trouble } from "./instance/trouble.ts";
+
+/** An instance that is known by its lease, and has not answered. */
+interface MissingInstance {
+  readonly instance: string;
+  readonly region: string;
+}
+
+/** What all instances have answered. */
+export interface FiguresAnswer {
+  readonly instances: readonly Figures[];
+  readonly missing: readonly MissingInstance[];
+  /** Some may be missing whose names are not known. */
+  readonly partial: boolean;
+}
+
+/** Something that went wrong, and where. */
+interface LocatedTrouble extends Trouble {
+  readonly instance: string;
+  readonly region: string;
+}
+
+/** Who does something through a console, for the audit. */
+export interface Actor {
+  readonly via: string;
+  /** Their name. */
+  readonly by?: string;
+}
+
+/** What operators look at: works from any instance about all others. */
+export interface Oversight {
+  /** How all instances are. */
+  figures(): Promise<FiguresAnswer>;
+  /** The newest refusals and ends of connections of each instance, the newest first. */
+  troubles(): Promise<{ troubles: readonly LocatedTrouble[]; partial: boolean }>;
+  /** Records that an operator did something: event `audit`, and a line of the log. */
+  audit(action: string, fields: Readonly<Record<string, unknown>>): void;
+}
