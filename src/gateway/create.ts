@@ -58,8 +58,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
     get connections() {
       return hub.sessions.size;
     },
-    operations: createOperations(context),
-    oversight: createOversight(context),
+    ...{ operations: createOperations(context), oversight: createOversight(context) },
     blocksAddress: (ip) => context.restrictions.blocksAddress(ip),
     drain: (pace) => drain(context, pace),
     shed: (count) => shed(hub, stats, count),
