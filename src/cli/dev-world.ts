@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { SignJWT } from "jose";
 import logUpdate from "log-update";
 import { subjects } from "../core/subject.ts";
@@ -212,11 +211,7 @@ async function servePage(
 
 /** The page's own files, and what it shares with the demo page. */
 async function pageAssets(): Promise<Assets> {
-  const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url).href);
-  const [shared, own] = [
-    await loadAssets(folder("../console")),
-    await loadAssets(folder("../console/world")),
-  ];
+  const [shared, own] = [await loadAssets("console"), await loadAssets("console/world")];
   const files = [...own].map(([path, asset]) => [path === "/" ? PAGE : path, asset] as const);
   return new Map([...[...shared].filter(([path]) => path !== "/"), ...files]);
 }

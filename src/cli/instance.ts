@@ -1,4 +1,3 @@
-import { fileURLToPath } from "node:url";
 import type { Authenticator, FindCallouts } from "../auth/auth.ts";
 import type { Broker } from "../broker/broker.ts";
 import type { Outbox } from "../broker/outbox.ts";
@@ -267,7 +266,7 @@ class RunningInstance implements Instance {
         presence,
         own: () => ({ instance: config.instanceId, region: config.region, ...this.#load() }),
       }),
-      assets: await loadAssets(fileURLToPath(new URL("../console", import.meta.url).href)),
+      assets: await loadAssets("console"),
       streams: this.#streams,
       stats,
       log,

@@ -1,8 +1,9 @@
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import { memoryShare } from "../process/memory.ts";
+import { ownArguments } from "../process/own-program.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { consoleLogger } from "./console-log.ts";
 import { UserError } from "./output.ts";
@@ -220,5 +221,7 @@ export class Workers {
 
 /** Starts this program again, with a channel to it. */
 function forkSelf(flags: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
-  return fork(process.argv[1]!, [...flags], { env, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  return spawn(process.execPath, ownArguments(...flags), {
+    ...{ env, stdio: ["ignore", "inherit", "inherit", "ipc"] },
+  });
 }

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
-import { extname, join } from "node:path";
+import { basename, dirname, extname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { MiddlewareHandler } from "hono";
+import { CLIENT_LIBRARY, embeddedFiles } from "../core/embedded.ts";
 
 /** A file as it is served. */
 interface Asset {
@@ -43,20 +44,36 @@ const POLICY = [
  * Reads the pages of a directory (its `index.html` becomes `/`) and the stock client library
  * (`/assets/centrifuge.js`) into memory. A directory that does not exist holds nothing; a production installation has
  * no pages, and no client library for them.
+ * @param directory from `src`, such as "console", or absolute
  */
 export async function loadAssets(directory: string): Promise<Assets> {
   const assets = new Map<string, Asset>();
-  for (const name of await readdir(directory).catch(() => [])) {
+  for (const [name, path] of await filesOf(directory)) {
     const type = TYPES[extname(name)];
-    if (type) assets.set(name === "index.html" ? "/" : `/${name}`, await load(join(directory, name), type));
+    if (type) assets.set(name === "index.html" ? "/" : `/${name}`, await load(path, type));
   }
   const library = clientLibrary();
   if (library) assets.set("/assets/centrifuge.js", await load(library, TYPES[".js"]!));
   return assets;
 }
 
+/** The files of a directory by their names, where the program runs from its sources or is one file. */
+async function filesOf(directory: string): Promise<[name: string, path: string][]> {
+  if (embeddedFiles.size > 0) {
+    const own = [...embeddedFiles].filter(([path]) => dirname(path) === directory);
+    return own.map(([path, readable]) => [basename(path), readable]);
+  }
+  const folder = isAbsolute(directory)
+    ? directory
+    : fileURLToPath(new URL(`../${directory}`, import.meta.url).href);
+  const names = await readdir(folder).catch((): string[] => []);
+  return names.map((name) => [name, join(folder, name)]);
+}
+
 /** The file of centrifuge-js for browsers; `undefined` where this optional package is not installed. */
 function clientLibrary(): string | undefined {
+  const embedded = embeddedFiles.get(CLIENT_LIBRARY);
+  if (embedded !== undefined) return embedded;
   try {
     const path = fileURLToPath(new URL("../dist/centrifuge.js", import.meta.resolve("centrifuge")).href);
     return existsSync(path) ? path : undefined;

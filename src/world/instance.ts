@@ -1,6 +1,6 @@
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import type { Children } from "../process/children.ts";
+import { ownArguments } from "../process/own-program.ts";
 import { LOOPBACK } from "../process/ports.ts";
 import { type ManagedServer, type Server, startServer } from "./server.ts";
 
@@ -27,8 +27,6 @@ export interface InstanceOptions {
   onChange(alive: boolean): void;
 }
 
-const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url).href);
-
 /** Starts an instance, and waits until it is ready for clients. */
 export async function startInstance(options: InstanceOptions): Promise<WorldInstance & ManagedServer> {
   const { id, region, command, port, env, children, onChange } = options;
@@ -37,7 +35,7 @@ export async function startInstance(options: InstanceOptions): Promise<WorldInst
     name: `trunkline ${command} of ${region}`,
     children,
     program: () => ({
-      args: [...runtimeArgs(), MAIN, command],
+      args: ownArguments(command),
       env: {
         PATH: process.env.PATH,
         HOME: process.env.HOME,
@@ -59,11 +57,6 @@ export async function startInstance(options: InstanceOptions): Promise<WorldInst
     url,
     websocket: `ws://${LOOPBACK}:${port}/connection/websocket`,
   });
-}
-
-/** What Deno needs before a program's name. */
-function runtimeArgs(): string[] {
-  return process.versions.deno ? ["run", "-A", "--no-prompt"] : [];
 }
 
 /** Whether this very instance takes clients: another one may have its port. */

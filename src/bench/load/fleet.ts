@@ -1,12 +1,10 @@
-import { fileURLToPath } from "node:url";
 import type { Child, Children } from "../../process/children.ts";
+import { workerArguments } from "../../process/own-program.ts";
 import { type Report, type Sum, sum } from "../tally.ts";
 import type { Turnover } from "./client/turnover.ts";
 import { headcount } from "./layout.ts";
 import type { Gathering, Order, Progress, WorkerReply, WorkerRequest } from "./orders.ts";
 import type { Pace, Publishing } from "./pace.ts";
-
-const WORKER = fileURLToPath(new URL("./worker.ts", import.meta.url).href);
 
 /** Clients that connect at the same time, over all workers: well below the listen backlog of any server (512). */
 const WINDOW = 256;
@@ -39,7 +37,14 @@ export class Fleet implements AsyncDisposable {
     this.#atOnce = Math.min(atOnce, workers);
     this.#workers = Array.from(
       { length: workers },
-      () => new Worker(children.start({ role: "worker", args: [WORKER] }), () => onProgress(this.progress)),
+      () =>
+        new Worker(
+          children.start({
+            role: "worker",
+            args: workerArguments("load-worker", new URL("./worker.ts", import.meta.url)),
+          }),
+          () => onProgress(this.progress),
+        ),
     );
   }
 

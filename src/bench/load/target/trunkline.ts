@@ -2,17 +2,15 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { connect as plainly } from "nats";
 import manifest from "../../../../package.json" with { type: "json" };
 import { type Children, started } from "../../../process/children.ts";
+import { ownArguments } from "../../../process/own-program.ts";
 import { freePort, LOOPBACK } from "../../../process/ports.ts";
 import { endpointsOf, listenOn, reachable } from "./address.ts";
 import { httpPublisher, type NatsOptions, natsPublisher, type Publisher } from "./publish.ts";
 import { startStack } from "./stack.ts";
 import type { Environment, Target, TargetKind, Usage } from "./target.ts";
-
-const MAIN = fileURLToPath(new URL("../../../main.ts", import.meta.url).href);
 
 /** Root of subjects and prefix of keys for instances started here, which no other system uses. */
 const OWN_ROOT = "trunkbench";
@@ -147,7 +145,7 @@ export async function launch(children: Children, env: Environment, at?: number) 
   const port = at ?? (await freePort());
   const child = children.start({
     role: "server",
-    args: [MAIN, "serve"],
+    args: ownArguments("serve"),
     env: { ...env, PORT: String(port), INSTANCE_ID: `bench-${randomBytes(4).toString("hex")}` },
   });
   await started(child, "trunkline serve", () => answers(`http://${LOOPBACK}:${port}/readyz`));
