@@ -1,10 +1,12 @@
 /**
  * Makes one file of the program, its pages and Bun itself: it runs every command on a machine that has nothing installed.
  *   bun deploy/binary.ts OUT [--target linux-x64|linux-arm64]
+ * What is not here is left out, as in the image: commands for development, and the optional packages that they use.
  */
+import { existsSync } from "node:fs";
 import { copyFile, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
@@ -15,12 +17,15 @@ const ENTRY = "trunkline-entry.ts";
 
 /** What is served from memory, by the name under which the program looks for it. */
 async function pages(): Promise<Map<string, string>> {
-  const files = new Map([["centrifuge.js", join(ROOT, "node_modules/centrifuge/dist/centrifuge.js")]]);
+  const files = new Map<string, string>();
+  const library = join(ROOT, "node_modules/centrifuge/dist/centrifuge.js");
+  if (existsSync(library)) files.set("centrifuge.js", library);
   for (const folder of FOLDERS) {
-    const entries = await readdir(join(ROOT, "src", folder), { withFileTypes: true });
+    const from = join(ROOT, "src", folder);
+    const entries = existsSync(from) ? await readdir(from, { withFileTypes: true }) : [];
     for (const entry of entries) {
       if (!entry.isFile() || entry.name.endsWith(".ts")) continue;
-      files.set(`${folder}/${entry.name}`, join(ROOT, "src", folder, entry.name));
+      files.set(`${folder}/${entry.name}`, join(from, entry.name));
     }
   }
   return files;
@@ -55,6 +60,15 @@ function entry(files: ReadonlyMap<string, string>): string {
   ].join("\n");
 }
 
+function isHere(wanted: string, importer: string): boolean {
+  try {
+    Bun.resolveSync(wanted, dirname(importer));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const { values, positionals } = parseArgs({
   options: { target: { type: "string", default: `linux-${process.arch}` } },
   allowPositionals: true,
@@ -83,6 +97,11 @@ const built = await Bun.build({
           path,
           namespace: "entry",
         }));
+        build.onResolve({ filter: /./ }, ({ path: wanted, importer, kind }) =>
+          kind === "dynamic-import" && !isHere(wanted, importer)
+            ? { path: wanted, external: true }
+            : undefined,
+        );
         build.onLoad({ filter: /./, namespace: "entry" }, () => ({
           contents: text,
           loader: "ts",

@@ -187,6 +187,13 @@ const commands: readonly Row[] = [
     run: async (options, args) => (await import("./cli/import/import.ts")).importSettings(args, options),
   },
   {
+    name: "health",
+    summary:
+      "ask an instance whether its process answers, as a container's health check; exit code 1 when not",
+    flags: [["--url <url>", "its address (default http://127.0.0.1:$PORT)"]],
+    run: async (options) => (await import("./cli/health.ts")).health(options),
+  },
+  {
     name: "doctor",
     summary:
       "check that this machine and these settings can run an instance; for each failed check, print the command to type",

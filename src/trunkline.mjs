@@ -2,7 +2,7 @@
 // What `npx trunkline` starts, under Node as under Bun: the program itself is TypeScript and runs on Bun, which comes as an
 // optional package, or is on the PATH.
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
@@ -13,26 +13,27 @@ const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 /** What a shell answers for a command that is not there. */
 const NOT_FOUND = 127;
 
-/** The binary of the package `bun`: of the platform's own package, which needs no install script to have run. */
+/** Smaller is a placeholder, whose install script has not run. */
+const LEAST_BYTES = 1_000_000;
+
+/** The binary that the package `bun` brought: in a package of the platform's, from which its install script moves it. */
 function packagedBun() {
   const cpu = process.arch === "arm64" ? "aarch64" : process.arch;
-  const file = process.platform === "win32" ? "bun.exe" : "bun";
-  const report = process.report?.getReport?.();
-  const musl = process.platform === "linux" && report?.header?.glibcVersionRuntime === undefined ? "-musl" : "";
   try {
-    const fromBun = createRequire(createRequire(import.meta.url).resolve("bun/package.json"));
-    for (const name of [`${process.platform}-${cpu}${musl}`, `${process.platform}-${cpu}${musl}-baseline`]) {
+    const own = createRequire(import.meta.url).resolve("bun/package.json");
+    const candidates = [join(dirname(own), "bin/bun.exe")];
+    for (const libc of process.report.getReport().header.glibcVersionRuntime ? [""] : ["-musl", ""]) {
+      const name = `@oven/bun-${process.platform}-${cpu}${libc}/package.json`;
       try {
-        const path = join(dirname(fromBun.resolve(`@oven/bun-${name}/package.json`)), "bin", file);
-        if (existsSync(path)) return path;
+        candidates.push(join(dirname(createRequire(own).resolve(name)), "bin/bun"));
       } catch {
         // Packages of other platforms are not installed.
       }
     }
+    return candidates.find((path) => existsSync(path) && statSync(path).size > LEAST_BYTES);
   } catch {
-    // Installed without optional packages.
+    return undefined; // installed without optional packages
   }
-  return undefined;
 }
 
 function startWith(bun) {

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 const COMPILED = "/$bunfs/";
 
 /** Whether this program is one file with the runtime in it. */
-export function isCompiled(): boolean {
+function isCompiled(): boolean {
   return process.argv[1]?.startsWith(COMPILED) === true;
 }
 

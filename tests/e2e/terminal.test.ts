@@ -41,6 +41,7 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
     { args: ["--reference", "soap"], shows: /none of api, control, openapi/, code: 1 },
   ],
   doctor: [{ args: [], shows: /ok, .* failed/, env: { PORT: "0", ...token } }],
+  health: [{ args: ["--url", "http://127.0.0.1:1"], shows: /does not answer/, code: 1 }],
   revoke: [{ args: ["--user", "ann"], shows: /NATS_URL is not set/, code: 1 }],
   block: [{ args: ["--user", "ann", "--url", "http://127.0.0.1:1"], shows: /TRUNKLINE_API_KEYS/, code: 1 }],
   unblock: [{ args: ["--user", "ann"], shows: /NATS_URL is not set/, code: 1 }],

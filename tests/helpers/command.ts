@@ -20,8 +20,8 @@ export interface Outcome {
 export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly runtime?: RuntimeName;
-  /** The installation to run; default this repository. */
-  readonly root?: string;
+  /** The program to run, as one file; default this repository, by its runtime. */
+  readonly binary?: string;
   /** Told the process's id. */
   readonly started?: (pid: number) => void;
 }
@@ -29,11 +29,12 @@ export interface CommandOptions {
 /** Runs `trunkline` to its end, with exactly these variables beside PATH and HOME. */
 export async function trunkline(
   args: readonly string[],
-  { env = {}, runtime = "bun", root = ROOT, started }: CommandOptions = {},
+  { env = {}, runtime = "bun", binary, started }: CommandOptions = {},
 ): Promise<Outcome> {
   const { PATH = "", HOME = "" } = process.env;
-  const child = Bun.spawn([...RUNTIMES[runtime], "src/main.ts", ...args], {
-    cwd: root,
+  const program = binary === undefined ? [...RUNTIMES[runtime], "src/main.ts"] : [binary];
+  const child = Bun.spawn([...program, ...args], {
+    cwd: ROOT,
     env: { PATH, HOME, ...env },
     stdin: "ignore",
     stdout: "pipe",

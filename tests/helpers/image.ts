@@ -8,6 +8,8 @@ const ROOT = join(import.meta.dir, "../..");
 /** What the production image holds, in a directory of its own; removed when disposed. */
 export interface Image extends AsyncDisposable {
   readonly root: string;
+  /** The program in it: one file. */
+  readonly binary: string;
   /** The project's own files in it, from the root. */
   readonly files: readonly string[];
   /** Packages in it, such as "hono" or "@types/node". */
@@ -17,7 +19,7 @@ export interface Image extends AsyncDisposable {
 /**
  * Does by hand what building deploy/Dockerfile does: copies what its COPY lines name, without what .dockerignore leaves
  * out, and the packages that its install leaves: of the lock, neither `dev` nor `optional` ones. These are copied from
- * node_modules, so that no registry is needed.
+ * node_modules, so that no registry is needed. The program is then made of them, in the same way.
  */
 export async function buildImage(): Promise<Image> {
   const root = await mkdtemp(join(tmpdir(), "trunkline-image-"));
@@ -29,8 +31,13 @@ export async function buildImage(): Promise<Image> {
     const filter = (file: string) => !file.slice(from.length).includes("/node_modules");
     await cp(from, join(root, path), { recursive: true, filter });
   }
+  const binary = join(root, "trunkline");
+  const build = Bun.spawn([process.execPath, "deploy/binary.ts", binary], {
+    ...{ cwd: root, stdout: "ignore", stderr: "inherit" },
+  });
+  if ((await build.exited) !== 0) throw new Error("the program of the image cannot be made");
   return {
-    root,
+    ...{ root, binary },
     files,
     packages,
     [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }),
@@ -38,10 +45,10 @@ export async function buildImage(): Promise<Image> {
 }
 
 function imageFiles(): string[] {
-  const copied = [...dockerfile().matchAll(/^COPY (.+) \S+$/gm)].flatMap(([, sources]) =>
+  const copied = [...dockerfile().matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, sources]) =>
     sources!.split(" "),
   );
-  const tracked = ["*", "src/**/*"].flatMap((all) => [
+  const tracked = ["*", "src/**/*", "deploy/*"].flatMap((all) => [
     ...new Bun.Glob(all).scanSync({ cwd: ROOT, dot: true }),
   ]);
   const ignored = dockerignore();

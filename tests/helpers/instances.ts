@@ -41,28 +41,26 @@ export interface InstanceOptions {
   readonly config?: object;
   /** Most descriptors of its process (`ulimit -n`); default: as many as the tests may have. */
   readonly descriptors?: number;
-  /** The installation to run; default this repository. */
-  readonly root?: string;
+  /** The program to run, as one file; default this repository, by its runtime. */
+  readonly binary?: string | undefined;
 }
 
 /** Starts `trunkline serve` (or `dev`) on a free port with the tests' secret and API key, and waits until it listens. */
 export async function startInstance(options: InstanceOptions = {}): Promise<TestInstance> {
-  const { command = "serve", runtime = "bun", env = {}, config, root = ROOT, descriptors } = options;
+  const { command = "serve", runtime = "bun", env = {}, config, binary, descriptors } = options;
   const program = `${ROOT}/node_modules/.bin/${runtime}`;
   const file = config && `/tmp/trunkline-${crypto.randomUUID()}.json`;
   if (file) await Bun.write(file, JSON.stringify(config));
   const child: Subprocess<"ignore", "pipe", "pipe"> = Bun.spawn(
     [
       ...(descriptors === undefined ? [] : ["sh", "-c", `ulimit -n ${descriptors}; exec "$@"`, "sh"]),
-      ...[
-        program,
-        ...(runtime === "deno" ? ["run", "-A", "--no-prompt"] : []),
-        `${root}/src/main.ts`,
-        command,
-      ],
+      ...(binary === undefined
+        ? [program, ...(runtime === "deno" ? ["run", "-A", "--no-prompt"] : []), `${ROOT}/src/main.ts`]
+        : [binary]),
+      command,
     ],
     {
-      cwd: root,
+      cwd: ROOT,
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",

@@ -14,6 +14,7 @@ beforeAll(async () => {
   const programs = {
     // What it is called with, in order; the step that FAIL names fails.
     npm: `echo "npm $*" >>"${dir}/calls"; case "$*" in "$FAIL"*) [ -z "$FAIL" ] || exit 1;; esac; [ "$1" != sbom ] || echo "{}"`,
+    git: `printf %s "$CHANGED"`,
     docker: `echo "docker $*" >>"${dir}/calls"; for last; do :; done; case "$last" in "$AWAY") echo "not found"; exit 0;; esac; echo ${DIGEST}`,
   };
   for (const [name, body] of Object.entries(programs)) {
@@ -23,10 +24,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true }));
 
-async function release(out: string, { FAIL = "", AWAY = "-" } = {}) {
+async function release(out: string, { FAIL = "", AWAY = "-", CHANGED = "" } = {}) {
   await Bun.write(join(dir, "calls"), "");
   const child = Bun.spawn([join(root, "deploy/release.sh"), join(dir, out)], {
-    env: { PATH: `${join(dir, "bin")}:${process.env.PATH}`, FAIL, AWAY },
+    env: { PATH: `${join(dir, "bin")}:${process.env.PATH}`, FAIL, AWAY, CHANGED },
     ...{ stdout: "pipe", stderr: "pipe" },
   });
   const code = await child.exited;
@@ -42,6 +43,14 @@ test("a release checks signatures and known holes, writes a bill of materials, a
     "npm audit --omit=dev --audit-level=high",
     "npm sbom --sbom-format cyclonedx --omit=dev",
   ]);
+  const made = calls.filter((call) => /^npm (pack|run)/.test(call)).map((call) => call.replaceAll(dir, ""));
+  expect(made).toEqual([
+    "npm pack --pack-destination /good",
+    "npm run binary -- /good/trunkline-linux-x64 --target linux-x64",
+    "npm run binary -- /good/trunkline-linux-arm64 --target linux-arm64",
+  ]);
+  const changes = await Bun.file(join(dir, "good/CHANGES.md")).text();
+  expect(changes.match(/^## \[/gm)).toHaveLength(1);
   for (const file of ["deploy/Dockerfile", "deploy/nats/Dockerfile", "deploy/compose.yaml"]) {
     const [before, after] = await Promise.all(
       [join(root, file), join(dir, "good", file)].map((path) => Bun.file(path).text()),
@@ -49,7 +58,7 @@ test("a release checks signatures and known holes, writes a bill of materials, a
     expect(after!.replaceAll(`@${DIGEST}`, "")).toBe(before!);
     const images = after!.split("\n").filter((line) => /^(FROM|\s*image:)/.test(line));
     expect(images.length).toBeGreaterThan(0);
-    for (const line of images) expect(line).toEndWith(`@${DIGEST}`);
+    for (const line of images) expect(line).toMatch(new RegExp(`@${DIGEST}( AS [a-z]+)?$`));
   }
   const sums = await Bun.file(join(dir, "good/SHA256SUMS")).text();
   expect(sums).toContain("./sbom.cdx.json");
@@ -57,6 +66,7 @@ test("a release checks signatures and known holes, writes a bill of materials, a
 });
 
 test("it ends where a signature is wrong, a hole is known, or an image is not there", async () => {
+  expect((await release("d", { CHANGED: " M src/main.ts" })).code).not.toBe(0);
   expect((await release("a", { FAIL: "audit signatures" })).code).not.toBe(0);
   expect((await release("b", { FAIL: "audit --omit" })).code).not.toBe(0);
   expect((await release("c", { AWAY: "oven/bun:1.4.5-slim" })).code).not.toBe(0);
