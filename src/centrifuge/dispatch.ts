@@ -25,6 +25,7 @@ export function execute(
     if (command.method !== "connect" && session.state === "connecting") {
       throw new ConnectionError(Closes.badRequest, "a command before connect");
     }
+    context.taps.trace?.("command", stepOf(session, command));
     if (!session.takeCommand() && !passesLimit(context, session, command)) return;
     if (session.state === "open" && !EXEMPT.has(command.method)) context.quotas.command(session);
     const waits = command.id > 0 && command.method !== "unsubscribe";
@@ -48,6 +49,12 @@ export function execute(
   } catch (error) {
     failed(context, session, command, error);
   }
+}
+
+/** A command as whoever looks is told of it. */
+function stepOf({ client }: CentrifugeSession, command: CentrifugeCommand) {
+  const { method } = command;
+  return { client, method, ...("channel" in command && { channel: command.channel }) };
 }
 
 function carryOut(

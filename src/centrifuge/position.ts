@@ -33,7 +33,7 @@ export function positionResult(
     return { result: { ...common, position, recovered: false, publications: [] } };
   }
   const recovery = channel.recover(from, kept);
-  context.log.trace?.("recovery", {
+  context.taps.trace?.("recovery", {
     client: session.client,
     channel: channel.id,
     from: from.offset,

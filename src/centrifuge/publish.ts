@@ -71,7 +71,7 @@ async function publishAs(
     ...(decision.tags && { tags: decision.tags }),
     ...(priority && { priority }),
   });
-  context.log.trace?.("published", { client, channel, offset: published.offset });
+  context.taps.trace?.("published", { client, channel, offset: published.offset });
   return published;
 }
 

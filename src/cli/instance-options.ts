@@ -24,6 +24,7 @@ export function gatewayOptions({
   rpc,
   callouts,
   log,
+  trace,
 }: Config): GatewayOptions {
   return {
     insecure,
@@ -38,6 +39,7 @@ export function gatewayOptions({
     pingIntervalMs: ping.intervalMs,
     pongTimeoutMs: ping.pongTimeoutMs,
     rpcBodyBytes: rpc.bodyBytes,
+    tracePayloads: trace.payloads,
     connectionLinesPerSecond: log.connections === "all" ? 0 : log.connectionsPerSecond,
   };
 }

@@ -194,6 +194,11 @@ export const instance = {
     dev: "text",
     doc: "One JSON object a line, or text for people.",
   }),
+  "trace.payloads": yesNo({
+    default: false,
+    dev: true,
+    doc: "Let live traces of this instance show the bodies of messages to who asks for them.",
+  }),
   "log.connections": choice(["sampled", "all", "off"], {
     default: "sampled",
     doc: "Lines about connects, refused connects and disconnects: `sampled` writes at most `log.connectionsPerSecond` of each and says how many it left out.",

@@ -35,6 +35,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   overload: "Overload",
   health: "Health",
   admin: "Second port",
+  trace: "Live traces",
   log: "Log",
 };
 

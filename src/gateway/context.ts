@@ -23,6 +23,8 @@ import type { Restrictions } from "./restrictions/table.ts";
 import type { Emulation } from "./session/emulation.ts";
 import type { Hub } from "./session/hub.ts";
 import type { Liveness } from "./session/liveness.ts";
+import type { Taps } from "./trace/taps.ts";
+import type { Traces } from "./trace/traces.ts";
 
 /** What a gateway is made of: ports and plain values, built and closed elsewhere. */
 export interface GatewayDeps {
@@ -70,6 +72,10 @@ export interface GatewayContext extends GatewayDeps {
   readonly moves: Moves;
   readonly comings: ConnectionLog;
   readonly logLevel: LogLevelSwitch;
+  /** Where steps of connections, channels and messages are told. */
+  readonly taps: Taps;
+  /** Traces that are looked at through this instance. */
+  readonly traces: Traces;
   /** What went wrong for clients lately. */
   readonly troubles: Troubles;
   readonly events: EventPublisher;
@@ -119,6 +125,8 @@ export interface GatewayOptions extends QuotaOptions {
   readonly backpressureBytes: number;
   /** Most lines a second about comings, and as many about goings; 0: no limit. */
   readonly connectionLinesPerSecond: number;
+  /** Traces may show the bodies of messages. */
+  readonly tracePayloads: boolean;
   readonly lingerMs: number;
   readonly ringBytes: number;
   readonly ringTotalBytes: number;

@@ -10,6 +10,9 @@ import { logLevelRequest } from "./instance/log-level.ts";
 import { moveRequest } from "./instance/move.ts";
 import type { Session } from "./session/session.ts";
 import { revoke } from "./subscribe/attach.ts";
+import { measuredSignal, measureSignal } from "./trace/busy.ts";
+import { measured } from "./trace/measured.ts";
+import { tappedSignal, tapSignal, untapSignal } from "./trace/request.ts";
 
 /**
  * Control signals, `rtctl.<kind>`: public, so that a service can send them without the HTTP API. Each is carried out
@@ -109,6 +112,13 @@ export const signals = {
   move: moveRequest,
   /** Changes the level of the log, and tells it. */
   log_level: logLevelRequest,
+  /** Somebody looks at connections, channels or instances, and still does; nobody does; what was seen. */
+  tap: tapSignal,
+  untap: untapSignal,
+  tapped: tappedSignal,
+  /** Counts who is busy; ends that, and tells. */
+  measure: measureSignal,
+  measured: measuredSignal,
 } as const;
 
 export type SignalKind = keyof typeof signals;
@@ -204,6 +214,13 @@ const handlers: Handlers = {
   },
 
   figures: (context) => figuresOf(context),
+
+  tap: ({ taps }, body) => taps.begin(body),
+  untap: ({ taps }, { id }) => taps.end(id),
+  tapped: ({ traces }, body) => traces.receive(body),
+
+  measure: ({ instance, taps }, { id, seconds }) => ({ instance, counts: taps.meter.begin(id, seconds) }),
+  measured: (context, { id }) => measured(context, id),
 
   info: (context): InstanceInfo => ({
     instance: context.instance,

@@ -27,7 +27,9 @@ import { Hub } from "./session/hub.ts";
 import { Liveness } from "./session/liveness.ts";
 import { Session } from "./session/session.ts";
 import { revoke } from "./subscribe/attach.ts";
-
+import { survey } from "./survey.ts";
+import { Taps } from "./trace/taps.ts";
+import { Traces } from "./trace/traces.ts";
 import { serveWhy } from "./why.ts";
 
 export interface RunningGateway extends Gateway {
@@ -98,16 +100,43 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       for (const session of [...hub.sessions.values()]) session.close(Closes.shutdown);
       for (const stop of stops) stop();
       liveness.stop();
-      context.logLevel.close();
+      for (const part of [context.logLevel, context.traces, context.taps]) part.close();
       await tracker.tick(true);
       hub.close();
     },
   };
 }
 
+/** What is seen of this instance, and what is looked at through it. @param context asked later: it has both */
+function createTracing(
+  { instance, region, log, stats, broker, options }: GatewayDeps,
+  context: () => GatewayContext,
+) {
+  const traces = new Traces({
+    instance,
+    ask: (signal) => survey(context(), "tap", signal, signal.instance),
+    untap(id, of) {
+      context().taps.end(id);
+      broker.signal("untap", { id }, of === undefined ? undefined : { instance: of });
+    },
+  });
+  const taps = new Taps({
+    ...{ instance, region, log, stats, payloads: options.tracePayloads },
+    sessionOf: (client) => context().hub.sessions.get(client),
+    sessionsOf: (user) => context().hub.sessionsOf(user),
+    send(at, batch) {
+      // Without a broker one still sees what happens here.
+      if (at === instance) traces.receive(batch);
+      else broker.signal("tapped", batch, { instance: at });
+    },
+  });
+  return { taps, traces };
+}
+
 /** Puts the parts of an instance together. */
 function createContext(deps: GatewayDeps): GatewayContext {
   const { options, stats, broker, fanout, overloaded, log } = deps;
+  const { taps, traces } = createTracing(deps, () => context);
   const events = new EventPublisher(deps.recorder ?? broker, deps, deps.membership);
   const reads = new Reads({ ...deps, limits: options });
   const hub = new Hub(
@@ -120,7 +149,7 @@ function createContext(deps: GatewayDeps): GatewayContext {
       },
       fanout,
       stats,
-      log,
+      taps,
       overloaded,
       refused(channel, field) {
         // Whoever sends one may send thousands: all are counted.
@@ -153,10 +182,11 @@ function createContext(deps: GatewayDeps): GatewayContext {
     restrictions: new Restrictions(),
     troubles: new Troubles(),
     logLevel: new LogLevelSwitch(log),
+    ...{ taps, traces },
     comings: new ConnectionLog(deps.connectionLog, options.connectionLinesPerSecond),
     moves: new Moves({ instance: deps.instance, sessions: hub.sessions, events, log }),
     badSignals: new PacedLog(deps.log),
-    tracker: new PresenceTracker({ ...deps, events, hub }),
+    tracker: new PresenceTracker({ ...deps, events, hub, taps }),
     startedAt: performance.now(),
   };
   return context;

@@ -13,6 +13,9 @@ import type { Move, MoveRequest } from "./instance/move.ts";
 import type { Actor, Oversight } from "./oversight.ts";
 import type { RestrictionMethod } from "./restrictions/restriction.ts";
 import type { Session } from "./session/session.ts";
+import type { Top, TopRequest } from "./trace/busy.ts";
+import type { TraceRequest } from "./trace/request.ts";
+import type { TraceListener } from "./trace/traces.ts";
 
 /** Commands of a connection whose transport leads one way only: they come in requests of their own. */
 export interface EmulatedCommands {
@@ -147,6 +150,13 @@ export interface Operations {
   why(request: WhyRequest): Promise<Why>;
   /** Changes the level of the log of one instance or of all; without a level it tells what it is. */
   logLevel(request: LogLevelRequest): Promise<LogLevels>;
+  /**
+   * Looks at connections, channels or instances as they go on, on all instances. Returns its end, which is idempotent.
+   * @throws CommandError limitExceeded: too many look already
+   */
+  trace(request: TraceRequest, listener: TraceListener): Promise<() => void>;
+  /** Counts for some seconds who is busy, on all instances. @throws CommandError limitExceeded: too many are counting */
+  top(request: TopRequest): Promise<Top>;
   info(): Promise<{
     instances: readonly {
       instance: string;

@@ -15,6 +15,7 @@ import { askOutbox } from "./outbox.ts";
 import type { Actor } from "./oversight.ts";
 import { restrict } from "./restrictions/enforce.ts";
 import { survey } from "./survey.ts";
+import { top } from "./trace/top.ts";
 import { why } from "./why.ts";
 
 /** Who asks, where nobody says. */
@@ -37,7 +38,7 @@ export function createOperations(context: GatewayContext): Operations {
   return {
     async publish(channel, body, request) {
       const published = await publishTo(context, channel, body, request);
-      context.log.trace?.("published", { channel, offset: published.offset });
+      context.taps.trace?.("published", { channel, offset: published.offset });
       return published;
     },
 
@@ -85,8 +86,7 @@ export function createOperations(context: GatewayContext): Operations {
     ...surveys(context),
     connectionsOf: (user) => context.presence.connectionsOf(user),
     move: (request) => move(context, request),
-    why: (request) => why(context, request),
-    logLevel: (request) => logLevel(context, request),
+    ...looks(context),
   };
 }
 
@@ -113,6 +113,16 @@ async function forget(
     ),
   );
   tracker.forgotten(left);
+}
+
+/** What shows how instances are. */
+function looks(context: GatewayContext): Pick<Operations, "logLevel" | "trace" | "top" | "why"> {
+  return {
+    why: (request) => why(context, request),
+    logLevel: (request) => logLevel(context, request),
+    trace: (request, listener) => context.traces.open(request, listener),
+    top: (request) => top(context, request),
+  };
 }
 
 /** Changes the level of the log of one instance or of all, and tells what it is; audited. */

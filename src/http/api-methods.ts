@@ -8,6 +8,7 @@ import type { Operations, PublishRequest, Target } from "../gateway/gateway.ts";
 import { logLevelRequest } from "../gateway/instance/log-level.ts";
 import { moveRequest } from "../gateway/instance/move.ts";
 import { type RestrictionMethod, restrictionRequests } from "../gateway/restrictions/restriction.ts";
+import { topRequest } from "../gateway/trace/busy.ts";
 import { shownWhy } from "../gateway/why.ts";
 import { type OutboxMethod, outboxRequests } from "../webhooks/requests.ts";
 import { SHAPES } from "./api-shapes.ts";
@@ -133,6 +134,8 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
       const { levels, partial } = await operations.logLevel(params);
       return { levels: Object.fromEntries(levels), ...(partial ? { partial } : {}) };
     }),
+
+    top: method(topRequest, (operations, params) => operations.top(params)),
 
     connections: method(SHAPES.connections, async (operations, params) => {
       const { connections, partial } = await operations.connectionsOf(params.user);

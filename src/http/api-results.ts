@@ -38,6 +38,13 @@ const publication = z.object({
   tags: z.record(z.string(), z.string()).optional(),
 });
 const seconds = z.int().min(0);
+const busy = z.object({
+  name: z.string(),
+  messages_in: count.describe("Messages or frames that came of it."),
+  bytes_in: count,
+  messages_out: count.describe("Messages that went to it, or to its subscribers."),
+  bytes_out: count,
+});
 const restriction = z.object({
   id: z.string(),
   kind: z.enum(["token", "issued", "channel", "user", "address"]),
@@ -177,6 +184,17 @@ export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
     result: z.object({
       levels: z.record(z.string(), z.enum(["debug", "info", "warn", "error"])).describe("By instance."),
       partial,
+    }),
+  },
+  top: {
+    summary: "Counts for some seconds who is busy, on all instances: the busiest first, by bytes.",
+    result: z.object({
+      seconds: z.number().describe("How long was counted."),
+      channels: z.array(busy).describe("`in`: what was published; `out`: what subscribers got."),
+      connections: z.array(busy.extend({ user: z.string(), instance: z.string() })),
+      users: z.array(busy),
+      instances: z.array(busy.extend({ region: z.string() })),
+      partial: z.boolean().describe("Some instances may not have answered."),
     }),
   },
   connections: {

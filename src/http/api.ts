@@ -6,12 +6,14 @@ import { writeJson } from "../core/json-value.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Operations } from "../gateway/gateway.ts";
+import type { RequestContext } from "../runtime/runtime.ts";
 import { errorOf, METHODS } from "./api-methods.ts";
 import { explain, readParams } from "./api-params.ts";
 import { batchShape, MAX_BATCH, notServed } from "./api-shapes.ts";
 import { bodyText } from "./body.ts";
 import { openApi } from "./openapi.ts";
 import { credentials, secretCheck } from "./secret.ts";
+import { traceStream } from "./trace.ts";
 
 export interface ApiDeps {
   readonly operations: Operations;
@@ -70,6 +72,11 @@ export function serverApi(deps: ApiDeps): Hono {
 
   // A GET: no method of the API can have its name.
   api.get("/openapi.json", (c) => c.json(openApi(deps.version)));
+
+  // A stream: a key may do everything, so it may see bodies, too.
+  api.get("/trace", (c) =>
+    traceStream(deps.operations, c.req.raw, c.env as RequestContext | undefined, true),
+  );
 
   api.post("/:method", async (c) => {
     const { refusal, text } = await read(c.req.raw, deps.maxRequestBytes);

@@ -9,7 +9,7 @@ import type { Subscription } from "../gateway/session/subscription.ts";
 import { PusherCloses } from "../protocol/pusher/codes.ts";
 import type { PusherMessage } from "../protocol/pusher/message.ts";
 import { connectionEstablished, pusher, pusherBefore6, pusherError } from "../protocol/pusher/pusher.ts";
-import type { PusherApp } from "./apps.ts";
+import { type PusherApp, pusherChannel } from "./apps.ts";
 import type { PusherContext } from "./context.ts";
 import { pusherMessage } from "./dispatch.ts";
 import { isFor, tellLost } from "./resume.ts";
@@ -67,6 +67,11 @@ export class PusherConnection extends PusherState implements Dialect<Session> {
       session.close(Closes.tooManyRequests);
       return;
     }
+    const { channel } = message.fields;
+    this.#context.taps.trace?.("command", {
+      ...{ client: session.client, method: message.event },
+      ...(typeof channel === "string" && { channel: pusherChannel(this.app, channel) }),
+    });
     const failed = (error: unknown) => {
       countFailure(this.#context, session, message, error);
       if (error instanceof ConnectionError) session.close(error.close);

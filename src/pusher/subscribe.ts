@@ -1,5 +1,7 @@
-import { CommandError } from "../core/errors.ts";
+import { CommandError, Errors } from "../core/errors.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
+import type { Trouble } from "../gateway/instance/trouble.ts";
+import { noteRefusal } from "../gateway/session/failure.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { logOf } from "../gateway/session/session-log.ts";
 import { infoOf, type Subscription } from "../gateway/session/subscription.ts";
@@ -68,6 +70,7 @@ export function pusherSubscribe(
   const name = typeof fields.channel === "string" ? fields.channel : "";
   const failed = (error: unknown) => {
     context.stats.commandErrors++;
+    noteRefusal(context, session, refusalOf(session, state, name, error));
     if (error instanceof Refusal) {
       session.send(subscriptionError(name, error.type, error.message, error.status));
       return;
@@ -90,6 +93,17 @@ export function pusherSubscribe(
     failed(error);
     return undefined;
   }
+}
+
+/** A refused subscribe as it is remembered. */
+function refusalOf({ client, user }: Session, { app }: PusherState, name: string, error: unknown): Trouble {
+  const { code } = error instanceof CommandError ? error.error : Errors.internal;
+  return {
+    ...{ atMs: Date.now(), client, user, what: "subscribe" },
+    channel: isChannelName(app, name) ? pusherChannel(app, name) : name,
+    code: error instanceof Refusal ? error.status : code,
+    message: error instanceof Error ? error.message : Errors.internal.message,
+  };
 }
 
 function begin(

@@ -63,6 +63,7 @@ const CALLS: readonly (readonly [method: string, params: object])[] = [
   ["why", { user: "ann", channel: "chat:x" }],
   ["move", { instance: "here", user: "nobody" }],
   ["log_level", {}],
+  ["top", { seconds: 0.1 }],
   ["disconnect", { user: "ann" }],
 ];
 

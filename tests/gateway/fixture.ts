@@ -64,6 +64,7 @@ const OPTIONS: GatewayOptions = {
     backpressureBytes: 1_048_576,
     lingerMs: 1_000,
     connectionLinesPerSecond: 0,
+    tracePayloads: true,
     ringBytes: 262_144,
     ringTotalBytes: 1e9,
   },

@@ -63,7 +63,8 @@ const MOVE = `${DESCRIPTIONS.move!.summary} That instance alone answers. From op
 
 const OTHERS = `## Between instances
 
-\`alive\`, \`channels\`, \`clear\`, \`emulate\`, \`figures\`, \`info\`, \`inspect\` and \`log_level\`, and all of \`rtctl.inst.…\`, belong to the
+\`alive\`, \`channels\`, \`clear\`, \`emulate\`, \`figures\`, \`info\`, \`inspect\`, \`log_level\`, \`measure\`, \`measured\`,
+\`tap\`, \`tapped\` and \`untap\`, and all of \`rtctl.inst.…\`, belong to the
 gateways. An operator may ask \`rtctl.info\`.
 `;
 

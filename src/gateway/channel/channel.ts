@@ -197,7 +197,7 @@ export class Channel implements ChannelSink {
 
   /** Gives the channel up. Idempotent. */
   close(): void {
-    if (this.live) this.#context.log?.trace?.("channel left", { channel: this.id });
+    if (this.live) this.#context.taps?.trace?.("channel left", { channel: this.id });
     this.#state = "closed";
     this.#attachment?.detach();
     this.#attachment = undefined;
@@ -231,9 +231,8 @@ export class Channel implements ChannelSink {
   // ── what the broker says ───────────────────────────────────────────────────────────────────────────────────────
 
   publication(publication: Publication): void {
-    const { stats } = this.#context;
     if (!isSound(this.#context, this.id, publication)) return;
-    this.#context.log?.trace?.("message", {
+    this.#context.taps?.trace?.("message", {
       channel: this.id,
       offset: publication.offset,
       subscribers: this.size,
@@ -251,7 +250,8 @@ export class Channel implements ChannelSink {
     if (isLeftOut(this.#context, this.name, publication)) return;
     if (this.#window) this.#window.take(entry);
     else this.#broadcast(entry);
-    if (publication.timeMs > 0) stats.deliveryLatency.observeMs(Date.now() - publication.timeMs);
+    if (publication.timeMs > 0)
+      this.#context.stats.deliveryLatency.observeMs(Date.now() - publication.timeMs);
     if (this.name.namespace === USER_NAMESPACE) {
       for (const subscriber of this.members()) this.#context.inboxDelivered(subscriber);
     }
@@ -259,8 +259,8 @@ export class Channel implements ChannelSink {
 
   #broadcast(entry: RingEntry): void {
     const { stats, fanout, subscriberOf } = this.#context;
-    const { except } = entry.publication;
-    const left = except === undefined ? undefined : subscriberOf(except);
+    const left = subscriberOf(entry.publication.except);
+    this.#context.taps?.delivered?.(this, entry.publication, left);
     for (const audience of this.#audiences) {
       if (audience.size > 0 && !audience.broadcast(entry, fanout, stats, left))
         this.#context.slowConsumer(this);
@@ -304,7 +304,7 @@ export class Channel implements ChannelSink {
 
   lost(position: Position): void {
     this.#window?.flush();
-    this.#context.log?.trace?.("continuity lost", { channel: this.id, ...position });
+    this.#context.taps?.trace?.("continuity lost", { channel: this.id, ...position });
     this.#position = position;
     this.#empty = false;
     this.#ring?.reset(position.offset);
@@ -343,7 +343,7 @@ export class Channel implements ChannelSink {
       const floor = this.#empty ? Number.POSITIVE_INFINITY : attachment.position.offset;
       if (this.rules.history) this.#ring = new Ring(floor);
       this.#state = "live";
-      this.#context.log?.trace?.("channel attached", { channel: this.id, ...this.#position });
+      this.#context.taps?.trace?.("channel attached", { channel: this.id, ...this.#position });
     } catch (error) {
       if (this.#state === "attaching") this.#state = "idle";
       throw error;
@@ -370,7 +370,7 @@ export class Channel implements ChannelSink {
     this.#fillFrom = Number.POSITIVE_INFINITY;
     const { epoch } = this.#position;
     const floor = ring.floor;
-    this.#context.log?.trace?.("history read", { channel: this.id, after: from, ringFrom: floor });
+    this.#context.taps?.trace?.("history read", { channel: this.id, after: from, ringFrom: floor });
     if (from < 0) {
       const page = await this.#context.broker.history(this.name, { limit: 1, reverse: true });
       const latest = page.publications[0];

@@ -1,4 +1,5 @@
 import { type ChannelName, USER_NAMESPACE } from "../../core/channel.ts";
+import type { Logger } from "../../core/log.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
 import type { Publication } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
@@ -17,6 +18,7 @@ export interface WindowContext {
   /** Ends windows. */
   readonly windows?: Wheel<SendWindow>;
   overloaded(): boolean;
+  readonly taps?: Pick<Logger, "trace">;
 }
 
 /**
@@ -116,11 +118,12 @@ export class SendWindow implements WheelItem {
  * and in the ring, so that who comes back later gets it. An inbox promises every message.
  */
 export function isLeftOut(
-  { stats, overloaded }: { readonly stats: Pick<Stats, "lowPriorityDropped">; overloaded(): boolean },
-  { namespace }: ChannelName,
-  { priority }: Publication,
+  context: Pick<WindowContext, "overloaded" | "taps"> & { readonly stats: Pick<Stats, "lowPriorityDropped"> },
+  { id, namespace }: ChannelName,
+  { priority, offset }: Publication,
 ): boolean {
-  if (priority !== "low" || namespace === USER_NAMESPACE || !overloaded()) return false;
-  stats.lowPriorityDropped++;
+  if (priority !== "low" || namespace === USER_NAMESPACE || !context.overloaded()) return false;
+  context.stats.lowPriorityDropped++;
+  context.taps?.trace?.("left out", { channel: id, offset, why: "low priority, under overload" });
   return true;
 }

@@ -44,6 +44,7 @@ export class PresenceTracker {
   readonly #events: EventPublisher;
   readonly #hub: Hub;
   readonly #log: Logger;
+  readonly #taps: Pick<Logger, "trace">;
   readonly #policy: ChannelPolicy;
   readonly #listener: MembershipListener;
   readonly #instance: string;
@@ -60,6 +61,7 @@ export class PresenceTracker {
     events: EventPublisher;
     hub: Hub;
     log: Logger;
+    taps: Pick<Logger, "trace">;
     policy: ChannelPolicy;
     membership: MembershipListener;
     instance: string;
@@ -70,6 +72,7 @@ export class PresenceTracker {
     this.#events = deps.events;
     this.#hub = deps.hub;
     this.#log = deps.log;
+    this.#taps = deps.taps;
     this.#policy = deps.policy;
     this.#listener = deps.membership;
     this.#instance = deps.instance;
@@ -124,7 +127,7 @@ export class PresenceTracker {
   /** @param recorded presence has admitted it, and knows it */
   opened(session: Session, recorded: boolean): void {
     const record = this.record(session);
-    this.#log.trace?.("connected", { client: session.client, user: session.user });
+    this.#taps.trace?.("connected", { client: session.client, user: session.user });
     this.#events.connected(record);
     if (!recorded) this.#connected(record);
   }
@@ -155,7 +158,7 @@ export class PresenceTracker {
 
   /** A subscriber has joined. Call it after the subscriber has its answer. */
   joined(session: Session, sub: Subscription): void {
-    this.#log.trace?.("subscribed", { client: session.client, channel: sub.channel.id, side: sub.side });
+    this.#taps.trace?.("subscribed", { client: session.client, channel: sub.channel.id, side: sub.side });
     if (!showsPresence(sub)) return;
     const { channel } = sub;
     const info = infoOf(session, sub);
@@ -178,7 +181,8 @@ export class PresenceTracker {
 
   /** @param reason `unsubscribed` tells at once; `gone` leaves time to come back */
   left(session: Session, sub: Subscription, reason: "unsubscribed" | "gone"): void {
-    this.#log.trace?.("unsubscribed", { client: session.client, channel: sub.channel.id, reason });
+    const { client, user } = session; // which the hub may not list any more
+    this.#taps.trace?.("unsubscribed", { client, user, channel: sub.channel.id, reason });
     if (!showsPresence(sub)) return;
     const { name: channel, rules } = sub.channel;
     const info = infoOf(session, sub);

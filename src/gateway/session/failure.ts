@@ -7,24 +7,31 @@ import type { Trouble } from "../instance/trouble.ts";
 import type { Session } from "./session.ts";
 import { logOf } from "./session-log.ts";
 
-/** Counts a command that failed, and logs it: as an error of ours, or (what was refused) for debugging. */
-export function countFailure(
-  { stats, log, troubles, comings }: Pick<GatewayContext, "stats" | "log" | "troubles" | "comings">,
+type Reporting = Pick<GatewayContext, "stats" | "log" | "taps" | "troubles" | "comings">;
+
+/** Remembers what was refused, for whoever asks why, and tells whoever looks. */
+export function noteRefusal(
+  { taps, troubles, comings }: Omit<Reporting, "stats" | "log">,
   session: Session,
-  command: Command,
-  error: unknown,
+  trouble: Trouble,
 ): void {
+  const { what: method, client, user, channel, code, message: reason } = trouble;
+  troubles.add(trouble);
+  taps.trace?.("refused", { client, user, method, ...(channel !== undefined && { channel }), code, reason });
+  if (method === "connect") comings.refused(session, code, reason);
+}
+
+/** Counts a command that failed, and logs it: as an error of ours, or (what was refused) for debugging. */
+export function countFailure(context: Reporting, session: Session, command: Command, error: unknown): void {
+  const { stats, log } = context;
   const { method } = command;
   stats.commandErrors++;
   Stats.bump(stats.errorCodes, labelOf(error));
   const trouble = troubleOf(session, command, error);
-  troubles.add(trouble);
-  if (method === "connect") comings.refused(session, trouble.code, trouble.message);
+  noteRefusal(context, session, trouble);
   if (error instanceof EncodeError) stats.framesRefused++;
   if (!(error instanceof CommandError || error instanceof ConnectionError)) {
     logOf(log, session).error("a command failed", { method, ...where(trouble), error });
-  } else if (log.level === "debug") {
-    logOf(log, session).debug("a command was refused", { method, ...where(trouble), error });
   }
 }
 

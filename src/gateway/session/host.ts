@@ -36,7 +36,7 @@ export class Host implements SessionHost {
 
   opened(session: Session): void {
     const { hub, emulation, liveness } = this.#context;
-    this.log.trace?.("socket opened", { client: session.client, protocol: session.codec.name });
+    this.#context.taps.trace?.("socket opened", { client: session.client, protocol: session.codec.name });
     hub.sessions.set(session.client, session);
     emulation.opened(session);
     liveness.opened(session);
@@ -52,7 +52,9 @@ export class Host implements SessionHost {
   }
 
   mayReceive(session: Session, bytes: number): boolean {
-    return this.#context.quotas.frame(session, bytes);
+    const { quotas, taps } = this.#context;
+    if (taps.meter.counts) taps.meter.frame(session, bytes);
+    return quotas.frame(session, bytes);
   }
 
   malformed(session: Session, { detail }: DecodeFailure): CloseCode {
@@ -71,7 +73,7 @@ export class Host implements SessionHost {
 
   ended(session: Session, code: number, reason: string): void {
     const { hub, emulation, liveness, tracker, stats, release, troubles, comings } = this.#context;
-    this.log.trace?.("closed", { client: session.client, user: session.user, code, reason });
+    this.#context.taps.trace?.("closed", { client: session.client, user: session.user, code, reason });
     stats.disconnects++;
     Stats.bump(stats.closeCodes, OWN_CLOSES.has(code) ? `${code}` : "other");
     if (code === Closes.slow.code) stats.slowConsumers++;

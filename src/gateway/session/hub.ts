@@ -19,7 +19,7 @@ export interface HubOptions {
 
 /** What channels need of an instance, where it concerns sessions in the gateway's own terms. */
 export interface HubParts
-  extends Pick<ChannelContext<Channel>, "broker" | "fanout" | "stats" | "log" | "refused" | "overloaded"> {
+  extends Pick<ChannelContext<Channel>, "broker" | "fanout" | "stats" | "taps" | "refused" | "overloaded"> {
   /** Continuity of a channel broke for these subscribers. */
   readonly lost: (channel: Channel, sessions: readonly Session[]) => void;
   /** A session was sent something from its inbox. */
@@ -66,7 +66,8 @@ export class Hub {
       overgrown: (channel) => this.#overgrown.add(channel),
       slowConsumer: (channel) => this.#slowConsumers.add(channel),
       windows: this.#windows,
-      subscriberOf: (client) => this.sessions.get(client) ?? this.previousIds.get(client),
+      subscriberOf: (client) =>
+        client === undefined ? undefined : (this.sessions.get(client) ?? this.previousIds.get(client)),
     };
   }
 

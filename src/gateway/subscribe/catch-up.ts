@@ -65,6 +65,13 @@ export function catchUp(context: GatewayContext, session: Session, task: CatchUp
       for (const frame of frames) session.send(session.codec.publicationPush(channel.id, frame));
     });
     if (last) task.from = { epoch: task.from.epoch, offset: last.publication.offset };
+    const to = task.from.offset;
+    context.taps.trace?.("caught up", {
+      client: session.client,
+      channel: channel.id,
+      messages: frames.length,
+      to,
+    });
     if (frames.length < entries.length) continue;
     session.endCatchUp(task);
     goLive(session, sub, events);
