@@ -1,7 +1,7 @@
 import { connect, type NatsConnection } from "nats";
 import { testClient } from "../helpers/clients.ts";
-import { member, residentBytes, stranger, unharmed } from "../helpers/hostile.ts";
-import { startInstance, TEST_API_KEY, type TestInstance } from "../helpers/instances.ts";
+import { answerTo, member, residentBytes, stranger, unharmed } from "../helpers/hostile.ts";
+import { callApi, startInstance, TEST_API_KEY, type TestInstance } from "../helpers/instances.ts";
 import { OPCODE, type RawWebSocket } from "../helpers/raw-websocket.ts";
 import { natsServer, redisServer } from "../helpers/servers.ts";
 import { connectionToken } from "../helpers/tokens.ts";
@@ -16,7 +16,7 @@ const KEY = "flooded-key";
 const KB50 = JSON.stringify("x".repeat(50_000));
 
 interface World {
-  readonly instance: TestInstance;
+  readonly instance: Pick<TestInstance, "url" | "websocket" | "api">;
   readonly services: NatsConnection;
 }
 
@@ -46,10 +46,10 @@ function frames(
     let n = 0;
     await again(atOnce, over, async (which) => {
       using client: RawWebSocket = await open(which, world);
+      client.ignore();
       while (!over() && !client.ended) {
         const frame = make(n++);
         client.send(frame, typeof frame === "string" ? OPCODE.text : OPCODE.binary);
-        client.frames.length = 0;
         await Bun.sleep(1);
       }
     });
@@ -69,6 +69,30 @@ async function filled({ instance, services }: World, channel: string) {
     const first = page.publications.at(-1);
     if (first && page.publications.length === 20) return { epoch: page.epoch, offset: first.offset };
   }
+}
+
+/** Members of a channel. */
+async function inRoom(
+  { instance }: World,
+  count: number,
+  channel: string,
+  token: (n: number) => string,
+): Promise<RawWebSocket[]> {
+  const all = await Promise.all(Array.from({ length: count }, (_, n) => member(instance, `u${n}`, token(n))));
+  for (const one of all) one.send(lines(1, () => ({ subscribe: { channel } })));
+  await Promise.all(all.map((one) => answerTo(one, 2)));
+  return all;
+}
+
+/** Twenty users ask who is in a channel, each as often as one connection may. */
+async function asked(world: World, over: () => boolean, channel: string): Promise<void> {
+  const all = await inRoom(world, 20, channel, (n) => connectionToken({ user: `asker${n}` }));
+  for (const one of all) one.ignore();
+  while (!over()) {
+    for (const one of all) one.send(lines(5, () => ({ presence: { channel } })));
+    await Bun.sleep(50);
+  }
+  for (const one of all) one[Symbol.dispose]();
 }
 
 const post = ({ instance }: World, path: string, body: string, headers: Record<string, string> = {}) =>
@@ -122,6 +146,14 @@ const FLOODS: Readonly<Record<string, (world: World, over: () => boolean) => Pro
     () =>
       `{"id":2,"subscribe":{"channel":"chat:crowd"}}\n${lines(20, () => ({ presence: { channel: "chat:crowd" } }))}`,
   ),
+  "presence of a channel, within the limits": (world, over) => asked(world, over, "chat:asked"),
+  "presence of a large channel, within the limits": async (world, over) => {
+    const info = { about: "x".repeat(1_000) };
+    const token = (n: number) => connectionToken({ user: `guest${n}`, info });
+    const guests = await inRoom(world, 300, "chat:large", token);
+    await asked(world, over, "chat:large");
+    for (const guest of guests) guest[Symbol.dispose]();
+  },
   "calls that nobody answers": async (world, over) => {
     const sub = world.services.subscribe("rtrpc.slow");
     await frames(10, () => lines(10, () => ({ rpc: { method: "slow", data: 1 } })))(world, over);
@@ -174,53 +206,77 @@ async function honestly(instance: TestInstance, over: () => boolean): Promise<nu
 const at = (waits: readonly number[], part: number) =>
   (waits[Math.min(waits.length - 1, Math.floor(waits.length * part))] ?? Number.NaN).toFixed(1);
 
-const [seconds = 5] = process.argv.slice(2, 3).map(Number);
-const [, , , only] = process.argv;
-await using nats = await natsServer();
-await using redis = await redisServer();
-await using instance = await startInstance({
-  env: { NATS_URL: nats.url, REDIS_URL: redis.url },
-  config: {
-    namespaces: {
-      flood: {
-        ...{ publish: "authenticated", subscribe: "anyone", historyAccess: "anyone", delta: true },
-        ...{ history: { size: 200, age: "1m", recoverLimit: 200 }, recovery: "stream" },
-      },
-    },
-    apps: [{ id: "flooded", keys: [{ key: KEY, secret: "flooded-secret-of-tests" }], namespace: "live" }],
-  },
-});
-const services = await connect({ servers: nats.url });
-const world = { instance, services };
-const megabytes = async () => Math.round((await residentBytes(instance)) / 1e6);
 const until = (ms: number) => {
   const end = performance.now() + ms;
   return () => performance.now() > end;
 };
 
-console.log("| flood | p50 without, ms | p99 | p50 under it | p99 | MB before | most | after |");
-console.log("| --- | --: | --: | --: | --: | --: | --: | --: |");
-for (const [name, flood] of Object.entries(FLOODS)) {
-  if (only !== undefined && !name.includes(only)) continue;
-  const calm = await honestly(instance, until(seconds * 500));
-  const before = await megabytes();
-  let most = before;
-  const meter = setInterval(() => void megabytes().then((now) => (most = Math.max(most, now))), 200);
-  const over = until(seconds * 1_000);
-  const [waits] = await Promise.all([honestly(instance, over), flood(world, over)]);
-  await Bun.sleep(5_000);
-  clearInterval(meter);
-  const cells = [
-    at(calm, 0.5),
-    at(calm, 0.99),
-    at(waits, 0.5),
-    at(waits, 0.99),
-    before,
-    most,
-    await megabytes(),
-  ];
-  console.log(`| ${name} | ${cells.join(" | ")} |`);
+/** What a process that does nothing but one flood is told. */
+interface Order {
+  readonly flood: string;
+  readonly seconds: number;
+  readonly url: string;
+  readonly nats: string;
 }
-await unharmed(instance, [TEST_API_KEY]);
-await services.close();
+
+/** The flood has a process of its own: how late an honest client is, must not be how busy those are who flood. */
+async function floodOf(order: Order): Promise<void> {
+  const child = Bun.spawn([process.execPath, import.meta.path], {
+    env: { ...process.env, FLOOD: JSON.stringify(order) },
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if ((await child.exited) !== 0) throw new Error(`${order.flood} failed`);
+}
+
+async function flood({ flood: name, seconds, url, nats }: Order): Promise<void> {
+  const services = await connect({ servers: nats });
+  const instance: World["instance"] = {
+    url,
+    websocket: `${url.replace("http", "ws")}/connection/websocket`,
+    api: (method, params) => callApi(url, method, params),
+  };
+  await FLOODS[name]!({ instance, services }, until(seconds * 1_000));
+  await services.close();
+}
+
+async function measure(seconds: number, only: string | undefined): Promise<void> {
+  await using nats = await natsServer();
+  await using redis = await redisServer();
+  await using instance = await startInstance({
+    env: { NATS_URL: nats.url, REDIS_URL: redis.url },
+    config: {
+      namespaces: {
+        flood: {
+          ...{ publish: "authenticated", subscribe: "anyone", historyAccess: "anyone", delta: true },
+          ...{ history: { size: 200, age: "1m", recoverLimit: 200 }, recovery: "stream" },
+        },
+      },
+      apps: [{ id: "flooded", keys: [{ key: KEY, secret: "flooded-secret-of-tests" }], namespace: "live" }],
+    },
+  });
+  const megabytes = async () => Math.round((await residentBytes(instance)) / 1e6);
+  console.log("| flood | p50 without, ms | p99 | p50 under it | p99 | MB before | most | after |");
+  console.log("| --- | --: | --: | --: | --: | --: | --: | --: |");
+  for (const name of Object.keys(FLOODS)) {
+    if (only !== undefined && !name.includes(only)) continue;
+    const calm = await honestly(instance, until(seconds * 500));
+    const before = await megabytes();
+    let most = before;
+    const meter = setInterval(() => void megabytes().then((now) => (most = Math.max(most, now))), 200);
+    let over = false;
+    const [waits] = await Promise.all([
+      honestly(instance, () => over),
+      floodOf({ flood: name, seconds, url: instance.url, nats: nats.url }).finally(() => (over = true)),
+    ]);
+    await Bun.sleep(5_000);
+    clearInterval(meter);
+    const cells = [at(calm, 0.5), at(calm, 0.99), at(waits, 0.5), at(waits, 0.99)];
+    console.log(`| ${[name, ...cells, before, most, await megabytes()].join(" | ")} |`);
+  }
+  await unharmed(instance, [TEST_API_KEY]);
+}
+
+const order = process.env.FLOOD;
+if (order !== undefined) await flood(JSON.parse(order) as Order);
+else await measure(Number(process.argv[2] ?? 5), process.argv[3]);
 process.exit(0);

@@ -13,12 +13,14 @@ import { until } from "./until.ts";
 export const LOUD = { log: { level: "debug" } } as const;
 
 /** A raw client that has not said who it is. */
-export const stranger = (instance: TestInstance, headers: Record<string, string | undefined> = {}) =>
-  RawWebSocket.open(instance.websocket, headers);
+export const stranger = (
+  instance: Pick<TestInstance, "websocket">,
+  headers: Record<string, string | undefined> = {},
+) => RawWebSocket.open(instance.websocket, headers);
 
 /** A raw client that is connected as `user`, or with a token of the test's own. */
 export async function member(
-  instance: TestInstance,
+  instance: Pick<TestInstance, "websocket">,
   user = "mallory",
   token = connectionToken({ user }),
 ): Promise<RawWebSocket> {

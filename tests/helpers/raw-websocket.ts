@@ -33,6 +33,7 @@ export class RawWebSocket implements Disposable {
   /** The TCP connection has ended, by whomever. */
   ended = false;
   readonly #socket: Socket;
+  #ignores = false;
   #rest: Buffer = Buffer.alloc(0);
 
   private constructor(socket: Socket) {
@@ -114,11 +115,17 @@ export class RawWebSocket implements Disposable {
     this.#socket.resume();
   }
 
+  /** From now on it reads what comes, and looks at none of it: that takes hardly any time. */
+  ignore(): void {
+    this.#ignores = true;
+  }
+
   [Symbol.dispose](): void {
     this.#socket.destroy();
   }
 
   #read(chunk: Buffer): void {
+    if (this.#ignores) return;
     this.#rest = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk;
     if (this.head === "") {
       const end = this.#rest.indexOf("\r\n\r\n");
