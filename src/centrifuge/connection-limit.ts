@@ -1,5 +1,7 @@
+import { z } from "zod";
 import { Closes, ConnectionError } from "../core/errors.ts";
 import type { GatewayContext } from "../gateway/context.ts";
+import { readAnswers } from "../gateway/instance/answers.ts";
 import type { ConnectionRecord } from "../presence/presence.ts";
 import type { CentrifugeSession } from "./session.ts";
 
@@ -92,8 +94,11 @@ async function livingOf(
   return await askInstances(context, connections, { endMuteForMs: ANSWER_MS - TIMER_SLACK_MS });
 }
 
+/** Names of connections that are alive. */
+const aliveShape = z.array(z.string());
+
 async function askInstances(
-  { broker }: GatewayContext,
+  context: GatewayContext,
   connections: readonly ConnectionRecord[],
   body: { ping?: true; endMuteForMs?: number },
 ): Promise<readonly string[]> {
@@ -101,8 +106,9 @@ async function askInstances(
   const answers = Array.from(byInstance, async ([instance, held]) => {
     const clients = held.map(({ client }) => client);
     const options = { to: { instance }, expect: 1, timeoutMs: ALIVE_MS };
-    const [alive] = await broker.survey("alive", { clients, ...body }, options);
-    return Array.isArray(alive) ? (alive as string[]).filter((client) => clients.includes(client)) : [];
+    const answers = await context.broker.survey("alive", { clients, ...body }, options);
+    const [alive = []] = readAnswers(context, "alive", aliveShape, answers);
+    return alive.filter((client) => clients.includes(client));
   });
   return (await Promise.all(answers)).flat();
 }

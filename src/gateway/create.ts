@@ -28,6 +28,7 @@ import { Liveness } from "./session/liveness.ts";
 import { Session } from "./session/session.ts";
 import { revoke } from "./subscribe/attach.ts";
 import { survey } from "./survey.ts";
+import { tapAnswer } from "./trace/request.ts";
 import { Taps } from "./trace/taps.ts";
 import { Traces } from "./trace/traces.ts";
 import { serveWhy } from "./why.ts";
@@ -114,7 +115,7 @@ function createTracing(
 ) {
   const traces = new Traces({
     instance,
-    ask: (signal) => survey(context(), "tap", signal, signal.instance),
+    ask: (signal) => survey(context(), "tap", signal, tapAnswer, signal.instance),
     untap(id, of) {
       context().taps.end(id);
       broker.signal("untap", { id }, of === undefined ? undefined : { instance: of });

@@ -5,27 +5,22 @@ import type { ErrorCode } from "../core/errors.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { Position } from "../core/position.ts";
 import type { Body } from "../core/publication.ts";
-import { SharedAnswers } from "../core/shared-answers.ts";
 import type { GatewayContext } from "./context.ts";
-import type { InstanceInfo, SignalBody, SignalKind } from "./control.ts";
+import type { SignalBody, SignalKind } from "./control.ts";
 import type { Failure, LogLevels, Operations, PublishRequest, Target } from "./gateway.ts";
+import { readAnswers } from "./instance/answers.ts";
 import { type LogLevelRequest, logLevelAnswer } from "./instance/log-level.ts";
-import { type Move, type MoveRequest, moveOf } from "./instance/move.ts";
+import { answerShape, type Move, type MoveRequest, moveOf } from "./instance/move.ts";
 import { askOutbox } from "./outbox.ts";
 import type { Actor } from "./oversight.ts";
 import { restrict } from "./restrictions/enforce.ts";
-import { survey } from "./survey.ts";
+import { SURVEY_MS, survey } from "./survey.ts";
+import { surveys } from "./surveys.ts";
 import { top } from "./trace/top.ts";
 import { why } from "./why.ts";
 
 /** Who asks, where nobody says. */
 const API: Actor = { via: "api" };
-
-/** How long the instance that is to let connections go may take to answer, ms. */
-const MOVE_MS = 1_000;
-
-/** About how many channels an instance tells in one answer: with the longest names they fit what NATS carries. */
-const CHANNELS_AT_ONCE = 3_000;
 
 /** Publishes of one broadcast under way at once. */
 const BROADCAST_WINDOW = 256;
@@ -132,8 +127,7 @@ async function logLevel(context: GatewayContext, request: LogLevelRequest): Prom
     context.events.audited("log_level", { level, instance, seconds, via: "api" });
     context.log.info("audit", { action: "log_level", level, of: instance, seconds, via: "api" });
   }
-  const { answers, partial } = await survey(context, "log_level", request);
-  const told = answers.flatMap((answer) => logLevelAnswer.safeParse(answer).data ?? []);
+  const { answers: told, partial } = await survey(context, "log_level", request, logLevelAnswer);
   const missing = instance !== undefined && !told.some((one) => one.instance === instance);
   if (missing) throw new CommandError(Errors.badRequest, "no such instance has answered");
   const shown = told.filter((one) => instance === undefined || one.instance === instance);
@@ -194,46 +188,9 @@ function forChannel(request: PublishRequest | undefined, channel: string): Publi
 async function move(context: GatewayContext, request: MoveRequest): Promise<Move> {
   const { instance } = request;
   if (instance === context.instance) return moveOf(context.moves.begin(request));
-  const options = { to: { instance }, expect: 1, timeoutMs: MOVE_MS };
-  return moveOf((await context.broker.survey("move", request, options))[0]);
-}
-
-/** Every instance is asked once for all who ask for the same at the same time. */
-function surveys(context: GatewayContext): Pick<Operations, "channels" | "info"> {
-  const counts = new SharedAnswers<Awaited<ReturnType<typeof countSubscribers>>>();
-  const infos = new SharedAnswers<Awaited<ReturnType<typeof listInstances>>>();
-  return {
-    channels: (pattern) => counts.ask(JSON.stringify([pattern]), () => countSubscribers(context, pattern)),
-    info: () => infos.ask("", () => listInstances(context)),
-  };
-}
-
-async function listInstances(
-  context: GatewayContext,
-): Promise<{ instances: InstanceInfo[]; partial: boolean }> {
-  const { answers, partial } = await survey(context, "info", {});
-  return { instances: answers as InstanceInfo[], partial };
-}
-
-/** Channels with subscribers on any instance, with their number. @param pattern a glob; absent: all */
-async function countSubscribers(
-  context: GatewayContext,
-  pattern: string | undefined,
-): Promise<{ channels: Map<string, number>; partial: boolean }> {
-  const channels = new Map<string, number>();
-  const exact = pattern !== undefined && !pattern.includes("*");
-  const sizes = exact ? undefined : await survey(context, "info", {});
-  const most = Math.max(0, ...((sizes?.answers ?? []) as InstanceInfo[]).map((info) => info.channels));
-  const of = Math.max(1, Math.ceil(most / CHANNELS_AT_ONCE));
-  let partial = sizes?.partial ?? false;
-  for (let part = 0; part < of; part++) {
-    const found = await survey(context, "channels", of === 1 ? { pattern } : { pattern, part, of });
-    partial ||= found.partial;
-    for (const answer of found.answers as Record<string, number>[]) {
-      for (const [id, count] of Object.entries(answer)) channels.set(id, (channels.get(id) ?? 0) + count);
-    }
-  }
-  return { channels, partial };
+  const options = { to: { instance }, expect: 1, timeoutMs: SURVEY_MS };
+  const answers = await context.broker.survey("move", request, options);
+  return moveOf(readAnswers(context, "move", answerShape, answers)[0]);
 }
 
 function requirePresence(context: GatewayContext, channel: string): void {

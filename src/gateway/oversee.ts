@@ -1,7 +1,7 @@
 import { SharedAnswers } from "../core/shared-answers.ts";
 import type { GatewayContext } from "./context.ts";
-import { readFigures } from "./instance/figures.ts";
-import { readInspected } from "./instance/inspect.ts";
+import { figuresShape } from "./instance/figures.ts";
+import { inspectedShape } from "./instance/inspect.ts";
 import type { FiguresAnswer, Oversight } from "./oversight.ts";
 import { survey } from "./survey.ts";
 
@@ -20,8 +20,7 @@ export function createOversight(context: GatewayContext): Oversight {
 }
 
 async function askFigures(context: GatewayContext): Promise<FiguresAnswer> {
-  const { answers, known, partial } = await survey(context, "figures", {});
-  const instances = answers.flatMap((answer) => readFigures(answer) ?? []);
+  const { answers: instances, known, partial } = await survey(context, "figures", {}, figuresShape);
   const heard = new Set(instances.map(({ instance }) => instance));
   const missing = known
     .filter(({ instance }) => !heard.has(instance))
@@ -30,8 +29,7 @@ async function askFigures(context: GatewayContext): Promise<FiguresAnswer> {
 }
 
 async function askTroubles(context: GatewayContext): ReturnType<Oversight["troubles"]> {
-  const { answers, known, partial } = await survey(context, "inspect", {});
-  const instances = readInspected(answers);
+  const { answers: instances, known, partial } = await survey(context, "inspect", {}, inspectedShape);
   const troubles = instances.flatMap(({ instance, region, troubles: own }) =>
     own.map((trouble) => ({ ...trouble, instance, region })),
   );

@@ -3,17 +3,15 @@ import { writeJson } from "../core/json-value.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import type { GatewayContext } from "./context.ts";
 import { findings, type Known, type Why, type WhyRequest, whyRequest } from "./findings.ts";
-import { type Inspected, type InspectRequest, inspect, readInspected } from "./instance/inspect.ts";
+import { type Inspected, inspectedShape } from "./instance/inspect.ts";
 import { parsedRequest } from "./restrictions/enforce.ts";
-
-/** How long instances may take, ms. */
-const SURVEY_MS = 1_000;
+import { survey } from "./survey.ts";
 
 /** Why does this user get nothing there? Asks every instance, the store, and the list of what was taken back. */
 export async function why(context: GatewayContext, request: WhyRequest): Promise<Why> {
   const { user, channel } = request;
-  const [{ instances, partial }, known] = await Promise.all([
-    ask(context, request),
+  const [{ answers: instances, partial }, known] = await Promise.all([
+    survey<Inspected>(context, "inspect", request, inspectedShape),
     channel === undefined ? undefined : channelOf(context, channel),
   ]);
   const { restrictions } = context;
@@ -27,19 +25,6 @@ export async function why(context: GatewayContext, request: WhyRequest): Promise
     ...{ instances, partial },
   };
   return { findings: findings(facts), instances, partial, ...(known && { channel: known }) };
-}
-
-async function ask(
-  context: GatewayContext,
-  body: InspectRequest,
-): Promise<{ instances: Inspected[]; partial: boolean }> {
-  const { instances, partial } = await context.presence.instances();
-  const expect = Math.max(1, instances.length);
-  const options = { ...(!partial && { expect }), timeoutMs: SURVEY_MS };
-  const answers = readInspected(await context.broker.survey("inspect", body, options));
-  // Without a broker not even one's own answer comes.
-  if (answers.length === 0) answers.push(inspect(context, body));
-  return { instances: answers, partial: partial || answers.length < expect };
 }
 
 async function channelOf(context: GatewayContext, id: string): Promise<NonNullable<Known["channel"]>> {

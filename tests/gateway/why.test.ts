@@ -199,20 +199,6 @@ describe("why a user gets nothing", () => {
   });
 });
 
-test("what another instance answers is looked at: nonsense is left out, and said to be missing", async () => {
-  const world = createWorld();
-  await using here = await startGateway({ world });
-  await using _there = await startGateway({ world, instance: "there" });
-  const survey = here.gateway.context.broker.survey.bind(here.gateway.context.broker);
-  const nonsense = async (...asked: Parameters<typeof survey>) => [
-    ...(await survey(...asked)).slice(0, 1),
-    ...[{ connections: 7 }, null, "x", { instance: "there", troubles: [{}] }],
-  ];
-  Object.assign(here.gateway.context, { broker: { ...here.gateway.context.broker, survey: nonsense } });
-  const { instances, partial } = await here.gateway.operations.why({ user: USER });
-  expect([instances.length, partial]).toEqual([1, true]);
-});
-
 test("troubles are bounded: the newest 2,000, with short texts", () => {
   const troubles = new Troubles();
   for (let n = 0; n < 5_000; n++) {

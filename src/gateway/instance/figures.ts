@@ -75,7 +75,8 @@ export type Vitals = Pick<
   "connectionsLimit" | "draining" | "overload" | "unready" | "loopDelayMs" | "residentBytes"
 >;
 
-const figures = vitals.extend({
+/** What other instances may answer. */
+export const figuresShape = vitals.extend({
   instance: z.string().max(128),
   region: z.string().max(64),
   version: z.string().max(64),
@@ -94,7 +95,7 @@ const figures = vitals.extend({
 });
 
 /** How one instance is, and what it has done since it began. */
-export type Figures = z.infer<typeof figures>;
+export type Figures = z.infer<typeof figuresShape>;
 
 /** What is asked of an instance. */
 export interface FiguresParts {
@@ -143,8 +144,3 @@ function picked<Name extends (typeof COUNTERS | typeof GAUGES)[number]>(
 }
 
 const plain = ({ counts }: Histogram): number[] => [...counts];
-
-/** What an instance has answered; `undefined` when that is no answer. */
-export function readFigures(answer: unknown): Figures | undefined {
-  return figures.safeParse(answer).data;
-}

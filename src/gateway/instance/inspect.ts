@@ -125,18 +125,11 @@ const connectionShape = z.object({
     .object({ side: z.enum(["client", "server"]), catchingUp: z.boolean(), offset: count })
     .optional(),
 });
-const inspectedShape = z.object({
+/** What other instances may answer. */
+export const inspectedShape = z.object({
   ...{ instance: z.string(), region: z.string(), overloaded: z.boolean() },
   broker: z.enum(["connecting", "connected", "disconnected", "closed"]),
   connections: z.array(connectionShape).max(MOST_CONNECTIONS),
   channel: z.object({ subscribers: count, offset: count }).optional(),
   troubles: z.array(troubleShape).max(MOST_TROUBLES),
 });
-
-/** What other instances have answered; what is no answer is left out. */
-export function readInspected(answers: readonly unknown[]): Inspected[] {
-  return answers.flatMap((answer) => {
-    const read = inspectedShape.safeParse(answer);
-    return read.success ? [read.data as Inspected] : [];
-  });
-}

@@ -45,6 +45,17 @@ type Reason =
   | "namespace_calls"
   | "live_channels";
 
+/** One for each reason: whoever floods is refused thousands of times a second, and a new error has its stack written down. */
+const refusals = new Map<Reason, CommandError>();
+
+function refusal(reason: Reason): CommandError {
+  const known = refusals.get(reason);
+  if (known) return known;
+  const made = new CommandError(Errors.tooManyRequests, reason);
+  refusals.set(reason, made);
+  return made;
+}
+
 type Who = Pick<Session, "user" | "handshake">;
 
 /** A rate for each user, and a higher one for each address of anonymous clients. */
@@ -180,7 +191,7 @@ export class Quotas {
   }
 
   #tooMuch(reason: Reason): void {
-    if (!this.#counted(reason)) throw new CommandError(Errors.tooManyRequests, reason);
+    if (!this.#counted(reason)) throw refusal(reason);
   }
 
   /** Counts what is too much. @returns whether it is let through all the same */

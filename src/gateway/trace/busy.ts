@@ -35,6 +35,9 @@ const count = z.number().min(0);
 const traffic = { messages_in: count, bytes_in: count, messages_out: count, bytes_out: count };
 const busy = z.object({ name: z.string(), ...traffic });
 
+/** What an instance answers that is to count. */
+export const beganAnswer = z.object({ instance: z.string(), counts: z.boolean() });
+
 /** What an instance answers: the busiest, by the bytes that went to them and came of them. */
 export const measuredAnswer = z.object({
   ...{ instance: z.string(), region: z.string(), seconds: count },

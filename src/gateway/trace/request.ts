@@ -57,6 +57,8 @@ export const tapAnswer = z.object({
   busy: z.boolean(),
 });
 
+export type TapAnswer = z.infer<typeof tapAnswer>;
+
 /** One step in the life of a connection or channel. `at` in Unix ms; what else it has depends on the step. */
 export interface TraceStep {
   readonly at: number;

@@ -1,17 +1,24 @@
 import { CommandError, Errors } from "../../core/errors.ts";
 import type { GatewayContext } from "../context.ts";
 import { survey } from "../survey.ts";
-import { type Busy, type Measured, measuredAnswer, type Top, type TopRequest, total } from "./busy.ts";
+import {
+  type Busy,
+  beganAnswer,
+  type Measured,
+  measuredAnswer,
+  type Top,
+  type TopRequest,
+  total,
+} from "./busy.ts";
 
 /** Counts who is busy on all instances. @throws CommandError limitExceeded: nobody counts for one more */
 export async function top(context: GatewayContext, { seconds, limit }: TopRequest): Promise<Top> {
   const id = crypto.randomUUID();
-  const begun = await survey(context, "measure", { id, seconds });
-  const counting = begun.answers.filter((answer) => (answer as { counts?: unknown } | null)?.counts === true);
-  if (counting.length === 0) throw new CommandError(Errors.limitExceeded, "too many are counting already");
+  const begun = await survey(context, "measure", { id, seconds }, beganAnswer);
+  if (!begun.answers.some(({ counts }) => counts))
+    throw new CommandError(Errors.limitExceeded, "too many are counting already");
   await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
-  const { answers, partial } = await survey(context, "measured", { id });
-  const told = answers.flatMap((answer) => measuredAnswer.safeParse(answer).data ?? []);
+  const { answers: told, partial } = await survey(context, "measured", { id }, measuredAnswer);
   return {
     seconds,
     channels: summed(told, ({ channels }) => channels, true).slice(0, limit),

@@ -1,5 +1,5 @@
 import { CommandError, Errors } from "../../core/errors.ts";
-import { LEASE_MS, type TapSignal, type TraceBatch, type TraceRequest, tapAnswer } from "./request.ts";
+import { LEASE_MS, type TapAnswer, type TapSignal, type TraceBatch, type TraceRequest } from "./request.ts";
 
 /** Most traces that are looked at through one instance. */
 const MOST_TRACES = 16;
@@ -32,7 +32,7 @@ export interface TraceListener {
 export interface TracesParts {
   readonly instance: string;
   /** Asks every instance, or one. */
-  ask(signal: TapSignal): Promise<{ answers: readonly unknown[]; partial: boolean }>;
+  ask(signal: TapSignal): Promise<{ answers: readonly TapAnswer[]; partial: boolean }>;
   /** Tells every instance, or one, that nobody looks any more. */
   untap(id: string, instance: string | undefined): void;
 }
@@ -90,8 +90,7 @@ export class Traces {
   }
 
   async #ask(signal: TapSignal): Promise<TraceState> {
-    const { answers, partial } = await this.#parts.ask(signal);
-    const told = answers.flatMap((answer) => tapAnswer.safeParse(answer).data ?? []);
+    const { answers: told, partial } = await this.#parts.ask(signal);
     const serving = told
       .filter(({ busy }) => !busy)
       .toSorted((one, other) => (one.instance < other.instance ? -1 : 1));
