@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
 import { silent } from "../../src/core/log.ts";
+import { PacedLog } from "../../src/core/paced-log.ts";
+import { Stats } from "../../src/core/stats.ts";
 import type { GatewayContext } from "../../src/gateway/context.ts";
 import { onSignal } from "../../src/gateway/control.ts";
 import { createOperations } from "../../src/gateway/operations.ts";
@@ -15,7 +17,8 @@ function fleet(...counts: readonly number[]) {
       `chat:${n % 2 ? "shared" : at}.${n}`.padEnd(255, "x"),
     );
     const hub = { channels: new Map(ids.map((id) => [id, { size: 1 }])), sessions: new Map(), userCount: 0 };
-    return { hub, log: silent, instance: `i${at}`, startedAt: 0 } as unknown as GatewayContext;
+    const more = { region: "", version: "0", stats: new Stats(), badSignals: new PacedLog(silent) };
+    return { ...more, hub, log: silent, instance: `i${at}`, startedAt: 0 } as unknown as GatewayContext;
   });
   const broker = {
     async survey(kind: string, body: unknown) {
