@@ -20,7 +20,7 @@ import { detectRuntime } from "./detect-runtime.ts";
 import { httpEndpoints, natsAddress, redisWay, tokenIssuers } from "./drivers.ts";
 import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
 import { paint, printError } from "./output.ts";
-import { warnOfLimits } from "./settings.ts";
+import { isBare, warnOfLimits } from "./settings.ts";
 import { ignoreReloads } from "./signals.ts";
 
 /** Events that may wait beside one for each connection, and how many connections are reckoned with. */
@@ -44,6 +44,7 @@ export async function run(config: Config, options: RunOptions): Promise<void> {
   if (config.insecure) warnOfInsecurity(log);
   // A supervisor has said it for all of its workers.
   if (options.worker === undefined) warnOfLimits(config, log);
+  if (runtime.needsProxy && isBare(config)) log.warn(runtime.needsProxy, { see: "docs/operations.md" });
   // Told to leave while it starts, an instance closes what it has started and goes.
   const leave = new AbortController();
   const removeSignals = abortOnSignals(leave, runtime, log, options.endsWithTerminal ?? false);

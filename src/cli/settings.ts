@@ -55,6 +55,11 @@ export async function startSettings(options: SettingsOptions): Promise<Config> {
   return settings.config;
 }
 
+/** Whether strangers may reach the instance, with no proxy before it that it knows of. */
+export function isBare({ host, proxy }: Config): boolean {
+  return proxy.trust === "none" && !/^(127\.|::1$|localhost$)/.test(host);
+}
+
 /** Names limits that do not let through what others allow, at a start. */
 export function warnOfLimits(config: Config, log: Logger): void {
   for (const conflict of limitConflicts(config)) log.warn("settings contradict each other", { conflict });

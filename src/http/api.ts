@@ -149,12 +149,17 @@ async function readLines(
 ): Promise<{ refusal?: Response; lines?: readonly string[] }> {
   const text = await bodyText(request, maxBytes);
   if (text === 413) return { refusal: new Response("request too large\n", { status: 413 }) };
+  if (text === 408) return { refusal: tooSlow() };
   if (text === "") return { lines: ["{}"] };
   // Something so deep would keep everybody waiting, and is refused in the end.
   if (text === 400 || isDeeper(text, MAX_DEPTH)) return { refusal: noJson() };
   if (isJson(text)) return { lines: [text] };
   const lines = text.split("\n").filter((line) => line.trim() !== "");
   return lines.length > 1 && lines.every(isJson) ? { lines } : { refusal: noJson() };
+}
+
+function tooSlow(): Response {
+  return new Response("the body took too long\n", { status: 408, headers: { connection: "close" } });
 }
 
 /** What breaks off is none, either. */

@@ -122,6 +122,8 @@ export interface Runtime {
   serve(options: ServeOptions): Server;
   /** Why `reusePort` cannot be used in this process, and what to type; `undefined` when it can. */
   readonly noSharedPorts: string | undefined;
+  /** What it leaves to a proxy in front of it, for an instance that strangers reach; `undefined`: nothing. */
+  readonly needsProxy: string | undefined;
   /** Descriptors this process may open (soft limit), or `undefined` where it cannot be known. */
   descriptorLimit(): number | undefined;
   /** Descriptors that one connection of a client takes. */

@@ -53,6 +53,16 @@ async function latencies(instance: TestInstance, until: () => boolean): Promise<
   return taken.sort((a, b) => a - b);
 }
 
+/** Two members at once; both end with the block. */
+async function pair(instance: TestInstance) {
+  const both = [await member(instance), await member(instance)] as const;
+  return Object.assign(both, {
+    [Symbol.dispose]() {
+      for (const one of both) one[Symbol.dispose]();
+    },
+  });
+}
+
 const subscribeTo = (from: number, count: number, token = "") =>
   Array.from({ length: count }, (_, n) =>
     JSON.stringify({ id: from + n, subscribe: { channel: `chat:bomb-${from + n}`, token } }),
@@ -172,6 +182,42 @@ for (const runtime of ["bun", "deno"] as const) {
       client.send('{"id":9,"unsubscribe":{"channel":"chat:x"}}');
       expect(await verdict(client, 9)).toBe("ok");
     });
+
+    test("a message that is begun and not ended is no sign of life, even where it goes on byte by byte", async () => {
+      const before = await counted(DEAD_PEERS);
+      using both = await pair(limited);
+      const [silent, trickling] = both;
+      for (const client of [silent, trickling]) client.write(clientFrame("x", OPCODE.text, false));
+      const more = clientFrame("x", OPCODE.continuation, false);
+      const trickle = setInterval(() => trickling.write(more), 200);
+      try {
+        for (const client of [silent, trickling]) expect(dead).toContain(await closeCode(client));
+      } finally {
+        clearInterval(trickle);
+      }
+      expect(await counted(DEAD_PEERS)).toBe(before + 2);
+    }, 15_000);
+
+    test("empty fragments behind answered pings go on: they take the processor, no memory, and hold nobody up", async () => {
+      const memory = await residentBytes(limited);
+      using both = await pair(limited);
+      const [one, other] = both;
+      const empty = Buffer.concat(Array(2_000).fill(clientFrame("", OPCODE.continuation, false)));
+      const floods = [one, other].map((client) => {
+        client.write(clientFrame("x", OPCODE.text, false));
+        return flood(client, empty);
+      });
+      const pongs = setInterval(() => {
+        for (const client of [one, other]) client.send("", OPCODE.pong);
+      }, 500);
+      const end = performance.now() + 4_000;
+      const taken = await latencies(limited, () => performance.now() > end);
+      clearInterval(pongs);
+      expect(taken[Math.floor(taken.length / 2)]!).toBeLessThan(400);
+      expect((await residentBytes(limited)) - memory).toBeLessThan(30 * MIB);
+      for (const client of [one, other]) client[Symbol.dispose]();
+      await Promise.all(floods.map(({ stop }) => stop()));
+    }, 15_000);
 
     test("empty fragments without end are no sign of life: 3012, and nobody is held up", async () => {
       const before = await counted(DEAD_PEERS);

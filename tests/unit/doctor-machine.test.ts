@@ -17,14 +17,17 @@ interface World {
   readonly settings?: MachineNeeds["settings"];
 }
 
-const SETTINGS = { host: "0.0.0.0", port: 8080, connections: 0 };
+const SETTINGS = { host: "0.0.0.0", port: 8080, connections: 0, bare: true };
 
 /** The finding of one check on a machine that is well but for what is given; `undefined` when there is none. */
 async function found(check: string, world: World = {}) {
   const { name = "bun", version = "1.4.5", now = "2026-11-21T00:00:00Z", settings = SETTINGS } = world;
   const descriptors = "descriptors" in world ? world.descriptors : 1_048_576;
   const machine: Machine = {
-    runtime: async () => ({ name, version, descriptorLimit: () => descriptors }),
+    runtime: async () => ({
+      ...{ name, version, descriptorLimit: () => descriptors },
+      needsProxy: name === "deno" ? "it keeps what says nothing" : undefined,
+    }),
     sysctl: (key) => (world.kernel ?? KERNEL)[key],
     listen: async () => world.listen,
     now: () => Date.parse(now),
@@ -55,6 +58,14 @@ test("runtime: an old Bun fails, Deno of any version does not, anything else doe
   const [runtime, ...rest] = await checkMachine(none, { bun: "1.4.5" });
   expect(runtime).toEqual({ check: "runtime", verdict: "failed", what: "Trunkline runs on Bun or Deno" });
   expect(rest.map(({ check }) => check)).toEqual(["clock"]);
+});
+
+test("proxy: advised where the runtime needs one, strangers may come, and none is trusted", async () => {
+  expect(await found("proxy", { name: "deno" })).toMatchObject({
+    ...{ verdict: "warning", cause: "it keeps what says nothing" },
+  });
+  expect(await found("proxy", { name: "deno", settings: { ...SETTINGS, bare: false } })).toBeUndefined();
+  expect(await found("proxy")).toBeUndefined();
 });
 
 test.each(["1970-01-01T00:03:00Z", "2025-12-31T23:59:59Z", "2150-01-01T00:00:00Z"])(
@@ -133,7 +144,7 @@ test.each([
   ["EACCES", "[::]:443 is not allowed", "ip_unprivileged_port_start=443"],
   ["EADDRNOTAVAIL", "cannot listen on [::]:443 (EADDRNOTAVAIL)", "ip -brief address"],
 ] as const)("port: %s", async (listen, what, fix) => {
-  const settings = { host: "::", port: 443, connections: 0 };
+  const settings = { host: "::", port: 443, connections: 0, bare: false };
   expect(await found("port", { listen, settings })).toMatchObject({
     ...{ verdict: "failed", what },
     fix: expect.stringContaining(fix),

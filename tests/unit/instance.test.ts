@@ -167,6 +167,7 @@ function fakeRuntime(step: StepHook, close: CloseHook): Runtime {
     name: "bun",
     version: "0",
     noSharedPorts: undefined,
+    needsProxy: undefined,
     descriptorLimit: () => 10_000,
     descriptorsEach: () => 1,
     fetchTrusting: () => fetch,

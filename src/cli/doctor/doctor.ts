@@ -1,7 +1,7 @@
 import process from "node:process";
 import { type Config, limitConflicts } from "../../config.ts";
 import { UserError } from "../output.ts";
-import { readSettings, SettingsError } from "../settings.ts";
+import { isBare, readSettings, SettingsError } from "../settings.ts";
 import { checkAccess } from "./access.ts";
 import { checkCallouts } from "./callouts.ts";
 import { checkCertificate } from "./certificate.ts";
@@ -41,7 +41,7 @@ async function diagnose(options: DoctorOptions, machine: Machine): Promise<Findi
   const { config, findings } = await checkSettings(file);
   if (!config) return [...findings, ...(await checkMachine(machine, { bun }))];
   const { host, port, limits } = config;
-  const settings = { host, port, connections: limits.connections };
+  const settings = { host, port, connections: limits.connections, bare: isBare(config) };
   const groups = await Promise.all([
     checkMachine(machine, { bun, settings }),
     checkNats(config, monitor),

@@ -9,7 +9,7 @@ import type { Finding } from "./report.ts";
 /** What is looked at of the machine. */
 export interface Machine {
   /** @throws Error on a runtime that is none of ours */
-  runtime(): Promise<Pick<Runtime, "name" | "version" | "descriptorLimit">>;
+  runtime(): Promise<Pick<Runtime, "name" | "version" | "descriptorLimit" | "needsProxy">>;
   /** A kernel setting such as `net.core.somaxconn`; `undefined` where there is none of that name. */
   sysctl(name: string): string | undefined;
   /** Listens for a moment; the error's code when that fails. */
@@ -22,7 +22,13 @@ export interface MachineNeeds {
   /** The oldest Bun an instance runs on. */
   readonly bun: string;
   /** Without settings only what needs none is checked. */
-  readonly settings?: { readonly host: string; readonly port: number; readonly connections: number };
+  readonly settings?: {
+    readonly host: string;
+    readonly port: number;
+    readonly connections: number;
+    /** Strangers may reach it, and no proxy is said to stand in front. */
+    readonly bare: boolean;
+  };
 }
 
 /** What an instance for many clients should have room for, where the settings do not say. */
@@ -41,6 +47,7 @@ export async function checkMachine(machine: Machine, { bun, settings }: MachineN
   try {
     const runtime = await machine.runtime();
     findings.unshift(checkRuntime(runtime, bun));
+    if (settings?.bare && runtime.needsProxy) findings.push(adviseProxy(runtime.needsProxy));
     findings.push(checkDescriptors(runtime.descriptorLimit(), settings?.connections ?? 0));
   } catch (error) {
     findings.unshift({ check: "runtime", verdict: "failed", what: (error as Error).message });
@@ -80,6 +87,18 @@ function checkRuntime({ name, version }: Pick<Runtime, "name" | "version">, bun:
     what,
     cause: `older than ${bun}: known to lose messages and connections`,
     fix: "bun upgrade",
+  };
+}
+
+function adviseProxy(why: string): Finding {
+  return {
+    ...{
+      check: "proxy",
+      verdict: "warning",
+      what: "no proxy is trusted, and strangers may reach the port",
+      cause: why,
+    },
+    fix: "TRUNKLINE_TRUSTED_PROXY=header TRUNKLINE_PROXY_CIDRS=… behind nginx or HAProxy (docs/proxies.md)",
   };
 }
 

@@ -62,6 +62,10 @@ async function answerCall(
   if (isRefusal(app)) return answer(c, app);
   const bytes = await bodyBytes(c.req.raw, deps.maxRequestBytes);
   if (bytes === 413) return answer(c, refusal(413, "the request is too large"));
+  if (bytes === 408) {
+    c.header("connection", "close");
+    return answer(c, refusal(408, "the body took too long"));
+  }
   if (bytes === 400) return answer(c, refusal(400, "the body broke off"));
   const unsigned = bodyRefusal(c.req.raw, bytes);
   if (unsigned) return answer(c, unsigned);

@@ -4,7 +4,7 @@ import { bodyMd5, requestText, verify } from "../../pusher/signature.ts";
 
 /** Why a request is refused: a status, and words for whoever wrote it. */
 export interface Refusal {
-  readonly status: 400 | 401 | 403 | 404 | 413 | 429 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 408 | 413 | 429 | 503;
   readonly reason: string;
 }
 

@@ -9,7 +9,7 @@ import { STREAM_TRANSPORTS, type StreamTransport } from "../../protocol/centrifu
 import type { Frame } from "../../protocol/codec.ts";
 import type { RequestContext } from "../../runtime/runtime.ts";
 import type { AdmissionGuard } from "../admission-guard.ts";
-import { bodyBytes, bodyText } from "../body.ts";
+import { type BodyRefusal, bodyBytes, bodyText } from "../body.ts";
 import { cors } from "../cors.ts";
 import type { OriginPolicy } from "../origin.ts";
 import { readEventId } from "./event-ids.ts";
@@ -81,6 +81,7 @@ export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
     if (commands ? Buffer.byteLength(commands.data) > maxFrameBytes : body === 413) {
       return c.text("too long\n", 413);
     }
+    if (body === 408) return c.text("the body took too long\n", 408, { connection: "close" });
     if (!commands) return c.text("not an emulation request\n", 400);
     const outcome = await gateway.emulate(commands, guard.addressOf(c.req.raw.headers, c.env.ip));
     Stats.bump(stats.emulated, outcome);
@@ -96,6 +97,7 @@ export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
 /** What is wrong with commands that cannot be read. */
 const UNREADABLE = {
   400: "The body of the request broke off, or is no text in UTF-8.",
+  408: "The body of the request took too long.",
   413: "The body of the request is longer than limits.frame.",
 } as const;
 
@@ -104,7 +106,7 @@ async function openStream(
   { gateway, centrifuge, guard, streams, headers: added }: StreamRoutesDeps,
   c: Context<Env>,
   transport: StreamTransport,
-  frame: Frame | 400 | 413,
+  frame: Frame | BodyRefusal,
 ): Promise<Response> {
   const { headers, method } = c.req.raw;
   if (typeof frame === "number") {
@@ -154,6 +156,6 @@ function isBinary(c: Context): boolean {
   return c.req.header("content-type")?.startsWith(BINARY) === true;
 }
 
-function bodyFrame(c: Context, maxBytes: number): Promise<Frame | 400 | 413> {
+function bodyFrame(c: Context, maxBytes: number): Promise<Frame | BodyRefusal> {
   return isBinary(c) ? bodyBytes(c.req.raw, maxBytes) : bodyText(c.req.raw, maxBytes);
 }

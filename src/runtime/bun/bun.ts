@@ -18,6 +18,7 @@ export function bunRuntime(): Runtime {
     serve: (options) =>
       new BunListener(options, (port, tls, hooks) => listen({ ...options, port }, tls, hooks)),
     noSharedPorts: undefined,
+    needsProxy: undefined,
     descriptorsEach: () => 1,
     fetchTrusting: (ca) => (url, init) => fetch(url, { ...init, tls: { ca } }),
     ...host(),

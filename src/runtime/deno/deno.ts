@@ -33,6 +33,11 @@ export function denoRuntime(): Runtime {
       "listenDatagram" in deno
         ? undefined
         : "Deno shares a port between processes only with its flag --unstable-net: deno run -A --unstable-net src/main.ts serve",
+    // Its server accepts by itself, tells nobody, and gives no connection back that has not brought a whole request. (That of one
+    // connection, which it keeps to itself, ends WebSockets; a front of our own costs three descriptors for one.)
+    needsProxy:
+      "Deno keeps connections that say nothing, or half a request, for as long as they like: strangers can take all " +
+      "descriptors. Put a proxy in front that limits connections and the time of a request's head",
     // A client's, and the two ends of the way behind TLS.
     descriptorsEach: (tls) => (tls ? 3 : 1),
     fetchTrusting(ca) {
