@@ -16,7 +16,7 @@ function endless(headers: Record<string, string> = {}) {
   return { request, [Symbol.dispose]: () => timers.forEach(clearInterval) };
 }
 
-test.each([{}, { "content-length": "1000" }])(
+test.each<Record<string, string>>([{}, { "content-length": "1000" }])(
   "a body that comes byte by byte is given up: %p",
   async (headers) => {
     using slow = endless(headers);
