@@ -31,21 +31,41 @@ echo "changes: $out/CHANGES.md"
 sed -n '/^## \[/,$p' CHANGELOG.md | awk '/^## \[/ && n++ { exit } { print }' >"$out/CHANGES.md"
 
 echo "images: pinned by digest in $out"
+# Where an image is named: FROM in Dockerfiles, `image:` in YAML, `image = "…"` in Fly's files.
+named='^(FROM|[[:space:]]*image:|[[:space:]]*image[[:space:]]*=)[[:space:]]+"?([^[:space:]"@]+)(@sha256:[0-9a-f]{64})?"?( AS [a-z]+)?$'
+digest() {
+  found=$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$1" </dev/null)
+  case $found in sha256:*) printf '%s\n' "$found" ;; *) echo "no digest of $1: $found" >&2; return 1 ;; esac
+}
 pin() { # prints a file whose images have the digest that their tag has today
   while IFS= read -r line; do
-    image=$(printf '%s\n' "$line" | sed -nE 's/^(FROM|[[:space:]]*image:)[[:space:]]+([^[:space:]@]+)( AS [a-z]+)?$/\2/p')
-    if [ -n "$image" ] && [ "${image%:latest}" = "$image" ]; then
-      digest=$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$image" </dev/null)
-      case $digest in sha256:*) ;; *) echo "no digest of $image: $digest" >&2; return 1 ;; esac
-      printf '%s\n' "$line" | sed "s#$image#$image@$digest#"
-    else
-      printf '%s\n' "$line"
-    fi
+    image=$(printf '%s\n' "$line" | sed -nE "s/$named/\\2/p")
+    case $image in
+    "") printf '%s\n' "$line" ;;
+    # Our own, which each who deploys makes: TRUNKLINE_IMAGE names the one that was pushed.
+    trunkline:latest)
+      own=${TRUNKLINE_IMAGE:?name the image that was pushed, as registry/name:tag}
+      pinned=$(digest "$own")
+      printf '%s\n' "$line" | sed "s#$image#$own@$pinned#"
+      ;;
+    *)
+      pinned=$(digest "$image")
+      printf '%s\n' "$line" | sed "s#$image#$image@$pinned#"
+      ;;
+    esac
   done <"$1"
 }
-for file in deploy/Dockerfile deploy/nats/Dockerfile deploy/compose.yaml; do
+for file in $(find deploy fly.toml -type f | xargs grep -lE "$named" | sort); do
+  case $file in
+  deploy/k8s/*) [ -n "${TRUNKLINE_IMAGE:-}" ] || { echo "  without $file: TRUNKLINE_IMAGE names no image"; continue; } ;;
+  esac
   mkdir -p "$out/$(dirname "$file")"
   pin "$file" >"$out/$file"
 done
+
+if [ -d "$out/deploy" ] && unpinned=$(grep -rnE '^(FROM|[[:space:]]*image:|[[:space:]]*image[[:space:]]*=)' "$out/deploy" | grep -v '@sha256:[0-9a-f]\{64\}'); then
+  printf 'images without a digest:\n%s\n' "$unpinned" >&2
+  exit 1
+fi
 
 (cd "$out" && find . -type f ! -name SHA256SUMS | sort | xargs sha256sum >SHA256SUMS)

@@ -24,10 +24,17 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true }));
 
-async function release(out: string, { FAIL = "", AWAY = "-", CHANGED = "" } = {}) {
+/** Files that name images of others. */
+const PINNED = [
+  ...["deploy/Dockerfile", "deploy/nats/Dockerfile", "deploy/compose.yaml", "deploy/fly-autoscaler/fly.toml"],
+] as const;
+
+const imagesOf = (text: string) => text.split("\n").filter((line) => /^(FROM|\s*image(:| =)) /.test(line));
+
+async function release(out: string, { FAIL = "", AWAY = "-", CHANGED = "", TRUNKLINE_IMAGE = "" } = {}) {
   await Bun.write(join(dir, "calls"), "");
   const child = Bun.spawn([join(root, "deploy/release.sh"), join(dir, out)], {
-    env: { PATH: `${join(dir, "bin")}:${process.env.PATH}`, FAIL, AWAY, CHANGED },
+    env: { PATH: `${join(dir, "bin")}:${process.env.PATH}`, FAIL, AWAY, CHANGED, TRUNKLINE_IMAGE },
     ...{ stdout: "pipe", stderr: "pipe" },
   });
   const code = await child.exited;
@@ -51,18 +58,36 @@ test("a release checks signatures and known holes, writes a bill of materials, a
   ]);
   const changes = await Bun.file(join(dir, "good/CHANGES.md")).text();
   expect(changes.match(/^## \[/gm)).toHaveLength(1);
-  for (const file of ["deploy/Dockerfile", "deploy/nats/Dockerfile", "deploy/compose.yaml"]) {
+  for (const file of PINNED) {
     const [before, after] = await Promise.all(
       [join(root, file), join(dir, "good", file)].map((path) => Bun.file(path).text()),
     );
     expect(after!.replaceAll(`@${DIGEST}`, "")).toBe(before!);
-    const images = after!.split("\n").filter((line) => /^(FROM|\s*image:)/.test(line));
-    expect(images.length).toBeGreaterThan(0);
-    for (const line of images) expect(line).toMatch(new RegExp(`@${DIGEST}( AS [a-z]+)?$`));
+    expect(imagesOf(after!).length).toBeGreaterThan(0);
+    for (const line of imagesOf(after!)) expect(line).toContain(`@${DIGEST}`);
   }
+  // Of ours nobody has said which it is.
+  expect(await Bun.file(join(dir, "good/deploy/k8s/trunkline.yaml")).exists()).toBe(false);
   const sums = await Bun.file(join(dir, "good/SHA256SUMS")).text();
   expect(sums).toContain("./sbom.cdx.json");
   expect(sums).not.toContain("SHA256SUMS");
+});
+
+test("every file that names an image is pinned: no other is in the repository", async () => {
+  const found: string[] = [];
+  const files = ["deploy/**/*", "*.toml"].map((glob) => Array.from(new Bun.Glob(glob).scanSync(root)));
+  for (const file of files.flat()) {
+    if (/\.(md|sh|ts)$/.test(file)) continue;
+    if (imagesOf(await Bun.file(join(root, file)).text()).length > 0) found.push(file);
+  }
+  expect(found.sort()).toEqual([...PINNED, "deploy/k8s/trunkline.yaml"].sort());
+});
+
+test("the image that was pushed stands in the files for Kubernetes, pinned", async () => {
+  const own = "registry.example/trunkline:1.2.3";
+  expect((await release("own", { TRUNKLINE_IMAGE: own })).code).toBe(0);
+  const text = await Bun.file(join(dir, "own/deploy/k8s/trunkline.yaml")).text();
+  expect(imagesOf(text).map((line) => line.trim())).toEqual([`image: ${own}@${DIGEST}`]);
 });
 
 test("it ends where a signature is wrong, a hole is known, or an image is not there", async () => {
