@@ -42,9 +42,9 @@ pin() { # prints a file whose images have the digest that their tag has today
     image=$(printf '%s\n' "$line" | sed -nE "s/$named/\\2/p")
     case $image in
     "") printf '%s\n' "$line" ;;
-    # Our own, which each who deploys makes: TRUNKLINE_IMAGE names the one that was pushed.
+    # Our own, which each who deploys makes: OWN_IMAGE names the one that was pushed.
     trunkline:latest)
-      own=${TRUNKLINE_IMAGE:?name the image that was pushed, as registry/name:tag}
+      own=${OWN_IMAGE:?name the image that was pushed, as registry/name:tag}
       pinned=$(digest "$own")
       printf '%s\n' "$line" | sed "s#$image#$own@$pinned#"
       ;;
@@ -57,7 +57,7 @@ pin() { # prints a file whose images have the digest that their tag has today
 }
 for file in $(find deploy fly.toml -type f | xargs grep -lE "$named" | sort); do
   case $file in
-  deploy/k8s/*) [ -n "${TRUNKLINE_IMAGE:-}" ] || { echo "  without $file: TRUNKLINE_IMAGE names no image"; continue; } ;;
+  deploy/k8s/*) [ -n "${OWN_IMAGE:-}" ] || { echo "  without $file: OWN_IMAGE names no image"; continue; } ;;
   esac
   mkdir -p "$out/$(dirname "$file")"
   pin "$file" >"$out/$file"

@@ -31,10 +31,10 @@ const PINNED = [
 
 const imagesOf = (text: string) => text.split("\n").filter((line) => /^(FROM|\s*image(:| =)) /.test(line));
 
-async function release(out: string, { FAIL = "", AWAY = "-", CHANGED = "", TRUNKLINE_IMAGE = "" } = {}) {
+async function release(out: string, { FAIL = "", AWAY = "-", CHANGED = "", OWN_IMAGE = "" } = {}) {
   await Bun.write(join(dir, "calls"), "");
   const child = Bun.spawn([join(root, "deploy/release.sh"), join(dir, out)], {
-    env: { PATH: `${join(dir, "bin")}:${process.env.PATH}`, FAIL, AWAY, CHANGED, TRUNKLINE_IMAGE },
+    env: { PATH: `${join(dir, "bin")}:${process.env.PATH}`, FAIL, AWAY, CHANGED, OWN_IMAGE },
     ...{ stdout: "pipe", stderr: "pipe" },
   });
   const code = await child.exited;
@@ -85,7 +85,7 @@ test("every file that names an image is pinned: no other is in the repository", 
 
 test("the image that was pushed stands in the files for Kubernetes, pinned", async () => {
   const own = "registry.example/trunkline:1.2.3";
-  expect((await release("own", { TRUNKLINE_IMAGE: own })).code).toBe(0);
+  expect((await release("own", { OWN_IMAGE: own })).code).toBe(0);
   const text = await Bun.file(join(dir, "own/deploy/k8s/trunkline.yaml")).text();
   expect(imagesOf(text).map((line) => line.trim())).toEqual([`image: ${own}@${DIGEST}`]);
 });
