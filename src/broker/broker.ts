@@ -268,6 +268,11 @@ export interface Attachment {
    * out. Undefined when it belongs to a stream that is gone. An empty epoch means the current one.
    */
   current(position: Position): Position | undefined;
+  /**
+   * A position after the attachment's stands, and nothing of the channel lies between: the attachment is there, too, so that
+   * its sink is told when the store goes back behind it. Absent where no store goes back.
+   */
+  advance?(offset: number): void;
   /** Idempotent; the sink is not called again. */
   detach(): void;
 }

@@ -104,7 +104,7 @@ export class SimClient implements Listener, Judged {
         `${this.name} is back at ${instance.name} with ${recovery.entries.length}, ${seen(from)} -> ${seen(channel.position)}`,
       );
       // As the SDK does: the answer's position, then that of each publication in it.
-      this.position = channel.position;
+      this.position = { epoch: channel.position.epoch, offset: recovery.from };
       for (const { publication } of recovery.entries) this.received(publication);
       return true;
     }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { FAULTS, type FaultName } from "./faults.ts";
+import { inOwnTime } from "./in-own-time.ts";
 import { simulate } from "./run.ts";
 
 /**
@@ -22,9 +23,7 @@ const ALL = Object.keys(FAULTS) as FaultName[];
  * to be rare, and nothing more. A run must not begin in a promise's continuation.
  */
 async function wrongs(seeds: number, replicas: number): Promise<{ bad: string[]; repeated: number }> {
-  await new Promise((resolve) => setTimeout(resolve, 0));
-  const { promise, resolve } = Promise.withResolvers<{ bad: string[]; repeated: number }>();
-  setTimeout(() => {
+  return await inOwnTime(() => {
     const bad: string[] = [];
     let repeated = 0;
     for (let seed = 1; seed <= seeds && bad.length < 3; seed++) {
@@ -33,9 +32,8 @@ async function wrongs(seeds: number, replicas: number): Promise<{ bad: string[];
       if (first) bad.push(`seed ${seed}: ${first.text}`);
       else if (all.length > 0) repeated++;
     }
-    resolve({ bad, repeated });
-  }, 0);
-  return await promise;
+    return { bad, repeated };
+  });
 }
 
 for (const [replicas, seeds] of [
@@ -54,9 +52,7 @@ for (const [replicas, seeds] of [
 }
 
 test("the same seed is the same run, line by line", async () => {
-  const { promise, resolve } = Promise.withResolvers<(readonly string[])[]>();
-  setTimeout(() => resolve([1, 2].map(() => simulate({ seed: 4, faults: ALL }).history)), 0);
-  const [one, other] = await promise;
+  const [one, other] = await inOwnTime(() => [1, 2].map(() => simulate({ seed: 4, faults: ALL }).history));
   expect(one!.length).toBeGreaterThan(40);
   expect(one).toEqual(other!);
 });

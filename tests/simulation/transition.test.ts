@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { Clock } from "./clock.ts";
+import { inOwnTime } from "./in-own-time.ts";
 import { Random } from "./random.ts";
 import { World } from "./world.ts";
 
@@ -34,17 +35,7 @@ const ANSWERS: Readonly<Record<string, (info: Info) => object | undefined>> = {
 
 for (const [what, twist] of Object.entries(ANSWERS)) {
   test(`an answer of a leader in transition: ${what}`, async () => {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    // Time of the simulation must not run in a promise's continuation.
-    setTimeout(() => {
-      try {
-        play(twist);
-        resolve();
-      } catch (error) {
-        reject(error);
-      }
-    }, 0);
-    await promise;
+    await inOwnTime(() => play(twist));
   });
 }
 

@@ -22,6 +22,7 @@ function fakeStore(kept: number[], head: number, evicted = 0, { empty = false, t
   const store = {
     reads,
     attaches: 0,
+    advanced: [] as number[],
     verified: [] as number[],
     get sink() {
       return sink!;
@@ -33,7 +34,8 @@ function fakeStore(kept: number[], head: number, evicted = 0, { empty = false, t
         sink = to;
         const position = { epoch: "e", offset: head };
         const current = (one: Position) => (one.epoch === "" ? { ...one, epoch: "e" } : undefined);
-        return { position, empty, current, detach() {} };
+        const advance = (offset: number) => void store.advanced.push(offset);
+        return { position, empty, current, advance, detach() {} };
       },
       async history(_name: unknown, query: HistoryQuery): Promise<HistoryPage> {
         reads.push(query);
@@ -211,6 +213,30 @@ describe("channel", () => {
     const { channel } = channelOn(store);
     await channel.prepare(at(50));
     expect(recovered(channel, at(50))).toEqual([]);
+    // The channel is there, too: when the store goes back behind it, it is told.
+    expect(channel.position).toEqual(at(50));
+    expect(store.advanced).toEqual([50]);
+    store.sink.publication({ offset: 51, data: "51", timeMs: 0 });
+    expect([10, 50].map((offset) => recovered(channel, at(offset)))).toEqual([[51], [51]]);
+  });
+
+  test("a client that is ahead by more than a page waits for all of it", async () => {
+    const kept = Array.from({ length: 25 }, (_, n) => 11 + n);
+    const store = fakeStore(kept, 10);
+    const { channel } = channelOn(store);
+    await channel.prepare();
+    const ready = channel.prepare(at(35));
+    let done = false;
+    void ready.then(() => {
+      done = true;
+    });
+    for (const offset of kept) {
+      expect(done).toBe(false);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      store.sink.publication({ offset, data: String(offset), timeMs: 0 });
+    }
+    await ready;
+    expect(recovered(channel, at(35))).toEqual([]);
   });
 
   test("no number above the stream's top is believed, and none becomes a fact for others", async () => {

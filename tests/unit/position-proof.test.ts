@@ -5,6 +5,7 @@ import { PositionProof } from "../../src/gateway/channel/position-proof.ts";
 /** A channel at 10, over a home that says of positions what `standings` says, and counts who asks. */
 function channel(standings: (offset: number) => Standing, page: Partial<HistoryPage> | null = {}) {
   const asked: number[] = [];
+  const advanced: number[] = [];
   const position = { epoch: "e", offset: 10 };
   const proof = new PositionProof({
     position: () => position,
@@ -13,10 +14,11 @@ function channel(standings: (offset: number) => Standing, page: Partial<HistoryP
       asked.push(one.offset);
       return { standing: standings(one.offset), position: { ...one, offset: one.offset + 0.5 } };
     },
+    advance: (offset) => void advanced.push(offset),
     read: async () =>
       page === null ? undefined : { publications: [], position, complete: true, more: false, ...page },
   });
-  return { proof, asked, position };
+  return { proof, asked, advanced, position };
 }
 
 test("what stands is named, what does not is refused, and neither says anything of other positions", async () => {
@@ -31,12 +33,13 @@ test("what stands is named, what does not is refused, and neither says anything 
 });
 
 test("false positions, however many, are bounded and push no proven one out", async () => {
-  const { proof } = channel((offset) => (offset === 10_000 ? "stands" : "void"));
+  const { proof, advanced } = channel((offset) => (offset === 10_000 ? "stands" : "void"));
   await proof.prove(10_000);
   await Promise.all(Array.from({ length: 10_000 }, (_, n) => proof.prove(n)));
   const known = Array.from({ length: 10_000 }, (_, n) => proof.of(n)).filter((one) => one !== undefined);
   expect(known).toHaveLength(256);
   expect(proof.of(10_000)).toEqual({ offset: 10_000.5 });
+  expect(advanced).toEqual([10_000.5]);
 });
 
 test("a position ahead is proven when what comes before it has arrived", async () => {

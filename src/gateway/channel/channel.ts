@@ -8,7 +8,7 @@ import type { Audience, SubscriberGroup } from "./audience.ts";
 import type { ChannelContext } from "./channel-context.ts";
 import { isSound } from "./entry-check.ts";
 import type { MemberListener } from "./member-listener.ts";
-import type { PositionProof } from "./position-proof.ts";
+import { isToBeProven, type PositionProof } from "./position-proof.ts";
 import {
   type KeptAfter,
   MISSING,
@@ -119,16 +119,10 @@ export class Channel implements ChannelSink {
       const at = this.current(from) ?? from; // in the terms of now, each time
       if (this.recover(at).outcome !== "missing") return;
       if (this.rules.recovery === "cache") await this.#fill(-1);
-      else if (this.#mustBeProven(at.offset)) await this.#proofs().prove(at.offset);
+      else if (isToBeProven(at.offset, this.#proof, this.#position, this.#ring!))
+        await this.#proofs().prove(at.offset);
       else await this.#fill(at.offset);
     }
-  }
-
-  /** Whether the home of the store is to be asked about a position; otherwise the page that is read from it shows it. */
-  #mustBeProven(offset: number): boolean {
-    const proof = this.#proof;
-    if (proof?.of(offset)) return false;
-    return offset > this.#position.offset || offset >= this.#ring!.floor || proof?.contested === true;
   }
 
   /**
@@ -311,6 +305,13 @@ export class Channel implements ChannelSink {
     this.#unreachable = position.offset - 1;
     this.#proof?.lost();
     this.#context.lost(this);
+  }
+
+  /** The store shows that nothing of the channel lies between its position and this one, which stands. */
+  advance(offset: number): void {
+    this.#position = { epoch: this.#position.epoch, offset };
+    if (this.#ring?.floor === Number.POSITIVE_INFINITY) this.#ring.begin(offset);
+    this.#attachment?.advance?.(offset);
   }
 
   /** Nobody is told: what subscribers hold stays good. */

@@ -10,6 +10,8 @@ export interface PositionProofOptions {
   readonly empty: () => boolean;
   /** What the home of the store says of a position. @throws CommandError brokerUnavailable */
   readonly verify: (position: Position) => Promise<Verified>;
+  /** A position ahead of the channel's stands, and nothing of the channel lies between: the channel is there, too. */
+  readonly advance: (offset: number) => void;
   /**
    * What the store has after a position, as much as one recovery may bring; up to `until`, which was stored. Undefined
    * when the stream never was there. @throws CommandError brokerUnavailable
@@ -112,7 +114,7 @@ export class PositionProof {
     offset: number,
     { named, deadline }: { named: number; deadline: number },
   ): Promise<void> {
-    const { position, empty, read } = this.#options;
+    const { position, empty, read, advance } = this.#options;
     // Messages may have come and gone before the channel was attached here.
     const whole = !empty() || (await read({ epoch, offset: named }))?.complete === true;
     if (position().epoch !== epoch) return;
@@ -120,15 +122,20 @@ export class PositionProof {
       this.note(offset, "unproven");
       return;
     }
-    // Reads up to the client's offset: a copy of the stream may be behind it, and would make us send messages twice.
-    const page = await read(position(), named);
-    if (!page) return; // the channel itself is of a past that is gone, and is told so in a moment
-    const target = page.publications.findLast((pub) => pub.offset <= named)?.offset ?? 0;
-    await this.#until(target, epoch, deadline - performance.now());
-    if (position().epoch !== epoch) return;
-    // Nothing is lost, and it is on its way: to be told of a gap would give the client twice what it has.
-    if (position().offset < target) throw new CommandError(Errors.brokerUnavailable, "behind its subscriber");
+    for (let more = true; more; ) {
+      // Reads up to the client's offset: a copy of the stream may be behind it, and would make us send messages twice.
+      const page = await read(position(), named);
+      if (!page) return; // the channel itself is of a past that is gone, and is told so in a moment
+      const target = page.publications.findLast((pub) => pub.offset <= named)?.offset ?? 0;
+      await this.#until(target, epoch, deadline - performance.now());
+      if (position().epoch !== epoch) return;
+      // Nothing is lost, and it is on its way: to be told of a gap would give the client twice what it has.
+      if (position().offset < target)
+        throw new CommandError(Errors.brokerUnavailable, "behind its subscriber");
+      more = page.more && target > 0;
+    }
     this.note(offset, { offset: named });
+    if (named > position().offset) advance(named);
   }
 
   /** Waits until the channel is at `target`, for `timeoutMs` at most, or no more when the stream is another one. */
@@ -143,6 +150,17 @@ export class PositionProof {
     this.#awaited.splice(this.#awaited.indexOf(one), 1);
     clearTimeout(timer);
   }
+}
+
+/** Whether the home of the store is to be asked about a position; otherwise the page that is read from it shows it. */
+export function isToBeProven(
+  offset: number,
+  proof: PositionProof | undefined,
+  position: Position,
+  ring: { readonly floor: number },
+): boolean {
+  if (proof?.of(offset)) return false;
+  return offset > position.offset || offset >= ring.floor || proof?.contested === true;
 }
 
 /** The oldest goes when there are too many. */

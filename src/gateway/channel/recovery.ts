@@ -70,7 +70,8 @@ export function recoverKept(
 ): Recovery {
   const read = publications.filter(({ offset }) => offset <= position.offset);
   const entries = [...read.map((one) => new RingEntry(one)), ...ring.newerThan(readTo)];
-  return { outcome: "recovered", entries, from };
+  // Nothing that comes lies at or below the position that it is given.
+  return { outcome: "recovered", entries, from: Math.min(from, position.offset) };
 }
 
 /**
@@ -85,13 +86,14 @@ export function recoverLatest(from: Position | undefined, ring: Ring, { offset }
 
 /** What is known of a channel's positions, as far as nothing is yet. */
 export function proofOf(
-  channel: Kept & { readonly position: Position; readonly empty: boolean },
+  channel: Kept & { readonly position: Position; readonly empty: boolean; advance(offset: number): void },
   log: Log & Pick<ChannelLog, "verify">,
 ): PositionProof {
   return new PositionProof({
     position: () => channel.position,
     empty: () => channel.empty,
     verify: (position) => log.verify(channel.name, position),
+    advance: (offset) => channel.advance(offset),
     read: (since, until = 0) => readPage(log, channel, { since, until }),
   });
 }

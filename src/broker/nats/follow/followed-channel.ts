@@ -197,6 +197,11 @@ export class FollowedChannel implements Chain<Envelope> {
     return position.epoch === "" ? position : undefined;
   }
 
+  /** See {@link Attachment.advance}. */
+  advance(offset: number): void {
+    if (offset > this.reached) this.reached = offset;
+  }
+
   /** The stream's life has another name; nothing of the channel is lost. */
   renew(epoch: string): void {
     this.epoch = epoch;
@@ -296,6 +301,10 @@ class ChannelAttachment implements Attachment {
 
   current(position: Position): Position | undefined {
     return this.#channel.current(position);
+  }
+
+  advance(offset: number): void {
+    if (this.sink) this.#channel.advance(offset);
   }
 
   detach(): void {
