@@ -273,6 +273,8 @@ export interface Attachment {
    * its sink is told when the store goes back behind it. Absent where no store goes back.
    */
   advance?(offset: number): void;
+  /** Something of the channel is known to be missing here, or may be, and is being read. Absent: never. */
+  readonly behind?: boolean;
   /** Idempotent; the sink is not called again. */
   detach(): void;
 }

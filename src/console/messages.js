@@ -5,11 +5,15 @@ const MAX_ROWS = 300;
 const GROUP_MS = 60_000;
 
 /**
- * The place in the stream that an offset says: NATS offsets are a sequence and 16 bits that name the message (with the
- * embedded broker they are small, and sequences by themselves).
+ * The place in the stream that an offset says: NATS offsets are a sequence and 16 bits that name the message, fewer in very
+ * long streams (with the embedded broker they are small, and sequences by themselves). As src/core/tag.ts has it.
  */
 export function placeOf(offset) {
-  return offset < 65_536 ? offset : Math.floor(offset / 65_536);
+  if (offset < 65_536) return offset;
+  if (offset < 2 ** 52) return Math.floor(offset / 65_536);
+  const [from, begins, room] =
+    offset < 2 ** 52 + 2 ** 51 ? [2 ** 36, 2 ** 52, 4_096] : [2 ** 36 + 2 ** 39, 2 ** 52 + 2 ** 51, 256];
+  return from + Math.floor((offset - begins) / room);
 }
 
 /** The list of messages. Rows come in any number a second; the page is touched once a frame. */

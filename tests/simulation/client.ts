@@ -8,10 +8,18 @@ import type { SimServers } from "./server.ts";
 
 const RETRY_MS = 300;
 
+export interface SimClientOptions {
+  readonly name: string;
+  readonly channel: ChannelName;
+  /** It is told of a gap where it is, and goes on, as Pusher's clients do; else it is sent away, and comes back. */
+  readonly stays: boolean;
+}
+
 /** A client of one channel, as stock SDKs are: it keeps the position it was given last, and comes back with it. */
 export class SimClient implements Listener, Judged {
   readonly name: string;
   readonly channel: ChannelName;
+  readonly #stays: boolean;
   segment: Segment | undefined;
   position: Position | undefined;
   readonly had = new Set<string>();
@@ -22,9 +30,10 @@ export class SimClient implements Listener, Judged {
   #visit = 0;
   #coming = false;
 
-  constructor(name: string, channel: ChannelName, servers: SimServers, judge: Judge) {
+  constructor({ name, channel, stays }: SimClientOptions, servers: SimServers, judge: Judge) {
     this.name = name;
     this.channel = channel;
+    this.#stays = stays;
     this.#servers = servers;
     this.#judge = judge;
   }
@@ -74,8 +83,16 @@ export class SimClient implements Listener, Judged {
     this.#judge.given(this, { seq, body });
   }
 
-  /** Unsubscribed with 2500, or cut off: it comes back by itself. */
+  /** Continuity is broken: it is told where it is, or sent away and comes back by itself. */
   lost(): void {
+    if (!this.#at) return;
+    const { instance, channel } = this.#at;
+    if (this.#stays) this.#tell(channel, instance.name, this.position!);
+    else this.cutOff();
+  }
+
+  /** Unsubscribed with 2500, or disconnected: it comes back by itself. */
+  cutOff(): void {
     if (!this.#at) return;
     const { instance } = this.#at;
     this.#judge.note(`${this.name} is sent away by ${instance.name}`);
@@ -108,12 +125,17 @@ export class SimClient implements Listener, Judged {
       for (const { publication } of recovery.entries) this.received(publication);
       return true;
     }
-    const start = this.#judge.startOf(channel.position.offset);
-    if (from) this.#judge.told(this, from, start, instance.name);
-    else this.#judge.note(`${this.name} begins at ${instance.name} after ${start}`);
-    this.segment = { start, startedAt: this.#servers.clock.now, bodies: [] };
-    this.position = channel.position;
+    this.#tell(channel, instance.name, from);
     return true;
+  }
+
+  /** It goes on from where the channel is. @param from where it was; undefined: nowhere */
+  #tell({ position }: SimChannel, instance: string, from: Position | undefined): void {
+    const start = this.#judge.startOf(position.offset);
+    if (from) this.#judge.told(this, from, start, instance);
+    else this.#judge.note(`${this.name} begins at ${instance} after ${start}`);
+    this.segment = { start, startedAt: this.#servers.clock.now, bodies: [] };
+    this.position = position;
   }
 }
 

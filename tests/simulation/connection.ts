@@ -1,7 +1,7 @@
 import type { Msg, MsgHdrs, NatsError } from "nats";
 import { utf8Decoder, utf8Encoder } from "../../src/core/text.ts";
 import type { Clock } from "./clock.ts";
-import { type Headers, matches } from "./log.ts";
+import { type Headers, isWild, matches } from "./log.ts";
 import type { Random } from "./random.ts";
 
 /** A message on its way. */
@@ -39,6 +39,35 @@ interface Subscription {
   readonly callback: (error: NatsError | null, message: Msg) => void;
 }
 
+/** What a server has subscribed of one connection. Most of it is one subject each: those are found at once. */
+class Subscribed {
+  readonly #exact = new Map<string, Set<Subscription>>();
+  readonly #wild = new Set<Subscription>();
+
+  add(one: Subscription): void {
+    if (isWild(one.subject)) this.#wild.add(one);
+    else this.#exact.set(one.subject, (this.#exact.get(one.subject) ?? new Set()).add(one));
+  }
+
+  delete(one: Subscription): void {
+    const exact = this.#exact.get(one.subject);
+    exact?.delete(one);
+    if (exact?.size === 0) this.#exact.delete(one.subject);
+    this.#wild.delete(one);
+  }
+
+  clear(): void {
+    this.#exact.clear();
+    this.#wild.clear();
+  }
+
+  /** Those that get a message of this subject. */
+  to(subject: string): Subscription[] {
+    const wild = [...this.#wild].filter((one) => matches(one.subject, subject));
+    return [...(this.#exact.get(subject) ?? []), ...wild];
+  }
+}
+
 /** Prefix of what streams republish: the only messages that bad weather touches. */
 const LIVE = "rtl.";
 /** Time a message takes one way, and how much later a late one comes, ms. */
@@ -50,7 +79,7 @@ const RECONNECT_MS = [50, 400] as const;
 export class SimConnection {
   readonly info: { readonly version: string; readonly max_payload: number };
   /** Those that the server has; the library sends all that are wanted again when it has reconnected. */
-  readonly #subscribed = new Set<Subscription>();
+  readonly #subscribed = new Subscribed();
   readonly #wanted = new Set<Subscription>();
   /** Raised whenever what is under way is lost. */
   #life = 0;
@@ -169,13 +198,9 @@ export class SimConnection {
   /** Sends to every subscription that fits. */
   deliver(message: Wire): boolean {
     if (!this.up) return false;
-    let heard = false;
-    for (const subscription of this.#subscribed) {
-      if (!matches(subscription.subject, message.subject)) continue;
-      heard = true;
-      this.#deliverTo(subscription, message);
-    }
-    return heard;
+    const fitting = this.#subscribed.to(message.subject);
+    for (const subscription of fitting) this.#deliverTo(subscription, message);
+    return fitting.length > 0;
   }
 
   #deliverTo(subscription: Subscription, message: Wire): void {

@@ -13,8 +13,10 @@ import type { SimServers } from "./server.ts";
 /** Whoever is subscribed to a channel of an instance. */
 export interface Listener {
   received(publication: Publication): void;
-  /** Continuity is broken: it is to subscribe again. */
+  /** Continuity is broken. */
   lost(): void;
+  /** Its connection ends. */
+  cutOff(): void;
 }
 
 const RING_BYTES = 1024 * 1024;
@@ -82,7 +84,7 @@ export class SimInstance {
     this.#broker = undefined;
     this.connection?.cut(false);
     for (const channel of this.#channels.values()) {
-      for (const listener of [...channel.listeners]) listener.lost();
+      for (const listener of [...channel.listeners]) listener.cutOff();
       channel.close();
     }
     this.#channels.clear();

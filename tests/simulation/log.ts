@@ -87,10 +87,15 @@ export function longest(logs: readonly Log[]): Log {
   return logs.reduce((one, other) => (other.last > one.last ? other : one));
 }
 
+/** Whether a filter has wildcards. */
+export function isWild(filter: string): boolean {
+  return filter.includes("*") || filter.endsWith(">");
+}
+
 /** Whether a subject fits a filter with NATS's wildcards. */
 export function matches(filter: string, subject: string): boolean {
   if (filter === subject || filter === ">") return true;
-  if (!filter.includes("*") && !filter.endsWith(">")) return false;
+  if (!isWild(filter)) return false;
   const [wanted, is] = [filter.split("."), subject.split(".")];
   for (const [index, token] of wanted.entries()) {
     if (token === ">") return is.length > index;

@@ -18,21 +18,32 @@ const SEEDS = 1_000;
 
 const ALL = Object.keys(FAULTS) as FaultName[];
 
-/**
- * Runs that were wrong, with what was, and how many repeated something to a client that was told of a gap: that is promised
- * to be rare, and nothing more. A run must not begin in a promise's continuation.
- */
-async function wrongs(seeds: number, replicas: number): Promise<{ bad: string[]; repeated: number }> {
+/** Runs that were wrong once, by seed and replicas. */
+const FOUND = [
+  [105_032, 1],
+  [105_235, 3],
+  [105_352, 1],
+  [105_607, 3],
+  [105_842, 1],
+  [106_057, 3],
+  [106_449, 3],
+  [106_728, 1],
+  [106_744, 3],
+  [106_823, 1],
+  [107_387, 1],
+  [107_445, 3],
+] as const;
+
+/** What was wrong in runs; no more than three of them are told. */
+async function wrongs(runs: Iterable<readonly [seed: number, replicas: number]>): Promise<string[]> {
   return await inOwnTime(() => {
     const bad: string[] = [];
-    let repeated = 0;
-    for (let seed = 1; seed <= seeds && bad.length < 3; seed++) {
-      const { wrongs: all } = simulate({ seed, faults: ALL, replicas });
-      const first = all.find(({ wrong }) => wrong !== "repeat");
-      if (first) bad.push(`seed ${seed}: ${first.text}`);
-      else if (all.length > 0) repeated++;
+    for (const [seed, replicas] of runs) {
+      const [first] = simulate({ seed, faults: ALL, replicas }).wrongs;
+      if (first) bad.push(`seed ${seed}, ${replicas} replica(s): ${first.wrong}: ${first.text}`);
+      if (bad.length === 3) break;
     }
-    return { bad, repeated };
+    return bad;
   });
 }
 
@@ -41,15 +52,17 @@ for (const [replicas, seeds] of [
   [3, SEEDS / 2],
 ] as const) {
   test(
-    `${seeds} runs, ${replicas} replica(s): whoever is not told has exactly what stands, and nobody is told without need`,
+    `${seeds} runs, ${replicas} replica(s): whoever is not told has exactly what stands, nothing twice, and nobody is told without need`,
     async () => {
-      const { bad, repeated } = await wrongs(seeds, replicas);
-      expect(bad).toEqual([]);
-      expect(repeated).toBeLessThan(seeds / 100);
+      expect(await wrongs(Array.from({ length: seeds }, (_, n) => [n + 1, replicas]))).toEqual([]);
     },
     TEST_MS,
   );
 }
+
+test("runs that were wrong once", async () => {
+  expect(await wrongs(FOUND)).toEqual([]);
+});
 
 test("the same seed is the same run, line by line", async () => {
   const [one, other] = await inOwnTime(() => [1, 2].map(() => simulate({ seed: 4, faults: ALL }).history));

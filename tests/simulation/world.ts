@@ -10,6 +10,8 @@ import { SimServers } from "./server.ts";
 
 /** Channels of every run. */
 export const CHANNELS = 3;
+/** The client that is told of gaps where it is. */
+const STAYING = 3;
 const VERSIONS = ["2.9.10", "2.10.29", "2.12.12"];
 
 export interface WorldOptions {
@@ -52,10 +54,10 @@ export class World {
     this.instances = ["a", "b"].map(
       (name) => new SimInstance(name, this.servers, namespaces(this.replicas), log.with({ instance: name })),
     );
-    this.clients = Array.from(
-      { length: 4 },
-      (_, n) => new SimClient(`client ${n}`, channelOf(n % CHANNELS), this.servers, this.judge),
-    );
+    this.clients = Array.from({ length: 4 }, (_, n) => {
+      const options = { name: `client ${n}`, channel: channelOf(n % CHANNELS), stays: n === STAYING };
+      return new SimClient(options, this.servers, this.judge);
+    });
   }
 
   /** Publishes a new body: through an instance, or past them as services do. */

@@ -51,6 +51,7 @@ function followStream() {
       duplicate: ({ seq }) => void told.push(`duplicate ${seq}`),
       odd: ({ last }) => void told.push(`odd ${last}`),
       doubtful: () => false,
+      catchingUp: () => false,
       behind: () => void told.push("behind"),
       offset: ({ seq }) => offsetOf(seq, 2),
       current: (position) => position,

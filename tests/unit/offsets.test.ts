@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { currentPosition, isBefore, names, Offsets } from "../../src/broker/nats/follow/offsets.ts";
+import { currentPosition, names, Offsets } from "../../src/broker/nats/follow/offsets.ts";
 import { RecentMessages } from "../../src/broker/nats/follow/recent.ts";
 import { Envelope } from "../../src/broker/nats/link/headers.ts";
 import { lifeNamed } from "../../src/broker/nats/streams/identity.ts";
-import { offsetOf, sequenceOf, tagOfText, UNNAMED } from "../../src/core/tag.ts";
+import { isBefore, offsetOf, sequenceOf, tagOfText, unnamedOffset } from "../../src/core/tag.ts";
 
 const life = { ...lifeNamed("now"), before: [{ id: "old", fork: 30, mark: 70 }] };
 const renamed = { ...lifeNamed("now"), before: [{ id: "old", fork: 30, mark: 30 }] };
@@ -17,16 +17,10 @@ test("positions of now, of before the upgrade, and of a life that was cut short"
   const named = offsetOf(31, 4_000);
   expect([at("t_now", named), at("", named), at("t_now", 0)]).toEqual([named, named, 0]);
   // Only a number: after whatever stands there.
-  expect([at("t_now", offsetOf(31, 0)), at("now", 31)]).toEqual([
-    offsetOf(31, UNNAMED),
-    offsetOf(31, UNNAMED),
-  ]);
+  expect([at("t_now", offsetOf(31, 0)), at("now", 31)]).toEqual([unnamedOffset(31), unnamedOffset(31)]);
   expect([at("now", 0), at("t_now", 31)]).toEqual([0, 0]);
   // Of the life before: up to the fork; after it only what will be looked at, where nothing was lost.
-  expect([at("old", 30), at("t_old", offsetOf(30, 0))]).toEqual([
-    offsetOf(30, UNNAMED),
-    offsetOf(30, UNNAMED),
-  ]);
+  expect([at("old", 30), at("t_old", offsetOf(30, 0))]).toEqual([unnamedOffset(30), unnamedOffset(30)]);
   expect([at("old", 31), at("t_old", offsetOf(31, 0)), at("t_old", named)]).toEqual([
     undefined,
     undefined,
@@ -60,20 +54,16 @@ test("a position names its message, or the place just before it", () => {
     expect(names(one, message(7, { id: "x" }))).toBe(true);
     expect(names(one, message(7, { id: "y" }))).toBe(false);
   }
-  expect([isBefore(offset), isBefore(offset - 1), isBefore(offsetOf(7, UNNAMED))]).toEqual([
-    false,
-    true,
-    false,
-  ]);
-  expect(names(offsetOf(7, UNNAMED), message(7, { id: "y" }))).toBe(true);
+  expect([isBefore(offset), isBefore(offset - 1), isBefore(unnamedOffset(7))]).toEqual([false, true, false]);
+  expect(names(unnamedOffset(7), message(7, { id: "y" }))).toBe(true);
 });
 
 test("of a number only the newest known message up to it gives an offset", () => {
   const recent = new RecentMessages();
   const offsets = new Offsets({ stamps: false }, recent);
-  expect(offsets.upTo(9)).toBe(offsetOf(9, UNNAMED));
+  expect(offsets.upTo(9)).toBe(unnamedOffset(9));
   recent.note(message(7, { id: "x" }));
   expect(sequenceOf(offsets.upTo(9))).toBe(7);
-  expect(offsets.at(9)).toBe(offsetOf(9, UNNAMED));
+  expect(offsets.at(9)).toBe(unnamedOffset(9));
   expect(offsets.at(7)).toBe(offsets.upTo(9));
 });

@@ -8,16 +8,18 @@ import type { Audience, SubscriberGroup } from "./audience.ts";
 import type { ChannelContext } from "./channel-context.ts";
 import { isSound } from "./entry-check.ts";
 import type { MemberListener } from "./member-listener.ts";
+import { announce, announceCount } from "./notices.ts";
 import { isToBeProven, type PositionProof } from "./position-proof.ts";
 import {
+  caughtUp,
+  isRefusal,
   type KeptAfter,
   MISSING,
   proofOf,
   type Recovery,
   readPage,
-  recoverKept,
   recoverLatest,
-  UNPROVEN,
+  recoverStream,
   UNRECOVERABLE,
 } from "./recovery.ts";
 import { Ring, RingEntry } from "./ring.ts";
@@ -42,7 +44,7 @@ export class Channel implements ChannelSink {
   readonly #context: ChannelContext<Channel>;
   #state: "idle" | "attaching" | "live" | "closed" = "idle";
   #attachment: Attachment | undefined;
-  #attaching: Promise<void> | undefined;
+  #pending: Promise<void> | undefined;
   #position: Position = NO_POSITION;
   /** See {@link Attachment.empty}. */
   #empty = false;
@@ -109,7 +111,7 @@ export class Channel implements ChannelSink {
    * cannot). @throws CommandError brokerUnavailable
    */
   async prepare(from?: Position): Promise<void> {
-    if (this.#state !== "live") await this.#attach();
+    if (this.#state !== "live") await this.#await(() => this.#doAttach());
     if (!from || this.rules.recovery === "off") return;
     // Of a stream that is gone, or of one that this instance has not heard of yet.
     if (this.rules.recovery === "stream" && !this.current(from))
@@ -117,8 +119,12 @@ export class Channel implements ChannelSink {
     // Again: the read this call joined may have been for another position, or what it brought has left the ring.
     for (let attempt = 0; attempt < MAX_PREPARE_READS; attempt++) {
       const at = this.current(from) ?? from; // in the terms of now, each time
-      if (this.recover(at).outcome !== "missing") return;
-      if (this.rules.recovery === "cache") await this.#fill(-1);
+      const recovery = this.#recover(at);
+      if (recovery.outcome === "recovered") return;
+      if (isRefusal(recovery)) {
+        if (!this.#attachment?.behind) return;
+        await this.#await(() => caughtUp(() => this.live && this.#attachment?.behind === true));
+      } else if (this.rules.recovery === "cache") await this.#fill(-1);
       else if (isToBeProven(at.offset, this.#proof, this.#position, this.#ring!))
         await this.#proofs().prove(at.offset);
       else await this.#fill(at.offset);
@@ -131,21 +137,19 @@ export class Channel implements ChannelSink {
    * @param kept for a position that nothing proves: all that is kept after it
    */
   recover(from: Position, kept?: KeptAfter): Recovery {
+    const recovery = this.#recover(from, kept);
+    // Told now, it would go on from before what it has, and be given that again.
+    return isRefusal(recovery) && this.#attachment?.behind ? MISSING : recovery;
+  }
+
+  #recover(from: Position, kept?: KeptAfter): Recovery {
     const ring = this.#ring;
     const at = ring && this.current(from);
     if (ring && this.rules.recovery === "cache")
       return this.newestKnown ? recoverLatest(at, ring, this.#position) : MISSING;
     if (!at) return UNRECOVERABLE;
-    const { offset } = at;
-    // Anybody may say any number: only what the ring shows by itself is believed without asking.
-    const shown = offset === this.#position.offset || ring.holds(offset);
-    const proof = shown ? at : this.#proof?.of(offset);
-    if (proof === "void") return UNRECOVERABLE;
-    if (proof === "unproven") return kept ? recoverKept(kept, ring, this.#position) : UNPROVEN;
-    const entries = proof && (offset > this.#position.offset ? [] : ring.since(offset));
-    if (!entries) return offset <= this.#unreachable ? UNRECOVERABLE : MISSING;
-    const limit = this.rules.history?.recoverLimit ?? 0;
-    return entries.length > limit ? UNRECOVERABLE : { outcome: "recovered", entries, from: proof.offset };
+    const known = { ring, position: this.#position, proofs: this.#proof, unreachable: this.#unreachable };
+    return recoverStream(at, known, this.rules.history?.recoverLimit ?? 0, kept);
   }
 
   /**
@@ -226,26 +230,23 @@ export class Channel implements ChannelSink {
 
   publication(publication: Publication): void {
     if (!isSound(this.#context, this.id, publication)) return;
-    this.#context.taps?.trace?.("message", {
-      channel: this.id,
-      offset: publication.offset,
-      subscribers: this.size,
-    });
+    const { offset } = publication;
+    this.#context.taps?.trace?.("message", { channel: this.id, offset, subscribers: this.size });
     const entry = new RingEntry(publication);
     if (this.#ring) {
       this.#empty = false;
-      this.#position = { epoch: this.#position.epoch, offset: publication.offset };
+      this.#position = { epoch: this.#position.epoch, offset };
       this.#ring.push(entry);
       // Whatever came and went before: from the first message on that was seen here, all were.
-      if (this.#ring.floor === Number.POSITIVE_INFINITY) this.#ring.begin(publication.offset);
+      if (this.#ring.floor === Number.POSITIVE_INFINITY) this.#ring.begin(offset);
       this.#cut();
-      this.#proof?.reached(publication.offset);
+      this.#proof?.reached(offset);
     }
     if (isLeftOut(this.#context, this.name, publication)) return;
     if (this.#window) this.#window.take(entry);
     else this.#broadcast(entry);
-    if (publication.timeMs > 0)
-      this.#context.stats.deliveryLatency.observeMs(Date.now() - publication.timeMs);
+    const { stats } = this.#context;
+    if (publication.timeMs > 0) stats.deliveryLatency.observeMs(Date.now() - publication.timeMs);
     if (this.name.namespace === USER_NAMESPACE) {
       for (const subscriber of this.members()) this.#context.inboxDelivered(subscriber);
     }
@@ -268,10 +269,7 @@ export class Channel implements ChannelSink {
       const own = event.kind === "message" ? event.publication : { ...event, offset: 0, timeMs: 0 };
       this.#broadcast(new RingEntry(own));
     } else if (event.kind === "count") {
-      for (const audience of this.#audiences) {
-        const frame = audience.codec.countPush?.(this.id, event.count);
-        if (frame && audience.size > 0) audience.publish(this.#context.fanout, frame);
-      }
+      announceCount(this.#audiences, this.#context.fanout, this.id, event.count);
     } else {
       if (event.of !== "user") this.#announce(event.kind, event.info, false);
       if (event.of === "user" || event.of === "both") this.#memberListener?.memberEvent(event);
@@ -289,11 +287,7 @@ export class Channel implements ChannelSink {
   }
 
   #announce(kind: "join" | "leave", info: ClientInfo, byUser: boolean): void {
-    for (const audience of this.#noticeAudiences) {
-      const { codec, size } = audience;
-      if (size === 0 || (codec.byUser ?? false) !== byUser) continue;
-      audience.publish(this.#context.fanout, codec.memberPush(this.id, kind, info));
-    }
+    announce(this.#noticeAudiences, this.#context.fanout, { channel: this.id, kind, info, byUser });
   }
 
   lost(position: Position): void {
@@ -321,11 +315,12 @@ export class Channel implements ChannelSink {
 
   // ── the store ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #attach(): Promise<void> {
-    this.#attaching ??= this.#doAttach().finally(() => {
-      this.#attaching = undefined;
+  /** What all subscribers wait for together: the attach; when that is done, what the channel is known to lack. */
+  #await(run: () => Promise<void>): Promise<void> {
+    this.#pending ??= run().finally(() => {
+      this.#pending = undefined;
     });
-    return this.#attaching;
+    return this.#pending;
   }
 
   async #doAttach(): Promise<void> {

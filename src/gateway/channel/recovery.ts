@@ -33,7 +33,7 @@ export interface KeptAfter {
 }
 
 export const UNRECOVERABLE: Recovery = { outcome: "unrecoverable" };
-export const UNPROVEN: Recovery = { outcome: "unproven" };
+const UNPROVEN: Recovery = { outcome: "unproven" };
 export const MISSING: Recovery = { outcome: "missing" };
 
 /**
@@ -62,12 +62,39 @@ export async function readKept(log: Log, channel: Kept, since: Position): Promis
   return { from: since.offset, publications: page.publications, readTo: page.position.offset };
 }
 
-/** @param position the channel's: the store may be ahead of it, and what is still to come live is not sent twice */
-export function recoverKept(
-  { from, publications, readTo }: KeptAfter,
-  ring: Ring,
-  position: Position,
+/** What a channel has and knows when somebody comes. */
+export interface Known {
+  readonly ring: Ring;
+  readonly position: Position;
+  readonly proofs: PositionProof | undefined;
+  /** Recovery from this offset or below is impossible. */
+  readonly unreachable: number;
+}
+
+/**
+ * What followed upon a position.
+ * @param at in the terms of now
+ * @param limit most messages of one recovery
+ */
+export function recoverStream(
+  at: Position,
+  { ring, position, proofs, unreachable }: Known,
+  limit: number,
+  kept?: KeptAfter,
 ): Recovery {
+  const { offset } = at;
+  // Anybody may say any number: only what the ring shows by itself is believed without asking.
+  const shown = offset === position.offset || ring.holds(offset);
+  const proof = shown ? at : proofs?.of(offset);
+  if (proof === "void") return UNRECOVERABLE;
+  if (proof === "unproven") return kept ? recoverKept(kept, ring, position) : UNPROVEN;
+  const entries = proof && (offset > position.offset ? [] : ring.since(offset));
+  if (!entries) return offset <= unreachable ? UNRECOVERABLE : MISSING;
+  return entries.length > limit ? UNRECOVERABLE : { outcome: "recovered", entries, from: proof.offset };
+}
+
+/** @param position the channel's: the store may be ahead of it, and what is still to come live is not sent twice */
+function recoverKept({ from, publications, readTo }: KeptAfter, ring: Ring, position: Position): Recovery {
   const read = publications.filter(({ offset }) => offset <= position.offset);
   const entries = [...read.map((one) => new RingEntry(one)), ...ring.newerThan(readTo)];
   // Nothing that comes lies at or below the position that it is given.
@@ -82,6 +109,24 @@ export function recoverLatest(from: Position | undefined, ring: Ring, { offset }
   const { newest } = ring;
   const entries = newest && newest.publication.offset !== from?.offset ? [newest] : [];
   return { outcome: "recovered", entries, from: offset };
+}
+
+/** How long what a channel is known to lack may take, ms: a stock client gives its connection up when a subscribe takes 5 s. */
+const CAUGHT_UP_MS = 3_500;
+const POLL_MS = 10;
+
+/** Waits until a channel lacks nothing that is known of. @throws CommandError brokerUnavailable when that takes too long */
+export async function caughtUp(isBehind: () => boolean): Promise<void> {
+  const deadline = performance.now() + CAUGHT_UP_MS;
+  while (isBehind()) {
+    if (performance.now() > deadline) throw new CommandError(Errors.brokerUnavailable, "behind its stream");
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+/** Whether a client is to be told that what it missed cannot be had. */
+export function isRefusal({ outcome }: Recovery): boolean {
+  return outcome === "unrecoverable" || outcome === "unproven";
 }
 
 /** What is known of a channel's positions, as far as nothing is yet. */

@@ -1,13 +1,16 @@
-import type { Envelope } from "../link/headers.ts";
 import { identityOf, isSame, type MessageIdentity } from "../link/message-identity.ts";
 import type { StreamLife } from "../streams/identity.ts";
+import type { Store } from "../streams/store.ts";
 import type { RecentMessages } from "./recent.ts";
 
 /** Where a store went back to. */
 export interface Fork {
   /** All up to this sequence is as it was, for certain; -1 when that is not known. */
   readonly at: number;
-  /** The newest message seen that stands: from here on channels that lost something go on, so that nothing comes again. */
+  /**
+   * The newest message that was there before it went back, as far as can be known: from here on channels that lost something
+   * go on, so that nothing comes again. -1: not known.
+   */
   readonly resume: number;
   /** The oldest message seen that is replaced by another; infinite when none is. */
   readonly lost: number;
@@ -24,9 +27,7 @@ export function joinForks(own: Fork, other: number): Fork {
  * the store went back, and was written on. `lower`: what was seen lies above its end, which may be a leader that is a
  * little behind. `unknown`: nothing that was seen is kept.
  */
-export type Continuity =
-  | { readonly kind: "stands" | "lower" | "unknown" }
-  | { readonly kind: "cut"; readonly fork: Fork };
+export type Continuity = "stands" | "lower" | "unknown" | "cut";
 
 /** Messages that are looked at at a time to find where a cut is. */
 const AT_A_TIME = 32;
@@ -36,7 +37,7 @@ const FALLBACKS = [1, 4, 16, 48];
 /** Compares what was seen of a stream with what its home holds. */
 export class ContinuityCheck {
   readonly #recent: RecentMessages;
-  readonly #at: (seq: number) => Promise<Envelope | null>;
+  readonly #home: Pick<Store, "at" | "next">;
   /** Sequences about which something was odd. */
   readonly #suspects = new Set<number>();
   /** The newest message at the last check: what came since may be of another past already. */
@@ -48,10 +49,10 @@ export class ContinuityCheck {
   /** Another leader, that may have forgotten something while messages went on to come: all that came since is looked at. */
   #led = false;
 
-  /** @param at the message at a sequence, by the home's word */
-  constructor(recent: RecentMessages, at: (seq: number) => Promise<Envelope | null>) {
+  /** @param home reads of the stream by the home's word */
+  constructor(recent: RecentMessages, home: Pick<Store, "at" | "next">) {
     this.#recent = recent;
-    this.#at = at;
+    this.#home = home;
   }
 
   /** Whether a check is due because of what was seen. */
@@ -85,12 +86,12 @@ export class ContinuityCheck {
     const probes = new Set([this.#before, this.#checked, ...suspects, recent.newest, ...all]);
     probes.delete(undefined);
     const found = await this.#probe([...probes] as MessageIdentity[], life);
-    if (found.kind === "stands" || found.kind === "unknown") {
+    if (found === "stands" || found === "unknown") {
       this.#suspects.clear();
       this.#before = undefined;
       this.#led = false;
       this.#checked = recent.newest;
-      if (found.kind === "stands") recent.confirm();
+      if (found === "stands") recent.confirm();
     }
     return found;
   }
@@ -117,7 +118,30 @@ export class ContinuityCheck {
         if (one.seq < lost && !this.#recent.isLate(one)) at = one.seq;
       }
     }
-    return { at, resume, lost };
+    return { at, resume: await this.#resume(resume, lost), lost };
+  }
+
+  /**
+   * Between the newest message that is remembered and stands, and the oldest that is not there any more, clients may have
+   * been given others, that are not remembered: those were stored before the latest that was ever seen, and what came into
+   * their places after it. Some 10 reads, at a cut.
+   */
+  async #resume(known: number, lost: number): Promise<number> {
+    const { latest } = this.#recent;
+    if (latest === "" || known + 1 >= lost) return known;
+    let found = known;
+    for (let [low, high] = [Math.max(1, known + 1), lost - 1]; low <= high; ) {
+      // As far as is known there is no end: doubled until there is one.
+      const middle = high === Number.POSITIVE_INFINITY ? low * 2 : Math.floor((low + high) / 2);
+      const next = await this.#home.next(">", middle);
+      if (!next || next.seq > high || !this.#recent.precedes(next)) high = middle - 1;
+      else {
+        found = next.seq;
+        low = next.seq + 1;
+      }
+    }
+    // None of those that were seen is there any more.
+    return Math.max(0, found);
   }
 
   /** Nothing after this sequence is what it was, nor what {@link fork} found replaced: the channels have been told. */
@@ -132,10 +156,9 @@ export class ContinuityCheck {
 
   async #probe(probes: readonly MessageIdentity[], life: StreamLife): Promise<Continuity> {
     const looks = await Promise.all(probes.map((one) => this.#look(one)));
-    if (looks.includes("other")) return { kind: "cut", fork: await this.fork() };
-    if (probes.some(({ seq }, index) => looks[index] === "nothing" && seq > life.lastSeq))
-      return { kind: "lower" };
-    if (looks.includes("same")) return { kind: "stands" };
+    if (looks.includes("other")) return "cut";
+    if (probes.some(({ seq }, index) => looks[index] === "nothing" && seq > life.lastSeq)) return "lower";
+    if (looks.includes("same")) return "stands";
     return await this.#older(probes);
   }
 
@@ -146,14 +169,14 @@ export class ContinuityCheck {
       const one = older.at(-back);
       if (!one) break;
       const look = await this.#look(one);
-      if (look === "same") return { kind: "stands" };
-      if (look === "other") return { kind: "cut", fork: await this.fork() };
+      if (look === "same") return "stands";
+      if (look === "other") return "cut";
     }
-    return { kind: "unknown" };
+    return "unknown";
   }
 
   async #look(one: MessageIdentity): Promise<"same" | "other" | "nothing"> {
-    const envelope = await this.#at(one.seq);
+    const envelope = await this.#home.at(one.seq);
     if (!envelope) return "nothing";
     return isSame(one, identityOf(envelope)) ? "same" : "other";
   }

@@ -7,7 +7,7 @@ import type { Stats } from "../../../core/stats.ts";
 import { sequenceOf } from "../../../core/tag.ts";
 import type { Attachment, ChannelSink } from "../../broker.ts";
 import { type Envelope, openEnvelope } from "../link/headers.ts";
-import { type Chain, type Held, holdLive, takeLive, UNKNOWN } from "./chain.ts";
+import { type Chain, type Held, holdLive, missingUpTo, takeLive, UNKNOWN } from "./chain.ts";
 import { readChannelEvent } from "./channel-event.ts";
 import { isFlawed, toPublication } from "./publication.ts";
 
@@ -44,6 +44,8 @@ interface ChannelStream {
   readonly odd: (channel: FollowedChannel, prev: number) => void;
   /** Whether what comes now continues what was seen is being looked at: it is held until that is known. */
   readonly doubtful: () => boolean;
+  /** Whether channels may lack something that is being looked for. */
+  readonly catchingUp: () => boolean;
   /** The channel holds a message whose predecessor is missing. */
   readonly behind: (channel: FollowedChannel) => void;
   /** The offset of a message, see {@link Offsets}. */
@@ -197,6 +199,11 @@ export class FollowedChannel implements Chain<Envelope> {
     return position.epoch === "" ? position : undefined;
   }
 
+  /** See {@link Attachment.behind}. */
+  get behind(): boolean {
+    return missingUpTo(this) > 0 || (this.#context.stream?.catchingUp() ?? false);
+  }
+
   /** See {@link Attachment.advance}. */
   advance(offset: number): void {
     if (offset > this.reached) this.reached = offset;
@@ -301,6 +308,10 @@ class ChannelAttachment implements Attachment {
 
   current(position: Position): Position | undefined {
     return this.#channel.current(position);
+  }
+
+  get behind(): boolean {
+    return this.#channel.behind;
   }
 
   advance(offset: number): void {

@@ -134,6 +134,7 @@ export class StreamFollower implements RemoteStream {
       contradicts: (envelope) => !this.stands(envelope),
       duplicate: (envelope) => this.sightings.duplicate(envelope),
       doubtful: () => progress.doubtful,
+      catchingUp: () => progress.catchingUp,
       odd: (channel, prev) => this.sightings.odd(channel, prev),
       offset: (envelope) => this.offsets.of(envelope),
       current: (position) => this.current(position),
@@ -379,7 +380,7 @@ export class StreamFollower implements RemoteStream {
             continue;
           }
           channel.epoch = this.epoch;
-          if (head && head.seq > (this.#recent.newest?.seq ?? 0)) this.sightings.note(head);
+          if (head) this.sightings.head(head);
           channel.reached = head ? this.offsets.of(head) : this.offsets.upTo(floor);
           startChain(channel, head?.seq ?? 0, FollowedChannel.deliver);
           if (missingUpTo(channel) > 0) this.#gaps.hold(channel);

@@ -2,13 +2,13 @@ import type { ChannelName } from "../../../core/channel.ts";
 import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Position } from "../../../core/position.ts";
 import type { Publication } from "../../../core/publication.ts";
-import { sequenceOf } from "../../../core/tag.ts";
+import { isBefore, isUnnamed, sequenceOf } from "../../../core/tag.ts";
 import type { HistoryPage, HistoryQuery, Verified } from "../../broker.ts";
 import { PageBytes } from "../../page-bytes.ts";
 import type { Envelope } from "../link/headers.ts";
 import { nothingDropped, type StoreReads } from "./fill.ts";
 import type { StreamFollower } from "./follower.ts";
-import { isBefore, isUnnamed, names } from "./offsets.ts";
+import { names } from "./offsets.ts";
 import { isFlawed, toPublication } from "./publication.ts";
 import { verify } from "./standing.ts";
 
@@ -154,8 +154,10 @@ async function readForward(
       if (!more) {
         const publication = toPublication(envelope, rules, follower.offsets.of(envelope), undefined);
         if (isFlawed(publication)) return !reached;
-        if (publications.length < limit && bytes.takes(publication)) publications.push(publication);
-        else more = true;
+        if (publications.length < limit && bytes.takes(publication)) {
+          publications.push(publication);
+          follower.sightings.given(envelope);
+        } else more = true;
       }
       // Without the message at `since`, the proof needs to know how many there are.
       return !reached && !(more && (proven || !since || proves === false)) && kept < size;

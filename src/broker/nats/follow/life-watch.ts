@@ -67,7 +67,7 @@ export class LifeWatch {
 
   constructor(options: LifeWatchOptions) {
     this.#options = options;
-    this.#continuity = new ContinuityCheck(options.recent, (seq) => options.store.home.at(seq));
+    this.#continuity = new ContinuityCheck(options.recent, options.store.home);
   }
 
   /** Time since the stream was looked at, ms. */
@@ -142,8 +142,7 @@ export class LifeWatch {
       found = await lives.inspect();
       if (progress.closed) return;
       if (found.life.leader !== progress.life.leader) this.#continuity.elected();
-      const continuity: Continuity =
-        found.from === "home" ? await this.#check(found.life) : { kind: "unknown" };
+      const continuity: Continuity = found.from === "home" ? await this.#check(found.life) : "unknown";
       if (progress.closed) return;
       this.#lookedAt = performance.now();
       this.answered++;
@@ -164,11 +163,7 @@ export class LifeWatch {
     const { recent, store, progress } = this.#options;
     const continuity = await this.#continuity.check(life);
     // So that the newest message is known even where no channel is followed that has it.
-    if (
-      continuity.kind !== "cut" &&
-      life.lastSeq > (recent.newest?.seq ?? 0) &&
-      life.id === progress.life.id
-    ) {
+    if (continuity !== "cut" && life.lastSeq > (recent.newest?.seq ?? 0) && life.id === progress.life.id) {
       const newest = await store.home.at(life.lastSeq);
       if (newest) recent.note(newest);
     }
@@ -190,19 +185,19 @@ export class LifeWatch {
     else if (other && life.before.some((former) => former.id === known.id && isEnded(former))) {
       if (before?.id !== life.id) return OTHER_PATIENCE_MS;
       this.#ended(life);
-    } else if (!life.named && (continuity.kind === "stands" || (!other && continuity.kind === "unknown")))
+    } else if (!life.named && (continuity === "stands" || (!other && continuity === "unknown")))
       await this.#nameAgain(life);
-    else if (continuity.kind === "cut") {
-      await this.#contradicted(life, continuity.fork);
-    } else if (other && (continuity.kind === "stands" || isHeir(life, known)))
+    else if (continuity === "cut") {
+      await this.#contradicted(life);
+    } else if (other && (continuity === "stands" || isHeir(life, known)))
       await this.#inherit(life, continuity);
     else if (other) {
       if (before?.id !== life.id) return OTHER_PATIENCE_MS;
-      await this.#contradicted(life, await this.#continuity.fork());
-    } else if (continuity.kind === "lower" || (continuity.kind === "unknown" && life.lastSeq < seen)) {
+      await this.#contradicted(life);
+    } else if (continuity === "lower" || (continuity === "unknown" && life.lastSeq < seen)) {
       if (!agreed && this.#doubted() < LOWER_DOUBT_MS) return LOWER_PATIENCE_MS;
       // What stands at or below its end now may be of the new past: only what is remembered says.
-      await this.#cut(life, await this.#continuity.fork());
+      await this.#cut(life, await this.#fork());
     } else this.#adopt(life);
     this.#doubtedSince = undefined;
     return 0;
@@ -262,21 +257,28 @@ export class LifeWatch {
   }
 
   /** Another instance, or an operator, has given the stream another life. */
-  async #inherit(life: StreamLife, { kind }: Continuity): Promise<void> {
+  async #inherit(life: StreamLife, continuity: Continuity): Promise<void> {
     const { progress, store, log } = this.#options;
     const known = progress.life;
     const former = life.before.find(({ id }) => id === known.id);
     // Who followed the store while it went back knows messages of the new past, which stand: only what it has before the
     // fork counts.
-    if (kind === "stands" && !former) {
+    if (continuity === "stands" && !former) {
       log.info("stream has a new life; nothing of it is lost", { stream: store.stream, life: life.id });
       const all = { id: known.id, fork: life.lastSeq, mark: life.lastSeq };
       this.#adopt({ ...life, before: [all, ...known.before, ...life.before] });
-    } else await this.#setBack(life, joinForks(await this.#continuity.fork(), former?.fork ?? -1));
+    } else await this.#setBack(life, joinForks(await this.#fork(), former?.fork ?? -1));
   }
 
-  /** The stream is not what was seen after `fork` (-1: anywhere). */
-  async #contradicted(life: StreamLife, fork: Fork): Promise<void> {
+  /** What comes from now on is held: else some would be given between this and what follows upon it, and come again. */
+  #fork(): Promise<Fork> {
+    this.#options.progress.doubt();
+    return this.#continuity.fork();
+  }
+
+  /** The stream is not what was seen. */
+  async #contradicted(life: StreamLife): Promise<void> {
+    const fork = await this.#fork();
     const { id, before } = this.#options.progress.life;
     if (life.id === id || isHeir(life, this.#options.progress.life)) await this.#cut(life, fork);
     else if (fork.at < 0) await this.#replaced(life);
@@ -320,7 +322,7 @@ export class LifeWatch {
     const { stats, log, store, progress, recent } = this.#options;
     const resume = fork.resume < 0 ? life.lastSeq : fork.resume;
     // The position that those who are told are given names a message where it can.
-    const newest = recent.find(fork.resume) ? null : await store.home.at(resume);
+    const newest = resume === 0 || recent.find(resume) ? null : await store.home.at(resume);
     stats.streamCuts++;
     log.error("stream has lost its newest messages: its store went back", {
       ...{ stream: store.stream, fork: fork.at },
@@ -344,7 +346,8 @@ export class LifeWatch {
   }
 
   async #replaced(life: StreamLife): Promise<void> {
-    const { stats, log, store, recent } = this.#options;
+    const { stats, log, store, recent, progress } = this.#options;
+    progress.doubt();
     // A stream that is no new one, only of another past than all that is remembered, was handed out already.
     const oldest = life.lastSeq > 0 ? await store.home.next(">", 1) : null;
     const resume = oldest && recent.precedes(oldest) ? life.lastSeq : 0;

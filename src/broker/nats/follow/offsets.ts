@@ -1,5 +1,13 @@
 import type { Position } from "../../../core/position.ts";
-import { offsetOf, sequenceOf, tagIn, tagOfText, UNNAMED, unnamedOffset } from "../../../core/tag.ts";
+import {
+  isForeign,
+  isUnnamed,
+  offsetOf,
+  sequenceOf,
+  tagIn,
+  tagOfText,
+  unnamedOffset,
+} from "../../../core/tag.ts";
 import type { Envelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import { hasTag, identityOf, type MessageIdentity, tagOf } from "../link/message-identity.ts";
@@ -43,17 +51,6 @@ export class Offsets {
   }
 }
 
-/** Whether an offset only says a sequence. */
-export function isUnnamed(offset: number): boolean {
-  const tag = tagIn(offset);
-  return tag === 0 || tag === UNNAMED;
-}
-
-/** Whether a position is just before the message that it names. */
-export function isBefore(offset: number): boolean {
-  return !isUnnamed(offset) && tagIn(offset) % 2 === 1;
-}
-
 /** Whether the message at a position's sequence is the one that the position names. */
 export function names(offset: number, envelope: Envelope): boolean {
   if (isUnnamed(offset)) return true;
@@ -70,6 +67,7 @@ export function names(offset: number, envelope: Envelope): boolean {
  */
 export function currentPosition(life: StreamLife, position: Position): Position | undefined {
   const { epoch, offset } = position;
+  if (isForeign(offset)) return undefined;
   if (epoch === life.epoch || epoch === "") return { epoch: life.epoch, offset: normal(offset) };
   if (epoch === life.id) return { epoch: life.epoch, offset: unnamedOffset(offset) };
   const former = life.before.findIndex(({ id }) => epoch === id || epoch === `t_${id}`);

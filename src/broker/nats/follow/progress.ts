@@ -45,6 +45,11 @@ export class Progress {
     return this.doubtfulSince !== undefined;
   }
 
+  /** Whether channels may lack something that is being looked for. */
+  get catchingUp(): boolean {
+    return this.state === "resyncing" || this.doubtful;
+  }
+
   /** Highest sequence up to which, but for reorders, everything wanted has been seen. */
   get followed(): number {
     return Math.min(this.high, this.#mark);

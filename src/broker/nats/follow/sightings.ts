@@ -32,6 +32,17 @@ export class Sightings {
     if (!recent.note(envelope)) watch.doubt(envelope.seq, true);
   }
 
+  /** A channel begins after this message. */
+  head(envelope: Envelope): void {
+    if (envelope.seq > (this.#options.recent.newest?.seq ?? 0)) this.note(envelope);
+    else this.given(envelope);
+  }
+
+  /** A message that was read is given to somebody. */
+  given(envelope: Envelope): void {
+    if (!this.#options.progress.doubtful) this.#options.recent.read(envelope);
+  }
+
   /** A message that was published here is stored. */
   acknowledged(seq: number, id: string): void {
     const { progress, recent, watch } = this.#options;

@@ -1,10 +1,10 @@
 import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Position } from "../../../core/position.ts";
-import { sequenceOf } from "../../../core/tag.ts";
+import { isBefore, isUnnamed, sequenceOf } from "../../../core/tag.ts";
 import type { Standing, Verified } from "../../broker.ts";
 import { RequestError } from "../link/requests.ts";
 import type { StreamFollower } from "./follower.ts";
-import { isBefore, isUnnamed, names } from "./offsets.ts";
+import { names } from "./offsets.ts";
 
 /** Pause before the home is asked again, ms: what is on its way to a new leader comes within it. */
 const AGAIN_MS = 250;
@@ -73,6 +73,7 @@ async function keptAt(
       follower.doubt(sequence);
       return { standing: "void", position };
     }
+    follower.sightings.given(envelope); // somebody has it
     // What only said a number is given a name, so that it proves more the next time.
     const named = isBefore(offset) ? offset : follower.offsets.of(envelope);
     return { standing: "stands", position: { epoch, offset: named } };

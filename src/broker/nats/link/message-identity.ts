@@ -1,4 +1,4 @@
-import { tagOfHash, tagOfText } from "../../../core/tag.ts";
+import { tagAt, tagOfHash, tagOfText } from "../../../core/tag.ts";
 import type { Envelope } from "./headers.ts";
 
 /**
@@ -24,7 +24,8 @@ export function tagOf({ id, stored, body }: MessageIdentity): number {
  * time (nats-server 2.9).
  */
 export function hasTag(one: MessageIdentity, tag: number): boolean {
-  return tagOf(one) === tag || (one.id === undefined && tagOfHash(one.body) === tag);
+  const is = (own: number) => tagAt(one.seq, own) === tag;
+  return is(tagOf(one)) || (one.id === undefined && is(tagOfHash(one.body)));
 }
 
 /** The identity of a message. */

@@ -1,0 +1,2 @@
+/** See `messages.js`. */
+export function placeOf(offset: number): number;
