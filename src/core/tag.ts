@@ -35,6 +35,9 @@ const STRETCHES: readonly [Stretch, Stretch, Stretch] = [
 /** The highest sequence of which all offsets are safe integers: 6 years of 50,000 messages a second. */
 export const MAX_SEQUENCE = THIRD + 2 ** 43 - 1;
 
+/** From this sequence on tags are shorter. */
+export const NARROW_FROM = SECOND;
+
 function stretchOf(sequence: number): Stretch {
   const [wide, narrow, last] = STRETCHES;
   return sequence < SECOND ? wide : sequence < THIRD ? narrow : last;

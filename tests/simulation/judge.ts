@@ -1,5 +1,6 @@
 import type { ChannelName } from "../../src/core/channel.ts";
 import { subjects } from "../../src/core/subject.ts";
+import { isBefore, sequenceOf } from "../../src/core/tag.ts";
 import type { SimServers } from "./server.ts";
 
 /** What a client has had without a gap, since it began or was told of one. */
@@ -32,10 +33,8 @@ export type Wrong =
   | "stuck"
   | "crash";
 
-/** Offsets of which the high part is a sequence, and the low one says which message it is. */
+/** From here on offsets name messages; below they are sequences themselves. */
 const TAGS = 65_536;
-/** Says nothing but the sequence. */
-const UNNAMED = TAGS - 1;
 /** After a loss it may take so long until everybody has found it, ms. */
 const NOTICE_MS = 30_000;
 /** Lines of a history that are kept. */
@@ -75,14 +74,13 @@ export class Judge {
 
   /** The sequence that an offset names; offsets may be sequences themselves. */
   sequenceOf(offset: number): number {
-    return offset < TAGS ? offset : Math.floor(offset / TAGS);
+    return offset < TAGS ? offset : sequenceOf(offset);
   }
 
   /** The sequence after which a client with this offset lacks everything. */
   startOf(offset: number): number {
     const seq = this.sequenceOf(offset);
-    const tag = offset % TAGS;
-    return offset >= TAGS && tag % 2 === 1 && tag !== UNNAMED ? seq - 1 : seq;
+    return offset >= TAGS && isBefore(offset) ? seq - 1 : seq;
   }
 
   /** Subject that a client's channel is stored under. */
