@@ -130,8 +130,7 @@ async function readForward(
   let stands = true;
   let contested = false;
   let reached = head === null || head.seq < start || (sinceMs !== undefined && head.storedMs < sinceMs);
-  let kept = 0;
-  let more = false;
+  let [kept, more] = [0, false];
   if (head && !reached) {
     const from = sinceMs === undefined ? start : await firstSince(store, sinceMs, head);
     const hints = {
@@ -151,13 +150,12 @@ async function readForward(
       }
       if (proof === "linked" && !proven) return false;
       kept++;
+      follower.sightings.given(envelope);
       if (!more) {
         const publication = toPublication(envelope, rules, follower.offsets.of(envelope), undefined);
         if (isFlawed(publication)) return !reached;
-        if (publications.length < limit && bytes.takes(publication)) {
-          publications.push(publication);
-          follower.sightings.given(envelope);
-        } else more = true;
+        if (publications.length < limit && bytes.takes(publication)) publications.push(publication);
+        else more = true;
       }
       // Without the message at `since`, the proof needs to know how many there are.
       return !reached && !(more && (proven || !since || proves === false)) && kept < size;
