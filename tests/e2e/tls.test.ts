@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { copyFile } from "node:fs/promises";
 import { Centrifuge } from "centrifuge";
 import { nkeys } from "nats";
+import { respLink } from "../../src/presence/redis/link-resp.ts";
 import { freePort } from "../../src/process/ports.ts";
 import { type Certificates, certificates, replaceCertificates } from "../helpers/certificates.ts";
 import { testClient } from "../helpers/clients.ts";
@@ -70,6 +71,45 @@ test.each<RuntimeName>(["bun", "deno"])(
   },
   60_000,
 );
+
+test("bun and deno: presence on a Redis Cluster over TLS, with a login", async () => {
+  const [tlsPort, busPort] = [await freePort(), await freePort()];
+  const { ca, server, client } = made;
+  const tls = ["--tls-cert-file", server.cert, "--tls-key-file", server.key, "--tls-ca-cert-file", ca];
+  await using node = await redisServer(
+    ...["--cluster-enabled", "yes", "--cluster-port", String(busPort), "--requirepass", "p@ss/word"],
+    ...["--tls-port", String(tlsPort), ...tls, "--tls-auth-clients", "yes", "--tls-cluster", "yes"],
+  );
+  const direct = respLink({ url: node.url.replace("//", "//:p%40ss%2Fword@") });
+  await direct.send([["CLUSTER", "ADDSLOTSRANGE", 0, 16_383]], 5_000);
+  await until(async () => String((await direct.send([["CLUSTER", "INFO"]], 5_000))[0]).includes("state:ok"));
+  const url = `rediss-cluster://:p%40ss%2Fword@127.0.0.1:${tlsPort}`;
+  const own = {
+    REDIS_URL: url,
+    TRUNKLINE_REDIS_TLS_CA_FILE: ca,
+    TRUNKLINE_REDIS_TLS_CERT_FILE: client.cert,
+    TRUNKLINE_REDIS_TLS_KEY_FILE: client.key,
+  };
+  for (const runtime of ["bun", "deno"] as const) {
+    await using instance = await startInstance({ env: own, runtime });
+    using ann = testClient(instance.websocket, { user: "ann" });
+    await ann.connected();
+    const sub = await ann.subscribe(`chat:tls-${runtime}`);
+    await until(async () => (await sub.sub.presenceStats()).numClients === 1);
+    // It is there, in a key with the tag of a part.
+    const [keys] = await direct.send([["KEYS", `tl:{*}:pres:chat:tls-${runtime}`]], 5_000);
+    expect(keys).toHaveLength(1);
+    const report = await doctor({ env: own, runtime });
+    expect(
+      report.checks.filter(({ check }) => check.startsWith("redis")).map(({ verdict }) => verdict),
+    ).toEqual(
+      // One node alone has no replica.
+      ["ok", "ok", "warning", "ok", "ok", "ok", "ok"],
+    );
+    expect(instance.output.join("\n") + report.output).not.toMatch(/degraded|p@ss|p%40ss/);
+  }
+  direct.close();
+}, 60_000);
 
 test("a server that a stranger has certified is not spoken to, and an unreadable file is named", async () => {
   const wrong = { ...env, TRUNKLINE_NATS_TLS_CA_FILE: strangers.ca };

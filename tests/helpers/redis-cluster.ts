@@ -7,7 +7,7 @@ import { until } from "./until.ts";
 const SLOTS = 16_384;
 
 /** A node of a cluster and a way to it past the drivers. */
-interface ClusterTestNode extends TestServer {
+export interface ClusterTestNode extends TestServer {
   readonly address: string;
   /** Its name in the cluster. */
   readonly id: string;
@@ -82,6 +82,9 @@ export async function redisCluster(
     const linked = async (copy: ClusterTestNode) =>
       String(await copy.ask("INFO", "replication")).includes("master_link_status:up");
     await Promise.all(copies.map((copy) => until(() => linked(copy), { what: "a replica" })));
+    const told = async (one: ClusterTestNode) =>
+      ((await one.ask("CLUSTER", "SLOTS")) as Reply[][]).every((range) => range.length === 4);
+    await Promise.all(all.map((one) => until(() => told(one), { what: "all replicas to be known" })));
   }
   return {
     ...{ masters, replicas: copies },

@@ -84,7 +84,7 @@ export function clusterWorld(cluster: RedisCluster): RedisWorld {
 }
 
 /** A way to a cluster of a test. */
-function linkTo(cluster: RedisCluster) {
+export function linkTo(cluster: RedisCluster) {
   return clusterLink({
     seeds: cluster.masters.map(({ address }) => address),
     connect: (address) => respLink({ url: `redis://${address}` }),

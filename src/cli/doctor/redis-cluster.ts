@@ -84,7 +84,9 @@ function unreachable(address: string, { message }: LinkError): Finding {
     verdict: "failed",
     what: "the cluster names it, and it does not answer from here",
     cause: `${message}; of what lies there each instance knows its own part only (\`partial\`)`,
-    fix: "it must be reachable at the address it announces (cluster-announce-ip, cluster-announce-hostname)",
+    fix:
+      "it must be reachable at the address it announces (cluster-announce-ip, cluster-announce-hostname)\n" +
+      "with TLS the cluster must announce its TLS ports: tls-cluster yes",
   };
 }
 

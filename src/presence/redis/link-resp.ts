@@ -1,6 +1,7 @@
 import { Redis, type RedisOptions } from "ioredis";
 import type { RedisLink, Reply } from "./link.ts";
 import { LinkError, ReplyError } from "./link.ts";
+import { SentinelWatch } from "./sentinel-watch.ts";
 
 type Certificates = { readonly ca?: string; readonly cert?: string; readonly key?: string };
 
@@ -51,8 +52,8 @@ export function respLink({ url, tls }: RespOptions): RedisLink {
 }
 
 /**
- * The master that sentinels name, over RESP, one connection. They are asked at every connect: after a failover the
- * old master refuses (it is gone, or `READONLY`), and connecting again leads to the new one.
+ * The master that sentinels name, over RESP, one connection. They are asked at every connect, and one of them is
+ * listened to: after a failover the connection to the old master is dropped, and connecting again leads to the new one.
  */
 export function sentinelLink(options: SentinelOptions): RedisLink {
   const { sentinels, master, database, login, sentinelLogin, tls } = options;
@@ -71,9 +72,26 @@ export function sentinelLink(options: SentinelOptions): RedisLink {
     connectTimeout: CONNECT_TIMEOUT_MS,
     ...(tls && secure()),
   });
-  return linkOver(client, () => {
+  const ways = sentinels.map(
+    ({ host, port }): RedisOptions => ({
+      ...{ ...COMMON, host, port, connectTimeout: CONNECT_TIMEOUT_MS },
+      ...(sentinelLogin.user !== "" && { username: sentinelLogin.user }),
+      ...(sentinelLogin.password !== "" && { password: sentinelLogin.password }),
+      ...(tls && { tls: tls() }),
+    }),
+  );
+  const watch = new SentinelWatch(ways, master, () => client.disconnect());
+  const link = linkOver(client, () => {
     if (tls) Object.assign(client.options, secure());
+    watch.start();
   });
+  return {
+    ...link,
+    close() {
+      watch.close();
+      link.close();
+    },
+  };
 }
 
 /** @param prepare called before each connect */
