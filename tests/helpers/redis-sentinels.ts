@@ -4,8 +4,9 @@ import { respLink } from "../../src/presence/redis/link-resp.ts";
 import { ensureServer, redisServer, type TestServer, testServer } from "./servers.ts";
 import { until } from "./until.ts";
 
-/** The name of the master, and the passwords of Redis and of the sentinels. */
-export const [MASTER, PASSWORD, SENTINEL_PASSWORD] = ["the.master", "se/cret@", "watch"];
+const PASSWORD = "se/cret@";
+export const MASTER = "the.master";
+export const SENTINEL_PASSWORD = "watch";
 
 /** A master, its replica and three sentinels. */
 export interface Sentinels extends AsyncDisposable {
