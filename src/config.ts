@@ -2,6 +2,7 @@
 export { DEV_APPS } from "./config/apps.ts";
 export { startRefusals } from "./config/cross-checks.ts";
 export { configMarkdown } from "./config/docs.ts";
+export { settingsInForce } from "./config/in-force.ts";
 export { limitConflicts } from "./config/limit-conflicts.ts";
 export { type Effective, loadConfig } from "./config/load.ts";
 export { configSchema } from "./config/schema.ts";

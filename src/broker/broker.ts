@@ -2,6 +2,7 @@ import type { ChannelName } from "../core/channel.ts";
 import type { Position } from "../core/position.ts";
 import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
 import type { Outbox, OutboxOptions } from "./outbox.ts";
+import type { MissingStream, StreamOverview } from "./streams.ts";
 
 /**
  * The broker port: how messages reach instances, and what keeps them.
@@ -41,6 +42,12 @@ export interface Broker extends ChannelLog, Signals, Services, EventRecorder, Sh
 
   /** Called when {@link status} changes. Returns its own removal. */
   onStatus(listener: (status: BrokerStatus) => void): () => void;
+
+  /**
+   * Looks at the streams that keep messages, and at their copies; takes many reads. Absent: there are no streams.
+   * @throws CommandError brokerUnavailable
+   */
+  streams?(): Promise<readonly (StreamOverview | MissingStream)[]>;
 
   /** Opens the outbox; once, after `start`. @throws Error that says how to mend it */
   outbox(options: OutboxOptions): Promise<Outbox>;

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import type { Config } from "../config.ts";
+import { type Config, settingsInForce } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import type { RunningGateway } from "../gateway/create.ts";
 import { type Assets, loadAssets } from "../http/assets.ts";
@@ -26,6 +26,7 @@ export async function createConsole(options: ConsoleOptions): Promise<Console | 
     ...{ operations, oversight, version, instance: config.instanceId, region: config.region },
     access: { tokens: config.console.tokens, open },
     assets: await pageAssets(),
+    settings: () => settingsInForce(config),
     broker: () => context.broker.status(),
     presence: () => context.presence.status(),
     log: options.log.with({ at: "console" }),

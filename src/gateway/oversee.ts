@@ -1,3 +1,5 @@
+import type { Broker } from "../broker/broker.ts";
+import { CommandError, Errors } from "../core/errors.ts";
 import { SharedAnswers } from "../core/shared-answers.ts";
 import type { GatewayContext } from "./context.ts";
 import { figuresShape } from "./instance/figures.ts";
@@ -8,15 +10,25 @@ import { survey } from "./survey.ts";
 /** Everybody who looks at the same time shares an answer. */
 export function createOversight(context: GatewayContext): Oversight {
   const figures = new SharedAnswers<FiguresAnswer>();
+  const streams = new SharedAnswers<Awaited<ReturnType<Oversight["streams"]>>>();
   const troubles = new SharedAnswers<Awaited<ReturnType<Oversight["troubles"]>>>();
   return {
     figures: () => figures.ask("", () => askFigures(context)),
     troubles: () => troubles.ask("", () => askTroubles(context)),
+    streams: () => streams.ask("", () => askStreams(context.broker)),
     audit(action, fields) {
       context.events.audited(action, fields);
       context.log.info("audit", { action, ...fields });
     },
   };
+}
+
+async function askStreams(broker: Broker): ReturnType<Oversight["streams"]> {
+  // Else every read would wait for its time-out.
+  if (broker.streams && broker.status().state !== "connected") {
+    throw new CommandError(Errors.brokerUnavailable, "no connection to NATS");
+  }
+  return await broker.streams?.();
 }
 
 async function askFigures(context: GatewayContext): Promise<FiguresAnswer> {

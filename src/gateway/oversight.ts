@@ -1,3 +1,4 @@
+import type { MissingStream, StreamOverview } from "../broker/streams.ts";
 import type { Figures } from "./instance/figures.ts";
 import type { Trouble } from "./instance/trouble.ts";
 
@@ -34,6 +35,8 @@ export interface Oversight {
   figures(): Promise<FiguresAnswer>;
   /** The newest refusals and ends of connections of each instance, the newest first. */
   troubles(): Promise<{ troubles: readonly LocatedTrouble[]; partial: boolean }>;
+  /** The streams that keep messages; `undefined` where there are none. @throws CommandError brokerUnavailable */
+  streams(): Promise<readonly (StreamOverview | MissingStream)[] | undefined>;
   /** Records that an operator did something: event `audit`, and a line of the log. */
   audit(action: string, fields: Readonly<Record<string, unknown>>): void;
 }

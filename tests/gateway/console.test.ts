@@ -12,7 +12,7 @@ const READS = "reads-0123456789abcdef";
 function consoleOf({ gateway, broker, presence }: TestGateway, open = false) {
   const app = consoleApp({
     ...{ operations: gateway.operations, oversight: gateway.oversight, version: "0" },
-    ...{ instance: "here", region: "eu", assets: new Map(), log: silent },
+    ...{ instance: "here", region: "eu", assets: new Map(), settings: () => [], log: silent },
     access: {
       tokens: open ? [] : [`lea:look:${LOOKS}`, `ada:act:${ACTS}`, `rea:look+payloads:${READS}`],
       open,
@@ -66,7 +66,7 @@ describe("the console's API", () => {
       ([, { right }]) => right?.({ payloads: true } as never) === undefined,
     );
     expect(looking.map(([name]) => name).sort()).toEqual([
-      ...["channels", "outbox", "overview", "restrictions", "troubles", "why"],
+      ...["channels", "outbox", "overview", "restrictions", "settings", "streams", "troubles", "why"],
     ]);
   });
 

@@ -26,6 +26,7 @@ import type {
   Verified,
 } from "../broker.ts";
 import type { Outbox, OutboxOptions } from "../outbox.ts";
+import type { MissingStream, StreamOverview } from "../streams.ts";
 import { type NatsBrokerOptions, type Parts, startParts } from "./assembly.ts";
 import { channelEventHeaders } from "./follow/channel-event.ts";
 import type { StreamFollower } from "./follow/follower.ts";
@@ -35,7 +36,9 @@ import { verify } from "./follow/standing.ts";
 import { Envelope, encoded, publishHeaders } from "./link/headers.ts";
 import { natsOutbox } from "./publish/outbox.ts";
 import { publishVersion, writeVersion } from "./publish/versioned.ts";
+import { JetStreamError } from "./streams/api-error.ts";
 import { mostReplicas } from "./streams/config.ts";
+import { streamOverviews } from "./streams/overview.ts";
 
 export type { NatsBrokerOptions } from "./assembly.ts";
 
@@ -216,6 +219,15 @@ class NatsBroker implements Broker {
   emit(kind: string, event: Readonly<Record<string, unknown>>, id?: string): void {
     if (this.#parts && !this.#closing) this.#parts.events.emit(kind, event, id);
     else this.#options.stats.eventsDropped++;
+  }
+
+  async streams(): Promise<readonly (StreamOverview | MissingStream)[]> {
+    try {
+      return await streamOverviews(this.#subjects, this.#options.namespaces, this.#open());
+    } catch (error) {
+      if (!(error instanceof JetStreamError)) throw error;
+      throw new CommandError(Errors.brokerUnavailable, error.message);
+    }
   }
 
   async outbox(options: OutboxOptions): Promise<Outbox> {

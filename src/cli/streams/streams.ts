@@ -1,10 +1,12 @@
 import process from "node:process";
 import { isEnded } from "../../broker/nats/streams/identity.ts";
+import { streamOverviews } from "../../broker/nats/streams/overview.ts";
 import { DISAGREEMENT_REMEDY } from "../../broker/nats/streams/replica-check.ts";
+import type { MissingStream, StreamOverview } from "../../broker/streams.ts";
+import { subjects } from "../../core/subject.ts";
 import { onNats } from "../nats/session.ts";
 import { columns, paint, print } from "../output.ts";
 import { readSettings } from "../settings.ts";
-import { type MissingStream, type StreamOverview, streamOverviews } from "./overview.ts";
 
 export interface StreamsOptions {
   readonly config?: string;
@@ -19,7 +21,9 @@ const HEAD = ["stream", "life", "messages", "sequences", "bytes", "full", "newes
  */
 export async function streams({ config: file, json }: StreamsOptions): Promise<void> {
   const { config } = await readSettings({ file });
-  const found = await onNats(config, "trunkline streams", (session) => streamOverviews(config, session));
+  const found = await onNats(config, "trunkline streams", (session) =>
+    streamOverviews(subjects(config.nats.root), config.namespaces, session),
+  );
   print(json ? JSON.stringify({ streams: found }, null, 2) : toTable(found, Date.now()));
   if (found.some((one) => "disagreeAt" in one)) process.exitCode = 1;
 }

@@ -1,13 +1,19 @@
 import { ApiError, call, hasToken, keepToken, onHeard } from "./api.js";
+import * as channels from "./channels.js";
 import { h, render } from "./dom.js";
+import * as errors from "./errors.js";
 import { ago } from "./format.js";
 import * as overview from "./overview.js";
 import { link } from "./parts.js";
+import * as settings from "./settings.js";
+import * as streams from "./streams.js";
+import * as users from "./users.js";
+import * as webhooks from "./webhooks.js";
 
 const $ = (id) => document.getElementById(id);
 
 /** In the order of the navigation. Each: `title`, `every` (ms between looks; absent: only when asked) and `open`. */
-const PAGES = { overview };
+const PAGES = { overview, channels, users, errors, streams, webhooks, settings };
 
 let session;
 /** The page that is open: its name, and what its `open` has returned. */
@@ -43,6 +49,8 @@ async function openPage({ moved = false } = {}) {
   clearTimeout(timer);
   opened?.page.close?.();
   const look = async () => {
+    // What was begun on an earlier page must not stop this one.
+    if (mine !== turn) return;
     clearTimeout(timer);
     await show(page, mine);
     if (mine === turn && every) timer = setTimeout(() => (document.hidden ? undefined : look()), every);
@@ -51,11 +59,17 @@ async function openPage({ moved = false } = {}) {
     ...{ session, params, look, call: guarded },
     may: (right) => session.rights.includes(right),
     show: () => mine === turn && display(page),
+    act: (work, done) => act(work, done, look),
   });
   opened = { name, page, look };
+  tell("");
   document.title = `${title} · Trunkline console`;
   showPages(name);
-  render($("main"), h("p", { class: "empty", "data-key": "wait" }, "Asking all instances …"));
+  render(
+    $("main"),
+    page.view() ?? h("h1", { "data-key": "title" }, title),
+    h("p", { class: "notice", "data-key": "wait" }, "Asking all instances …"),
+  );
   if (moved) $("main").focus();
   await look();
 }
@@ -76,8 +90,25 @@ function display(page, error) {
   render(
     $("main"),
     error && h("p", { class: "problem notice", role: "alert", "data-key": "problem" }, `${error.message}.`),
-    page.view(error),
+    page.view() ?? h("h1", { "data-key": "title" }, PAGES[opened.name].title),
   );
+}
+
+/** Does something, says what has become of it, and looks again. @param done what to say, unless `work` returns a text */
+async function act(work, done, look) {
+  try {
+    const said = await work();
+    tell(typeof said === "string" ? said : done, "good");
+  } catch ({ message }) {
+    tell(`Not done: ${message}.`, "bad");
+  }
+  await look();
+}
+
+function tell(text, tone = "") {
+  const told = $("told");
+  told.className = text ? `notice told ${tone}` : "told";
+  told.textContent = text;
 }
 
 /** A call whose 401 ends the session wherever it was made. */

@@ -54,7 +54,7 @@ export function spark(values) {
  * @param columns `label`, `cell(row)`, `text` for what is no figure; the first is the head of its row
  */
 export function table({ caption, columns, rows, key, empty = "Nothing." }) {
-  if (rows.length === 0) return h("p", { class: "empty", "data-key": `empty ${caption}` }, empty);
+  if (rows.length === 0) return h("p", { class: "none", "data-key": `empty ${caption}` }, empty);
   return h(
     "table",
     { class: "cards", role: "table", "data-key": `table ${caption}` },
@@ -88,13 +88,14 @@ export function table({ caption, columns, rows, key, empty = "Nothing." }) {
   );
 }
 
-function cellOf({ label, text, hidden, cell }, row, at) {
+function cellOf({ label, text, wide, hidden, cell }, row, at) {
   const content = cell(row);
   const own = content === undefined || content === false || content === "" ? UNKNOWN : content;
   if (at === 0) return h("th", { scope: "row", role: "rowheader", class: "text" }, own);
+  const classes = [text && "text", wide && "wide"].filter(Boolean).join(" ");
   return h(
     "td",
-    { role: "cell", "data-label": hidden ? "" : label, class: text && "text" },
+    { role: "cell", "data-label": hidden ? "" : label, class: classes || false },
     h("div", {}, own),
   );
 }
@@ -109,3 +110,59 @@ export function panel({ title, fact, key = title }, ...children) {
     children,
   );
 }
+
+let fields = 0;
+
+/** A labelled field. @param control of `h`: `input`, `select` or `textarea`, with its props */
+export function field(label, [name, props, ...children], help) {
+  const id = props.id ?? `field-${++fields}`;
+  return h(
+    "div",
+    { class: "field", "data-key": `field ${props.name}` },
+    h("label", { for: id }, label),
+    h(name, { ...props, id, "aria-describedby": help && `${id}-help` }, ...children),
+    help && h("p", { class: "help", id: `${id}-help` }, help),
+  );
+}
+
+/** Choices of a `select`, by value. */
+export const options = (all) => Object.entries(all).map(([value, label]) => h("option", { value }, label));
+
+/** How long a block or revocation lasts, s. */
+export const DURATIONS = { 3600: "1 hour", 86400: "1 day", 604800: "7 days", 7776000: "90 days" };
+
+export const endOf = (seconds) => Math.floor(Date.now() / 1000) + Number(seconds);
+
+/** What was found, the worst first: of `why`. */
+export function findings(all) {
+  const tones = { cause: "bad", hint: "warn", fine: "good" };
+  return h(
+    "ul",
+    { class: "findings", "data-key": "findings" },
+    all.map(({ kind, text }) =>
+      h("li", {}, h("span", { class: `tone ${tones[kind]}` }, kind), h("span", {}, text)),
+    ),
+  );
+}
+
+/** Troubles as a table. @param where whether to say the instance */
+export const troubleColumns = (clock) => [
+  { label: "When", cell: ({ atMs, at_ms: at }) => clock(atMs ?? at) },
+  {
+    label: "What",
+    text: true,
+    cell: ({ what }) => (what === "end" ? "connection ended" : `${what} refused`),
+  },
+  { label: "Code", cell: ({ code }) => String(code) },
+  { label: "Message", text: true, cell: ({ message }) => message },
+  {
+    label: "User",
+    text: true,
+    cell: ({ user }) => (user ? h("a", { href: link("users", { user }) }, user) : "unknown"),
+  },
+  {
+    label: "Channel",
+    text: true,
+    cell: ({ channel }) => channel && h("a", { href: link("channels", { channel }) }, channel),
+  },
+];

@@ -153,23 +153,25 @@ async function carryOut(
   operator: Operator,
   { name, method, params }: { name: string; method: ConsoleMethod; params: never },
 ): Promise<Answer> {
-  const { operations, oversight, log } = deps;
+  const { operations, oversight, settings, log } = deps;
   const actor = { via: "console", by: operator.name };
   const audit = (outcome: object) => {
     const [action, fields] = method.audited?.(params) ?? [];
     if (action !== undefined) oversight.audit(action, { ...fields, ...actor, ...outcome });
   };
   try {
-    const result = await method.run({ parts: { operations, oversight }, params, operator, actor });
+    const result = await method.run({ parts: { operations, oversight, settings }, params, operator, actor });
     audit({});
     return { result };
   } catch (error) {
     // What failed may have been done all the same.
-    const known = error instanceof CommandError ? error.error : Errors.internal;
-    if (!(error instanceof CommandError)) log.error("the console failed", { method: name, error });
-    audit({ failed: known.message });
-    const detail =
-      error instanceof CommandError && error.message !== known.message ? error.message : undefined;
-    return { error: errorOf(known, detail) };
+    if (!(error instanceof CommandError)) {
+      log.error("the console failed", { method: name, error });
+      audit({ failed: Errors.internal.message });
+      return { error: errorOf(Errors.internal) };
+    }
+    audit({ failed: error.error.message });
+    // Operators may read what else only the log says.
+    return { error: { code: error.error.code, message: error.message } };
   }
 }

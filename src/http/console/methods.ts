@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { Closes, Errors } from "../../core/errors.ts";
 import { Histogram } from "../../core/histogram.ts";
 import type { Publication } from "../../core/publication.ts";
 import type { Operations } from "../../gateway/gateway.ts";
@@ -12,6 +13,8 @@ import type { Operator, Right } from "./access.ts";
 export interface ConsoleParts {
   readonly operations: Operations;
   readonly oversight: Oversight;
+  /** Those in force here, without secrets. */
+  readonly settings: () => readonly object[];
 }
 
 /** One call: who asks, and with what. */
@@ -64,6 +67,27 @@ function restriction(name: RestrictionMethod, right?: Right): ConsoleMethod {
     run: ({ parts, params, actor }) => parts.operations.restrict(name, params, actor),
   };
 }
+
+/** Most channels that are listed: those with the most subscribers. */
+const MAX_CHANNELS = 200;
+
+const channels = method({
+  params: z.object({ pattern: z.string().max(255).optional() }),
+  async run({ parts, params: { pattern } }) {
+    const found = await parts.operations.channels(pattern || undefined);
+    const all = [...found.channels].sort(([, one], [, other]) => other - one);
+    return {
+      channels: all.slice(0, MAX_CHANNELS).map(([id, clients]) => ({ channel: id, clients })),
+      ...{ total: all.length, partial: found.partial },
+    };
+  },
+});
+
+/** What codes mean, for people. */
+const CODES = {
+  errors: Object.fromEntries(Object.values(Errors).map(({ code, message }) => [code, message])),
+  closes: Object.fromEntries(Object.values(Closes).map(({ code, reason }) => [code, reason])),
+};
 
 /** Who asks for what is in messages, or is said of people, needs a right of its own, and is told of in the audit. */
 const ifPayloads = ({ payloads }: { payloads: boolean }) => (payloads ? "payloads" : undefined);
@@ -118,8 +142,16 @@ export const CONSOLE_METHODS: ReadonlyMap<string, ConsoleMethod> = new Map(
       params: nothing,
       run: async ({ parts }) => ({ bounds: Histogram.bounds, ...(await parts.oversight.figures()) }),
     }),
-    troubles: method({ params: nothing, run: ({ parts }) => parts.oversight.troubles() }),
-    channels: look("channels"),
+    troubles: method({
+      params: nothing,
+      run: async ({ parts }) => ({ codes: CODES, ...(await parts.oversight.troubles()) }),
+    }),
+    channels,
+    settings: method({ params: nothing, run: async ({ parts }) => ({ settings: parts.settings() }) }),
+    streams: method({
+      params: nothing,
+      run: async ({ parts }) => ({ streams: (await parts.oversight.streams()) ?? null }),
+    }),
     why: look("why"),
     ...{ history, presence },
     restrictions: restriction("restrictions"),
