@@ -92,6 +92,45 @@ describe("a send window", () => {
     expect([...recovered, ...pushed(bob)]).toEqual([2, 3]);
   });
 
+  test("is not ended by somebody who comes: each gets what it lacks when it is over, once", async () => {
+    const rules = { ...KEPT, windowMs: 500, conflate: "key" } as const;
+    await using gateway = await startGateway({ namespaces: { board: rules } });
+    const ann = await gateway.connect("ann");
+    await ann.subscribe("board:x");
+    const tags = (key: string) => ({ tags: { key } });
+    await publish(gateway, "board:x", 1, tags("a"));
+    await publish(gateway, "board:x", 2, tags("a"));
+    const bob = await gateway.connect("bob");
+    const carl = await gateway.connect("carl");
+    const dave = await gateway.connect("dave");
+    await bob.subscribe("board:x");
+    await publish(gateway, "board:x", 3, tags("b"));
+    await carl.subscribe("board:x");
+    await dave.subscribe("board:x");
+    await dave.ask({ unsubscribe: { channel: "board:x" } });
+    // Still the window of the first: nobody who came has ended it.
+    expect(pushed(ann)).toEqual([1]);
+    expect((await gateway.gateway.operations.channels("board:x")).channels.get("board:x")).toBe(3);
+    await eventually(() => pushed(bob).length > 0);
+    expect([pushed(ann), pushed(bob), pushed(carl), pushed(dave)]).toEqual([[1, 2, 3], [3], [], []]);
+    await publish(gateway, "board:x", 4, tags("a"));
+    await eventually(() => pushed(carl).includes(4) && pushed(ann).includes(4));
+    expect([pushed(ann), pushed(bob), pushed(carl), pushed(dave)]).toEqual([[1, 2, 3, 4], [3, 4], [4], []]);
+  });
+
+  test("gives somebody who comes in the midst what is important at once, and nothing twice", async () => {
+    const rules = { ...KEPT, windowMs: 60_000, conflate: "latest" } as const;
+    await using gateway = await startGateway({ namespaces: { board: rules } });
+    const ann = await gateway.connect("ann");
+    await ann.subscribe("board:x");
+    for (const n of [1, 2]) await publish(gateway, "board:x", n);
+    const bob = await gateway.connect("bob");
+    await bob.subscribe("board:x");
+    await publish(gateway, "board:x", 3, { priority: "high" });
+    await eventually(() => pushed(bob).includes(3) && pushed(ann).includes(3));
+    expect([pushed(ann), pushed(bob)]).toEqual([[1, 2, 3], [3]]);
+  });
+
   test("stays within its bound, however many keys there are", async () => {
     await using gateway = await startGateway({
       namespaces: {

@@ -56,7 +56,6 @@ export class Channel implements ChannelSink {
   pins = 0;
   /** Absent until somebody keeps account of the channel's users. */
   #memberListener: MemberListener | undefined;
-
   /** Recovery from this offset or below is impossible: the store has been asked, and is not asked again. */
   #unreachable = -1;
   /** Once a client came with a position that the ring does not show by itself. */
@@ -86,7 +85,7 @@ export class Channel implements ChannelSink {
 
   /** Local subscribers. */
   get size(): number {
-    let size = 0;
+    let size = this.#window?.waiting ?? 0;
     for (const audience of this.#audiences) size += audience.size;
     return size;
   }
@@ -102,10 +101,10 @@ export class Channel implements ChannelSink {
 
   *members(): Iterable<Subscriber> {
     for (const audience of this.#audiences) yield* audience.members;
+    if (this.#window) yield* this.#window.newcomers();
   }
 
   // ── joining ────────────────────────────────────────────────────────────────────────────────────────────────────
-
   /**
    * Makes the channel live and, for a position to recover from, the ring reach back to it (or learns that it
    * cannot). @throws CommandError brokerUnavailable
@@ -183,12 +182,16 @@ export class Channel implements ChannelSink {
 
   /** Adds a subscriber; what is published from now on reaches it. */
   join(subscriber: Subscriber, notices: boolean, delta = false): void {
-    this.#window?.flush(); // it has those already, or was never to get them
-    this.#audiences = addSubscriber(this.#audiences, subscriber, this.id, delta);
+    const admit = () => {
+      this.#audiences = addSubscriber(this.#audiences, subscriber, this.id, delta);
+    };
+    if (this.#window) this.#window.join(subscriber, admit);
+    else admit();
     if (notices) this.#noticeAudiences = addPresenceSubscriber(this.#noticeAudiences, subscriber, this.id);
   }
 
   leave(subscriber: Subscriber): void {
+    this.#window?.leave(subscriber);
     for (const audience of this.#audiences) audience.delete(subscriber);
     for (const audience of this.#noticeAudiences) audience.delete(subscriber);
   }
@@ -269,7 +272,8 @@ export class Channel implements ChannelSink {
       const own = event.kind === "message" ? event.publication : { ...event, offset: 0, timeMs: 0 };
       this.#broadcast(new RingEntry(own));
     } else if (event.kind === "count") {
-      announceCount(this.#audiences, this.#context.fanout, this.id, event.count);
+      const told = { channel: this.id, count: event.count };
+      announceCount(this.#audiences, this.#context.fanout, told, this.#window?.newcomers());
     } else {
       if (event.of !== "user") this.#announce(event.kind, event.info, false);
       if (event.of === "user" || event.of === "both") this.#memberListener?.memberEvent(event);

@@ -1,6 +1,7 @@
 import type { ClientInfo } from "../../core/publication.ts";
 import type { Audience, SubscriberGroup } from "./audience.ts";
 import type { ChannelContext } from "./channel-context.ts";
+import type { Subscriber } from "./subscriber.ts";
 
 type Fanout = ChannelContext<never>["fanout"];
 
@@ -27,15 +28,22 @@ export function announce(
   }
 }
 
-/** Tells how many subscribers a channel has, in the codecs that have a message for that. */
+/**
+ * Tells how many subscribers a channel has, in the codecs that have a message for that.
+ * @param others are in no audience yet
+ */
 export function announceCount(
   audiences: readonly SubscriberGroup[],
   fanout: Fanout,
-  channel: string,
-  count: number,
+  { channel, count }: { readonly channel: string; readonly count: number },
+  others: Iterable<Subscriber> = [],
 ): void {
   for (const audience of audiences) {
     const frame = audience.codec.countPush?.(channel, count);
     if (frame && audience.size > 0) audience.publish(fanout, frame);
+  }
+  for (const subscriber of others) {
+    const frame = subscriber.codec.countPush?.(channel, count);
+    if (frame) subscriber.send(frame);
   }
 }

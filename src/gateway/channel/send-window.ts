@@ -5,9 +5,18 @@ import type { Publication } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
 import type { Wheel, WheelItem } from "../../core/wheel.ts";
 import type { RingEntry } from "./ring.ts";
+import type { Subscriber } from "./subscriber.ts";
 
 /** Most messages that wait for the end of one channel's window: with one more, all of them go. */
 const MAX_HELD = 1_000;
+
+/** One that comes in the midst of a window. */
+interface Newcomer {
+  readonly subscriber: Subscriber;
+  /** What was taken up to here it has already, or was never to get. */
+  readonly after: number;
+  readonly add: () => void;
+}
 
 /** What a window needs of its namespace. */
 export type WindowRules = Pick<NamespaceRules, "windowMs" | "windowWhen" | "conflate">;
@@ -34,9 +43,12 @@ export class SendWindow implements WheelItem {
   readonly #context: WindowContext;
   readonly #windows: Wheel<SendWindow>;
   readonly #send: (entry: RingEntry) => void;
-  /** In the order of their offsets; messages without a key have a number for one. */
-  readonly #held = new Map<string | number, RingEntry>();
-  #keyless = 0;
+  /** In the order of their offsets; messages without a key have their own number for one. */
+  readonly #held = new Map<string | number, { readonly entry: RingEntry; readonly number: number }>();
+  /** In the order in which they came; empty while nothing is held. */
+  #newcomers: Newcomer[] = [];
+  /** Messages that were held so far. */
+  #taken = 0;
 
   private constructor(
     rules: WindowRules,
@@ -73,12 +85,45 @@ export class SendWindow implements WheelItem {
     }
   }
 
-  /** Sends what is held, now: before somebody joins who has it already, or something that must come after it. */
+  /**
+   * Lets a subscriber in with what is taken from now on: at once, or while something is held for the others, in the midst
+   * of that when it goes.
+   * @param add has it get what is sent from then on
+   */
+  join(subscriber: Subscriber, add: () => void): void {
+    if (this.#held.size === 0) add();
+    else if (!this.#newcomers.some((one) => one.subscriber === subscriber)) {
+      this.#newcomers.push({ subscriber, after: this.#taken, add });
+    }
+  }
+
+  leave(subscriber: Subscriber): void {
+    if (this.#newcomers.length === 0) return;
+    this.#newcomers = this.#newcomers.filter((one) => one.subscriber !== subscriber);
+  }
+
+  /** Those who are in, but get nothing yet. */
+  *newcomers(): Iterable<Subscriber> {
+    for (const { subscriber } of this.#newcomers) yield subscriber;
+  }
+
+  get waiting(): number {
+    return this.#newcomers.length;
+  }
+
+  /** Sends what is held, now: before something that must come after it. */
   flush(): void {
     if (this.#held.size === 0) return;
     const held = [...this.#held.values()];
+    const newcomers = this.#newcomers;
     this.#held.clear();
-    for (const entry of held) this.#send(entry);
+    this.#newcomers = [];
+    let next = 0;
+    for (const { entry, number } of held) {
+      while (next < newcomers.length && newcomers[next]!.after < number) newcomers[next++]!.add();
+      this.#send(entry);
+    }
+    while (next < newcomers.length) newcomers[next++]!.add();
   }
 
   /** The window is over. */
@@ -91,6 +136,7 @@ export class SendWindow implements WheelItem {
   /** Forgets what is held: nobody is left to have it. */
   close(): void {
     this.#held.clear();
+    this.#newcomers = [];
     this.#windows.cancel(this);
   }
 
@@ -99,17 +145,18 @@ export class SendWindow implements WheelItem {
   }
 
   #hold(entry: RingEntry): void {
-    const key = this.#keyOf(entry);
+    const number = ++this.#taken;
+    const key = this.#keyOf(entry) ?? number;
     // To the end: it goes in the order of the newest.
     if (this.#held.delete(key)) this.#context.stats.conflated++;
-    this.#held.set(key, entry);
+    this.#held.set(key, { entry, number });
     if (this.#held.size > MAX_HELD) this.flush();
   }
 
-  #keyOf({ publication }: RingEntry): string | number {
+  #keyOf({ publication }: RingEntry): string | undefined {
     const { conflate } = this.#rules;
     if (conflate === "latest") return "";
-    return (conflate === "key" ? publication.tags?.key : undefined) ?? this.#keyless++;
+    return conflate === "key" ? publication.tags?.key : undefined;
   }
 }
 
