@@ -24,7 +24,13 @@ export interface Instance {
 export interface StageOptions {
   /** Places for instances in the balancer's configuration. */
   readonly most: number;
-  readonly drain: { readonly ratePerSecond: number; readonly deadline: string };
+  readonly drain: {
+    readonly ratePerSecond: number;
+    readonly pusherRatePerSecond?: number;
+    readonly deadline: string;
+  };
+  /** More settings of the instances. */
+  readonly settings?: Readonly<Record<string, unknown>>;
 }
 
 /** Instances that come and go behind HAProxy as it is shipped, on one NATS and one Redis. */
@@ -46,7 +52,7 @@ const HAPROXY_FILE = new URL("../deploy/haproxy.cfg", import.meta.url);
 /** A WebSocket takes two of its descriptors. */
 const MOST_CLIENTS = 9_000;
 
-export async function stage(children: Children, { most, drain }: StageOptions): Promise<Stage> {
+export async function stage(children: Children, { most, drain, settings }: StageOptions): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), "trunkline-autoscale-"));
   children.watchFolder(dir);
   const stack = await startStack(children);
@@ -54,7 +60,8 @@ export async function stage(children: Children, { most, drain }: StageOptions): 
   for (let place = 0; place < most; place++) ports.push(await freePort());
   const secret = randomBytes(32).toString("hex");
   const file = join(dir, "config.json");
-  await writeFile(file, JSON.stringify({ ...OWN_SETTINGS, drain, host: LOOPBACK, log: { level: "warn" } }));
+  const own = { ...OWN_SETTINGS, ...settings, drain, host: LOOPBACK, log: { level: "warn" } };
+  await writeFile(file, JSON.stringify(own));
   const env = {
     ...{ PATH: process.env.PATH, HOME: process.env.HOME, TRUNKLINE_CONFIG: file },
     ...{ NATS_URL: stack.natsUrl, REDIS_URL: stack.redisUrl, TRUNKLINE_TOKEN_SECRET: secret },

@@ -26,6 +26,11 @@ export class CentrifugeDialect implements Dialect<Session> {
     this.codec = codec;
   }
 
+  /** One-way clients have no SDK that comes back after a random time: an `EventSource` comes after a fixed one. */
+  get family(): string {
+    return this.codec.unidirectional ? "oneWay" : "centrifuge";
+  }
+
   newClientId(): string {
     return crypto.randomUUID();
   }

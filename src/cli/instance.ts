@@ -385,11 +385,17 @@ class RunningInstance implements Instance {
 
   async #leave(): Promise<void> {
     const { config, log } = this.#parts;
-    const { ratePerSecond, deadlineMs } = config.drain;
+    const {
+      ratePerSecond,
+      pusherRatePerSecond: pusher,
+      oneWayRatePerSecond: oneWay,
+      deadlineMs,
+    } = config.drain;
+    const familyRates = { pusher, oneWay };
     this.#draining = true;
-    log.info("draining", { connections: this.#gateway.connections, ratePerSecond, deadlineMs });
+    log.info("draining", { connections: this.#gateway.connections, ratePerSecond, familyRates, deadlineMs });
     const begin = performance.now();
-    await this.#gateway.drain({ ratePerSecond, deadlineMs });
+    await this.#gateway.drain({ ratePerSecond, familyRates, deadlineMs });
     await this.#started.close();
     log.info("drained", { ms: Math.round(performance.now() - begin) });
   }

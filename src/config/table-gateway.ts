@@ -369,7 +369,15 @@ export const gateway = {
 
   "drain.ratePerSecond": whole(1, 1_000_000, {
     default: 1_000,
-    doc: "How many connections a drain closes each second, with a code that tells SDKs to reconnect.",
+    doc: "How many connections of Centrifuge SDKs a drain closes each second, with a code that tells them to reconnect. They come back after 500 to 1,000 ms, at random.",
+  }),
+  "drain.pusherRatePerSecond": whole(1, 1_000_000, {
+    default: 500,
+    doc: "The same of Pusher SDKs, beside the others. They all come back after exactly one second, so that what is closed at once returns at once.",
+  }),
+  "drain.oneWayRatePerSecond": whole(1, 1_000_000, {
+    default: 500,
+    doc: "The same of one-way streams (an `EventSource` comes back after a fixed time of its own).",
   }),
   "drain.deadline": duration("0s", "1h", {
     default: "25s",

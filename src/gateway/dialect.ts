@@ -30,6 +30,8 @@ export interface ForcedSubscribe {
  */
 export interface Dialect<S> {
   readonly codec: Codec;
+  /** Whose SDKs speak it, in a word: they come back alike when they are told to. See {@link DrainPace}. */
+  readonly family: string;
   /** An id for a new connection that no other connection has, on any instance. */
   newClientId(): string;
   /** The socket is open, and the connect deadline runs; a dialect without a connect command opens the session here. */

@@ -10,6 +10,7 @@ import type { Dialect, ForcedSubscribe, Handshake } from "./dialect.ts";
 import type { Why, WhyRequest } from "./findings.ts";
 import type { LogLevelRequest } from "./instance/log-level.ts";
 import type { Move, MoveRequest } from "./instance/move.ts";
+import type { DrainPace } from "./instance/waves.ts";
 import type { Actor, Oversight } from "./oversight.ts";
 import type { RestrictionMethod } from "./restrictions/restriction.ts";
 import type { Session } from "./session/session.ts";
@@ -56,7 +57,7 @@ export interface Gateway {
    * Closes every connection in paced, jittered waves with code 3001. Resolves when none is left and clients
    * have had their grace period to come back elsewhere, at the latest after `deadlineMs`.
    */
-  drain(options: { ratePerSecond: number; deadlineMs: number }): Promise<void>;
+  drain(pace: DrainPace): Promise<void>;
   /** Closes up to `count` of the connections that were silent longest, with 3020. Used when overloaded. */
   shed(count: number): number;
   /** Closes up to `count` connections with 3021. Used when nothing can be served here, and somewhere else it can. */

@@ -21,6 +21,10 @@ const SUBSCRIBES: ReadonlySet<string> = new Set(["pusher:subscribe", "pusher:uns
 /** The Pusher protocol at the gateway, on one connection: with what only such a connection has. */
 export class PusherConnection extends PusherState implements Dialect<Session> {
   readonly codec: typeof pusher;
+  get family(): string {
+    return "pusher";
+  }
+
   readonly #context: PusherContext;
 
   /** @param version of the protocol, as the client has it */

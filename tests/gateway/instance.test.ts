@@ -41,6 +41,23 @@ describe("drain", () => {
     expect(left(clients)).toBe(0);
   });
 
+  test("lets each family of clients go at a pace of its own, all at the same time", async () => {
+    using clock = stoppedClock();
+    await using gateway = await startGateway();
+    const centrifuge = await crowd(gateway, 40);
+    const pusher = Array.from({ length: 40 }, () => gateway.pusher());
+    const pace = { ratePerSecond: 20, familyRates: { pusher: 5 }, deadlineMs: 60_000 };
+    const drained = gateway.gateway.drain(pace);
+    await clock.advance(3_000);
+    expect(left(centrifuge)).toBe(0);
+    // 15 by then; waves are of random length.
+    expect(left(pusher)).toBeWithin(15, 35);
+    await clock.advance(9_000);
+    await drained;
+    expect(left(pusher)).toBe(0);
+    expect(new Set(pusher.map(({ socket }) => socket.closed?.code))).toEqual(new Set([4100]));
+  });
+
   test("leaves time to come back elsewhere, so that nobody is seen to leave", async () => {
     using clock = stoppedClock();
     const world = createWorld();

@@ -1,5 +1,13 @@
 import type { Session } from "../session/session.ts";
 
+/** How fast connections are let go. */
+export interface DrainPace {
+  /** Connections a second of each family of clients that `familyRates` does not name. */
+  readonly ratePerSecond: number;
+  readonly familyRates?: Readonly<Record<string, number>>;
+  readonly deadlineMs: number;
+}
+
 /** Mean time between two waves, ms: short, so that the stream of reconnects elsewhere is even. */
 const WAVE_MS = 100;
 
