@@ -14,6 +14,12 @@ export function admissionOf({ limits }: Config, connections: number): Admission 
   });
 }
 
+/** How fast connections are let go, each family of clients at its own pace. */
+export function drainPace({ drain }: Config) {
+  const { ratePerSecond, pusherRatePerSecond: pusher, oneWayRatePerSecond: oneWay, deadlineMs } = drain;
+  return { ratePerSecond, familyRates: { pusher, oneWay }, deadlineMs };
+}
+
 /** The gateway's options have the settings' own names, so that groups are handed over whole; never `auth`: it has secrets. */
 export function gatewayOptions({
   insecure,

@@ -27,7 +27,7 @@ import type { Runtime, ServeOptions, Server } from "../runtime/runtime.ts";
 import { type Certificate, CertificateWatch, readCertificate } from "./certificate.ts";
 import { type Console, createConsole } from "./console.ts";
 import { Descriptors } from "./descriptors.ts";
-import { admissionOf, appOptions, gatewayOptions } from "./instance-options.ts";
+import { admissionOf, appOptions, drainPace, gatewayOptions } from "./instance-options.ts";
 import { eventRecorder, outboxDesk, outboxOptions, startWebhooks } from "./outbox.ts";
 import { startError, step } from "./start-step.ts";
 import { StartedParts } from "./started-parts.ts";
@@ -385,17 +385,11 @@ class RunningInstance implements Instance {
 
   async #leave(): Promise<void> {
     const { config, log } = this.#parts;
-    const {
-      ratePerSecond,
-      pusherRatePerSecond: pusher,
-      oneWayRatePerSecond: oneWay,
-      deadlineMs,
-    } = config.drain;
-    const familyRates = { pusher, oneWay };
+    const pace = drainPace(config);
     this.#draining = true;
-    log.info("draining", { connections: this.#gateway.connections, ratePerSecond, familyRates, deadlineMs });
+    log.info("draining", { connections: this.#gateway.connections, ...pace });
     const begin = performance.now();
-    await this.#gateway.drain({ ratePerSecond, familyRates, deadlineMs });
+    await this.#gateway.drain(pace);
     await this.#started.close();
     log.info("drained", { ms: Math.round(performance.now() - begin) });
   }
