@@ -2,6 +2,7 @@ import type { ClientInfo } from "../../core/publication.ts";
 import type { Audience, SubscriberGroup } from "./audience.ts";
 import type { ChannelContext } from "./channel-context.ts";
 import type { Subscriber } from "./subscriber.ts";
+import { NOBODY } from "./subscriber-group.ts";
 
 type Fanout = ChannelContext<never>["fanout"];
 
@@ -36,13 +37,13 @@ export function announceCount(
   audiences: readonly SubscriberGroup[],
   fanout: Fanout,
   { channel, count }: { readonly channel: string; readonly count: number },
-  others: Iterable<Subscriber> = [],
+  others?: Iterable<Subscriber>,
 ): void {
   for (const audience of audiences) {
     const frame = audience.codec.countPush?.(channel, count);
     if (frame && audience.size > 0) audience.publish(fanout, frame);
   }
-  for (const subscriber of others) {
+  for (const subscriber of others ?? NOBODY) {
     const frame = subscriber.codec.countPush?.(channel, count);
     if (frame) subscriber.send(frame);
   }
