@@ -3,19 +3,11 @@ import process from "node:process";
 import { setTimeout } from "node:timers";
 import { Command } from "commander";
 import manifest from "../package.json" with { type: "json" };
+import type { CommandRow } from "./cli/command-row.ts";
+import { OPERATOR_COMMANDS } from "./cli/operate/commands.ts";
 import { paint, printError, UserError } from "./cli/output.ts";
 import { RESTRICTION_FLAGS, RESTRICTION_SUMMARIES, WHERE_FLAG } from "./cli/restriction-flags.ts";
 import { TOKEN_FLAGS, TOKEN_USAGE } from "./cli/token/token.ts";
-
-/** One command: its files are loaded when it runs, not before. */
-interface Row {
-  /** Its name, and what it takes beside flags as commander writes it (`token [token]`). */
-  readonly name: string;
-  readonly summary: string;
-  /** Flags as commander writes them, with their descriptions. */
-  readonly flags: readonly (readonly [flags: string, description: string])[];
-  readonly run: (options: Record<string, unknown>, args: readonly string[]) => Promise<void>;
-}
 
 /**
  * Runs a command for development, which the production image does not have.
@@ -41,7 +33,7 @@ function restrictionRow({
 }: {
   name: keyof typeof RESTRICTION_SUMMARIES;
   method: keyof typeof RESTRICTION_FLAGS;
-}): Row {
+}): CommandRow {
   return {
     ...{ name, summary: RESTRICTION_SUMMARIES[name], flags: RESTRICTION_FLAGS[method] },
     run: async (options) =>
@@ -49,7 +41,7 @@ function restrictionRow({
   };
 }
 
-const commands: readonly Row[] = [
+const commands: readonly CommandRow[] = [
   {
     name: "dev",
     summary:
@@ -139,6 +131,7 @@ const commands: readonly Row[] = [
     ],
     run: async (options) => (await import("./cli/why.ts")).why(options as Record<string, string | true>),
   },
+  ...OPERATOR_COMMANDS,
   {
     name: "instances",
     summary: "show who runs: region, version, connections, users, channels",

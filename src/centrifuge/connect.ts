@@ -42,7 +42,7 @@ export async function connect(
   const prepared: PreparedSub[] = [];
   let admission: Admission;
   try {
-    const identity = withLibrary(await identify(context, session, command), command);
+    const identity = withLibrary(context, await identify(context, session, command), command);
     if (!session.live) return;
     context.restrictions.check(identity, session.handshake.ip);
     session.identify(identity);
@@ -68,21 +68,13 @@ export async function connect(
   }
 }
 
-/** Names of libraries, each once: a million connections have the same few. What clients say is cut, and forgotten when it is much. */
-const libraries = new Map<string, string>();
-const MAX_LIBRARIES = 1_000;
-const LONGEST_LIBRARY = 64;
-
 /** Who it is, with the library that the client says it uses. */
-function withLibrary(identity: Admitted, { name, version }: ConnectCommand): Admitted {
-  if (name === "" && version === "") return identity;
-  const library = `${name} ${version}`.trim().slice(0, LONGEST_LIBRARY);
-  const known = libraries.get(library);
-  if (known === undefined) {
-    if (libraries.size >= MAX_LIBRARIES) libraries.clear();
-    libraries.set(library, library);
-  }
-  return { ...identity, library: known ?? library };
+function withLibrary(
+  { libraries }: GatewayContext,
+  identity: Admitted,
+  { name, version }: ConnectCommand,
+): Admitted {
+  return name === "" && version === "" ? identity : { ...identity, library: libraries.of(name, version) };
 }
 
 async function identify(

@@ -12,6 +12,7 @@ import { IdleCollector } from "../gateway/instance/idle-collector.ts";
 import { Overload } from "../gateway/instance/overload.ts";
 import { RegionDirectory } from "../gateway/instance/region-directory.ts";
 import { adminApp } from "../http/admin.ts";
+import { serveApiOverNats } from "../http/api-over-nats.ts";
 import { type App, createApp, REGION_HEADER } from "../http/app.ts";
 import { loadAssets } from "../http/assets.ts";
 import { TransportFanout } from "../http/fanout.ts";
@@ -178,6 +179,8 @@ class RunningInstance implements Instance {
     pusher.start();
     started.closeFirst("gateway", () => gateway.close());
     gateway.start();
+    const { operations } = gateway;
+    started.closeFirst("API over NATS", serveApiOverNats(broker, { operations, stats, log }));
     this.#startTimers(presence);
     this.#listen(app, metrics, console);
     log.info(this.#parts.worker ? "worker listening" : "listening", {

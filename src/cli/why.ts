@@ -42,8 +42,6 @@ interface Instance {
 /** `trunkline instances`: who runs, where, and with how much. @throws UserError */
 export async function instances(flags: Flags): Promise<void> {
   const url = typeof flags.url === "string" ? flags.url : undefined;
-  if (url === undefined)
-    throw new UserError("--url: the address of any instance, such as http://127.0.0.1:8080");
   const answer = await askInstance(url, "info", {});
   if (flags.json) return print(answer);
   const { nodes, partial } = JSON.parse(answer) as { nodes: Instance[]; partial?: boolean };

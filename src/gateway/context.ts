@@ -22,6 +22,7 @@ import type { PresenceTracker } from "./membership/tracker.ts";
 import type { Restrictions } from "./restrictions/table.ts";
 import type { Emulation } from "./session/emulation.ts";
 import type { Hub } from "./session/hub.ts";
+import type { LibraryNames } from "./session/library-names.ts";
 import type { Liveness } from "./session/liveness.ts";
 import type { Taps } from "./trace/taps.ts";
 import type { Traces } from "./trace/traces.ts";
@@ -72,6 +73,7 @@ export interface GatewayContext extends GatewayDeps {
   readonly moves: Moves;
   readonly comings: ConnectionLog;
   readonly logLevel: LogLevelSwitch;
+  readonly libraries: LibraryNames;
   /** Where steps of connections, channels and messages are told. */
   readonly taps: Taps;
   /** Traces that are looked at through this instance. */

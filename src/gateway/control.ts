@@ -5,7 +5,8 @@ import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import { Stats } from "../core/stats.ts";
 import type { GatewayContext } from "./context.ts";
 import { figuresOf } from "./instance/figures.ts";
-import { inspect, inspectRequest } from "./instance/inspect.ts";
+import { inspectRequest } from "./instance/inspect.ts";
+import { inspectHere } from "./instance/inspect-here.ts";
 import { logLevelRequest } from "./instance/log-level.ts";
 import { moveRequest } from "./instance/move.ts";
 import type { Session } from "./session/session.ts";
@@ -205,7 +206,7 @@ const handlers: Handlers = {
 
   move: (context, body) => (body.instance === context.instance ? context.moves.begin(body) : undefined),
 
-  inspect: (context, body) => inspect(context, body),
+  inspect: (context, body) => inspectHere(context, body),
 
   log_level({ instance, logLevel }, body) {
     const meant = body.instance === undefined || body.instance === instance;

@@ -24,6 +24,7 @@ import { Restrictions } from "./restrictions/table.ts";
 import { Emulation } from "./session/emulation.ts";
 import { Host } from "./session/host.ts";
 import { Hub } from "./session/hub.ts";
+import { LibraryNames } from "./session/library-names.ts";
 import { Liveness } from "./session/liveness.ts";
 import { Session } from "./session/session.ts";
 import { revoke } from "./subscribe/attach.ts";
@@ -183,7 +184,7 @@ function createContext(deps: GatewayDeps): GatewayContext {
     restrictions: new Restrictions(),
     troubles: new Troubles(),
     logLevel: new LogLevelSwitch(log),
-    ...{ taps, traces },
+    ...{ taps, traces, libraries: new LibraryNames() },
     comings: new ConnectionLog(deps.connectionLog, options.connectionLinesPerSecond),
     moves: new Moves({ instance: deps.instance, sessions: hub.sessions, events, log }),
     badSignals: new PacedLog(deps.log),

@@ -11,6 +11,7 @@ import type { Why, WhyRequest } from "./findings.ts";
 import type { LogLevelRequest } from "./instance/log-level.ts";
 import type { Move, MoveRequest } from "./instance/move.ts";
 import type { DrainPace } from "./instance/waves.ts";
+import type { ChannelLook, UserLook } from "./look-shapes.ts";
 import type { Actor, Oversight } from "./oversight.ts";
 import type { RestrictionMethod } from "./restrictions/restriction.ts";
 import type { Session } from "./session/session.ts";
@@ -149,6 +150,10 @@ export interface Operations {
   move(request: MoveRequest): Promise<Move>;
   /** Why a user gets nothing, or a channel says nothing: what every instance, the store and the restrictions show. */
   why(request: WhyRequest): Promise<Why>;
+  /** Where a user is connected, with what, to which channels; and what was refused to it. */
+  user(user: string): Promise<UserLook>;
+  /** Who is subscribed to a channel, where its end is, what is kept, and under which rules. */
+  channel(channel: string): Promise<ChannelLook>;
   /** Changes the level of the log of one instance or of all; without a level it tells what it is. */
   logLevel(request: LogLevelRequest): Promise<LogLevels>;
   /**

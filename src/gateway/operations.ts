@@ -11,6 +11,7 @@ import type { Failure, LogLevels, Operations, PublishRequest, Target } from "./g
 import { readAnswers } from "./instance/answers.ts";
 import { type LogLevelRequest, logLevelAnswer } from "./instance/log-level.ts";
 import { answerShape, type Move, type MoveRequest, moveOf } from "./instance/move.ts";
+import { lookAtChannel, lookAtUser } from "./look.ts";
 import { askOutbox } from "./outbox.ts";
 import type { Actor } from "./oversight.ts";
 import { restrict } from "./restrictions/enforce.ts";
@@ -111,9 +112,13 @@ async function forget(
 }
 
 /** What shows how instances are. */
-function looks(context: GatewayContext): Pick<Operations, "logLevel" | "trace" | "top" | "why"> {
+function looks(
+  context: GatewayContext,
+): Pick<Operations, "logLevel" | "trace" | "top" | "why" | "user" | "channel"> {
   return {
     why: (request) => why(context, request),
+    user: (user) => lookAtUser(context, user),
+    channel: (channel) => lookAtChannel(context, channel),
     logLevel: (request) => logLevel(context, request),
     trace: (request, listener) => context.traces.open(request, listener),
     top: (request) => top(context, request),

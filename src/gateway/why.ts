@@ -3,24 +3,21 @@ import { writeJson } from "../core/json-value.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import type { GatewayContext } from "./context.ts";
 import { findings, type Known, type Why, type WhyRequest, whyRequest } from "./findings.ts";
-import { type Inspected, inspectedShape } from "./instance/inspect.ts";
+import { askInspected, isBlocked } from "./look.ts";
 import { parsedRequest } from "./restrictions/enforce.ts";
-import { survey } from "./survey.ts";
 
 /** Why does this user get nothing there? Asks every instance, the store, and the list of what was taken back. */
 export async function why(context: GatewayContext, request: WhyRequest): Promise<Why> {
   const { user, channel } = request;
-  const [{ answers: instances, partial }, known] = await Promise.all([
-    survey<Inspected>(context, "inspect", request, inspectedShape),
+  const [{ instances, partial }, known] = await Promise.all([
+    askInspected(context, request),
     channel === undefined ? undefined : channelOf(context, channel),
   ]);
   const { restrictions } = context;
   const facts: Known = {
     ...(user !== undefined && { user }),
     ...(known && { channel: known }),
-    blocked:
-      user !== undefined &&
-      restrictions.closes({ user, issuedAt: Number.POSITIVE_INFINITY }, "") !== undefined,
+    blocked: user !== undefined && isBlocked(context, user),
     denied: user !== undefined && channel !== undefined && restrictions.denies(user, channel),
     ...{ instances, partial },
   };
@@ -61,7 +58,8 @@ export function shownWhy(why: Why): object {
   return inSnakeCase(why) as object;
 }
 
-function inSnakeCase(value: unknown): unknown {
+/** A plain value with its members named as the server API names them. */
+export function inSnakeCase(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inSnakeCase);
   if (typeof value !== "object" || value === null) return value;
   const entries = Object.entries(value).map(([key, own]) => [

@@ -7,9 +7,10 @@ import { whyRequest } from "../gateway/findings.ts";
 import type { Operations, PublishRequest, Target } from "../gateway/gateway.ts";
 import { logLevelRequest } from "../gateway/instance/log-level.ts";
 import { moveRequest } from "../gateway/instance/move.ts";
+import { channelRequest, userRequest } from "../gateway/look-shapes.ts";
 import { type RestrictionMethod, restrictionRequests } from "../gateway/restrictions/restriction.ts";
 import { topRequest } from "../gateway/trace/busy.ts";
-import { shownWhy } from "../gateway/why.ts";
+import { inSnakeCase, shownWhy } from "../gateway/why.ts";
 import { type OutboxMethod, outboxRequests } from "../webhooks/requests.ts";
 import { SHAPES } from "./api-shapes.ts";
 
@@ -134,6 +135,10 @@ export const METHODS: ReadonlyMap<string, Method> = new Map(
       const { levels, partial } = await operations.logLevel(params);
       return { levels: Object.fromEntries(levels), ...(partial ? { partial } : {}) };
     }),
+
+    user: method(userRequest, ({ user: look }, params) => look(params.user).then(inSnakeCase)),
+
+    channel: method(channelRequest, ({ channel: look }, params) => look(params.channel).then(inSnakeCase)),
 
     top: method(topRequest, (operations, params) => operations.top(params)),
 

@@ -38,6 +38,11 @@ const publication = z.object({
   tags: z.record(z.string(), z.string()).optional(),
 });
 const seconds = z.int().min(0);
+const place = { instance: z.string(), region: z.string() };
+const kept = z.object({
+  ...{ offset: count, at_ms: z.number().describe("Unix ms when it was stored."), bytes: count },
+  ...{ user: z.string().optional(), priority: z.string().optional() },
+});
 const busy = z.object({
   name: z.string(),
   messages_in: count.describe("Messages or frames that came of it."),
@@ -184,6 +189,65 @@ export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
     result: z.object({
       levels: z.record(z.string(), z.enum(["debug", "info", "warn", "error"])).describe("By instance."),
       partial,
+    }),
+  },
+  user: {
+    summary:
+      "A user's connections on all instances, with their subscriptions; and what was refused to it of late.",
+    result: z.object({
+      user: z.string(),
+      blocked: z.boolean(),
+      connections: z.array(
+        z.object({
+          ...{
+            ...place,
+            client: z.string(),
+            protocol: z.string(),
+            transport: z.string(),
+            address: z.string(),
+          },
+          library: z.string().optional().describe("The client's library, as far as it says so."),
+          since_ms: count.describe("Unix ms when it connected."),
+          silent_ms: z.number().describe("How long nothing was heard of it."),
+          unsent_bytes: count.describe("What waits in its socket."),
+          expires_at: count.describe("Unix seconds. 0: never."),
+          subscriptions: count,
+          subscribed: z
+            .array(
+              z.object({
+                ...{ channel: z.string(), side: z.enum(["client", "server"]), offset: count },
+                catching_up: z.boolean().describe("It is still being given what it missed."),
+                rights: z.array(z.enum(["publish", "presence", "history"])),
+                expires_at: count.optional(),
+              }),
+            )
+            .describe("The first 100, with what the client may do there."),
+        }),
+      ),
+      troubles: z
+        .array(
+          z.object({
+            ...{ ...place, at_ms: z.number(), user: z.string(), client: z.string(), what: z.string() },
+            ...{ channel: z.string().optional(), code: z.number(), message: z.string() },
+          }),
+        )
+        .describe("The newest first; `what` is the command, or `end` of a connection."),
+      partial: z.boolean().describe("Some instances may not have answered."),
+    }),
+  },
+  channel: {
+    summary: "A channel's subscribers on all instances, its end, what is kept, and the settings in force.",
+    result: z.object({
+      channel: z.string(),
+      settings: z.record(z.string(), json).describe("Those of its namespace."),
+      subscribers: count,
+      instances: z.array(z.object({ ...place, subscribers: count, offset: count })),
+      presence: z.object({ clients: count, users: count, partial: z.boolean() }).optional(),
+      position: z.object(position).optional().describe("Its end. Absent: nothing is kept."),
+      oldest: kept.optional().describe("Of what is kept."),
+      newest: kept.optional(),
+      failure: z.string().optional().describe("Why the store could not be read."),
+      partial: z.boolean().describe("Some instances may not have answered."),
     }),
   },
   top: {

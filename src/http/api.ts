@@ -29,7 +29,7 @@ export interface ApiDeps {
 type Answer = { readonly result: unknown } | { readonly error: { code: number; message: string } };
 
 /** Deepest a request may nest: a message as deep as any may be, within a command of a batch. */
-const MAX_DEPTH = MAX_JSON_DEPTH + 5;
+export const MAX_DEPTH = MAX_JSON_DEPTH + 5;
 
 const callShape = z.object({ method: z.string(), params: z.unknown().optional() });
 
@@ -86,8 +86,8 @@ export function serverApi(deps: ApiDeps): Hono {
   return api;
 }
 
-/** Makes what carries one call out. A batch answers without the envelope, as Centrifugo's does. */
-function caller(
+/** Makes what carries one call out: with the name of a method, and its parameters as JSON text. A batch answers without the envelope, as Centrifugo's does. */
+export function caller(
   deps: Pick<ApiDeps, "operations" | "log" | "stats">,
 ): (name: string, params?: string) => Promise<unknown> {
   /** @param params JSON text, of which messages and infos are taken as they stand */

@@ -63,6 +63,10 @@ const CALLS: readonly (readonly [method: string, params: object])[] = [
   ["why", { user: "ann", channel: "chat:x" }],
   ["move", { instance: "here", user: "nobody" }],
   ["log_level", {}],
+  ["user", { user: "ann" }],
+  ["user", { user: "nobody" }],
+  ["channel", { channel: "chat:x" }],
+  ["channel", { channel: "live:x" }],
   ["top", { seconds: 0.1 }],
   ["disconnect", { user: "ann" }],
 ];

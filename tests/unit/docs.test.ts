@@ -188,6 +188,7 @@ describe("every page", () => {
   });
 
   test("names files and commands that exist", () => {
+    const rows = read("src/main.ts") + read("src/cli/operate/commands.ts");
     const missing = pages.flatMap(({ path, text }) => {
       const files = text.match(/\b(?:src|tests|docs|deploy)\/[\w./-]+\.(?:ts|md|svg|png)\b/g) ?? [];
       const commands = [...text.matchAll(/(?:npx trunkline|^trunkline|src\/main\.ts) (\w+)/gm)].map(
@@ -195,7 +196,7 @@ describe("every page", () => {
       );
       return [
         ...files.filter((file) => !existsSync(join(ROOT, file))),
-        ...commands.filter((name) => !read("src/main.ts").includes(`name: "${name}`) && name !== "token"),
+        ...commands.filter((name) => !rows.includes(`name: "${name}`) && name !== "token"),
       ].map((what) => `${path}: ${what}`);
     });
     expect(missing).toEqual([]);

@@ -28,6 +28,9 @@ const SERVICE_SIGNALS = [
   ...["revoke", "block", "unblock", "restrictions"],
 ] as const;
 
+/** What operators alone ask: who runs, connections that are to move, any method of the server API, live traces. */
+const OPERATOR_SIGNALS = ["info", "move", "why", "api", "tap", "untap"] as const;
+
 /** Requests about the outbox of webhooks: what waits in it is for operators alone. */
 const OUTBOX = ["outbox", "outbox_look", "outbox_replay"] as const;
 
@@ -68,14 +71,13 @@ export function rolesOf(subjects: Subjects, consumers: readonly string[] = DEFAU
       publish: [
         ...signals,
         ...OUTBOX.map((kind) => subjects.control(kind)),
-        subjects.control("info"),
-        subjects.control("move"),
-        subjects.control("why"),
+        ...OPERATOR_SIGNALS.map((kind) => subjects.control(kind)),
         "$JS.API.>",
         "$SYS.REQ.USER.INFO",
         "$SRV.>",
       ],
-      subscribe: [subjects.events(), "$JS.EVENT.>"],
+      // What instances see of what an operator looks at.
+      subscribe: [subjects.events(), `${root}ctl.inst.*.tapped`, "$JS.EVENT.>"],
     }),
   ];
 }

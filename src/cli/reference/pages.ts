@@ -61,11 +61,15 @@ headers \`Nats-Service-Error-Code\` and \`Nats-Service-Error\`. Unknown members 
 
 const MOVE = `${DESCRIPTIONS.move!.summary} That instance alone answers. From operators.`;
 
+const API_CALL =
+  "Any method of the server API, with the answer that it gives over HTTP: an object with `result` or `error`. From operators.";
+
 const OTHERS = `## Between instances
 
 \`alive\`, \`channels\`, \`clear\`, \`emulate\`, \`figures\`, \`info\`, \`inspect\`, \`log_level\`, \`measure\`, \`measured\`,
 \`tap\`, \`tapped\` and \`untap\`, and all of \`rtctl.inst.…\`, belong to the
-gateways. An operator may ask \`rtctl.info\`.
+gateways. An operator may ask \`rtctl.info\`, and look at [live traces](trace.md) as an instance would: by \`rtctl.tap\`,
+\`rtctl.untap\`, and a subscription to \`rtctl.inst.<own name>.tapped\`.
 `;
 
 /** What `trunkline config --reference` can make. */
@@ -115,7 +119,13 @@ function controlPage(): string {
     `${DESCRIPTIONS.why!.summary} From operators.`,
     memberList(jsonSchema(whyRequest), true),
   );
-  return [CONTROL_HEAD, ...signals, REQUESTS_HEAD, ...requests, ...move, ...why, OTHERS].join("\n").trimEnd();
+  const api = section("rtctl.api", API_CALL, [
+    "- `method` (text, required): Name of a method of the [server API](api.md).",
+    "- `params` (object): Its parameters.",
+  ]);
+  return [CONTROL_HEAD, ...signals, REQUESTS_HEAD, ...requests, ...move, ...why, ...api, OTHERS]
+    .join("\n")
+    .trimEnd();
 }
 
 function section(title: string, summary: string, members: readonly string[]): string[] {

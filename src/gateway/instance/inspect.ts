@@ -1,60 +1,92 @@
 import { z } from "zod";
+import type { Permission } from "../../auth/auth.ts";
 import type { BrokerStatus } from "../../broker/broker.ts";
+import type { ChannelName } from "../../core/channel.ts";
 import type { Hub } from "../session/hub.ts";
 import type { Session } from "../session/session.ts";
+import type { Subscription } from "../session/subscription.ts";
 import type { Trouble, Troubles } from "./trouble.ts";
 
 /** What one instance is asked about a user, a channel, or a user in a channel. */
 export const inspectRequest = z.object({
   user: z.string().optional(),
   channel: z.string().optional(),
+  /** Tell every subscription of the user's connections, with the rights in it. */
+  subscriptions: z.boolean().optional(),
 });
 
 export type InspectRequest = z.infer<typeof inspectRequest>;
 
-/** Connections and troubles that one instance tells of at most. */
+/** Connections, subscriptions of each, and troubles that one instance tells of at most. */
 const MOST_CONNECTIONS = 100;
+const MOST_SUBSCRIPTIONS = 100;
 const MOST_TROUBLES = 20;
 
-/** A connection's subscription to the channel in question. */
-interface InspectedSubscription {
-  readonly side: "client" | "server";
+const count = z.number().min(0);
+
+/** A connection's subscription to a channel. */
+const subscriptionShape = z.object({
+  side: z.enum(["client", "server"]),
   /** It is still being given what it missed. */
-  readonly catchingUp: boolean;
+  catchingUp: z.boolean(),
   /** The offset up to which it was given everything. */
-  readonly offset: number;
-}
+  offset: count,
+});
+
+const RIGHTS = { pub: "publish", prs: "presence", hst: "history" } as const satisfies Partial<
+  Record<Permission, string>
+>;
+
+/** The same, among all of a connection. */
+const listedShape = subscriptionShape.extend({
+  channel: z.string(),
+  /** What the client may do there, beside hearing. */
+  rights: z.array(z.enum(["publish", "presence", "history"])),
+  /** Unix seconds; absent: never. */
+  expiresAt: count.optional(),
+});
 
 /** One connection of the user in question. */
-export interface InspectedConnection {
-  readonly client: string;
-  readonly protocol: string;
-  readonly transport: string;
+const connectionShape = z.object({
+  client: z.string(),
+  protocol: z.string(),
+  transport: z.string(),
   /** Name and version of the client's library, as far as it says so. */
-  readonly library?: string;
-  readonly address: string;
-  readonly sinceMs: number;
+  library: z.string().optional(),
+  address: z.string(),
+  /** Unix ms. */
+  sinceMs: count,
   /** How long nothing was heard of it, ms. */
-  readonly silentMs: number;
+  silentMs: z.number(),
   /** Bytes that wait in its socket. */
-  readonly unsentBytes: number;
+  unsentBytes: count,
   /** Unix seconds; 0: never. */
-  readonly expiresAt: number;
-  readonly subscriptions: number;
-  readonly subscription?: InspectedSubscription;
-}
+  expiresAt: count,
+  subscriptions: count,
+  /** To the channel in question. */
+  subscription: subscriptionShape.optional(),
+  /** All, or the first of many, where they are asked for. */
+  subscribed: z.array(listedShape).max(MOST_SUBSCRIPTIONS).optional(),
+});
+
+export type InspectedConnection = Readonly<z.infer<typeof connectionShape>>;
+
+const troubleShape = z.object({
+  ...{ atMs: z.number(), user: z.string(), client: z.string(), what: z.string() },
+  ...{ channel: z.string().optional(), code: z.number(), message: z.string() },
+});
 
 /** What one instance knows. */
-export interface Inspected {
-  readonly instance: string;
-  readonly region: string;
-  readonly broker: BrokerStatus["state"];
-  readonly overloaded: boolean;
-  readonly connections: readonly InspectedConnection[];
+export const inspectedShape = z.object({
+  ...{ instance: z.string(), region: z.string(), overloaded: z.boolean() },
+  broker: z.enum(["connecting", "connected", "disconnected", "closed"]),
+  connections: z.array(connectionShape).max(MOST_CONNECTIONS),
   /** Of the channel, where it is live here. */
-  readonly channel?: { readonly subscribers: number; readonly offset: number };
-  readonly troubles: readonly Trouble[];
-}
+  channel: z.object({ subscribers: count, offset: count }).optional(),
+  troubles: z.array(troubleShape).max(MOST_TROUBLES),
+});
+
+export type Inspected = Readonly<z.infer<typeof inspectedShape>>;
 
 /** What is asked of an instance. */
 export interface InspectParts {
@@ -64,17 +96,19 @@ export interface InspectParts {
   readonly broker: { status(): BrokerStatus };
   readonly overloaded: () => boolean;
   readonly troubles: Troubles;
+  mayAccess(session: Session, channel: ChannelName, permission: Permission): boolean;
 }
 
 /** Looks at this instance; changes nothing. */
-export function inspect(parts: InspectParts, { user, channel }: InspectRequest): Inspected {
+export function inspect(parts: InspectParts, request: InspectRequest): Inspected {
   const { hub, broker, troubles } = parts;
+  const { user, channel } = request;
   const sessions = user ? hub.sessionsOf(user).slice(0, MOST_CONNECTIONS) : [];
   const live = channel === undefined ? undefined : hub.channels.get(channel);
   return {
     ...{ instance: parts.instance, region: parts.region },
     ...{ broker: broker.status().state, overloaded: parts.overloaded() },
-    connections: sessions.map((session) => inspected(session, channel)),
+    connections: sessions.map((session) => inspected(parts, session, request)),
     ...(live && { channel: { subscribers: live.size, offset: live.position.offset } }),
     troubles: troubles.find((trouble) => concerns(trouble, user, channel), MOST_TROUBLES),
   };
@@ -87,10 +121,13 @@ function concerns(trouble: Trouble, user: string | undefined, channel: string | 
   return channel === undefined || trouble.channel === undefined || trouble.channel === channel;
 }
 
-function inspected(session: Session, channel: string | undefined): InspectedConnection {
-  const { identity, handshake } = session;
-  const sub = channel === undefined ? undefined : session.subs.get(channel);
-  const task = [...session.catchUps].find((one) => one.sub === sub);
+function inspected(
+  parts: InspectParts,
+  session: Session,
+  { channel, subscriptions }: InspectRequest,
+): InspectedConnection {
+  const { identity, handshake, subs } = session;
+  const sub = channel === undefined ? undefined : subs.get(channel);
   return {
     client: session.client,
     protocol: session.codec.name,
@@ -101,35 +138,32 @@ function inspected(session: Session, channel: string | undefined): InspectedConn
     silentMs: Math.round(performance.now() - session.lastSeenAt),
     unsentBytes: session.bufferedBytes,
     expiresAt: session.expiresAt,
-    subscriptions: session.subs.size,
-    ...(sub && {
-      subscription: {
-        side: sub.side,
-        catchingUp: task !== undefined,
-        offset: (task?.from ?? sub.channel.position).offset,
-      },
+    subscriptions: subs.size,
+    ...(sub && { subscription: subscribed(session, sub) }),
+    ...(subscriptions && {
+      subscribed: subs
+        .values()
+        .slice(0, MOST_SUBSCRIPTIONS)
+        .map((one) => listed(parts, session, one)),
     }),
   };
 }
 
-const count = z.number().min(0);
-const troubleShape = z.object({
-  ...{ atMs: z.number(), user: z.string(), client: z.string(), what: z.string() },
-  ...{ channel: z.string().optional(), code: z.number(), message: z.string() },
-});
-const connectionShape = z.object({
-  ...{ client: z.string(), protocol: z.string(), transport: z.string(), address: z.string() },
-  ...{ library: z.string().optional(), sinceMs: count, silentMs: z.number(), unsentBytes: count },
-  ...{ expiresAt: count, subscriptions: count },
-  subscription: z
-    .object({ side: z.enum(["client", "server"]), catchingUp: z.boolean(), offset: count })
-    .optional(),
-});
-/** What other instances may answer. */
-export const inspectedShape = z.object({
-  ...{ instance: z.string(), region: z.string(), overloaded: z.boolean() },
-  broker: z.enum(["connecting", "connected", "disconnected", "closed"]),
-  connections: z.array(connectionShape).max(MOST_CONNECTIONS),
-  channel: z.object({ subscribers: count, offset: count }).optional(),
-  troubles: z.array(troubleShape).max(MOST_TROUBLES),
-});
+function subscribed(session: Session, sub: Subscription) {
+  const task = [...session.catchUps].find((one) => one.sub === sub);
+  return {
+    side: sub.side,
+    catchingUp: task !== undefined,
+    offset: (task?.from ?? sub.channel.position).offset,
+  };
+}
+
+function listed({ mayAccess }: InspectParts, session: Session, sub: Subscription) {
+  const { name } = sub.channel;
+  const permissions = Object.keys(RIGHTS) as (keyof typeof RIGHTS)[];
+  return {
+    ...{ channel: name.id, ...subscribed(session, sub) },
+    rights: permissions.filter((one) => mayAccess(session, name, one)).map((one) => RIGHTS[one]),
+    ...(sub.expiresAt !== undefined && { expiresAt: sub.expiresAt }),
+  };
+}

@@ -263,6 +263,8 @@ export const METHODS: Readonly<Record<string, Door | Closed>> = {
   move: NAMES_ONLY,
   log_level: NAMES_ONLY,
   top: NAMES_ONLY,
+  user: NAMES_ONLY,
+  channel: NAMES_ONLY,
   why: NAMES_ONLY,
   info: NAMES_ONLY,
 };
