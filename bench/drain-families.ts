@@ -56,6 +56,7 @@ else {
       ["most back in a second", ...outcomes.map(({ backSecond }) => label(backSecond))],
       ["most closed in 100 ms", ...outcomes.map(({ goneSlice }) => label(goneSlice))],
       ["most back in 100 ms", ...outcomes.map(({ backSlice }) => label(backSlice))],
+      ["processors used by the clients", ...outcomes.map(({ clientCores }) => clientCores.toFixed(2))],
       ["longest event-loop delay of who took them", ...outcomes.map(({ delayMs }) => label(delayMs, " ms"))],
     ]),
   );
@@ -89,21 +90,24 @@ async function measure(family: Family) {
     const watching = setInterval(async () => {
       delay = Math.max(delay, (await on.metric(second!, "trunkline_event_loop_delay_seconds")) ?? 0);
     }, 200);
+    const before = await ask<DrainTimes>({ kind: "report" });
+    const beganMs = performance.now();
     first!.stop();
     const end = performance.now() + PATIENCE_MS;
-    let times: DrainTimes = { gone: [], back: [], tookMs: [] };
+    let times = before;
     while (performance.now() < end && (first!.state !== "gone" || times.back.length < clients)) {
       await sleep(500);
       times = await ask<DrainTimes>({ kind: "report" });
     }
     clearInterval(watching);
+    const clientCores = (times.cpuMs - before.cpuMs) / (performance.now() - beganMs);
     const took = times.tookMs.toSorted((a, b) => a - b);
     const at = (percent: number) => took[Math.floor((took.length - 1) * (percent / 100))] ?? 0;
     return {
       ...{ family, drainMs: first!.drainMs, back: times.back.length, p50: at(50), p99: at(99) },
       ...{ goneSecond: most(times.gone, 1_000), backSecond: most(times.back, 1_000) },
       ...{ goneSlice: most(times.gone, SLICE_MS), backSlice: most(times.back, SLICE_MS) },
-      delayMs: delay * 1000,
+      ...{ delayMs: delay * 1000, clientCores },
     };
   } finally {
     children.kill();

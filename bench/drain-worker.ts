@@ -28,6 +28,8 @@ export interface DrainTimes {
   readonly back: readonly number[];
   /** From one to the other. */
   readonly tookMs: readonly number[];
+  /** Processor time of the process so far: near one processor, the clients are the limit. */
+  readonly cpuMs: number;
 }
 
 /** Clients that connect at the same time. */
@@ -80,9 +82,14 @@ const start: Readonly<Record<Family, (order: Extract<DrainOrder, { kind: "open" 
   },
 };
 
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 process.on("disconnect", () => process.exit());
 process.on("message", (order: DrainOrder) => {
-  if (order.kind === "report") process.send?.({ gone, back, tookMs, open });
+  if (order.kind === "report") process.send?.({ gone, back, tookMs, cpuMs: cpuMs() } satisfies DrainTimes);
   else {
     void (async () => {
       for (let n = 0; n < order.clients; n++) {

@@ -273,3 +273,24 @@ test("docs/threat-model.md has the table of what is grown in tests", () => {
   const text = read("docs/threat-model.md").replace(/\n {2}/g, " ");
   expect(grown.filter((what) => !text.includes(`**${what}**`))).toEqual([]);
 });
+
+test("docs/articles.md has all rows, and every command and test that it names is there", () => {
+  const rows = read("docs/articles.md")
+    .split(/\n(?=\d+\. \*\*)/)
+    .slice(1);
+  expect(rows.map((row) => Number.parseInt(row, 10))).toEqual(Array.from({ length: 34 }, (_, i) => i + 1));
+  const { scripts } = JSON.parse(read("package.json")) as { scripts: Readonly<Record<string, string>> };
+  const wrong = rows.flatMap((row) => {
+    const named = [...row.matchAll(/`((?:e2e|unit|gateway|contract)\/[\w.-]+)`/g)].map(
+      ([, path]) => `tests/${path}`,
+    );
+    const typed = [...row.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name!);
+    const shown = [...named, ...typed, ...row.matchAll(/npx trunkline \w+|`bench\/million\.sh`/g)];
+    return [
+      ...named.filter((path) => !existsSync(join(ROOT, path))),
+      ...typed.filter((name) => !(name in scripts)),
+      ...(shown.length === 0 ? [`nothing shows ${row.split("\n")[0]}`] : []),
+    ];
+  });
+  expect(wrong).toEqual([]);
+});
