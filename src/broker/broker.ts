@@ -282,6 +282,8 @@ export interface Attachment {
   advance?(offset: number): void;
   /** Something of the channel is known to be missing here, or may be, and is being read. Absent: never. */
   readonly behind?: boolean;
+  /** Looks whether the store has more of the channel than has come: {@link behind}, then. Never rejects. Absent: never. */
+  look?(): Promise<void>;
   /** Idempotent; the sink is not called again. */
   detach(): void;
 }

@@ -52,6 +52,7 @@ function followStream() {
       odd: ({ last }) => void told.push(`odd ${last}`),
       doubtful: () => false,
       catchingUp: () => false,
+      look: async () => {},
       behind: () => void told.push("behind"),
       offset: ({ seq }) => offsetOf(seq, 2),
       current: (position) => position,

@@ -15,6 +15,7 @@ import {
   isRefusal,
   type KeptAfter,
   MISSING,
+  mayLack,
   proofOf,
   type Recovery,
   readPage,
@@ -66,6 +67,8 @@ export class Channel implements ChannelSink {
   /** The ring may be larger than its share, for those who wait for what is read. */
   #grown = false;
   #fillFrom = Number.POSITIVE_INFINITY;
+  /** An offset above the channel's that was refused after the store had been looked at. */
+  #told = -1;
 
   constructor(name: ChannelName, rules: NamespaceRules, context: ChannelContext<Channel>) {
     this.name = name;
@@ -121,8 +124,9 @@ export class Channel implements ChannelSink {
       const recovery = this.#recover(at);
       if (recovery.outcome === "recovered") return;
       if (isRefusal(recovery)) {
-        if (!this.#attachment?.behind) return;
-        await this.#await(() => caughtUp(() => this.live && this.#attachment?.behind === true));
+        if (!this.#mayLack(at.offset)) return;
+        await this.#await(() => caughtUp(this.#attachment));
+        this.#told = at.offset;
       } else if (this.rules.recovery === "cache") await this.#fill(-1);
       else if (isToBeProven(at.offset, this.#proof, this.#position, this.#ring!))
         await this.#proofs().prove(at.offset);
@@ -138,7 +142,11 @@ export class Channel implements ChannelSink {
   recover(from: Position, kept?: KeptAfter): Recovery {
     const recovery = this.#recover(from, kept);
     // Told now, it would go on from before what it has, and be given that again.
-    return isRefusal(recovery) && this.#attachment?.behind ? MISSING : recovery;
+    return isRefusal(recovery) && this.#mayLack(from.offset) ? MISSING : recovery;
+  }
+
+  #mayLack(offset: number): boolean {
+    return mayLack(this.#attachment, offset > this.#position.offset && offset !== this.#told);
   }
 
   #recover(from: Position, kept?: KeptAfter): Recovery {
@@ -275,7 +283,7 @@ export class Channel implements ChannelSink {
       const told = { channel: this.id, count: event.count };
       announceCount(this.#audiences, this.#context.fanout, told, this.#window?.newcomers());
     } else {
-      if (event.of !== "user") this.#announce(event.kind, event.info, false);
+      if (event.of !== "user") this.userChanged(event.kind, event.info, false);
       if (event.of === "user" || event.of === "both") this.#memberListener?.memberEvent(event);
     }
   }
@@ -285,12 +293,8 @@ export class Channel implements ChannelSink {
     this.#memberListener = listener;
   }
 
-  /** Tells subscribers that get comings and goings by user that one has come or gone. */
-  userChanged(kind: "join" | "leave", info: ClientInfo): void {
-    this.#announce(kind, info, true);
-  }
-
-  #announce(kind: "join" | "leave", info: ClientInfo, byUser: boolean): void {
+  /** Tells subscribers that get comings and goings by user (else: by connection) that one has come or gone. */
+  userChanged(kind: "join" | "leave", info: ClientInfo, byUser = true): void {
     announce(this.#noticeAudiences, this.#context.fanout, { channel: this.id, kind, info, byUser });
   }
 

@@ -1,4 +1,4 @@
-import type { ChannelLog, HistoryPage } from "../../broker/broker.ts";
+import type { Attachment, ChannelLog, HistoryPage } from "../../broker/broker.ts";
 import type { ChannelName } from "../../core/channel.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
@@ -115,13 +115,19 @@ export function recoverLatest(from: Position | undefined, ring: Ring, { offset }
 const CAUGHT_UP_MS = 3_500;
 const POLL_MS = 10;
 
-/** Waits until a channel lacks nothing that is known of. @throws CommandError brokerUnavailable when that takes too long */
-export async function caughtUp(isBehind: () => boolean): Promise<void> {
+/** Waits until a channel has what its store has now. @throws CommandError brokerUnavailable when that takes too long */
+export async function caughtUp(attachment: Attachment | undefined): Promise<void> {
   const deadline = performance.now() + CAUGHT_UP_MS;
-  while (isBehind()) {
+  if (!attachment?.behind) await attachment?.look?.();
+  while (attachment?.behind) {
     if (performance.now() > deadline) throw new CommandError(Errors.brokerUnavailable, "behind its stream");
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
+}
+
+/** Whether something may have reached a client that has not come here. @param ahead it says that it was further */
+export function mayLack(attachment: Attachment | undefined, ahead: boolean): boolean {
+  return attachment?.behind === true || (ahead && attachment?.look !== undefined);
 }
 
 /** Whether a client is to be told that what it missed cannot be had. */

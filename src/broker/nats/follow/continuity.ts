@@ -81,9 +81,10 @@ export class ContinuityCheck {
   /** @throws RequestError when the home does not say */
   async check(life: StreamLife): Promise<Continuity> {
     const recent = this.#recent;
+    const { newest } = recent;
     const suspects = [...this.#suspects].map((seq) => recent.find(seq));
     const all = this.#led ? recent.before(Number.POSITIVE_INFINITY) : [];
-    const probes = new Set([this.#before, this.#checked, ...suspects, recent.newest, ...all]);
+    const probes = new Set([this.#before, this.#checked, ...suspects, newest, ...all]);
     probes.delete(undefined);
     const found = await this.#probe([...probes] as MessageIdentity[], life);
     if (found === "stands" || found === "unknown") {
@@ -92,7 +93,8 @@ export class ContinuityCheck {
       this.#led = false;
       this.#checked = recent.newest;
       if (found === "stands") recent.confirm();
-    }
+      // It is looked at again, though what comes meanwhile stands.
+    } else this.#before ??= newest;
     return found;
   }
 

@@ -46,6 +46,8 @@ interface ChannelStream {
   readonly doubtful: () => boolean;
   /** Whether channels may lack something that is being looked for. */
   readonly catchingUp: () => boolean;
+  /** See {@link Attachment.look}. */
+  readonly look: (channel: FollowedChannel) => Promise<void>;
   /** The channel holds a message whose predecessor is missing. */
   readonly behind: (channel: FollowedChannel) => void;
   /** The offset of a message, see {@link Offsets}. */
@@ -204,6 +206,11 @@ export class FollowedChannel implements Chain<Envelope> {
     return missingUpTo(this) > 0 || (this.#context.stream?.catchingUp() ?? false);
   }
 
+  /** See {@link Attachment.look}. */
+  async look(): Promise<void> {
+    if (!this.closed) await this.#context.stream?.look(this);
+  }
+
   /** See {@link Attachment.advance}. */
   advance(offset: number): void {
     if (offset > this.reached) this.reached = offset;
@@ -312,6 +319,10 @@ class ChannelAttachment implements Attachment {
 
   get behind(): boolean {
     return this.#channel.behind;
+  }
+
+  look(): Promise<void> {
+    return this.#channel.look();
   }
 
   advance(offset: number): void {

@@ -135,6 +135,7 @@ export class StreamFollower implements RemoteStream {
       duplicate: (envelope) => this.sightings.duplicate(envelope),
       doubtful: () => progress.doubtful,
       catchingUp: () => progress.catchingUp,
+      look: (channel) => this.#audit.look(channel),
       odd: (channel, prev) => this.sightings.odd(channel, prev),
       offset: (envelope) => this.offsets.of(envelope),
       current: (position) => this.current(position),

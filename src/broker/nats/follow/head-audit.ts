@@ -67,6 +67,11 @@ export class HeadAudit {
     if (channel.last !== UNKNOWN) this.#visit(channel, "joined");
   }
 
+  /** Looks at a channel's head now. Never rejects. */
+  async look(channel: FollowedChannel): Promise<void> {
+    if (this.#options.progress.live && channel.last !== UNKNOWN) await this.#check(channel, "joined");
+  }
+
   /** One step of the wheel, once a second. It stands still while the stream does. */
   tick(): void {
     const { progress, channels, auditedPerTick } = this.#options;

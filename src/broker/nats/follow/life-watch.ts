@@ -281,7 +281,7 @@ export class LifeWatch {
     const fork = await this.#fork();
     const { id, before } = this.#options.progress.life;
     if (life.id === id || isHeir(life, this.#options.progress.life)) await this.#cut(life, fork);
-    else if (fork.at < 0) await this.#replaced(life);
+    else if (fork.at < 0) await this.#replaced(life, fork.resume);
     else {
       // Whoever gave it the new life had seen nothing of what stands. We have.
       const former = { id, fork: fork.at, mark: life.lastSeq };
@@ -345,15 +345,15 @@ export class LifeWatch {
     });
   }
 
-  async #replaced(life: StreamLife): Promise<void> {
+  async #replaced(life: StreamLife, known = -1): Promise<void> {
     const { stats, log, store, recent, progress } = this.#options;
     progress.doubt();
     // A stream that is no new one, only of another past than all that is remembered, was handed out already.
     const oldest = life.lastSeq > 0 ? await store.home.next(">", 1) : null;
-    const resume = oldest && recent.precedes(oldest) ? life.lastSeq : 0;
+    const resume = known >= 0 ? known : oldest && recent.precedes(oldest) ? life.lastSeq : 0;
     stats.epochChanges++;
     log.error("stream was lost; a new one replaces it", { stream: store.stream, life: life.id });
-    this.#continuity.settle(-1);
+    this.#continuity.settle(known);
     this.#restart(life, { at: -1, resume, lost: 0 }, "epoch");
   }
 

@@ -137,12 +137,9 @@ export class RecentMessages {
 
   #put(one: MessageIdentity): void {
     const late = this.newest !== undefined && one.seq <= this.newest.seq;
-    const known = late ? this.find(one.seq) : undefined;
-    if (known) {
-      // An acknowledgement does not say when it was stored.
-      if (!known.stored && one.stored && isEarlier(this.#latest, one.stored)) this.#latest = one.stored;
-      return;
-    }
+    // Also of one that was acknowledged before: an acknowledgement does not say when it was stored.
+    if (late && one.stored && isEarlier(this.#latest, one.stored)) this.#latest = one.stored;
+    if (late && this.find(one.seq)) return;
     this.#newest[this.#next] = one;
     this.#next = (this.#next + 1) % NEWEST;
     if (late) this.#late.add(one);

@@ -62,11 +62,14 @@ export class Resync {
     for (;;) {
       const { turn } = progress;
       const current = () => turn === progress.turn && link.connected && !progress.closed;
+      const certain = () => current() && !progress.doubtful;
       let failed = false;
       try {
         await look();
         this.#end = progress.life.lastSeq;
-        if (current()) await this.#catchUp(current);
+        if (certain()) await this.#catchUp(certain);
+        // The look that was under way may have ended with the link before; or something is odd again.
+        failed = current() && progress.doubtful;
       } catch (error) {
         failed = true;
         if (current()) log.warn("resynchronisation failed", { stream: store.stream, error });
