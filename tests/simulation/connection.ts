@@ -70,6 +70,7 @@ class Subscribed {
 
 /** Prefix of what streams republish: the only messages that bad weather touches. */
 const LIVE = "rtl.";
+const ADVISORIES = "$JS.EVENT.";
 /** Time a message takes one way, and how much later a late one comes, ms. */
 const TRIP_MS = [0.2, 2] as const;
 const LATE_MS = [1, 700] as const;
@@ -85,6 +86,8 @@ export class SimConnection {
   #life = 0;
   #up = true;
   #closed = false;
+  /** What servers say of their streams does not come here. */
+  deaf = false;
   /** Kept open by the network: false after {@link cut} until {@link heal}. */
   #whole = true;
   readonly #options: ConnectionOptions;
@@ -197,7 +200,7 @@ export class SimConnection {
 
   /** Sends to every subscription that fits. */
   deliver(message: Wire): boolean {
-    if (!this.up) return false;
+    if (!this.up || (this.deaf && message.subject.startsWith(ADVISORIES))) return false;
     const fitting = this.#subscribed.to(message.subject);
     for (const subscription of fitting) this.#deliverTo(subscription, message);
     return fitting.length > 0;

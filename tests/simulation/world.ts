@@ -18,6 +18,8 @@ export interface WorldOptions {
   readonly seed: number;
   /** Of every stream, 1 or 3; default: as the seed says. */
   readonly replicas?: number | undefined;
+  /** Of nats-server; default: as the seed says. */
+  readonly version?: string;
 }
 
 /** Everything that one run consists of. */
@@ -36,13 +38,14 @@ export class World {
   forgotten = 0;
   #published = 0;
 
-  constructor({ seed, replicas }: WorldOptions, clock: Clock, random: Random) {
+  constructor({ seed, replicas, version: wanted }: WorldOptions, clock: Clock, random: Random) {
     this.random = random;
     this.clock = clock;
     const drawn = random.chance(0.3) ? 3 : 1;
     this.replicas = replicas ?? drawn;
     // Clusters of older servers do not keep their replicas alike.
-    const version = random.pick(this.replicas === 1 ? VERSIONS : VERSIONS.slice(1));
+    const picked = random.pick(this.replicas === 1 ? VERSIONS : VERSIONS.slice(1));
+    const version = wanted ?? picked;
     const { weather } = this;
     this.servers = new SimServers({ clock, random, version, replicas: this.replicas, weather });
     this.judge = new Judge(this.servers);
