@@ -230,18 +230,15 @@ export class Channel implements ChannelSink {
   }
 
   #cut(): void {
-    const bytes = this.#context.ringBytes();
-    this.#ring?.trim(
-      this.rules.history?.recoverLimit ?? 0,
-      this.#grown ? Math.max(bytes, GROWN_BYTES) : bytes,
-    );
+    const bytes = Math.max(this.#context.ringBytes(), this.#grown ? GROWN_BYTES : 0);
+    this.#ring?.trim(this.rules.history?.recoverLimit ?? 0, bytes);
   }
 
   // ── what the broker says ───────────────────────────────────────────────────────────────────────────────────────
 
   publication(publication: Publication): void {
     if (!isSound(this.#context, this.id, publication)) return;
-    const { offset } = publication;
+    const { offset, timeMs } = publication;
     this.#context.taps?.trace?.("message", { channel: this.id, offset, subscribers: this.size });
     const entry = new RingEntry(publication);
     if (this.#ring) {
@@ -256,8 +253,7 @@ export class Channel implements ChannelSink {
     if (isLeftOut(this.#context, this.name, publication)) return;
     if (this.#window) this.#window.take(entry);
     else this.#broadcast(entry);
-    const { stats } = this.#context;
-    if (publication.timeMs > 0) stats.deliveryLatency.observeMs(Date.now() - publication.timeMs);
+    if (timeMs > 0) this.#context.stats.deliveryLatency.observeMs(Date.now() - timeMs);
     if (this.name.namespace === USER_NAMESPACE) {
       for (const subscriber of this.members()) this.#context.inboxDelivered(subscriber);
     }
