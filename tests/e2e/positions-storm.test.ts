@@ -70,11 +70,16 @@ for (const program of natsPrograms) {
         const names = Array.from({ length: CHANNELS }, (_, n) => parseChannel(`keep:room-${n}`));
         const [{ broker: publisher }, { broker, stats }] = [all.brokers[0]!, all.brokers[1]!];
         const positions = await Promise.all(names.map((name) => all.publish(bodies(1, 3), publisher, name)));
+        const before = all.requests;
         const outcomes = await Promise.all(
           names.map((name, n) => recovered(channelOn({ first: broker }, name), positions[n]!.get("1")!)),
         );
         expect(new Set(outcomes)).toEqual(new Set(["2 3"]));
         expect(stats.streamReads).toBeLessThanOrEqual(CHANNELS);
+        // The head of each, and what follows upon its position: with batches (2.11) one request, else one a message.
+        const each = (all.requests - before) / CHANNELS;
+        console.log(`${CHANNELS} channels resumed: ${each.toFixed(2)} requests to JetStream for each`);
+        expect(each).toBeLessThan(since(program, "2.11") ? 2.2 : 4.2);
       },
       TEST_MS,
     );

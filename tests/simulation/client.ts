@@ -80,7 +80,9 @@ export class SimClient implements Listener, Judged {
     this.#judge.note(`${this.name} got ${body} at ${seq}`);
     if (seq <= newest) this.#judge.accuse("order", `${this.name} got ${body} at ${seq} after ${newest}`);
     this.segment!.bodies.push({ seq, body });
-    this.#judge.given(this, { seq, body });
+    // Who is cut off gives what it remembers, and tells when it is back.
+    const cutOff = this.#at?.instance.connection?.up !== true;
+    this.#judge.given(this, { seq, body }, cutOff);
   }
 
   /** Continuity is broken: it is told where it is, or sent away and comes back by itself. */

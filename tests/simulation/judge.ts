@@ -98,10 +98,12 @@ export class Judge {
   /**
    * A client was given a message: none twice, whatever it was told of between. A message that was lost and stored again is
    * another one.
+   * @param cutOff by an instance that has no link to the servers
    */
-  given(client: Judged, { seq, body }: Segment["bodies"][number]): void {
+  given(client: Judged, { seq, body }: Segment["bodies"][number], cutOff: boolean): void {
     const key = this.#keyOf(client, { seq, body });
-    if (client.had.has(key)) this.accuse("repeat", `${client.name} got ${body} at ${seq} once more`);
+    if (client.had.has(key) && !cutOff)
+      this.accuse("repeat", `${client.name} got ${body} at ${seq} once more`);
     client.had.add(key);
   }
 

@@ -34,6 +34,7 @@ export class Sightings {
 
   /** A channel begins after this message. */
   head(envelope: Envelope): void {
+    this.#options.progress.saw(envelope.seq);
     if (envelope.seq > (this.#options.recent.newest?.seq ?? 0)) this.note(envelope);
     else this.given(envelope);
   }
