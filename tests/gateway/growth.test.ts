@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type FixtureOptions, startGateway, type TestGateway } from "./fixture.ts";
+import { eventually, settled } from "./time.ts";
 
 /**
  * What somebody outside can make grow, and how far: each row does what fills a structure many times more often than its
@@ -67,6 +68,26 @@ const GROWTHS: readonly Growth[] = [
     size: ({ broker }) => broker.waiting("request"),
     bound: 5,
     left: 5,
+  },
+  {
+    what: "reads for clients that come back",
+    options: { historyPerUserBytes: 2 * 262_144, pendingCommands: 1_000, channels: 1_000 },
+    async grow(gateway) {
+      const names = Array.from({ length: 60 }, (_, n) => `chat:back-${n}`);
+      const from = await Promise.all(names.map((name) => gateway.gateway.operations.publish(name, "1")));
+      for (const name of names) await gateway.gateway.operations.publish(name, "2");
+      const clients = await many(gateway, 4, "ann");
+      gateway.broker.hold("history", "call");
+      for (const [n, channel] of names.entries()) {
+        clients[n % 4]!.say({ subscribe: { channel, recover: true, ...from[n] } });
+      }
+      await eventually(() => gateway.broker.waiting("history") > 0);
+      await settled();
+      return clients;
+    },
+    size: ({ broker }) => broker.waiting("history"),
+    bound: 2,
+    left: 2,
   },
   {
     what: "subscriptions of one connection",

@@ -169,4 +169,15 @@ describe("a user that comes back to channels nobody follows", () => {
     }
     expect(gateway.stats.rejected.size).toBe(0);
   });
+
+  test("is told that it cannot be had when it is more than the instance may read at once, after one read", async () => {
+    await using gateway = await startGateway({ options: { historyBytes: 2_500 } });
+    const from = await gateway.gateway.operations.publish("chat:x", PAD);
+    for (let n = 0; n < 4; n++) await gateway.gateway.operations.publish("chat:x", PAD);
+    const ann = await gateway.connect("ann");
+    const reads = gateway.broker.calls("history").length;
+    const { recovered = false } = await ann.subscribe("chat:x", { recover: true, ...from });
+    expect(recovered).toBe(false);
+    expect(gateway.broker.calls("history").length - reads).toBe(1);
+  });
 });
