@@ -155,6 +155,8 @@ interface Opening {
   readonly admission: Admission;
 }
 
+const lengthOf = (frames: readonly Frame[]) => frames.reduce((sum, { length }) => sum + length, 0);
+
 /** The synchronous end: from here on the session is open. */
 function open(
   context: GatewayContext,
@@ -168,7 +170,10 @@ function open(
     const sub = subscriptionFor(channel, "server", wanted);
     addSubscription(context, session, sub);
     const news = inbox?.result(channel, session.codec, chunkBytes(context));
-    if (news) waiting.push(...news.pushes);
+    if (news) {
+      waiting.push(...news.pushes);
+      context.quotas.recovered(session, lengthOf(news.pushes) + lengthOf(news.result.publications));
+    }
     const { result, behind } = news ?? positionResult(context, session, sub, from);
     if (behind) late.set(channel, behind);
     subs.set(channel.id, wanted.data === undefined ? result : { ...result, data: wanted.data });

@@ -47,7 +47,8 @@ export function positionResult(
   }
   const { entries, from: offset } = recovery;
   Stats.bump(context.stats.recoveries, entries.length > 0 ? "messages" : "empty");
-  const { frames, last } = firstChunk(entries, encoderOf(session, sub), chunkBytes(context));
+  const { frames, last, sent } = firstChunk(entries, encoderOf(session, sub), chunkBytes(context));
+  context.quotas.recovered(session, sent);
   // A stream recovery answers with the position it began from: the client moves it while it applies the publications.
   const stream = rules.recovery === "stream";
   return {

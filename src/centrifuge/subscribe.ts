@@ -58,6 +58,7 @@ export function subscribe(
   const ready = channel.live && known;
   if (!ready) return subscribeLater(context, session, command, channel, PLAIN);
   try {
+    if (from) context.quotas.recovery(session);
     complete(context, session, command, channel, { grant: PLAIN });
   } finally {
     context.hub.release(channel);

@@ -307,7 +307,7 @@ export const gateway = {
   }),
   "limits.recoveryBytesPerUserPerSecond": bytesPerSecond({
     default: "8MiB",
-    doc: "Most bytes a second that are read from NATS for one user's clients that come back, with a burst of twice that. 0: no limit.",
+    doc: "Most bytes a second that are read from NATS for one user's clients that come back, and sent to them, with a burst of twice that. 0: no limit.",
   }),
   "limits.newChannelsPerUserPerMinute": whole(0, MANY, {
     default: 2_000,

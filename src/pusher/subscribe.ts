@@ -129,6 +129,7 @@ function begin(
   const channel = acquireFor(context, session, context.hub.resolve(pusherChannel(state.app, name)));
   if (!isReady(context, channel, state, wanted)) return later(context, session, state, channel, wanted);
   try {
+    if (resumePoint(state, channel, name)) context.quotas.recovery(session);
     complete(context, session, state, channel, wanted);
   } finally {
     context.hub.release(channel);

@@ -4,7 +4,8 @@ import { describe, expect, test } from "bun:test";
 
 const PROGRAM = new URL("../programs/ipv6-addresses.ts", import.meta.url).pathname;
 const IN_A_NETWORK = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c"];
-const SET_UP = "ip link set lo up && ip -6 route add local 2001:db8::/32 dev lo && echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind";
+const SET_UP =
+  "ip link set lo up && ip -6 route add local 2001:db8::/32 dev lo && echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind";
 const possible = Bun.spawnSync([...IN_A_NETWORK, SET_UP], { stderr: "ignore" }).success;
 
 describe.skipIf(!possible)(`IPv6${possible ? "" : " (no networks may be made here)"}`, () => {

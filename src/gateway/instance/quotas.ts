@@ -17,7 +17,7 @@ export interface QuotaOptions {
   readonly bytesInPerUserPerSecond: number;
   /** Bytes of long answers: pages of history and lists of members. */
   readonly answerBytesPerUserPerSecond: number;
-  /** Bytes read from the store for clients that come back. */
+  /** Bytes read from the store for clients that come back, and sent to them. */
   readonly recoveryBytesPerUserPerSecond: number;
   /** RPCs and callouts under way. */
   readonly callsPerUser: number;
@@ -143,12 +143,12 @@ export class Quotas {
     if (!this.#bytesOut.take(who, bytes)) this.#tooMuch("user_bytes_out");
   }
 
-  /** The store is to be read for a client that comes back. @throws CommandError tooManyRequests, when it was too much of late */
+  /** A client comes back to what it missed. @throws CommandError tooManyRequests, when it was too much of late */
   recovery(who: Who): void {
     if (!this.#recovered.take(who, 0)) this.#tooMuch("user_recoveries");
   }
 
-  /** So many bytes were read for it. */
+  /** So many bytes were read for it, or sent to it. */
   recovered(who: Who, bytes: number): void {
     this.#recovered.charge(who, bytes);
   }

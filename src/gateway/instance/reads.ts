@@ -36,7 +36,10 @@ export interface RecoveryPayer {
 /** Longest page of history of the server API, bytes of bodies. */
 const API_PAGE_BYTES = 4 * 1024 * 1024;
 
-/** A read of all that was missed is taken for as long as the namespace's longest of late, and never for less or more than this. */
+/**
+ * A read of all that was missed is taken for as long as the namespace's longest of late, and never for less or more than this.
+ * The first ones are taken for the most: hundreds that each bring a megabyte would hold up the link for seconds.
+ */
 const LEAST_GUESS = 64 * 1024;
 const MOST_GUESS = 4 * 1024 * 1024;
 /** The least that a recovery is taken for in its user's budget: as nobody knows before it, one user begins few at once. */
@@ -140,14 +143,14 @@ export class Reads {
   /** The most that a read brings, or about as much as it may. */
   #cost(channel: ChannelName, { limit, maxBytes }: HistoryQuery, least = LEAST_GUESS): number {
     const longest = this.#parts.namespaces.get(channel.namespace)?.maxMessageBytes ?? 0;
-    const guess = maxBytes ?? Math.max(least, this.#longest.get(channel.namespace) ?? 0);
+    const guess = maxBytes ?? Math.max(least, this.#longest.get(channel.namespace) ?? MOST_GUESS);
     return Math.min(guess, Math.max(1, limit) * Math.max(1, longest));
   }
 
   #learn({ id, namespace }: ChannelName, { publications }: HistoryPage): void {
     let bytes = 0;
     for (const { data } of publications) bytes += data.length;
-    const before = this.#longest.get(namespace) ?? 0;
+    const before = this.#longest.get(namespace) ?? MOST_GUESS;
     this.#longest.set(namespace, Math.min(MOST_GUESS, Math.max(LEAST_GUESS, bytes, before * FORGETTING)));
     for (const payer of this.#payers.get(id) ?? []) {
       payer.pay(bytes);

@@ -15,21 +15,21 @@ export function chunkBytes(context: GatewayContext): number {
   return Math.min(131_072, context.options.backpressureBytes / 4);
 }
 
-/** The first entries, at least one, that together stay within `bytes`. */
+/** The first entries, at least one, that together stay within `bytes`; and how many those `sent` are. */
 export function firstChunk(
   entries: readonly RingEntry[],
   codec: Pick<Codec, "publication">,
   bytes: number,
-): { frames: Frame[]; last: RingEntry | undefined } {
+): { frames: Frame[]; last: RingEntry | undefined; sent: number } {
   const frames: Frame[] = [];
-  let total = 0;
+  let sent = 0;
   for (const entry of entries) {
     const frame = entry.encoded(codec);
-    total += frame.length;
-    if (frames.length > 0 && total > bytes) break;
+    if (frames.length > 0 && sent + frame.length > bytes) break;
+    sent += frame.length;
     frames.push(frame);
   }
-  return { frames, last: entries[frames.length - 1] };
+  return { frames, last: entries[frames.length - 1], sent };
 }
 
 /** From here on, in program order with what was sent before, the session gets what is published. */
@@ -60,7 +60,8 @@ export function catchUp(context: GatewayContext, session: Session, task: CatchUp
     }
     const { entries: all } = recovery;
     const entries = dialect.wants ? all.filter(({ publication }) => dialect.wants?.(publication)) : all;
-    const { frames, last } = firstChunk(entries, encoderOf(session, sub), chunk);
+    const { frames, last, sent } = firstChunk(entries, encoderOf(session, sub), chunk);
+    context.quotas.recovered(session, sent);
     session.cork(() => {
       for (const frame of frames) session.send(session.codec.publicationPush(channel.id, frame));
     });

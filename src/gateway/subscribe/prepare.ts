@@ -5,8 +5,8 @@ import { quotaKey } from "../session/quota-key.ts";
 import type { Session } from "../session/session.ts";
 
 /**
- * Makes a channel ready for a client: live, and reaching back to where the client was. What is in memory costs nothing; for
- * what must be read the user has a budget, over all connections and channels.
+ * Makes a channel ready for a client: live, and reaching back to where the client was. For what is read, and for what it is
+ * then sent, the user has a budget, over all connections and channels.
  * @throws CommandError tooManyRequests, brokerUnavailable
  */
 export async function prepareFor(
@@ -17,7 +17,10 @@ export async function prepareFor(
 ): Promise<void> {
   if (!channel.live) await channel.prepare();
   if (!from || channel.rules.recovery === "off") return;
-  if (channel.current(from) && channel.recover(from).outcome !== "missing") return;
+  if (channel.current(from) && channel.recover(from).outcome !== "missing") {
+    context.quotas.recovery(session);
+    return;
+  }
   await readFor(context, session, channel, () => channel.prepare(from));
 }
 
