@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url).href);
-const FOLDERS = ["console", "console/world"];
+const FOLDERS = ["console", "console/admin", "console/world"];
 const TARGETS = ["linux-x64", "linux-arm64"] as const;
 const ENTRY = "trunkline-entry.ts";
 

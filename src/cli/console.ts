@@ -1,4 +1,3 @@
-import { fileURLToPath } from "node:url";
 import { type Config, settingsInForce } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import type { RunningGateway } from "../gateway/create.ts";
@@ -37,10 +36,6 @@ export async function createConsole(options: ConsoleOptions): Promise<Console | 
 const SHARED = ["/style.css", "/icon.svg"];
 
 async function pageAssets(): Promise<Assets> {
-  const folder = (path: string) => fileURLToPath(new URL(path, import.meta.url).href);
-  const [shared, own] = await Promise.all([
-    loadAssets(folder("../console")),
-    loadAssets(folder("../console/admin")),
-  ]);
+  const [shared, own] = await Promise.all([loadAssets("console"), loadAssets("console/admin")]);
   return new Map([...[...shared].filter(([path]) => SHARED.includes(path)), ...own]);
 }

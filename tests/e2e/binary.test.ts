@@ -29,7 +29,15 @@ function build(...args: readonly string[]): Promise<number> {
 describe("the program as one file", () => {
   test("dev serves its pages and the browser library, which are inside", async () => {
     await using dev = await startInstance({ binary, command: "dev", env: { TRUNKLINE_CONFIG: undefined } });
-    const sizes = ["/", "/app.js", "/nearest.js", "/icon.svg", "/assets/centrifuge.js"].map(async (path) => {
+    const sizes = [
+      "/",
+      "/app.js",
+      "/nearest.js",
+      "/icon.svg",
+      "/assets/centrifuge.js",
+      "/console/",
+      "/console/app.js",
+    ].map(async (path) => {
       const answer = await fetch(`${dev.url}${path}`);
       return [path, answer.status, (await answer.arrayBuffer()).byteLength > 100];
     });

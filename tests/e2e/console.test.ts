@@ -27,6 +27,7 @@ const PAGES = {
   "channels?channel=chat%3Aroom.1": "chat:room.1",
   users: "Users",
   "users?user=u1&channel=chat%3Aroom.1": "u1",
+  trace: "Trace",
   errors: "Errors",
   streams: "Streams and copies",
   webhooks: "Webhooks",
@@ -63,6 +64,8 @@ beforeAll(async () => {
   stack.defer(() => endpoint.stop(true));
   const secret = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
   const config = {
+    trace: { payloads: true },
+    presence: { leaseTtl: "3s", leaseRenew: "500ms" },
     webhooks: {
       tries: 1,
       endpoints: [{ name: "billing", url: `http://127.0.0.1:${endpoint.port}/`, secret }],
@@ -307,9 +310,31 @@ describe("the console", () => {
     await audited("replayed", { kind: "webhook", id: "events.endpoint.billing" });
   }, 40_000);
 
+  test("a trace shows what happens to a user on another instance, and messages to who may read them", async () => {
+    const client = await connected(there, "u5");
+    await client.subscribe("chat:room.5");
+    const page = await signedIn(ALL);
+    await open(page, "trace");
+    await page.getByLabel("User").fill("u5");
+    await page.getByLabel("Channel").fill("chat:room.5");
+    await page.getByLabel("With messages").check();
+    await button(page, "Look").click();
+    await page.getByText("on 2 instances").waitFor();
+    await here.api("publish", { channel: "chat:room.5", data: { traced: 1 } });
+    await row(page, "delivered")
+      .filter({ hasText: '{"traced":1}' })
+      .filter({ hasText: "iad-1 (iad)" })
+      .waitFor();
+    await audited("traced", { kind: "trace", user: "u5", channel: "chat:room.5", payloads: true });
+    await shoot(page, "trace");
+    await button(page, "Stop").click();
+    await page.getByRole("heading", { name: "Ended" }).waitFor();
+  }, 30_000);
+
   test("by keyboard alone: in, to a page, and out", async () => {
     const page = await newPage();
     await page.goto(`${here.url}/console`);
+    await page.getByLabel("Your token").waitFor();
     await page.keyboard.type(ALL);
     await page.keyboard.press("Enter");
     await heading(page, "Overview");
@@ -332,7 +357,11 @@ describe("the console", () => {
     await page.getByLabel("Your token").waitFor();
   }, 30_000);
 
-  for (const [name, options] of Object.entries({ desktop: DESKTOP, dark: DARK, phone: PHONE })) {
+  for (const [name, options] of Object.entries({
+    dark: DARK,
+    phone: PHONE,
+    ...(process.env.TRUNKLINE_SCREENSHOTS && { desktop: DESKTOP }),
+  })) {
     test(`has nothing that axe finds, and fits: ${name}`, async () => {
       const page = await signedIn(ALL, { ...options, bypassCSP: true });
       for (const path of Object.keys(PAGES) as (keyof typeof PAGES)[]) {
@@ -340,7 +369,7 @@ describe("the console", () => {
         expect([path, await flaws(page)]).toEqual([path, []]);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth);
         expect([path, wide <= options.viewport.width]).toEqual([path, true]);
-        if (path === "overview") await page.waitForTimeout(process.env.TRUNKLINE_SCREENSHOTS ? 6_000 : 0);
+        if (path === "overview" && process.env.TRUNKLINE_SCREENSHOTS) await traffic();
         await shoot(page, `${path.replace(/\?.*/, "-one")}-${name}`);
       }
       await button(page, "Sign out").click();
@@ -363,6 +392,7 @@ describe("the console", () => {
     await open(page, "streams");
     await page.getByRole("alert").waitFor();
     await here.kill();
+    await page.goto(`${here.url}/console/#/overview`);
     await state.getByText("no answer").waitFor({ timeout: 20_000 });
     complaints.length = 0;
   }, 60_000);
@@ -386,6 +416,18 @@ async function flaws(page: Page): Promise<string[]> {
           .slice(0, 300)}`,
     );
   });
+}
+
+/** Something to be seen in pictures. */
+async function traffic(): Promise<void> {
+  for (let n = 0; n < 14; n++) {
+    const client = await connected(n % 3 === 0 ? there : here, `u${n % 9}`);
+    await client.subscribe(`chat:room.${n % 4}`);
+  }
+  for (let n = 0; n < 300; n++) {
+    await here.api("publish", { channel: `chat:room.${n % 4}`, data: { n } });
+    await new Promise((resolve) => setTimeout(resolve, 20 + 30 * Math.sin(n / 25) ** 2));
+  }
 }
 
 async function shoot(page: Page, name: string): Promise<void> {

@@ -9,8 +9,8 @@ const LOOKS = "looks-0123456789abcdef";
 const ACTS = "acts-0123456789abcdefg";
 const READS = "reads-0123456789abcdef";
 
-function consoleOf({ gateway, broker, presence }: TestGateway, open = false) {
-  const app = consoleApp({
+function consoleAppOf({ gateway, broker, presence }: TestGateway, open = false) {
+  return consoleApp({
     ...{ operations: gateway.operations, oversight: gateway.oversight, version: "0" },
     ...{ instance: "here", region: "eu", assets: new Map(), settings: () => [], log: silent },
     access: {
@@ -20,6 +20,10 @@ function consoleOf({ gateway, broker, presence }: TestGateway, open = false) {
     broker: () => broker.port.status(),
     presence: () => presence.port.status(),
   });
+}
+
+function consoleOf(gateway: TestGateway, open = false) {
+  const app = consoleAppOf(gateway, open);
   return async (secret: string | undefined, method: string, params: object = {}, headers = {}) => {
     const response = await app.request(`http://gw.example/api/${method}`, {
       method: "POST",
@@ -38,6 +42,20 @@ const audited = ({ world }: TestGateway) =>
     .map(({ event }) => event as Record<string, unknown>);
 
 describe("the console's API", () => {
+  test("a trace is for who has signed in, and told of in the audit", async () => {
+    await using gateway = await startGateway();
+    const app = consoleAppOf(gateway);
+    const ask = (secret?: string) =>
+      app.request("http://gw.example/api/trace?user=u7&payloads=true", {
+        headers: secret ? { authorization: `Bearer ${secret}` } : {},
+      });
+    expect((await ask()).status).toBe(401);
+    const answer = await ask(LOOKS);
+    expect(answer.headers.get("content-type")).toStartWith("text/event-stream");
+    await answer.body?.cancel();
+    expect(audited(gateway)).toMatchObject([{ action: "traced", user: "u7", payloads: false, by: "lea" }]);
+  });
+
   test("knows people by their secrets, and refuses what they have no right to", async () => {
     await using gateway = await startGateway();
     const ask = consoleOf(gateway);

@@ -7,13 +7,14 @@ import * as overview from "./overview.js";
 import { link } from "./parts.js";
 import * as settings from "./settings.js";
 import * as streams from "./streams.js";
+import * as trace from "./trace.js";
 import * as users from "./users.js";
 import * as webhooks from "./webhooks.js";
 
 const $ = (id) => document.getElementById(id);
 
 /** In the order of the navigation. Each: `title`, `every` (ms between looks; absent: only when asked) and `open`. */
-const PAGES = { overview, channels, users, errors, streams, webhooks, settings };
+const PAGES = { overview, channels, users, trace, errors, streams, webhooks, settings };
 
 let session;
 /** The page that is open: its name, and what its `open` has returned. */

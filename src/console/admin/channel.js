@@ -26,6 +26,11 @@ export function channelPage(context, channel) {
     },
     view: () => [
       h("h1", { "data-key": "title" }, channel),
+      h(
+        "p",
+        { "data-key": "trace" },
+        h("a", { href: link("trace", { channel }) }, "Trace this channel live"),
+      ),
       state.why && view(context, state),
       state.why && may("act") && publishPanel(context, channel),
     ],

@@ -1,7 +1,18 @@
 import { ask } from "./ask.js";
 import { h } from "./dom.js";
 import { ago, bytes, clock, span } from "./format.js";
-import { DURATIONS, endOf, field, findings, note, options, panel, table, troubleColumns } from "./parts.js";
+import {
+  DURATIONS,
+  endOf,
+  field,
+  findings,
+  link,
+  note,
+  options,
+  panel,
+  table,
+  troubleColumns,
+} from "./parts.js";
 import { restrictionTable, userForm } from "./restrictions.js";
 
 /** One user: where they are, why they get nothing, and what can be done about them. */
@@ -21,6 +32,11 @@ export function userPage(context, { user, channel }) {
     view: () => [
       h("h1", { "data-key": "title" }, user),
       userForm({ user, channel }),
+      h(
+        "p",
+        { "data-key": "trace" },
+        h("a", { href: link("trace", { user, ...(channel && { channel }) }) }, `Trace ${user} live`),
+      ),
       why && [
         why.partial && note("Not every instance has answered: connections may be missing."),
         panel({ title: channel ? `Why nothing in ${channel}?` : "What was found" }, findings(why.findings)),

@@ -3,12 +3,14 @@ import type { BrokerStatus } from "../../broker/broker.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import { writeJson } from "../../core/json-value.ts";
 import type { Logger } from "../../core/log.ts";
+import type { RequestContext } from "../../runtime/runtime.ts";
 import { errorOf } from "../api-methods.ts";
 import { explain, readParams } from "../api-params.ts";
 import type { Assets } from "../assets.ts";
 import { bodyText } from "../body.ts";
 import { originPolicy } from "../origin.ts";
 import { credentials } from "../secret.ts";
+import { traceStream } from "../trace.ts";
 import { type ConsoleAccess, type Operator, operatorCheck } from "./access.ts";
 import { CONSOLE_METHODS, type ConsoleMethod, type ConsoleParts } from "./methods.ts";
 
@@ -73,6 +75,11 @@ export function consoleApp(deps: ConsoleDeps): Hono {
     if (!operator) return answer(deps, { error: { code: 401, message: "sign in" } }, 401);
     return await call(deps, operator, name, c.req.raw);
   });
+  app.get("/api/trace", async (c) => {
+    const operator = operatorOf(c);
+    if (!operator) return answer(deps, { error: { code: 401, message: "sign in" } }, 401);
+    return await trace(deps, operator, c);
+  });
   app.get("/*", (c) => {
     const path = new URL(c.req.url).pathname;
     const at = path.indexOf("/", 1);
@@ -134,6 +141,23 @@ async function call(
     );
   }
   return answer(deps, await carryOut(deps, operator, { name, method, params }));
+}
+
+/** Who looks at whom is told in the audit, with or without what is in messages. */
+async function trace(
+  { operations, oversight }: ConsoleDeps,
+  operator: Operator,
+  c: Context,
+): Promise<Response> {
+  const asked = new URL(c.req.url).searchParams;
+  const payloads = operator.rights.includes("payloads");
+  const response = await traceStream(operations, c.req.raw, c.env as RequestContext | undefined, payloads);
+  if (response.ok) {
+    const of = Object.fromEntries([...asked].filter(([name]) => name !== "payloads"));
+    const shown = payloads && asked.has("payloads") && asked.get("payloads") !== "false";
+    oversight.audit("traced", { kind: "trace", ...of, payloads: shown, via: "console", by: operator.name });
+  }
+  return response;
 }
 
 function sessionOf({ access, version }: ConsoleDeps, { name, rights }: Operator): object {
