@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { flaws } from "../helpers/axe.ts";
 import { openBrowser } from "../helpers/browser.ts";
 import { type TestClient, testClient } from "../helpers/clients.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
 import { natsServer, redisServer, type TestServer } from "../helpers/servers.ts";
+import { traffic } from "../helpers/traffic.ts";
 import { until } from "../helpers/until.ts";
 
 /** The console in a real browser, on real parts: two instances in two regions, and every act on them. */
@@ -19,7 +19,6 @@ const PHONE = { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch:
 const ALL = "secret-of-ann-0123456789";
 const LOOKS = "secret-of-ben-0123456789";
 const TOKENS = `ann:look+act+payloads:${ALL},ben:look:${LOOKS}`;
-const AXE = readFileSync(fileURLToPath(import.meta.resolve("axe-core")), "utf8");
 
 const PAGES = {
   overview: "Overview",
@@ -369,7 +368,7 @@ describe("the console", () => {
         expect([path, await flaws(page)]).toEqual([path, []]);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth);
         expect([path, wide <= options.viewport.width]).toEqual([path, true]);
-        if (path === "overview" && process.env.TRUNKLINE_SCREENSHOTS) await traffic();
+        if (path === "overview" && process.env.TRUNKLINE_SCREENSHOTS) await traffic(here, there);
         await shoot(page, `${path.replace(/\?.*/, "-one")}-${name}`);
       }
       await button(page, "Sign out").click();
@@ -401,34 +400,6 @@ describe("the console", () => {
     expect(complaints).toEqual([]);
   });
 });
-
-/** What axe finds on the page. */
-async function flaws(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  return await page.evaluate(async () => {
-    // @ts-expect-error axe is what was just loaded
-    const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"] });
-    return violations.map(
-      (one: { id: string; nodes: { html: string }[] }) =>
-        `${one.id}: ${one.nodes
-          .map(({ html }) => html)
-          .join(" ")
-          .slice(0, 300)}`,
-    );
-  });
-}
-
-/** Something to be seen in pictures. */
-async function traffic(): Promise<void> {
-  for (let n = 0; n < 14; n++) {
-    const client = await connected(n % 3 === 0 ? there : here, `u${n % 9}`);
-    await client.subscribe(`chat:room.${n % 4}`);
-  }
-  for (let n = 0; n < 300; n++) {
-    await here.api("publish", { channel: `chat:room.${n % 4}`, data: { n } });
-    await new Promise((resolve) => setTimeout(resolve, 20 + 30 * Math.sin(n / 25) ** 2));
-  }
-}
 
 async function shoot(page: Page, name: string): Promise<void> {
   if (process.env.TRUNKLINE_SCREENSHOTS) {

@@ -127,14 +127,14 @@ const COLUMNS = [
 
 function facts(step) {
   const own = Object.entries(step).filter(([name, value]) => !KNOWN.has(name) && value !== undefined);
-  const text = own
-    .map(
-      ([name, value]) =>
-        `${name.replaceAll("_", " ")} ${typeof value === "object" ? JSON.stringify(value) : value}`,
-    )
-    .join(", ");
+  const text = own.map(([name, value]) => `${name.replaceAll("_", " ")} ${factOf(name, value)}`).join(", ");
   const message = step.data ?? (step.b64data && `base64 ${step.b64data}`);
   return [text || UNSAID, message !== undefined && h("code", { class: "doc" }, message)];
+}
+
+function factOf(name, value) {
+  if (name.endsWith("_at") && typeof value === "number") return time(value);
+  return typeof value === "object" ? JSON.stringify(value) : value;
 }
 
 const UNSAID = "–";
