@@ -6,6 +6,7 @@ import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { flaws } from "../helpers/axe.ts";
 import { openBrowser } from "../helpers/browser.ts";
 import { type TestClient, testClient } from "../helpers/clients.ts";
+import { DARK, DESKTOP, PAGES, PHONE } from "../helpers/console-pages.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
 import { natsServer, redisServer, type TestServer } from "../helpers/servers.ts";
 import { traffic } from "../helpers/traffic.ts";
@@ -13,26 +14,9 @@ import { until } from "../helpers/until.ts";
 
 /** The console in a real browser, on real parts: two instances in two regions, and every act on them. */
 
-const DESKTOP = { viewport: { width: 1280, height: 800 }, colorScheme: "light" } as const;
-const DARK = { ...DESKTOP, colorScheme: "dark" } as const;
-const PHONE = { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true } as const;
 const ALL = "secret-of-ann-0123456789";
 const LOOKS = "secret-of-ben-0123456789";
 const TOKENS = `ann:look+act+payloads:${ALL},ben:look:${LOOKS}`;
-
-const PAGES = {
-  overview: "Overview",
-  channels: "Channels",
-  "channels?channel=chat%3Aroom.1": "chat:room.1",
-  users: "Users",
-  "users?user=u1&channel=chat%3Aroom.1": "u1",
-  trace: "Trace",
-  errors: "Errors",
-  streams: "Streams and copies",
-  webhooks: "Webhooks",
-  "webhooks?line=events.endpoint.billing": "Webhooks",
-  settings: "Settings",
-};
 
 const stack = new AsyncDisposableStack();
 const complaints: string[] = [];
