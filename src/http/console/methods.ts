@@ -83,11 +83,18 @@ const channels = method({
   },
 });
 
-/** What codes mean, for people. */
+/** What codes mean, for people; some have several meanings. */
 const CODES = {
-  errors: Object.fromEntries(Object.values(Errors).map(({ code, message }) => [code, message])),
-  closes: Object.fromEntries(Object.values(Closes).map(({ code, reason }) => [code, reason])),
+  errors: meanings(Object.values(Errors).map(({ code, message }) => [code, message])),
+  closes: meanings(Object.values(Closes).map(({ code, reason }) => [code, reason])),
 };
+
+function meanings(all: readonly (readonly [code: number, text: string])[]): Readonly<Record<string, string>> {
+  const texts = Map.groupBy(all, ([code]) => String(code));
+  return Object.fromEntries(
+    [...texts].map(([code, own]) => [code, [...new Set(own.map(([, text]) => text))].join(" / ")]),
+  );
+}
 
 /** Who asks for what is in messages, or is said of people, needs a right of its own, and is told of in the audit. */
 const ifPayloads = ({ payloads }: { payloads: boolean }) => (payloads ? "payloads" : undefined);
