@@ -2,7 +2,9 @@ import type { Config } from "../config.ts";
 import type { GatewayOptions } from "../gateway/context.ts";
 import { Admission } from "../gateway/instance/admission.ts";
 import type { AppOptions } from "../http/app.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import type { Descriptors } from "./descriptors.ts";
+import { UserError } from "./output.ts";
 
 /** Who is let in. @param connections most of the instance */
 export function admissionOf({ limits }: Config, connections: number): Admission {
@@ -50,19 +52,40 @@ export function gatewayOptions({
   };
 }
 
-/** What the HTTP layer does by the settings. */
+/** What the HTTP layer takes of the settings. */
 export function appOptions(config: Config, descriptors: Descriptors): AppOptions {
+  const { http, api, limits, compression } = config;
+  const { exceptUserAgents, streams } = compression;
   return {
-    allowedOrigins: config.http.allowedOrigins,
+    allowedOrigins: http.allowedOrigins,
     passedHeaders: passedHeaders(config),
     proxy: proxyTrust(config),
-    apiKeys: config.api.keys,
-    maxRequestBytes: config.http.maxRequestBytes,
-    maxFrameBytes: config.limits.frameBytes,
-    publicMetrics: config.http.publicMetrics,
+    compression: { sockets: compression.sent !== "off", exceptUserAgents, streams },
+    apiKeys: api.keys,
+    maxRequestBytes: http.maxRequestBytes,
+    maxFrameBytes: limits.frameBytes,
+    publicMetrics: http.publicMetrics,
     door: doorOptions(config, descriptors),
-    ...(config.http.metricsToken && { metricsToken: config.http.metricsToken }),
+    ...(http.metricsToken && { metricsToken: http.metricsToken }),
   };
+}
+
+/** What a port of ours allows. @throws UserError where the runtime cannot compress and is to */
+export function socketOptions({ limits, http, compression }: Config, runtime: Runtime) {
+  const { sent, received, thresholdBytes: minBytes } = compression;
+  if (sent !== "off" && runtime.noCompression !== undefined)
+    throw new UserError(`compression.sent: ${runtime.noCompression}`);
+  return {
+    maxFrameBytes: limits.frameBytes,
+    backpressureBytes: limits.backpressureBytes,
+    maxRequestBytes: http.maxRequestBytes,
+    compression: sent === "off" ? undefined : { sent, received, minBytes },
+  };
+}
+
+/** What holds for HTTP streams. */
+export function streamOptions({ limits, compression }: Config) {
+  return { backpressureBytes: limits.backpressureBytes, thresholdBytes: compression.thresholdBytes };
 }
 
 /** What holds for plain HTTP, which lives in what admission keeps back of the descriptors. */

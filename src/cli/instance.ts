@@ -28,7 +28,14 @@ import type { Runtime, ServeOptions, Server } from "../runtime/runtime.ts";
 import { type Certificate, CertificateWatch, readCertificate } from "./certificate.ts";
 import { type Console, createConsole } from "./console.ts";
 import { Descriptors } from "./descriptors.ts";
-import { admissionOf, appOptions, drainPace, gatewayOptions } from "./instance-options.ts";
+import {
+  admissionOf,
+  appOptions,
+  drainPace,
+  gatewayOptions,
+  socketOptions,
+  streamOptions,
+} from "./instance-options.ts";
 import { eventRecorder, outboxDesk, outboxOptions, startWebhooks } from "./outbox.ts";
 import { startError, step } from "./start-step.ts";
 import { StartedParts } from "./started-parts.ts";
@@ -119,7 +126,7 @@ class RunningInstance implements Instance {
       bytesOut: () => stats.bytesOut,
       observeDelay: (ms) => stats.loopDelay.observeMs(ms),
     });
-    this.#streams = new StreamTransports({ backpressureBytes: config.limits.backpressureBytes, stats });
+    this.#streams = new StreamTransports({ ...streamOptions(config), stats });
     this.#fanout = new TransportFanout(this.#streams);
     this.#health = {
       instance: config.instanceId,
@@ -368,11 +375,7 @@ class RunningInstance implements Instance {
     host: string;
   }): Server {
     const { config, runtime } = this.#parts;
-    const bounds = {
-      maxFrameBytes: config.limits.frameBytes,
-      backpressureBytes: config.limits.backpressureBytes,
-      maxRequestBytes: config.http.maxRequestBytes,
-    };
+    const bounds = socketOptions(config, runtime);
     try {
       return runtime.serve({ hostname, ...options, ...bounds });
     } catch (error) {

@@ -85,6 +85,12 @@ export const namespaceSettings = {
       'Send only the difference from the previous message to clients that ask for it (`delta: "fossil"`). For similar ' +
       "messages of 64 bytes to 16 KiB. Each message costs some 10 µs, once for all subscribers.",
   }),
+  compress: yesNo({
+    default: D.compress,
+    doc:
+      "Compress messages for clients, where `compression` is on. `false` for messages that do not get shorter: pictures, or what " +
+      "is encrypted or compressed already.",
+  }),
   window: duration("0s", "1m", {
     default: formatDuration(D.windowMs),
     doc:

@@ -60,6 +60,8 @@ export interface NamespaceRules {
   readonly format: "json" | "binary";
   /** Subscribers that ask for it get the difference from the message before. */
   readonly delta: boolean;
+  /** Whether messages are compressed for clients, where the instance compresses. */
+  readonly compress: boolean;
   /** After a message, those that follow within so long wait for its end, and go together. 0: each goes at once. */
   readonly windowMs: number;
   /** Whether windows are always kept, or only while the instance is overloaded. */
@@ -96,6 +98,7 @@ export const NAMESPACE_DEFAULTS: Omit<NamespaceRules, "name"> = {
   subRefreshCallout: false,
   format: "json",
   delta: false,
+  compress: true,
   windowMs: 0,
   windowWhen: "always",
   conflate: "off",

@@ -14,6 +14,7 @@ import { AdmissionGuard } from "./admission-guard.ts";
 import { serverApi } from "./api.ts";
 import { type Assets, serveAssets } from "./assets.ts";
 import { clientIp, type ProxyTrust } from "./client-ip.ts";
+import { type CompressionOptions, compressionPolicy } from "./compression.ts";
 import { FrontDoor, type FrontDoorOptions } from "./front-door.ts";
 import type { Health } from "./health.ts";
 import type { Metrics } from "./metrics-page.ts";
@@ -53,6 +54,7 @@ export interface AppOptions {
   /** See {@link originPolicy}. */
   readonly allowedOrigins: readonly string[];
   readonly proxy: ProxyTrust;
+  readonly compression: CompressionOptions;
   /** Headers of clients' requests that services are to see, in lower case. */
   readonly passedHeaders: readonly string[];
   readonly apiKeys: readonly string[];
@@ -125,7 +127,8 @@ function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
     passedHeaders: options.passedHeaders,
     blocked: (ip) => gateway.blocksAddress(ip),
   });
-  const sockets = { gateway, admission, guard, originAllowed };
+  const compression = compressionPolicy(options.compression);
+  const sockets = { gateway, admission, guard, originAllowed, compression };
   const centrifuge = upgrade(sockets, chooseEncoding(dialects));
   for (const path of [WEBSOCKET_PATH, `${WEBSOCKET_PATH}/`]) {
     app.get(path, (c) => centrifuge(c.req.raw, c.env));
@@ -145,7 +148,7 @@ function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
   app.route(
     "/",
     streamRoutes({
-      ...{ gateway, centrifuge: dialects, guard, originAllowed, streams, stats, headers },
+      ...{ gateway, centrifuge: dialects, guard, originAllowed, compression, streams, stats, headers },
       maxFrameBytes: options.maxFrameBytes,
     }),
   );

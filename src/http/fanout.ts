@@ -21,9 +21,9 @@ export class TransportFanout implements Fanout {
   }
 
   /** Returns false when the topic has no subscriber, or one of them had no room and is being closed. */
-  publish(topic: string, frame: Frame): boolean {
+  publish(topic: string, frame: Frame, compress?: boolean): boolean {
     const { topics } = this.#streams;
-    if (topics.size > 0 && topics.has(topic)) return topics.publish(topic, frame);
-    return this.#sockets?.publish(topic, frame) ?? false;
+    if (topics.size > 0 && topics.has(topic)) return topics.publish(topic, frame, undefined, compress);
+    return this.#sockets?.publish(topic, frame, compress) ?? false;
   }
 }

@@ -6,6 +6,7 @@ import type { Session } from "../gateway/session/session.ts";
 import type { CentrifugeCodecName } from "../protocol/centrifuge/replies.ts";
 import type { RequestContext, SocketHandler } from "../runtime/runtime.ts";
 import { type AdmissionGuard, FOREIGN_ORIGIN } from "./admission-guard.ts";
+import type { CompressionPolicy } from "./compression.ts";
 import type { OriginPolicy } from "./origin.ts";
 
 export interface UpgradeDeps {
@@ -13,6 +14,7 @@ export interface UpgradeDeps {
   readonly admission: Admission;
   readonly guard: AdmissionGuard;
   readonly originAllowed: OriginPolicy;
+  readonly compression: CompressionPolicy;
 }
 
 /** What a client is to speak, as its request says. */
@@ -78,7 +80,7 @@ export function upgrade(deps: UpgradeDeps, choose: Choose): Upgrade {
       return response ?? refuse("handshake", 400, "Not a valid WebSocket handshake.");
     }
     const handler = deps.gateway.accept(admitted, choice.dialect);
-    const response = context.upgrade(handler, choice.subprotocol);
+    const response = context.upgrade(handler, choice.subprotocol, deps.compression.socket(headers));
     if (response) return response;
     deps.admission.release(admitted.admissionKey);
     return refuse("handshake", 400, "Not a valid WebSocket handshake.");

@@ -32,8 +32,11 @@ export interface SocketHandler {
 /** Structural subset of Bun's `ServerWebSocket`. */
 export interface Socket {
   data: SocketHandler;
-  /** > 0 bytes handed to the kernel or queued; -1 queued under backpressure; 0 dropped, the socket is closing. */
-  send(frame: string | Uint8Array): number;
+  /**
+   * > 0 bytes handed to the kernel or queued; -1 queued under backpressure; 0 dropped, the socket is closing.
+   * @param compress false: never, whatever {@link ServeOptions.compression} says of its length
+   */
+  send(frame: string | Uint8Array, compress?: boolean): number;
   /** Sends a WebSocket ping, which the peer's WebSocket answers without asking the application. */
   ping(): void;
   /** Close frame after what is queued. */
@@ -44,7 +47,7 @@ export interface Socket {
   subscribe(topic: string): void;
   unsubscribe(topic: string): void;
   /** As {@link Server.publish}, to all subscribers of the topic but this one; 0 when one of them had no room. */
-  publish(topic: string, frame: string | Uint8Array): number;
+  publish(topic: string, frame: string | Uint8Array, compress?: boolean): number;
   getBufferedAmount(): number;
   /** What is sent within `callback` leaves in one write, where the runtime can do that. Synchronous. */
   cork(callback: () => void): void;
@@ -54,6 +57,22 @@ export interface Socket {
 export interface TlsCertificate {
   readonly cert: string;
   readonly key: string;
+}
+
+/**
+ * What compresses one direction of a WebSocket: `shared`, one compressor for all sockets, which forgets each message at its
+ * end; or one for each socket, which remembers those before. The size is Bun's word for it, and takes far more (docs/compression.md).
+ */
+type Compressor = "shared" | "4KB" | "8KB" | "16KB" | "32KB" | "64KB" | "128KB" | "256KB";
+
+/** How frames are compressed (permessage-deflate, RFC 7692) to peers that offer it. */
+export interface Compression {
+  /** For frames to the peer. */
+  readonly sent: Compressor;
+  /** For frames of the peer. Less than 32KB only peers can do that let their window be chosen. */
+  readonly received: Exclude<Compressor, "64KB" | "128KB" | "256KB">;
+  /** Shorter frames are sent as they are: a text's length in characters. */
+  readonly minBytes: number;
 }
 
 export interface ServeOptions {
@@ -68,6 +87,8 @@ export interface ServeOptions {
   /** A socket with more than this unsent is closed (1006) and comes back by its position. */
   readonly backpressureBytes: number;
   readonly maxRequestBytes: number;
+  /** Absent: none. Only where {@link Runtime.noCompression} is undefined. */
+  readonly compression?: Compression | undefined;
   /** Headers of every answer that turns a request into a WebSocket. */
   readonly upgradeHeaders?: Readonly<Record<string, string>>;
   /** Answers a request; `peer` is the TCP peer's address. May call `request.upgrade`. */
@@ -83,8 +104,9 @@ export interface RequestContext {
    * Turns the request into a WebSocket whose events go to `handler`. Returns the response the fetch handler must
    * return, or `undefined` when the request is no upgrade.
    * @param protocol the subprotocol chosen, from those the client offered
+   * @param compress whether an offer of compression may be accepted
    */
-  upgrade(handler: SocketHandler, protocol?: string): Response | undefined;
+  upgrade(handler: SocketHandler, protocol?: string, compress?: boolean): Response | undefined;
   /**
    * Closes the request's connection when nothing was sent or received for so long, also while its answer is under way;
    * 0: never. (Nothing is done on Deno, which never closes one.)
@@ -99,7 +121,7 @@ export interface Server {
    * One frame to every socket subscribed to the topic; encoded and queued natively where the runtime can. Returns false
    * when there was none, or one of them had no room and is being closed.
    */
-  publish(topic: string, frame: string | Uint8Array): boolean;
+  publish(topic: string, frame: string | Uint8Array, compress?: boolean): boolean;
   /**
    * With {@link ServeOptions.tls}: new connections get this certificate; those that are open go on. For some ms the port
    * is closed to new ones. Rejects when the port cannot be opened again: to be tried again then.
@@ -124,6 +146,8 @@ export interface Runtime {
   readonly noSharedPorts: string | undefined;
   /** What it leaves to a proxy in front of it, for an instance that strangers reach; `undefined`: nothing. */
   readonly needsProxy: string | undefined;
+  /** Why WebSockets cannot be compressed here, and what to do; `undefined` when they can. */
+  readonly noCompression: string | undefined;
   /** Descriptors this process may open (soft limit), or `undefined` where it cannot be known. */
   descriptorLimit(): number | undefined;
   /** Descriptors that one connection of a client takes. */

@@ -1,6 +1,6 @@
 /** What a topic's messages are handed to. */
 export interface Subscriber {
-  send(frame: string | Uint8Array): number;
+  send(frame: string | Uint8Array, compress?: boolean): number;
 }
 
 /**
@@ -27,13 +27,14 @@ export class Topics<S extends Subscriber> {
   /**
    * Hands the frame to every subscriber (but `except`). One that ends during the loop may unsubscribe itself. Returns false when there
    * was none, or one did not take it.
+   * @param compress what the subscribers are told of it
    */
-  publish(topic: string, frame: string | Uint8Array, except?: S): boolean {
+  publish(topic: string, frame: string | Uint8Array, except?: S, compress?: boolean): boolean {
     const subscribers = this.#topics.get(topic);
     if (!subscribers) return false;
     let taken = true;
     for (const subscriber of subscribers) {
-      if (subscriber !== except && subscriber.send(frame) === 0) taken = false;
+      if (subscriber !== except && subscriber.send(frame, compress) === 0) taken = false;
     }
     return taken;
   }

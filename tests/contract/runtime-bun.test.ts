@@ -1,6 +1,9 @@
 import { runtimeContract } from "./runtime.ts";
+import { runtimeCompressionContract } from "./runtime-compression.ts";
 import { runtimeTlsContract } from "./runtime-tls.ts";
 
 runtimeContract("bun", [process.execPath], { showsPings: true, refusesConnections: true });
 
 runtimeTlsContract("bun", [process.execPath]);
+
+runtimeCompressionContract([process.execPath]);

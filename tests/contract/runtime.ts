@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { TOO_BIG } from "../../src/runtime/runtime.ts";
+import { type Compression, TOO_BIG } from "../../src/runtime/runtime.ts";
 import { OPCODE, RawWebSocket } from "../helpers/raw-websocket.ts";
 import { until } from "../helpers/until.ts";
 
@@ -16,14 +16,18 @@ export class Fixture implements AsyncDisposable {
 
   readonly #secure: boolean;
 
-  /** @param tls it speaks TLS with the files `<tls>.pem` and `<tls>.key` */
-  constructor(command: readonly string[], tls?: string) {
+  /**
+   * @param tls it speaks TLS with the files `<tls>.pem` and `<tls>.key`
+   * @param compression what is compressed
+   */
+  constructor(command: readonly string[], tls?: string, compression?: Compression) {
     this.#secure = tls !== undefined;
+    const compressed = compression && { FIXTURE_COMPRESSION: JSON.stringify(compression) };
     this.process = Bun.spawn([...command, FIXTURE], {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "inherit",
-      env: { ...process.env, ...(tls && { FIXTURE_TLS: tls }) },
+      env: { ...process.env, ...(tls && { FIXTURE_TLS: tls }), ...compressed },
     });
     void this.#read();
   }

@@ -17,7 +17,7 @@ export class Topics {
   }
 
   /** As {@link Socket.publish}; `false` when one had no room. */
-  publish(topic: string, frame: Frame, except?: TestSocket): boolean {
+  publish(topic: string, frame: Frame, _compress?: boolean, except?: TestSocket): boolean {
     let taken = true;
     for (const socket of [...this.of(topic)]) if (socket !== except) taken = socket.send(frame) > 0 && taken;
     return taken;
@@ -92,7 +92,7 @@ export class TestSocket implements Socket {
   }
 
   publish(topic: string, frame: Frame): number {
-    return this.#topics.publish(topic, frame, this) ? frame.length : 0;
+    return this.#topics.publish(topic, frame, undefined, this) ? frame.length : 0;
   }
 
   getBufferedAmount(): number {

@@ -136,6 +136,7 @@ export function httpServer(
       allowedOrigins: [],
       passedHeaders: [],
       proxy: { kind: "none" },
+      compression: { sockets: false, exceptUserAgents: [], streams: "off" },
       apiKeys: ["key-of-sixteen-characters"],
       maxRequestBytes: 10_000,
       maxFrameBytes: 65_536,

@@ -6,6 +6,8 @@ import { until } from "./until.ts";
 export interface RawFrame {
   readonly opcode: number;
   readonly payload: Buffer;
+  /** Its first reserved bit is set: it is compressed. */
+  readonly compressed: boolean;
 }
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
@@ -20,6 +22,13 @@ export function clientFrame(payload: string | Uint8Array, opcode: number, fin = 
         ? Buffer.from([0x80 | 126, body.length >> 8, body.length & 255])
         : Buffer.concat([Buffer.from([0x80 | 127]), sixtyFour(body.length)]);
   return Buffer.concat([Buffer.from([(fin ? 0x80 : 0) | opcode]), length, Buffer.alloc(4), body]);
+}
+
+/** As {@link clientFrame}, with a payload that is compressed already. */
+export function compressedFrame(payload: Uint8Array): Buffer {
+  const frame = clientFrame(payload, OPCODE.text);
+  frame[0]! |= 0x40;
+  return frame;
 }
 
 /**
@@ -148,7 +157,9 @@ export class RawWebSocket implements Disposable {
         this.#rest = this.#rest.subarray(at);
         return;
       }
-      this.frames.push({ opcode: this.#rest[at]! & 15, payload: this.#rest.subarray(start, start + size) });
+      const [first] = this.#rest.subarray(at);
+      const payload = this.#rest.subarray(start, start + size);
+      this.frames.push({ opcode: first! & 15, payload, compressed: (first! & 0x40) !== 0 });
       at = start + size;
       if (at === this.#rest.length) {
         this.#rest = Buffer.alloc(0);

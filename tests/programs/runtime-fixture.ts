@@ -36,7 +36,9 @@ class Handler implements SocketHandler {
         () => print({ event: "renewed" }),
         (error: Error) => print({ event: "not renewed", error: error.message }),
       );
-    } else if (verb === "mix") this.#mix(socket, a, Number(b));
+    } else if (verb === "worthless") socket.send(a, false);
+    else if (verb === "resident") socket.send(String(runtime.residentBytes()));
+    else if (verb === "mix") this.#mix(socket, a, Number(b));
     else if (verb === "flood") this.#flood(a, Number(b));
     else if (verb === "long") {
       socket.send("x".repeat(Number(a)));
@@ -89,12 +91,13 @@ function certificate(path: string) {
   return { cert: readFileSync(`${path}.pem`, "utf8"), key: readFileSync(`${path}.key`, "utf8") };
 }
 
-const { FIXTURE_TLS } = process.env;
+const { FIXTURE_TLS, FIXTURE_COMPRESSION } = process.env;
 
 const server = runtime.serve({
   hostname: "127.0.0.1",
   port: 0,
   ...(FIXTURE_TLS && { tls: certificate(FIXTURE_TLS) }),
+  ...(FIXTURE_COMPRESSION && { compression: JSON.parse(FIXTURE_COMPRESSION) }),
   maxFrameBytes: 65_536,
   backpressureBytes: 262_144,
   maxRequestBytes: 10_000,
@@ -103,7 +106,8 @@ const server = runtime.serve({
     const url = new URL(request.url);
     if (url.pathname === "/broken") throw new Error("broken");
     if (request.method === "POST") return new Response(String((await request.text()).length));
-    const upgraded = context.upgrade(new Handler(), url.searchParams.get("protocol") ?? undefined);
+    const plain = url.searchParams.has("plain");
+    const upgraded = context.upgrade(new Handler(), url.searchParams.get("protocol") ?? undefined, !plain);
     return upgraded ?? new Response(context.ip, { status: 426 });
   },
 });

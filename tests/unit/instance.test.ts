@@ -166,7 +166,7 @@ function fakeRuntime(step: StepHook, close: CloseHook): Runtime {
   return {
     name: "bun",
     version: "0",
-    noSharedPorts: undefined,
+    ...{ noSharedPorts: undefined, noCompression: undefined },
     needsProxy: undefined,
     descriptorLimit: () => 10_000,
     descriptorsEach: () => 1,

@@ -223,7 +223,11 @@ export const RULES: Readonly<Record<string, Rule>> = {
   "health.enabled": (draft, { name }) => draft.differs(name, "always on, as /healthz and /readyz"),
   "shutdown.timeout": duration("drain.deadline", 0, 3_600_000),
   "websocket.handler_prefix": onPath("/connection/websocket"),
-  "websocket.compression": missing("frames are not compressed: deltas save more"),
+  "websocket.compression": (draft, { name, value }) => {
+    if (value !== true && value !== "true") return draft.maps(name, undefined, "not switched on");
+    draft.set("compression.sent", "shared");
+    draft.differs(name, "on Bun only, and from compression.threshold on", "compression.sent");
+  },
   "websocket.message_size_limit": (draft, entry, other) => {
     const bytes = Math.max(Number(entry.value) || 0, 262_144);
     if (bytes === 262_144) return draft.maps(entry.name, "limits.frame", "256KiB, which is more");

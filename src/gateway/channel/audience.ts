@@ -5,8 +5,11 @@ import type { Subscriber } from "./subscriber.ts";
 
 /** Sends one frame to every socket subscribed to a topic: the runtime's native publish. */
 export interface Fanout {
-  /** Returns false when a subscriber had no room for it, and is being closed. */
-  publish(topic: string, frame: Frame): boolean;
+  /**
+   * Returns false when a subscriber had no room for it, and is being closed.
+   * @param compress false: it is not worth it
+   */
+  publish(topic: string, frame: Frame, compress?: boolean): boolean;
 }
 
 /** Local subscribers of one channel that are spoken to alike. */
@@ -39,11 +42,14 @@ export class Audience implements SubscriberGroup {
   /** The one member that is sent to directly; from the second on, {@link #many} and the topic. */
   #only: Subscriber | undefined;
   #many: Set<Subscriber> | undefined;
+  /** Whether what is published is worth being compressed. */
+  readonly #compress: boolean;
 
-  constructor(codec: Codec, channel: string, kind: string) {
+  constructor(codec: Codec, channel: string, kind: string, compress = true) {
     this.codec = codec;
     this.#channel = channel;
     this.#kind = kind;
+    this.#compress = compress;
   }
 
   get delta(): boolean {
@@ -110,10 +116,10 @@ export class Audience implements SubscriberGroup {
    */
   publish(fanout: Fanout, frame: Frame, except?: Subscriber): boolean {
     if (this.#many) {
-      if (except && this.#many.has(except)) return except.publishTopic(this.#topic, frame);
-      return fanout.publish(this.#topic, frame);
+      if (except && this.#many.has(except)) return except.publishTopic(this.#topic, frame, this.#compress);
+      return fanout.publish(this.#topic, frame, this.#compress);
     }
-    if (this.#only !== except) this.#only?.send(frame);
+    if (this.#only !== except) this.#only?.send(frame, this.#compress);
     return true;
   }
 

@@ -191,7 +191,7 @@ export class Channel implements ChannelSink {
   /** Adds a subscriber; what is published from now on reaches it. */
   join(subscriber: Subscriber, notices: boolean, delta = false): void {
     const admit = () => {
-      this.#audiences = addSubscriber(this.#audiences, subscriber, this.id, delta);
+      this.#audiences = addSubscriber(this.#audiences, subscriber, this.id, delta, this.rules);
     };
     if (this.#window) this.#window.join(subscriber, admit);
     else admit();

@@ -45,13 +45,16 @@ export class DeltaAudience implements SubscriberGroup {
   /** The message that the following subscribers got last. */
   #base: Uint8Array | undefined;
 
-  /** @param index tells the audiences of a channel apart */
-  constructor(codec: Codec, encoder: DeltaEncoder, channel: string, index: number) {
+  /**
+   * @param index tells the audiences of a channel apart
+   * @param compress as an {@link Audience} takes it
+   */
+  constructor(codec: Codec, encoder: DeltaEncoder, channel: string, index: number, compress = true) {
     this.codec = codec;
     this.#encoder = encoder;
     this.#channel = channel;
-    this.#waiting = new Audience(codec, channel, `w${index}`);
-    this.#following = new Audience(codec, channel, `f${index}`);
+    this.#waiting = new Audience(codec, channel, `w${index}`, compress);
+    this.#following = new Audience(codec, channel, `f${index}`, compress);
   }
 
   get delta(): boolean {

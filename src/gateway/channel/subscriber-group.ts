@@ -11,12 +11,16 @@ const KINDS = {
   notices: ["n0", "n1", "n2", "n3"],
 } as const;
 
-/** The audiences of a channel's messages, with this subscriber in its own: one for each codec, with or without deltas. */
+/**
+ * The audiences of a channel's messages, with this subscriber in its own: one for each codec, with or without deltas.
+ * @param rules the channel's: whether its messages are worth being compressed
+ */
 export function addSubscriber(
   all: readonly SubscriberGroup[],
   subscriber: Subscriber,
   channel: string,
   delta: boolean,
+  rules?: { readonly compress: boolean },
 ): readonly SubscriberGroup[] {
   const { codec } = subscriber;
   const encoder = delta ? codec.deltas : undefined;
@@ -26,8 +30,8 @@ export function addSubscriber(
     return all;
   }
   const made = encoder
-    ? new DeltaAudience(codec, encoder, channel, all.length)
-    : new Audience(codec, channel, KINDS.messages[all.length] ?? `m${all.length}`);
+    ? new DeltaAudience(codec, encoder, channel, all.length, rules?.compress)
+    : new Audience(codec, channel, KINDS.messages[all.length] ?? `m${all.length}`, rules?.compress);
   made.add(subscriber);
   return [...all, made];
 }

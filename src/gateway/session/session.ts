@@ -325,10 +325,10 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
 
   // ── the socket ───────────────────────────────────────────────────────────────────────
 
-  send(frame: Frame): void {
+  send(frame: Frame, compress?: boolean): void {
     if (!this.#socket || !this.live) return;
     const { stats } = this.#host;
-    if (this.#socket.send(frame) !== 0) stats.bytesOut += frame.length;
+    if (this.#socket.send(frame, compress) !== 0) stats.bytesOut += frame.length;
     else {
       // Under too much backpressure the runtime closes the socket: the client comes back by its position.
       this.#tooSlow = true;
@@ -356,8 +356,8 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
   }
 
   /** To all subscribers of the topic but this one. Returns false when one of them had no room for it. */
-  publishTopic(topic: string, frame: Frame): boolean {
-    return this.#socket === undefined || this.#socket.publish(topic, frame) !== 0;
+  publishTopic(topic: string, frame: Frame, compress?: boolean): boolean {
+    return this.#socket === undefined || this.#socket.publish(topic, frame, compress) !== 0;
   }
 
   get bufferedBytes(): number {

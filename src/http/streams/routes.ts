@@ -10,6 +10,7 @@ import type { Frame } from "../../protocol/codec.ts";
 import type { RequestContext } from "../../runtime/runtime.ts";
 import type { AdmissionGuard } from "../admission-guard.ts";
 import { type BodyRefusal, bodyBytes, bodyText } from "../body.ts";
+import type { CompressionPolicy } from "../compression.ts";
 import { cors } from "../cors.ts";
 import type { OriginPolicy } from "../origin.ts";
 import { readEventId } from "./event-ids.ts";
@@ -22,6 +23,7 @@ export interface StreamRoutesDeps {
   readonly guard: AdmissionGuard;
   readonly originAllowed: OriginPolicy;
   readonly streams: StreamTransports;
+  readonly compression: CompressionPolicy;
   readonly stats: Stats;
   /** Longest frame a client may send, here as the body of a request. */
   readonly maxFrameBytes: number;
@@ -33,6 +35,8 @@ type Env = { Bindings: RequestContext };
 
 /** Nothing between may keep, change or hold back any part of the stream. */
 const UNBUFFERED = { "cache-control": "no-store, no-transform", "x-accel-buffering": "no" };
+
+const COMPRESSED = { "content-encoding": "gzip", vary: "accept-encoding" };
 
 const BINARY = "application/octet-stream";
 const JSON_LINES = "application/json; charset=utf-8";
@@ -103,7 +107,7 @@ const UNREADABLE = {
 
 /** Lets the client in and begins the answer. @param frame its first one, or the status that refuses it */
 async function openStream(
-  { gateway, centrifuge, guard, streams, headers: added }: StreamRoutesDeps,
+  { gateway, centrifuge, guard, streams, compression, headers: added }: StreamRoutesDeps,
   c: Context<Env>,
   transport: StreamTransport,
   frame: Frame | BodyRefusal,
@@ -130,7 +134,8 @@ async function openStream(
     },
     dialect,
   );
-  const socket = new StreamSocket(transport, handler, codec, c.env, streams);
+  const gzip = compression.stream(headers);
+  const socket = new StreamSocket({ transport, codec, gzip }, handler, c.env, streams);
   const body = new ReadableStream<Uint8Array>(socket, { highWaterMark: 0 });
   handler.opened(socket);
   handler.message(socket, frame);
@@ -139,7 +144,8 @@ async function openStream(
     return c.json(refused, REFUSED[refused.code] ?? 403, { "cache-control": "no-store" });
   }
   const type = EVENT_SOURCES.has(transport) ? EVENTS : isBinary(c) ? BINARY : JSON_LINES;
-  return new Response(body, { headers: { "content-type": type, ...UNBUFFERED, ...added } });
+  const encoding = gzip ? COMPRESSED : {};
+  return new Response(body, { headers: { "content-type": type, ...UNBUFFERED, ...encoding, ...added } });
 }
 
 /** An `EventSource` gives up for ever after any other status: it is sent away with an empty stream instead. */

@@ -6,6 +6,7 @@ import type { StreamTransport } from "../../protocol/centrifuge/stream-codecs.ts
 import type { Frame } from "../../protocol/codec.ts";
 import { type RequestContext, SLOW_READER, type Socket, type SocketHandler } from "../../runtime/runtime.ts";
 import { EventIds } from "./event-ids.ts";
+import { GZIP_HEAD, GzipSum } from "./gzip.ts";
 import type { StreamTransports } from "./transports.ts";
 
 /** Silence after which the connection of an ended stream is closed, s: the usual one of idle HTTP connections. */
@@ -19,6 +20,14 @@ const WRITE_BYTES = 65_536;
 /** More than the limit may wait so many ms, and so many times the limit: a burst alone is no slow reader. */
 const PATIENCE_MS = 1_000;
 const BURST = 4;
+
+/** How a stream speaks. */
+export interface StreamKind {
+  readonly transport: StreamTransport;
+  readonly codec: CentrifugeCodec;
+  /** Its body is compressed, each frame for itself. */
+  readonly gzip: boolean;
+}
 
 /**
  * A connection whose frames leave as the endless body of an HTTP answer; what its client sends comes in requests of its
@@ -44,13 +53,14 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
   readonly #ids: EventIds | undefined;
   /** Only where the answer waits for it. */
   readonly #begun: PromiseWithResolvers<CloseCode | undefined> | undefined;
+  /** Only of compressed streams. */
+  readonly #gzip: GzipSum | undefined;
   /** `ending`: the last frame is in the queue. */
   #state: "open" | "ending" | "closed" = "open";
 
   constructor(
-    transport: StreamTransport,
+    { transport, codec, gzip }: StreamKind,
     handler: SocketHandler,
-    codec: CentrifugeCodec,
     context: RequestContext,
     streams: StreamTransports,
   ) {
@@ -59,6 +69,10 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
     this.#codec = codec;
     this.#context = context;
     this.#streams = streams;
+    if (gzip) {
+      this.#gzip = new GzipSum();
+      this.#append(GZIP_HEAD);
+    }
     if (codec.unidirectional) this.#begun = Promise.withResolvers();
     if (transport === "uni_sse") {
       this.#ids = new EventIds();
@@ -93,14 +107,14 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
     this.#state = "closed";
   }
 
-  send(frame: Frame): number {
+  send(frame: Frame, compress?: boolean): number {
     if (this.#state !== "open") return 0;
     if (this.#isSlow()) {
       this.#cut(SLOW_READER);
       return 0;
     }
     if (this.#ids && !this.#sendId(frame)) return 0;
-    const bytes = this.#push(frame);
+    const bytes = this.#push(frame, compress);
     this.#begun?.resolve(undefined);
     return this.#queued > this.#streams.backpressureBytes / 4 ? -1 : bytes;
   }
@@ -111,6 +125,7 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
   close(code = 1000, reason = ""): void {
     if (this.#state !== "open") return;
     this.#push(this.#codec.disconnectPush(code, reason));
+    if (this.#gzip) this.#append(this.#gzip.tail());
     this.#end("ending", code, reason);
     this.#context.idleTimeout(ENDED_IDLE_SECONDS);
   }
@@ -132,8 +147,8 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
     if (this.#topics?.delete(topic)) this.#streams.topics.unsubscribe(topic, this);
   }
 
-  publish(topic: string, frame: Frame): number {
-    return this.#streams.topics.publish(topic, frame, this) ? frame.length : 0;
+  publish(topic: string, frame: Frame, compress?: boolean): number {
+    return this.#streams.topics.publish(topic, frame, this, compress) ? frame.length : 0;
   }
 
   getBufferedAmount(): number {
@@ -163,13 +178,18 @@ export class StreamSocket implements Socket, UnderlyingDefaultSource<Uint8Array>
     return this.#queued > backpressureBytes * BURST || performance.now() - this.#queuedAt > PATIENCE_MS;
   }
 
-  #push(frame: Frame): number {
+  #push(frame: Frame, compress?: boolean): number {
     const chunk = this.#streams.chunk(this.#codec, frame);
-    this.#enqueue(chunk);
+    this.#enqueue(chunk, compress);
     return chunk.length;
   }
 
-  #enqueue(chunk: Uint8Array): void {
+  #enqueue(chunk: Uint8Array, compress?: boolean): void {
+    this.#gzip?.add(chunk);
+    this.#append(this.#gzip ? this.#streams.packed(chunk, compress) : chunk);
+  }
+
+  #append(chunk: Uint8Array): void {
     if (this.#queue.length === 0) this.#queuedAt = performance.now();
     this.#queue.push(chunk);
     this.#queued += chunk.length;

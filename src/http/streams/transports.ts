@@ -4,6 +4,7 @@ import type { CentrifugeCodec } from "../../protocol/centrifuge/replies.ts";
 import type { StreamTransport } from "../../protocol/centrifuge/stream-codecs.ts";
 import type { Frame } from "../../protocol/codec.ts";
 import { type Subscriber, Topics } from "../../runtime/topics.ts";
+import { gzipPiece } from "./gzip.ts";
 
 /** What the stream connections of one instance share. */
 export class StreamTransports {
@@ -11,12 +12,23 @@ export class StreamTransports {
   readonly topics = new Topics<Subscriber>();
   /** A stream with more than this unsent is closed. */
   readonly backpressureBytes: number;
+  /** A chunk of a compressed stream that is shorter is sent as it is, bytes. */
+  readonly #thresholdBytes: number;
   readonly #stats: Stats;
   #codec: CentrifugeCodec | undefined;
   #frame: Frame = "";
   #chunk: Uint8Array = new Uint8Array(0);
+  /** The last chunk that was packed, and how. */
+  #plain: Uint8Array | undefined;
+  #compressed = false;
+  #packed: Uint8Array = new Uint8Array(0);
 
-  constructor(options: { backpressureBytes: number; stats: Stats }) {
+  constructor(options: {
+    readonly backpressureBytes: number;
+    readonly stats: Stats;
+    readonly thresholdBytes?: number;
+  }) {
+    this.#thresholdBytes = options.thresholdBytes ?? 0;
     this.backpressureBytes = options.backpressureBytes;
     this.#stats = options.stats;
   }
@@ -38,6 +50,20 @@ export class StreamTransports {
       this.#frame = frame;
     }
     return this.#chunk;
+  }
+
+  /**
+   * A chunk as a piece of compressed streams; made once for all subscribers, too.
+   * @param worth false: it is not to be compressed, whatever its length
+   */
+  packed(chunk: Uint8Array, worth = true): Uint8Array {
+    const compress = worth && chunk.length >= this.#thresholdBytes;
+    if (chunk !== this.#plain || compress !== this.#compressed) {
+      this.#packed = gzipPiece(chunk, compress);
+      this.#plain = chunk;
+      this.#compressed = compress;
+    }
+    return this.#packed;
   }
 }
 

@@ -1,6 +1,13 @@
 import { takeCollectionsMs } from "../collections.ts";
 import { host } from "../host.ts";
-import type { RequestContext, Runtime, ServeOptions, SocketHandler, TlsCertificate } from "../runtime.ts";
+import type {
+  Compression,
+  RequestContext,
+  Runtime,
+  ServeOptions,
+  SocketHandler,
+  TlsCertificate,
+} from "../runtime.ts";
 import { BunListener, type SocketHooks } from "./listener.ts";
 
 /** Bun's longest; the gateway's own wheel reaps mute peers, because Bun's timer is reset by every send (bun#39255). */
@@ -19,6 +26,7 @@ export function bunRuntime(): Runtime {
       new BunListener(options, (port, tls, hooks) => listen({ ...options, port }, tls, hooks)),
     noSharedPorts: undefined,
     needsProxy: undefined,
+    noCompression: undefined,
     descriptorsEach: () => 1,
     fetchTrusting: (ca) => (url, init) => fetch(url, { ...init, tls: { ca } }),
     ...host(),
@@ -50,15 +58,14 @@ function listen(
     idleTimeout: HTTP_IDLE_SECONDS,
     maxRequestBodySize: options.maxRequestBytes,
     fetch(request, self) {
-      const context = new BunContext(request, self, options.upgradeHeaders);
+      const context = new BunContext(request, self, options);
       const answer = options.fetch(absolute(request), context);
       if (answer instanceof Promise) return answer.then((response) => context.answer(response));
       return context.answer(answer);
     },
     error: () => new Response("internal server error\n", { status: 500 }),
     websocket: {
-      // Off: it breaks Safari and costs memory for each connection (bun#25673, bun#33592).
-      perMessageDeflate: false,
+      perMessageDeflate: deflate(options.compression),
       maxPayloadLength: options.maxFrameBytes,
       backpressureLimit: options.backpressureBytes,
       // Without it a slow reader silently loses messages on an open connection.
@@ -82,6 +89,13 @@ function listen(
   });
 }
 
+/** Bun's words. It compresses for each socket anew, also what is published to a topic (1.4). */
+function deflate(compression: Compression | undefined) {
+  if (!compression) return false;
+  const { sent, received } = compression;
+  return { compress: sent, decompress: received };
+}
+
 /** HTTP/1.0 has no Host header (HAProxy's health checks are such), and Bun's URL is then the path alone. */
 function absolute(request: Request): Request {
   return request.url.startsWith("/") ? new Request(`http://localhost${request.url}`, request) : request;
@@ -95,12 +109,12 @@ class BunContext implements RequestContext {
   readonly #request: Request;
   readonly #server: BunServer;
 
-  readonly #headers: Readonly<Record<string, string>> | undefined;
+  readonly #options: ServeOptions;
 
-  constructor(request: Request, server: BunServer, headers: Readonly<Record<string, string>> | undefined) {
+  constructor(request: Request, server: BunServer, options: ServeOptions) {
     this.#request = request;
     this.#server = server;
-    this.#headers = headers;
+    this.#options = options;
   }
 
   get ip(): string {
@@ -116,9 +130,12 @@ class BunContext implements RequestContext {
     this.#server.timeout(this.#request, seconds);
   }
 
-  upgrade(handler: SocketHandler, protocol?: string): Response | undefined {
+  upgrade(handler: SocketHandler, protocol?: string, compress = true): Response | undefined {
+    const { compression, upgradeHeaders } = this.#options;
+    // Bun reads the offer from here. (Without the header it would read the request's own again.)
+    if (compression && !compress) this.#request.headers.set("sec-websocket-extensions", "none");
     const headers =
-      protocol === undefined ? this.#headers : { ...this.#headers, "Sec-WebSocket-Protocol": protocol };
+      protocol === undefined ? upgradeHeaders : { ...upgradeHeaders, "Sec-WebSocket-Protocol": protocol };
     this.#upgraded = this.#server.upgrade(
       this.#request,
       headers ? { data: handler, headers } : { data: handler },

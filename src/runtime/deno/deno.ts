@@ -38,6 +38,8 @@ export function denoRuntime(): Runtime {
     needsProxy:
       "Deno keeps connections that say nothing, or half a request, for as long as they like: strangers can take all " +
       "descriptors. Put a proxy in front that limits connections and the time of a request's head",
+    noCompression:
+      "Deno's WebSockets do not compress (2.9): run it on Bun, or compress streams alone (compression.streams)",
     // A client's, and the two ends of the way behind TLS.
     descriptorsEach: (tls) => (tls ? 3 : 1),
     fetchTrusting(ca) {
