@@ -1,8 +1,12 @@
 import type { Config } from "../config.ts";
+import type { Logger } from "../core/log.ts";
+import { Seldom } from "../core/seldom.ts";
 import type { GatewayOptions } from "../gateway/context.ts";
-import { Admission } from "../gateway/instance/admission.ts";
+import { Admission, connectionCap } from "../gateway/instance/admission.ts";
 import type { AppOptions } from "../http/app.ts";
-import type { Runtime } from "../runtime/runtime.ts";
+import { inRanges } from "../http/client-ip.ts";
+import { outgoingPorts } from "../process/ports.ts";
+import type { ProxyProtocol, Runtime } from "../runtime/runtime.ts";
 import type { Descriptors } from "./descriptors.ts";
 import { UserError } from "./output.ts";
 
@@ -67,6 +71,35 @@ export function appOptions(config: Config, descriptors: Descriptors): AppOptions
     publicMetrics: http.publicMetrics,
     door: doorOptions(config, descriptors),
     ...(http.metricsToken && { metricsToken: http.metricsToken }),
+  };
+}
+
+/** Descriptors and ports of loopback that stay free beside those of connections. */
+const KEPT_PORTS = 1_000;
+/** One address is heard of at most so often. */
+const REFUSALS_EVERY_MS = 60_000;
+/** How long a header of the PROXY protocol may take, ms: balancers send it at once. */
+const PROXY_HEADER_MS = 3_000;
+
+/** Most connections: behind the PROXY protocol each also takes a port of loopback. */
+export function capOf(config: Config, runtime: Runtime, tls: boolean): number {
+  const { protocol: proxyProtocol } = config.proxy;
+  const each = runtime.descriptorsEach({ tls, proxyProtocol });
+  const cap = connectionCap(config.limits.connections, runtime.descriptorLimit(), each);
+  const ports = proxyProtocol ? outgoingPorts() : undefined;
+  return ports === undefined ? cap : Math.min(cap, Math.max(1, ports - KEPT_PORTS));
+}
+
+/** Who is believed about what stands before the first request. */
+export function proxyProtocol({ proxy }: Config, log: Logger): ProxyProtocol | undefined {
+  if (!proxy.protocol) return undefined;
+  const warnings = new Seldom(REFUSALS_EVERY_MS);
+  return {
+    trusts: inRanges(proxy.cidrs),
+    timeoutMs: PROXY_HEADER_MS,
+    refused(address, why) {
+      if (warnings.first(address)) log.warn("a proxy's connection was refused", { address, why });
+    },
   };
 }
 

@@ -6,7 +6,7 @@ import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import { createGateway, type RunningGateway } from "../gateway/create.ts";
-import { type Admission, connectionCap } from "../gateway/instance/admission.ts";
+import type { Admission } from "../gateway/instance/admission.ts";
 import { Evacuation } from "../gateway/instance/evacuation.ts";
 import { IdleCollector } from "../gateway/instance/idle-collector.ts";
 import { Overload } from "../gateway/instance/overload.ts";
@@ -31,8 +31,10 @@ import { Descriptors } from "./descriptors.ts";
 import {
   admissionOf,
   appOptions,
+  capOf,
   drainPace,
   gatewayOptions,
+  proxyProtocol,
   socketOptions,
   streamOptions,
 } from "./instance-options.ts";
@@ -112,8 +114,7 @@ class RunningInstance implements Instance {
     this.#started = new StartedParts(log);
     this.#apps = new PusherApps(config.apps);
     this.#certificate = readCertificate(config.tls);
-    const each = runtime.descriptorsEach(this.#certificate !== undefined);
-    this.#cap = connectionCap(config.limits.connections, runtime.descriptorLimit(), each);
+    this.#cap = capOf(config, runtime, this.#certificate !== undefined);
     this.#admission = admissionOf(config, this.#cap);
     this.#descriptors = new Descriptors(runtime);
     this.#overload = new Overload({
@@ -331,12 +332,10 @@ class RunningInstance implements Instance {
 
   /** Opens the second port, when there is one, and then the port for clients. */
   #listen(app: App, metrics: Metrics, console: Console | undefined): void {
-    const { config, worker, extra } = this.#parts;
+    const { config, worker, extra, log } = this.#parts;
     if (config.admin.port > 0) {
-      const health = this.#health;
       const admin = adminApp({
-        health,
-        metrics,
+        ...{ health: this.#health, metrics },
         metricsToken: config.http.metricsToken,
         publicMetrics: true,
         console,
@@ -349,6 +348,7 @@ class RunningInstance implements Instance {
       port: config.port,
       reusePort: worker ?? false,
       upgradeHeaders: { [REGION_HEADER]: config.region },
+      proxyProtocol: proxyProtocol(config, log.with({ at: "proxy" })),
       ...(this.#certificate && { tls: this.#certificate }),
       fetch: (request, context) => extra?.(request) ?? app.fetch(request, context),
     });
@@ -371,7 +371,7 @@ class RunningInstance implements Instance {
   #serve({
     host: hostname,
     ...options
-  }: Pick<ServeOptions, "port" | "fetch" | "reusePort" | "upgradeHeaders" | "tls"> & {
+  }: Pick<ServeOptions, "port" | "fetch" | "reusePort" | "upgradeHeaders" | "proxyProtocol" | "tls"> & {
     host: string;
   }): Server {
     const { config, runtime } = this.#parts;

@@ -17,6 +17,9 @@ export function* crossChecks(config: Config): Generator<string> {
   if (limits.bytesPerSecond > 0 && limits.bytesPerSecond * 2 < limits.frameBytes) {
     yield "limits.bytesPerSecond: twice of it must be at least limits.frame, or the longest frame never fits";
   }
+  if (config.proxy.protocol && config.proxy.cidrs.length === 0) {
+    yield "proxy.protocol: whoever connects could name any address; set proxy.cidrs to the balancers' addresses";
+  }
   if (config.workers > 1 && nats.urls.length === 0) {
     yield "workers: with the embedded broker each worker would be an island; set nats.urls (NATS_URL) for all of them, " +
       "or workers to 1";

@@ -18,7 +18,6 @@ import {
   maybeText,
   size,
   structure,
-  text,
   whole,
   yesNo,
 } from "./setting.ts";
@@ -29,9 +28,9 @@ const MANY = 1_000_000_000;
 
 /** `*`, or scheme, host and port exactly as browsers write them (no path, lower case, default ports left out). */
 const ORIGIN = /^(\*|loopback|[a-z][a-z0-9+.-]*:\/\/[^\s/?#*@A-Z]+)$/;
-const CIDR = /^[0-9a-fA-F:.]+(\/[0-9]{1,3})?$/;
+export const CIDR = /^[0-9a-fA-F:.]+(\/[0-9]{1,3})?$/;
 
-const isAddress = (text: string) =>
+export const isAddress = (text: string) =>
   text.includes("/") ? ipaddr.isValidCIDR(text) : ipaddr.isValid(text) && /[.:].*[.:]/.test(text);
 
 function isOrigin(origin: string): boolean {
@@ -179,35 +178,6 @@ export const gateway = {
     default: false,
     insecure: true,
     doc: "Without `http.metricsToken`: everybody who reaches the clients' port may read the metrics there.",
-  }),
-
-  "proxy.trust": choice(["none", "fly", "header"], {
-    default: "none",
-    env: ["TRUNKLINE_TRUSTED_PROXY"],
-    doc:
-      "Where a client's address comes from. `none`: the TCP peer. `fly`: the header `Fly-Client-IP`. `header`: the " +
-      "header that `proxy.header` names.",
-  }),
-  "proxy.header": text(/^[A-Za-z0-9-]{1,64}$/, "the name of a header", {
-    default: "X-Forwarded-For",
-    doc: "With `proxy.trust: header`: the header to which proxies append addresses.",
-  }),
-  "proxy.cidrs": list(
-    CIDR,
-    "an address or range such as 10.0.0.0/8",
-    {
-      default: [],
-      doc:
-        "Addresses of the proxies. Only these are believed. The client is the last address in the header that is not a " +
-        "proxy. If the list is empty, `proxy.hops` decides.",
-    },
-    isAddress,
-  ),
-  "proxy.hops": whole(1, 16, {
-    default: 1,
-    doc:
-      "Without `proxy.cidrs`: how many proxies append to the header. The client is that many addresses from the " +
-      "header's end. Use it only if nothing but the proxies can reach the port.",
   }),
 
   "limits.connections": whole(0, 10_000_000, {

@@ -4,11 +4,14 @@ import { callouts } from "./table-callouts.ts";
 import { compression } from "./table-compression.ts";
 import { gateway } from "./table-gateway.ts";
 import { instance } from "./table-instance.ts";
+import { proxy } from "./table-proxy.ts";
 import { trouble } from "./table-trouble.ts";
 import type { Values } from "./tree.ts";
 
 /** The one table: every setting by its key in the configuration file. Namespaces have a table of their own. */
-export const settings = { ...instance, ...callouts, ...gateway, ...trouble, ...compression } as const;
+export const settings = {
+  ...{ ...instance, ...callouts, ...gateway, ...proxy, ...trouble, ...compression },
+} as const;
 
 /** All settings of an instance, as plain values: durations in ms (`…Ms`), sizes in bytes (`…Bytes`). */
 export type Config = Values<typeof settings> & { readonly namespaces: Namespaces };

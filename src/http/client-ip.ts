@@ -42,9 +42,7 @@ export function clientIp(trust: ProxyTrust): ClientIp {
   if (trust.cidrs.length === 0) {
     return (headers, peer) => plain(parse(entries(headers, header).at(-hops) ?? "") ?? peer);
   }
-  const ranges = trust.cidrs.map(parseRange);
-  const trusted = (address: Address) =>
-    ranges.some(([range, bits]) => range.kind() === address.kind() && address.match(range, bits));
+  const trusted = within(trust.cidrs);
   return (headers, peer) => {
     let client = parse(peer);
     if (!client) return peer;
@@ -57,6 +55,21 @@ export function clientIp(trust: ProxyTrust): ClientIp {
     }
     return plain(client);
   };
+}
+
+/** Makes the test whether an address is in one of these ranges. @throws Error when one is no address or range */
+export function inRanges(cidrs: readonly string[]): (address: string) => boolean {
+  const contains = within(cidrs);
+  return (text) => {
+    const address = parse(text);
+    return address !== undefined && contains(address);
+  };
+}
+
+function within(cidrs: readonly string[]): (address: Address) => boolean {
+  const ranges = cidrs.map(parseRange);
+  return (address) =>
+    ranges.some(([range, bits]) => range.kind() === address.kind() && address.match(range, bits));
 }
 
 /** The last addresses of a header, oldest first. */

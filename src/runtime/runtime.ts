@@ -75,6 +75,16 @@ export interface Compression {
   readonly minBytes: number;
 }
 
+/** Whose connections begin with a header of the PROXY protocol, version 1 or 2, which says who the client is. */
+export interface ProxyProtocol {
+  /** Whether the proxy at this address is believed; all others are turned away. */
+  trusts(address: string): boolean;
+  /** How long a header may take, ms. */
+  readonly timeoutMs: number;
+  /** A proxy's connection was turned away. @param why nothing of what it has sent */
+  refused(address: string, why: string): void;
+}
+
 export interface ServeOptions {
   readonly hostname: string;
   /** 0: any free one. */
@@ -89,6 +99,8 @@ export interface ServeOptions {
   readonly maxRequestBytes: number;
   /** Absent: none. Only where {@link Runtime.noCompression} is undefined. */
   readonly compression?: Compression | undefined;
+  /** With it, every connection must begin with a header, and addresses are those that it says. */
+  readonly proxyProtocol?: ProxyProtocol | undefined;
   /** Headers of every answer that turns a request into a WebSocket. */
   readonly upgradeHeaders?: Readonly<Record<string, string>>;
   /** Answers a request; `peer` is the TCP peer's address. May call `request.upgrade`. */
@@ -151,7 +163,7 @@ export interface Runtime {
   /** Descriptors this process may open (soft limit), or `undefined` where it cannot be known. */
   descriptorLimit(): number | undefined;
   /** Descriptors that one connection of a client takes. */
-  descriptorsEach(tls: boolean): number;
+  descriptorsEach(options: { readonly tls: boolean; readonly proxyProtocol: boolean }): number;
   /** A `fetch` that also trusts servers whose certificates these (PEM) have signed. */
   fetchTrusting(ca: string): Fetch;
   /** Descriptors that are open now, or `undefined` where it cannot be known; never throws. */

@@ -1,5 +1,6 @@
 import { runtimeContract } from "./runtime.ts";
 import { runtimeCompressionContract } from "./runtime-compression.ts";
+import { runtimeProxyContract } from "./runtime-proxy.ts";
 import { runtimeTlsContract } from "./runtime-tls.ts";
 
 runtimeContract("bun", [process.execPath], { showsPings: true, refusesConnections: true });
@@ -7,3 +8,5 @@ runtimeContract("bun", [process.execPath], { showsPings: true, refusesConnection
 runtimeTlsContract("bun", [process.execPath]);
 
 runtimeCompressionContract([process.execPath]);
+
+runtimeProxyContract("bun", [process.execPath]);

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { constants, deflateRawSync } from "node:zlib";
 import { compressedFrame, OPCODE } from "../helpers/raw-websocket.ts";
 import { Fixture, runtimeContract } from "./runtime.ts";
+import { runtimeProxyContract } from "./runtime-proxy.ts";
 import { runtimeTlsContract } from "./runtime-tls.ts";
 
 const deno = fileURLToPath(new URL("../../node_modules/.bin/deno", import.meta.url));
@@ -27,3 +28,5 @@ test("Deno accepts no offer of compression, and takes a compressed frame for a f
   await fixture.line("closed", client.id);
   expect((await resident()) - before).toBeLessThan(32 * 1_048_576);
 });
+
+runtimeProxyContract("deno", [deno, "run", "-A"]);

@@ -19,15 +19,21 @@ export class Fixture implements AsyncDisposable {
   /**
    * @param tls it speaks TLS with the files `<tls>.pem` and `<tls>.key`
    * @param compression what is compressed
+   * @param proxied connections begin with a header of the PROXY protocol
    */
-  constructor(command: readonly string[], tls?: string, compression?: Compression) {
+  constructor(command: readonly string[], tls?: string, compression?: Compression, proxied = false) {
     this.#secure = tls !== undefined;
     const compressed = compression && { FIXTURE_COMPRESSION: JSON.stringify(compression) };
     this.process = Bun.spawn([...command, FIXTURE], {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "inherit",
-      env: { ...process.env, ...(tls && { FIXTURE_TLS: tls }), ...compressed },
+      env: {
+        ...process.env,
+        ...(tls && { FIXTURE_TLS: tls }),
+        ...compressed,
+        ...(proxied && { FIXTURE_PROXY: "yes" }),
+      },
     });
     void this.#read();
   }
@@ -45,8 +51,12 @@ export class Fixture implements AsyncDisposable {
     return this;
   }
 
-  async open(query = "", headers?: Record<string, string>): Promise<RawWebSocket & { id: number }> {
-    const client = await RawWebSocket.open(this.url + query, headers);
+  async open(
+    query = "",
+    headers?: Record<string, string>,
+    preface?: string,
+  ): Promise<RawWebSocket & { id: number }> {
+    const client = await RawWebSocket.open(this.url + query, headers, preface);
     const [, id] = (await client.take(OPCODE.text)).toString().split(":");
     return Object.assign(client, { id: Number(id) });
   }

@@ -91,13 +91,20 @@ function certificate(path: string) {
   return { cert: readFileSync(`${path}.pem`, "utf8"), key: readFileSync(`${path}.key`, "utf8") };
 }
 
-const { FIXTURE_TLS, FIXTURE_COMPRESSION } = process.env;
+const { FIXTURE_TLS, FIXTURE_COMPRESSION, FIXTURE_PROXY } = process.env;
 
 const server = runtime.serve({
   hostname: "127.0.0.1",
   port: 0,
   ...(FIXTURE_TLS && { tls: certificate(FIXTURE_TLS) }),
   ...(FIXTURE_COMPRESSION && { compression: JSON.parse(FIXTURE_COMPRESSION) }),
+  ...(FIXTURE_PROXY && {
+    proxyProtocol: {
+      trusts: (address: string) => address === "127.0.0.1",
+      timeoutMs: 500,
+      refused: (address: string, why: string) => print({ event: "refused", address, why }),
+    },
+  }),
   maxFrameBytes: 65_536,
   backpressureBytes: 262_144,
   maxRequestBytes: 10_000,

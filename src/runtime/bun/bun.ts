@@ -1,14 +1,18 @@
 import { takeCollectionsMs } from "../collections.ts";
 import { host } from "../host.ts";
+import type { ClientAddress } from "../proxy-header.ts";
 import type {
   Compression,
+  ProxyProtocol,
   RequestContext,
   Runtime,
   ServeOptions,
+  Server,
   SocketHandler,
   TlsCertificate,
 } from "../runtime.ts";
 import { BunListener, type SocketHooks } from "./listener.ts";
+import { ProxyFront } from "./proxy-front.ts";
 
 /** Bun's longest; the gateway's own wheel reaps mute peers, because Bun's timer is reset by every send (bun#39255). */
 const WEBSOCKET_IDLE_SECONDS = 960;
@@ -22,12 +26,12 @@ export function bunRuntime(): Runtime {
   return {
     name: "bun",
     version: Bun.version,
-    serve: (options) =>
-      new BunListener(options, (port, tls, hooks) => listen({ ...options, port }, tls, hooks)),
+    serve: (options) => (options.proxyProtocol ? behindFront(options, options.proxyProtocol) : open(options)),
     noSharedPorts: undefined,
     needsProxy: undefined,
     noCompression: undefined,
-    descriptorsEach: () => 1,
+    // Behind a front: a client's, and the two ends of the way on loopback.
+    descriptorsEach: ({ proxyProtocol }) => (proxyProtocol ? 3 : 1),
     fetchTrusting: (ca) => (url, init) => fetch(url, { ...init, tls: { ca } }),
     ...host(),
     collect,
@@ -44,8 +48,46 @@ function collect(beside: boolean): void {
   if (!beside) Bun.shrink();
 }
 
+const open = (options: BunServeOptions) =>
+  new BunListener(options, (port, tls, hooks) => listen({ ...options, port }, tls, hooks));
+
+/** A server that is reached through a {@link ProxyFront} alone. */
+function behindFront(options: ServeOptions, protocol: ProxyProtocol): Server {
+  // Its own port is known when the server behind has one.
+  let front: ProxyFront | undefined;
+  const clientOf = (port: number) => front?.clientOf(port);
+  const inner = open({ ...options, clientOf, hostname: "127.0.0.1", port: 0, reusePort: false });
+  try {
+    front = new ProxyFront(options, protocol, inner.port);
+  } catch (error) {
+    void inner.close();
+    throw error;
+  }
+  const { hostname, port } = front;
+  return {
+    hostname,
+    port,
+    publish: (topic, frame, compress) => inner.publish(topic, frame, compress),
+    renew: (tls) => inner.renew(tls),
+    stopListening() {
+      front.stopListening();
+    },
+    async close() {
+      front.stopListening();
+      await inner.close();
+      front.close();
+    },
+  };
+}
+
+/** How Bun serves a port. */
+interface BunServeOptions extends ServeOptions {
+  /** Who is behind a connection from this port of loopback; absent: the connection's own peer. */
+  readonly clientOf?: (port: number) => ClientAddress | undefined;
+}
+
 function listen(
-  options: ServeOptions,
+  options: BunServeOptions,
   tls: TlsCertificate | undefined,
   hooks: SocketHooks | undefined,
 ): BunServer {
@@ -59,6 +101,7 @@ function listen(
     maxRequestBodySize: options.maxRequestBytes,
     fetch(request, self) {
       const context = new BunContext(request, self, options);
+      if (options.clientOf && !context.known) return new Response("not for you\n", NOT_FOR_YOU);
       const answer = options.fetch(absolute(request), context);
       if (answer instanceof Promise) return answer.then((response) => context.answer(response));
       return context.answer(answer);
@@ -104,26 +147,40 @@ function absolute(request: Request): Request {
 /** Stands for an answer that Bun has given already: it is for the layers between, and never sent. */
 const UPGRADED = new Response(null);
 
+const NOT_FOR_YOU = { status: 403, headers: { connection: "close" } };
+
 class BunContext implements RequestContext {
   #upgraded = false;
   readonly #request: Request;
   readonly #server: BunServer;
 
-  readonly #options: ServeOptions;
+  readonly #options: BunServeOptions;
 
-  constructor(request: Request, server: BunServer, options: ServeOptions) {
+  constructor(request: Request, server: BunServer, options: BunServeOptions) {
     this.#request = request;
     this.#server = server;
     this.#options = options;
   }
 
   get ip(): string {
-    return this.#server.requestIP(this.#request)?.address ?? "";
+    return this.#client?.hostname ?? "";
   }
 
   get peer(): string {
-    const { address, port } = this.#server.requestIP(this.#request) ?? {};
-    return `${address} ${port}`;
+    const { hostname, port } = this.#client ?? {};
+    return `${hostname} ${port}`;
+  }
+
+  /** Whether it is known who asks. */
+  get known(): boolean {
+    return this.#client !== undefined;
+  }
+
+  get #client(): ClientAddress | undefined {
+    const own = this.#server.requestIP(this.#request);
+    if (!own) return undefined;
+    const { clientOf } = this.#options;
+    return clientOf ? clientOf(own.port) : { hostname: own.address, port: own.port };
   }
 
   idleTimeout(seconds: number): void {

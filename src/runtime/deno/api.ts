@@ -16,6 +16,7 @@ export interface DenoApi {
     reusePort: boolean;
     alpnProtocols: string[];
   }): DenoTlsListener;
+  listen(options: { hostname: string; port: number; reusePort: boolean }): DenoTcpListener;
   connect(options: { hostname: string; port: number }): Promise<DenoConnection>;
   createHttpClient(options: { caCerts: string[] }): unknown;
   /** @throws TypeError when the request is no valid upgrade */
@@ -43,6 +44,12 @@ export interface DenoConnection {
   read(into: Uint8Array): Promise<number | null>;
   /** Resolves with how many bytes were written. */
   write(bytes: Uint8Array): Promise<number>;
+  close(): void;
+}
+
+export interface DenoTcpListener {
+  readonly addr: DenoAddress;
+  accept(): Promise<DenoConnection>;
   close(): void;
 }
 

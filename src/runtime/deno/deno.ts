@@ -9,8 +9,9 @@ import type {
   TlsCertificate,
 } from "../runtime.ts";
 import { Topics } from "../topics.ts";
-import { type DenoApi, type DenoServer, denoApi } from "./api.ts";
+import { type DenoAddress, type DenoApi, type DenoServer, denoApi } from "./api.ts";
 import { watchFrames } from "./frames.ts";
+import { ProxyFront } from "./proxy-front.ts";
 import { DenoSocket, type SocketGroup } from "./socket.ts";
 import { TlsFront } from "./tls-front.ts";
 
@@ -40,8 +41,8 @@ export function denoRuntime(): Runtime {
       "descriptors. Put a proxy in front that limits connections and the time of a request's head",
     noCompression:
       "Deno's WebSockets do not compress (2.9): run it on Bun, or compress streams alone (compression.streams)",
-    // A client's, and the two ends of the way behind TLS.
-    descriptorsEach: (tls) => (tls ? 3 : 1),
+    // A client's, and the two ends of the way behind each front.
+    descriptorsEach: ({ tls, proxyProtocol }) => 1 + (tls ? 2 : 0) + (proxyProtocol ? 2 : 0),
     fetchTrusting(ca) {
       const client = deno.createHttpClient({ caCerts: [ca] });
       return (url, init) => fetch(url, { ...init, client } as RequestInit);
@@ -60,6 +61,7 @@ class DenoListener implements Server {
   readonly #server: DenoServer;
   readonly #group: SocketGroup;
   readonly #front: TlsFront | undefined;
+  readonly #proxyFront: ProxyFront | undefined;
   readonly #poll: ReturnType<typeof setInterval>;
   #listening = true;
   #closed: Promise<void> | undefined;
@@ -72,12 +74,14 @@ class DenoListener implements Server {
       maxFrameBytes: options.maxFrameBytes,
       backpressureBytes: options.backpressureBytes,
     };
-    const { tls } = options;
+    const { tls, proxyProtocol } = options;
+    const hidden = { hostname: "127.0.0.1", port: 0, reusePort: false };
+    const own = tls || proxyProtocol ? hidden : options;
     this.#server = deno.serve(
       {
-        hostname: tls ? "127.0.0.1" : options.hostname,
-        port: tls ? 0 : options.port,
-        reusePort: tls ? false : (options.reusePort ?? false),
+        hostname: own.hostname,
+        port: own.port,
+        reusePort: own.reusePort ?? false,
         onListen: () => {},
         onError: () => new Response("internal server error\n", { status: 500 }),
       },
@@ -86,7 +90,7 @@ class DenoListener implements Server {
         if (Number(request.headers.get("content-length")) > options.maxRequestBytes) {
           return new Response("request too large\n", { status: 413, headers: { connection: "close" } });
         }
-        const peer = this.#front ? this.#front.clientOf(info.remoteAddr) : info.remoteAddr;
+        const peer = this.#peerOf(info.remoteAddr);
         if (!peer) return new Response("not for you\n", { status: 403, headers: { connection: "close" } });
         const context = new DenoContext(deno, request, peer, this.#group);
         const response = await options.fetch(request, context);
@@ -98,11 +102,20 @@ class DenoListener implements Server {
         return upgraded ?? response;
       },
     );
-    this.#front = tls && new TlsFront(deno, { ...options, tls }, this.#server.addr.port);
-    ({ hostname: this.hostname, port: this.port } = this.#front ?? this.#server.addr);
+    const before = proxyProtocol ? hidden : options;
+    this.#front = tls && new TlsFront(deno, { ...options, ...before, tls }, this.#server.addr.port);
+    const inner = this.#front ?? this.#server.addr;
+    this.#proxyFront = proxyProtocol && new ProxyFront(deno, options, proxyProtocol, inner.port);
+    ({ hostname: this.hostname, port: this.port } = this.#proxyFront ?? inner);
     this.#poll = setInterval(() => {
       for (const socket of this.#group.pressed) socket.poll();
     }, PRESSURE_POLL_MS);
+  }
+
+  /** Who is behind a connection of the innermost server. */
+  #peerOf(address: DenoAddress): DenoAddress | undefined {
+    const outer = this.#front ? this.#front.clientOf(address) : address;
+    return outer && this.#proxyFront ? this.#proxyFront.clientOf(outer) : outer;
   }
 
   publish(topic: string, frame: string | Uint8Array): boolean {
@@ -129,6 +142,7 @@ class DenoListener implements Server {
     for (const socket of this.#group.open) socket.close(1001, "Server closed");
     await this.#server.shutdown();
     this.#front?.close();
+    this.#proxyFront?.close();
   }
 }
 

@@ -1,11 +1,10 @@
 import type { ServeOptions, TlsCertificate } from "../runtime.ts";
 import type { DenoAddress, DenoApi, DenoConnection, DenoTlsListener } from "./api.ts";
+import { close, pump } from "./pump.ts";
 
 const LOOPBACK = "127.0.0.1";
 /** How long a client may take to agree on keys. */
 const HANDSHAKE_MS = 10_000;
-/** What is carried at once, each way, bytes. */
-const CARRIED_BYTES = 8 * 1024;
 /** How often a port that is not free yet is asked for, and the pause between, ms. */
 const TRIES = 100;
 const PAUSE_MS = 10;
@@ -120,21 +119,5 @@ export class TlsFront {
         close(server);
       }
     }
-  }
-}
-
-/** Carries one way, as fast as it is taken, until the end. */
-async function pump(from: DenoConnection, to: DenoConnection): Promise<void> {
-  const bytes = new Uint8Array(CARRIED_BYTES);
-  for (let length = await from.read(bytes); length !== null; length = await from.read(bytes)) {
-    for (let written = 0; written < length; ) written += await to.write(bytes.subarray(written, length));
-  }
-}
-
-function close(connection: DenoConnection): void {
-  try {
-    connection.close();
-  } catch {
-    // It is closed already.
   }
 }
