@@ -44,6 +44,8 @@ function enter({ user, token, refresh, name, place }) {
   text("channel", `chat:room.${name}`);
   text("inbox-channel", `user:${user}`);
   showLines(name, user, place);
+  $("again").hidden = true;
+  composing(true);
   room = new Room({ user, token, refreshable: refresh, name, on: told });
   $("text").focus();
 }
@@ -87,6 +89,14 @@ const told = {
     state(up ? "up" : name === "connecting" ? "wait" : "down", detail ? `${name}: ${detail}` : name);
     if (name === "disconnected")
       receipt(`The connection ended for good: ${detail}. Leave and join again.`, "bad");
+  },
+  replaced() {
+    state("down", "replaced");
+    const why = `${$("me").textContent} is here in a newer tab or on another device, and the newest wins.`;
+    receipt(`${why} This tab was closed for it (4501).`, "bad");
+    messages.add({ kind: "note", text: "this tab was closed: a newer one has taken its place", tone: "bad" });
+    $("again").hidden = false;
+    composing(false);
   },
   place: ({ instance }) => instance && text("instance", instance),
   earlier: (publications) => messages.prepend(publications.map((publication) => rowOf(publication, {}))),
@@ -187,6 +197,11 @@ function state(link, words) {
   $("cut").disabled = link !== "up";
 }
 
+/** Whether anything can be said here. */
+function composing(can) {
+  for (const part of $("composer").elements) part.disabled = !can;
+}
+
 function receipt(words, tone) {
   text("receipt", words);
   $("receipt").dataset.tone = tone;
@@ -220,6 +235,11 @@ $("cut-form").addEventListener("submit", breakLink);
 $("leave").addEventListener("click", () => {
   leave();
   form.left();
+});
+
+$("again").addEventListener("click", () => {
+  leave();
+  form.submit();
 });
 
 $("composer").addEventListener("submit", (event) => {

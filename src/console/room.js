@@ -5,6 +5,9 @@ import { Outbox } from "./outbox.js";
 /** Messages shown from before one came in. */
 const EARLIER = 30;
 
+/** The close code of a connection whose place a newer one of its user has taken. */
+const REPLACED = 4501;
+
 /** How often what arrived is compared with the store, ms. */
 const CHECK_MS = 1000;
 
@@ -12,8 +15,8 @@ const CHECK_MS = 1000;
  * One stay in one room over one connection: the stock client, its subscription, and what the page proves with them.
  * `on` is told what happens: `state(name, detail)`, `place({instance})`, `earlier(publications)`,
  * `message(publication, {own, recovered})`, `note(text, tone)`, `recovery({recovered, missed, ms})`,
- * `presence(self, ask)`, `presenceChange(kind, info)`, `inbox(publication)`, `outbox(entries)`, `restored()`, and
- * `changed()` after anything countable.
+ * `presence(self, ask)`, `presenceChange(kind, info)`, `inbox(publication)`, `outbox(entries)`, `restored()`, `replaced()` when
+ * a newer connection of the user has taken this one's place, and `changed()` after anything countable.
  */
 export class Room {
   ledger = new Ledger();
@@ -92,7 +95,9 @@ export class Room {
       this.#clients.add(id);
       this.#on.state("connected", "");
     });
-    client.on("disconnected", ({ code, reason }) => this.#on.state("disconnected", `${reason} (${code})`));
+    client.on("disconnected", ({ code, reason }) =>
+      code === REPLACED ? this.#on.replaced() : this.#on.state("disconnected", `${reason} (${code})`),
+    );
     // A server-side subscription: the user's own inbox.
     client.on("publication", (publication) => this.#on.inbox(publication));
     return client;

@@ -44,6 +44,8 @@ export interface DenoConnection {
   read(into: Uint8Array): Promise<number | null>;
   /** Resolves with how many bytes were written. */
   write(bytes: Uint8Array): Promise<number>;
+  /** Of TCP alone: what is written leaves at once, and does not wait for the answer to what was written before. */
+  setNoDelay?(on: boolean): void;
   close(): void;
 }
 

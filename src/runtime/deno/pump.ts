@@ -5,6 +5,7 @@ const CARRIED_BYTES = 8 * 1024;
 
 /** Carries one way, as fast as it is taken, until the end. @param first what was read before */
 export async function pump(from: DenoConnection, to: DenoConnection, first?: Uint8Array): Promise<void> {
+  to.setNoDelay?.(true);
   if (first) await writeAll(to, first);
   const bytes = new Uint8Array(CARRIED_BYTES);
   for (let length = await from.read(bytes); length !== null; length = await from.read(bytes)) {
