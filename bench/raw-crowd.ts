@@ -4,7 +4,7 @@ import { LOOPBACK } from "../src/process/ports.ts";
 /** Key of the server API in measurements. */
 export const KEY = "a-key-of-the-measurement";
 /** The channel of all clients. */
-export const CHANNEL = "live:bench";
+const CHANNEL = "live:bench";
 
 /** What the instances of a measurement have in common; everybody may come in, as often as they like. */
 export const OPEN_DOORS = {
