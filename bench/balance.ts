@@ -142,7 +142,7 @@ class Stage {
   }
 }
 
-const rows = [["balance", "before", "one away", "it is back", "two", "three: after", "after rebalance"]];
+const rows = [["balance", "before", "g1 away", "g1 back", "g2 restarted", "g3 restarted", "after rebalance"]];
 const dir = await mkdtemp(join(tmpdir(), "trunkline-balance-"));
 try {
   for (const [name, lines] of Object.entries(ALGORITHMS)) rows.push([name, ...(await measure(lines))]);
