@@ -3,8 +3,10 @@ import type { Logger } from "../core/log.ts";
 import { Seldom } from "../core/seldom.ts";
 import type { GatewayOptions } from "../gateway/context.ts";
 import { Admission, connectionCap } from "../gateway/instance/admission.ts";
+import { RegionDirectory } from "../gateway/instance/region-directory.ts";
 import type { AppOptions } from "../http/app.ts";
 import { inRanges } from "../http/client-ip.ts";
+import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { outgoingPorts } from "../process/ports.ts";
 import type { ProxyProtocol, Runtime } from "../runtime/runtime.ts";
 import type { Descriptors } from "./descriptors.ts";
@@ -114,6 +116,16 @@ export function socketOptions({ limits, http, compression }: Config, runtime: Ru
     maxRequestBytes: http.maxRequestBytes,
     compression: sent === "off" ? undefined : { sent, received, minBytes },
   };
+}
+
+/** Which regions there are. @param load of this instance */
+export function regionDirectory(
+  { region, regions, instanceId: instance }: Config,
+  presence: Presence,
+  load: () => InstanceLoad,
+): RegionDirectory {
+  const urls = new Map(regions.map((entry) => entry.split("=", 2) as [string, string]));
+  return new RegionDirectory({ here: region, urls, presence, own: () => ({ instance, region, ...load() }) });
 }
 
 /** What holds for HTTP streams. */

@@ -10,7 +10,6 @@ import type { Admission } from "../gateway/instance/admission.ts";
 import { Evacuation } from "../gateway/instance/evacuation.ts";
 import { IdleCollector } from "../gateway/instance/idle-collector.ts";
 import { Overload } from "../gateway/instance/overload.ts";
-import { RegionDirectory } from "../gateway/instance/region-directory.ts";
 import { adminApp } from "../http/admin.ts";
 import { serveApiOverNats } from "../http/api-over-nats.ts";
 import { type App, createApp, REGION_HEADER } from "../http/app.ts";
@@ -35,6 +34,7 @@ import {
   drainPace,
   gatewayOptions,
   proxyProtocol,
+  regionDirectory,
   socketOptions,
   streamOptions,
 } from "./instance-options.ts";
@@ -271,12 +271,7 @@ class RunningInstance implements Instance {
       health: this.#health,
       metrics,
       console,
-      regions: new RegionDirectory({
-        here: config.region,
-        urls: new Map(config.regions.map((entry) => entry.split("=", 2) as [string, string])),
-        presence,
-        own: () => ({ instance: config.instanceId, region: config.region, ...this.#load() }),
-      }),
+      regions: regionDirectory(config, presence, () => this.#load()),
       assets: await loadAssets("console"),
       streams: this.#streams,
       stats,
