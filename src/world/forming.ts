@@ -28,7 +28,8 @@ export async function formed(nats: readonly Nats[]): Promise<void> {
 async function areOne(nats: readonly Nats[]): Promise<boolean> {
   const pages = await Promise.all(nats.map(({ monitorUrl }) => monitor<MetaPage>(monitorUrl, "jsz")));
   const groups = pages.map((page) => page?.meta_cluster);
-  const followers = groups.flatMap((group) => group?.replicas ?? []);
+  // From 2.15 on followers have a list, too.
+  const followers = groups.find((group, index) => group?.leader === nats[index]!.region)?.replicas ?? [];
   const present = followers.filter(({ offline }) => !offline);
   return groups.every((group) => group?.leader) && present.length === nats.length - 1;
 }

@@ -28,6 +28,7 @@ export interface NatsOptions {
 
 /** The NATS server of a region. */
 export interface Nats extends Server {
+  readonly region: string;
   /** nats://127.0.0.1:port, for clients in this region. */
   readonly url: string;
   /** http://127.0.0.1:port of its monitoring pages: /varz, /jsz, /gatewayz. */
@@ -61,6 +62,7 @@ export async function startNats(options: NatsOptions): Promise<Nats & ManagedSer
   return Object.assign(server, {
     url: `nats://${LOOPBACK}:${ports.client}`,
     monitorUrl: `http://${LOOPBACK}:${ports.monitor}`,
+    region,
     storeDir: join(dir, region),
   });
 }
