@@ -36,6 +36,8 @@ const LEADERLESS_LOOKS = 8;
 // JetStream API error codes (nats-server, server/errors.json).
 const NOT_FOUND = 10059;
 const IN_USE = 10058;
+/** A cluster of 2.15 says so to the second of two who make a stream at once. */
+const MOVING = 10124;
 const OVERLAP = 10065;
 const REPLICAS = 10074;
 const NO_STORAGE = 10047;
@@ -270,7 +272,9 @@ export class StreamAdmin {
   async #inTheMaking({ code }: JetStreamError, wanted: WantedStream): Promise<boolean> {
     // Before 2.10 each of those who make it at once counts as one more that needs room.
     if (code === NO_STORAGE) return (await this.info(wanted.name)) !== null;
-    return code === IN_USE || (code === OVERLAP && (await this.#othersOn(wanted)).length === 0);
+    return (
+      code === IN_USE || code === MOVING || (code === OVERLAP && (await this.#othersOn(wanted)).length === 0)
+    );
   }
 
   /** What the server would refuse to do about a stream, as far as that can be told beforehand. */

@@ -1,4 +1,4 @@
-import type { StreamConfig } from "nats";
+import type { Placement, StreamConfig } from "nats";
 import type { HistoryRules, Namespaces } from "../../../core/namespace.ts";
 import { type Part, partsOf } from "../../../core/partition.ts";
 import type { Subjects } from "../../../core/subject.ts";
@@ -68,7 +68,8 @@ export function channelStream(
 
 /** NATS clusters are called as the regions they are in. */
 export function placed(home: string | undefined): Partial<Pick<StreamConfig, "placement">> {
-  return home === undefined ? {} : { placement: { cluster: home, tags: [] } };
+  // Without tags: nats-server 2.15 takes an empty list for another place than none, and changes nothing while it moves.
+  return home === undefined ? {} : { placement: { cluster: home } as Placement };
 }
 
 /** Every stream an instance needs; that of events has as many copies as the safest namespace. */
