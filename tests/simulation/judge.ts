@@ -108,8 +108,11 @@ export class Judge {
   }
 
   #keyOf(client: Judged, { seq, body }: Segment["bodies"][number]): string {
-    const stands = this.#streamOf(this.subjectOf(client))?.past.get(seq);
-    return `${stands?.body === body ? stands.serial : "lost"}/${seq}:${body}`;
+    const stream = this.#streamOf(this.subjectOf(client));
+    const stands = stream?.past.get(seq);
+    // Of a stream that was made anew it is another one.
+    const storing = stands?.body === body ? `${stream!.bornAt}.${stands.serial}` : "lost";
+    return `${storing}/${seq}:${body}`;
   }
 
   /** A client was told that what it missed cannot be had. */
