@@ -10,6 +10,8 @@ export type Reply = string | number | null | ReplyError | readonly Reply[];
  */
 const TOLD_WITHOUT_CODE: readonly (readonly [says: string, code: string])[] = [
   ["The user executing the script can't", "NOPERM"],
+  // The same of Valkey.
+  ["ACL failure in script", "NOPERM"],
   ["Protocol error: unauthenticated", "NOAUTH"],
   ["cluster support disabled", "NOCLUSTER"],
 ];

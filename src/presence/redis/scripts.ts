@@ -227,7 +227,9 @@ while a < #ARGV do
   local ok, result = pcall(run)
   if not ok then
     local text = type(result) == 'table' and result.err or tostring(result)
-    if string.find(text, 'user executing the script', 1, true) then text = 'NOPERM' end
+    if string.find(text, 'user executing the script', 1, true) or string.find(text, 'ACL failure', 1, true) then
+      text = 'NOPERM'
+    end
     for i = 1, #REFUSED do
       if string.find(text, REFUSED[i], 1, true) then return { err = REFUSED[i] .. ' writes are refused' } end
     end
