@@ -56,7 +56,7 @@ function section(runs: readonly RedisRun[]): string[] {
   const [first] = runs;
   const where = first
     ? [
-        `- Measured at revision ${first.revision} with ${first.programs.at(-1)}, on ${first.machine.cores} processors.`,
+        `- Measured at revision ${first.revision} with ${first.programs.at(-1)}, on ${first.machine.cores} processors, of which others used ${first.busyCores.toFixed(1)} as it began.`,
       ]
     : [];
   return [...aligned([head, ...rows]), "", ...memory, ...where];

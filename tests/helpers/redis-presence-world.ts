@@ -68,8 +68,9 @@ export function clusterWorld(cluster: RedisCluster): RedisWorld {
       const { faults, wrap } = faultyLinks();
       const inner = linkTo(cluster);
       const link = { lane: (tag: string) => wrap(inner.lane(tag)), close: () => inner.close() };
-      // Parts share pipelines: each takes as long as the pipelines of all.
-      return { presence: clusterPresence({ ...options, link, prefix, timeoutMs: 1_000 }), faults };
+      // Parts share pipelines: each takes as long as all. And there are many leases to be renewed in time.
+      const times = { timeoutMs: 1_000, leaseTtlMs: 2 * LEASE_TTL_MS, renewMs: 2 * RENEW_MS };
+      return { presence: clusterPresence({ ...options, ...times, link, prefix }), faults };
     },
     prefixes: Array.from({ length: PARTS }, (_, part) => partPrefix(prefix, part)),
     at: (name) => partPrefix(prefix, partOf(name)),
