@@ -2,6 +2,7 @@ import { type Context, Hono } from "hono";
 import type { CentrifugeDialects } from "../centrifuge/dialect.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
+import { traceField } from "../core/trace-id.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { Admission } from "../gateway/instance/admission.ts";
 import type { RegionDirectory } from "../gateway/instance/region-directory.ts";
@@ -97,12 +98,12 @@ export function createApp(deps: AppDeps): App {
   routeApis(app, deps, log);
   if (deps.console) app.route("/console", deps.console);
   routePages(app, deps);
-  const failed = (error: unknown, method: string, path: string) => {
+  const failed = (error: unknown, { method, headers }: Request, path: string) => {
     // The path only: a query may hold a token.
-    log.error("request failed", { method, path, error });
+    log.error("request failed", { method, path, ...traceField(headers.get("traceparent")), error });
     return new Response("internal server error\n", { status: 500 });
   };
-  app.onError((error, c) => failed(error, c.req.method, c.req.path));
+  app.onError((error, c) => failed(error, c.req.raw, c.req.path));
   return {
     fetch(request, context) {
       // What thousands ask for at once when an instance is back passes no router: it took more than the decision.
@@ -112,7 +113,7 @@ export function createApp(deps: AppDeps): App {
       try {
         return centrifuge(request, context);
       } catch (error) {
-        return failed(error, request.method, WEBSOCKET_PATH);
+        return failed(error, request, WEBSOCKET_PATH);
       }
     },
   };

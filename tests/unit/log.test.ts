@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { BoundedWriter, pinoSink } from "../../src/cli/console-log.ts";
 import { CommandError, Errors } from "../../src/core/errors.ts";
 import { createLogger, type LogFields, loggerTo } from "../../src/core/log.ts";
+import { traceField } from "../../src/core/trace-id.ts";
 
 type Line = Readonly<Record<string, unknown>>;
 
@@ -81,6 +82,20 @@ describe.each(Object.entries(KINDS))("a log of %s", (_, make) => {
     log.error("failed", { error });
     expect(JSON.stringify(lines)).not.toContain("hunter2");
   });
+});
+
+test("a trace id is taken from a traceparent, and from nothing else", () => {
+  const id = "4bf92f3577b34da6a3ce929d0e0e4736";
+  expect(traceField(`00-${id}-00f067aa0ba902b7-01`)).toEqual({ trace_id: id });
+  for (const none of [
+    undefined,
+    null,
+    "",
+    id,
+    `00-${"0".repeat(32)}-00f067aa0ba902b7-01`,
+    `00-${id.toUpperCase()}-x-01`,
+  ])
+    expect(traceField(none)).toEqual({});
 });
 
 test("a field whose name is a secret's is left out, wherever it stands", () => {

@@ -31,6 +31,7 @@ curl http://localhost:8080/api/publish -H "X-API-Key: $TRUNKLINE_API_KEYS" \\
 - **What is not given.** \`null\` stands for it, but for \`data\`; so do an empty text and 0 where they cannot be meant.
 - **Unknown members** are passed over. Those that would change what is done are refused with error 108, and \`revoke\`,
   \`block\`, \`unblock\` and \`outbox…\`, which no SDK extends, refuse all. [Every field](fields.md#server-api) is in a table.
+- **A stream.** \`GET /api/trace\` shows what happens to a user, channel, connection or instance: [live trace](trace.md).
 - **Several calls.** \`POST /api/batch\`, or \`POST /api\` with \`{"method":…,"params":…}\` on each line.
 - **\`partial\`** in a result: some may be missing. It is never guessed.
 `;
