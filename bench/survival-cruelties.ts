@@ -31,7 +31,8 @@ function toStores(holds: Holds): readonly Fault<Regions>[] {
     {
       name: "disk-cut",
       what: `the same as an old copy while a far region is cut off, and an instance is killed, for ${holds.nats / 1_000} s`,
-      gaps: "all",
+      // The far region has had nothing of what is lost.
+      gaps: "some",
       breaks: true,
       forgets: true,
       async strike({ world }, served) {
