@@ -1,11 +1,7 @@
-import type { Authenticator, FindCallouts } from "../auth/auth.ts";
-import type { Broker } from "../broker/broker.ts";
 import type { Outbox } from "../broker/outbox.ts";
 import { CentrifugeDialects } from "../centrifuge/dialect.ts";
-import type { Config } from "../config.ts";
-import type { Logger } from "../core/log.ts";
-import type { Stats } from "../core/stats.ts";
 import { createGateway, type RunningGateway } from "../gateway/create.ts";
+import type { Operations } from "../gateway/gateway.ts";
 import type { Admission } from "../gateway/instance/admission.ts";
 import { Evacuation } from "../gateway/instance/evacuation.ts";
 import { IdleCollector } from "../gateway/instance/idle-collector.ts";
@@ -23,7 +19,7 @@ import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { AppQuotas } from "../pusher/app-quotas.ts";
 import { PusherApps } from "../pusher/apps.ts";
 import { Pusher } from "../pusher/pusher.ts";
-import type { Runtime, ServeOptions, Server } from "../runtime/runtime.ts";
+import type { ServeOptions, Server } from "../runtime/runtime.ts";
 import { type Certificate, CertificateWatch, readCertificate } from "./certificate.ts";
 import { type Console, createConsole } from "./console.ts";
 import { Descriptors } from "./descriptors.ts";
@@ -38,40 +34,10 @@ import {
   socketOptions,
   streamOptions,
 } from "./instance-options.ts";
+import type { Instance, InstanceParts } from "./instance-parts.ts";
 import { eventRecorder, outboxDesk, outboxOptions, startWebhooks } from "./outbox.ts";
 import { startError, step } from "./start-step.ts";
 import { StartedParts } from "./started-parts.ts";
-
-/** What an instance is made of; all of it is started and closed by the instance. */
-export interface InstanceParts {
-  readonly config: Config;
-  readonly version: string;
-  readonly runtime: Runtime;
-  readonly broker: Broker;
-  readonly presence: (load: () => InstanceLoad) => Presence;
-  readonly authenticator: Authenticator;
-  readonly callouts: FindCallouts;
-  /** Answers requests the product itself has no answer for (`trunkline dev`). */
-  readonly extra?: (request: Request) => Promise<Response> | undefined;
-  /** Everybody who reaches the port may use the console (`trunkline dev`). */
-  readonly openConsole?: boolean;
-  /** One of several workers that listen on the same port. */
-  readonly worker?: boolean;
-  readonly log: Logger;
-  /** Where comings and goings of clients are told; absent: nowhere. */
-  readonly connectionLog?: Logger | undefined;
-  readonly stats: Stats;
-}
-
-export interface Instance {
-  /** Where it listens, `http://host:port`. */
-  readonly url: string;
-  /**
-   * Leaves in order: not ready → connections closed in paced waves → departures told → drivers closed → port released.
-   * Idempotent.
-   */
-  shutdown(): Promise<void>;
-}
 
 /** Most connections closed in one step of shedding, as a share of all. */
 const SHED_SHARE = 0.02;
@@ -147,6 +113,14 @@ class RunningInstance implements Instance {
       await this.#started.close();
       throw error;
     }
+  }
+
+  get operations(): Operations {
+    return this.#gateway.operations;
+  }
+
+  breakLinks(): void {
+    this.#gateway.sendAway(Number.POSITIVE_INFINITY);
   }
 
   shutdown(): Promise<void> {

@@ -1,9 +1,10 @@
 import process from "node:process";
 import type { FindCallouts } from "../auth/auth.ts";
 import { findCallouts } from "../auth/callout/find.ts";
-import { natsCallouts } from "../auth/callout/nats.ts";
+import { natsCallouts, type ServiceRequest } from "../auth/callout/nats.ts";
 import { jwtAuthenticator } from "../auth/jwt/jwt.ts";
 import type { Broker } from "../broker/broker.ts";
+import type { MemoryBus } from "../broker/memory/bus.ts";
 import { memoryBroker, memoryBus } from "../broker/memory/memory.ts";
 import { natsBroker } from "../broker/nats/nats.ts";
 import type { Config } from "../config.ts";
@@ -18,7 +19,8 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { connectionLogger, consoleLogger } from "./console-log.ts";
 import { detectRuntime } from "./detect-runtime.ts";
 import { httpEndpoints, natsAddress, redisWay, tokenIssuers } from "./drivers.ts";
-import { type Instance, type InstanceParts, startInstance } from "./instance.ts";
+import { startInstance } from "./instance.ts";
+import type { Instance, InstanceParts } from "./instance-parts.ts";
 import { paint, printError } from "./output.ts";
 import { isBare, warnOfLimits } from "./settings.ts";
 import { ignoreReloads } from "./signals.ts";
@@ -35,6 +37,13 @@ export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "o
   readonly told?: (leave: () => void) => void;
   /** Leave when the terminal closes, too (SIGHUP); otherwise that is logged, and nothing else. */
   readonly endsWithTerminal?: boolean;
+}
+
+interface PartsOptions extends Pick<RunOptions, "version" | "worker" | "extra" | "openConsole"> {
+  /** Wraps whoever serves in NATS: what it answers itself is not asked there. */
+  readonly services?: (nats: ServiceRequest) => ServiceRequest;
+  /** In place of a bus of its own, where broker and history are in memory. */
+  readonly bus?: MemoryBus;
 }
 
 /** Builds the drivers the settings ask for, runs an instance on them, and leaves in order when told to. */
@@ -63,15 +72,18 @@ export async function run(config: Config, options: RunOptions): Promise<void> {
   runtime.exit(0);
 }
 
-async function buildParts(
+/** What an instance is made of, by its settings; nothing is started yet. */
+export async function buildParts(
   config: Config,
-  { version, worker, extra, openConsole }: RunOptions,
+  { version, worker, extra, openConsole, services, bus }: PartsOptions,
   runtime: Runtime,
   log: Logger,
 ): Promise<InstanceParts> {
   const stats = new Stats();
   const connections = connectionCap(config.limits.connections, runtime.descriptorLimit());
-  const broker = await buildBroker(config, connections, log, stats);
+  const broker = bus
+    ? memoryBroker({ bus, instance: config.instanceId, log, stats })
+    : await buildBroker(config, connections, log, stats);
   return {
     ...{ config, version, runtime, broker, log, stats },
     worker: worker !== undefined,
@@ -80,17 +92,23 @@ async function buildParts(
     ...(openConsole && { openConsole }),
     presence: (load) => buildPresence(config, runtime, { log, stats, load }),
     authenticator: jwtAuthenticator({ issuers: tokenIssuers(config), insecure: config.insecure, log }),
-    callouts: buildCallouts(config, broker, log, stats),
+    callouts: buildCallouts(config, servicesOf(config, broker, services), log, stats),
   };
 }
 
-function buildCallouts(config: Config, broker: Broker, log: Logger, stats: Stats): FindCallouts {
+/** Whoever serves in NATS, and what is asked before. */
+function servicesOf({ rpc }: Config, broker: Broker, services: PartsOptions["services"]): ServiceRequest {
+  const nats: ServiceRequest = (service, name, body, headers) =>
+    broker.request(service, name, body, { timeoutMs: rpc.timeoutMs, ...(headers && { headers }) });
+  return services ? services(nats) : nats;
+}
+
+function buildCallouts(config: Config, request: ServiceRequest, log: Logger, stats: Stats): FindCallouts {
   const { rpc, region, instanceId: instance } = config;
   const common = { stats, log: log.with({ at: "callout" }) };
   const nats = natsCallouts({
     ...{ ...common, region, instance, rpcBodyBytes: rpc.bodyBytes },
-    request: (service, name, body, headers) =>
-      broker.request(service, name, body, { timeoutMs: rpc.timeoutMs, ...(headers && { headers }) }),
+    request,
   });
   return findCallouts(nats, httpEndpoints(config), common);
 }

@@ -145,6 +145,17 @@ export interface Server {
   close(): Promise<void>;
 }
 
+/** Part of a server that somebody else opens, and closes. */
+export interface Mount extends Server {
+  /**
+   * Answers a request, which may become a WebSocket. @param native what the server hands over with a request: Bun's own
+   * server, Deno's `ServeHandlerInfo`
+   */
+  fetch(request: Request, native: unknown): Promise<Response>;
+  /** For `Bun.serve`; Deno needs none. */
+  readonly websocket: unknown;
+}
+
 type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
 
 /** Signals by which other servers reload. A process that does not listen to them is ended by them. */
@@ -154,6 +165,8 @@ export interface Runtime {
   readonly name: "bun" | "deno";
   readonly version: string;
   serve(options: ServeOptions): Server;
+  /** As {@link serve}, for a server of somebody else's: its port, its TLS and its end are theirs. */
+  mount(options: Omit<ServeOptions, "hostname" | "port">): Mount;
   /** Why `reusePort` cannot be used in this process, and what to type; `undefined` when it can. */
   readonly noSharedPorts: string | undefined;
   /** What it leaves to a proxy in front of it, for an instance that strangers reach; `undefined`: nothing. */

@@ -16,6 +16,46 @@ import { until } from "../helpers/until.ts";
 const ROOT = join(import.meta.dir, "../..");
 
 /** A machine with Node and npm alone, and the packed product installed in an empty folder of it. */
+const APP_TEST = `
+import { expect, test } from "bun:test";
+import { Centrifuge } from "centrifuge";
+import { testTrunkline, until } from "trunkline/testing";
+
+test("a client gets what the app publishes", async () => {
+  await using trunkline = await testTrunkline();
+  const client = new Centrifuge(trunkline.websocketUrl);
+  const room = client.newSubscription("chat:1");
+  const received: unknown[] = [];
+  room.on("publication", ({ data }) => received.push(data));
+  room.subscribe();
+  client.connect();
+  await room.ready();
+  await trunkline.publish("chat:1", "hello");
+  await until(() => received.length > 0);
+  expect(received).toEqual(["hello"]);
+  client.disconnect();
+});
+`;
+
+const APP_TYPES = `
+import { createTrunkline, RpcError } from "trunkline";
+
+const trunkline = await createTrunkline({
+  settings: { auth: { tokenSecret: "x".repeat(40) } },
+  connect: ({ token }) => (token ? { user: token } : { error: { code: 401, message: "sign in" } }),
+  rpc: {
+    fail({ user }) {
+      throw new RpcError(400, user);
+    },
+  },
+});
+Bun.serve({ fetch: (request, server) => trunkline.fetch(request, server), websocket: trunkline.websocket });
+const { offset } = await trunkline.publish("chat:1", { text: "hi" });
+const who: string[] = (await trunkline.presence("chat:1")).members.map(({ user }) => user);
+// @ts-expect-error: a channel is text
+await trunkline.publish(offset, who);
+`;
+
 let dir = "";
 let app = "";
 let path = "";
@@ -30,8 +70,8 @@ beforeAll(async () => {
   path = bin;
   app = join(dir, "app");
   mkdirSync(app);
-  writeFileSync(join(app, "package.json"), "{}");
-  expect(await run(ROOT, "npm", "pack", "--ignore-scripts", "--pack-destination", dir)).toMatchObject({
+  writeFileSync(join(app, "package.json"), '{ "type": "module" }');
+  expect(await run(ROOT, "npm", "pack", "--pack-destination", dir)).toMatchObject({
     code: 0,
   });
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
@@ -55,7 +95,8 @@ function start(cwd: string, command: readonly string[], env: Readonly<Record<str
 }
 
 async function run(cwd: string, ...command: readonly string[]) {
-  const child = start(cwd, [join(path, command[0]!), ...command.slice(1)]);
+  const [program = "", ...args] = command;
+  const child = start(cwd, [program.includes("/") ? program : join(path, program), ...args]);
   const [out, err, code] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
@@ -82,6 +123,22 @@ describe("the package, on a machine that has Node alone", () => {
     expect(await child.exited).toBe(0);
     expect(await page()).toBeUndefined();
   }, 40_000);
+
+  test("an app mounts it, and tests itself with it; the types say so, too", async () => {
+    writeFileSync(join(app, "app.test.ts"), APP_TEST);
+    const bun = join(app, "node_modules/.bin/bun");
+    const tested = await run(app, bun, "test", "app.test.ts");
+    expect(tested).toMatchObject({ code: 0, err: expect.stringContaining("1 pass") });
+    writeFileSync(join(app, "app.ts"), APP_TYPES);
+    for (const name of ["bun", "node"]) {
+      const types = join(app, "node_modules/@types", name);
+      if (!existsSync(types)) symlinkSync(join(ROOT, "node_modules/@types", name), types);
+    }
+    const flags = "--noEmit --strict --target esnext --module nodenext --types bun".split(" ");
+    const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
+    const checked = await run(app, "node", tsc, ...flags, "app.ts");
+    expect(checked.out).toBe("");
+  }, 60_000);
 
   test("every link of README leads to a file that is in it", () => {
     const installed = join(app, "node_modules/trunkline");

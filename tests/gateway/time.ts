@@ -2,7 +2,7 @@ import { jest } from "bun:test";
 
 /** How long {@link eventually} waits, turns of the event loop at least and ms of real time at least. */
 const PATIENCE_TURNS = 2_000;
-const PATIENCE_MS = 2_000n;
+const PATIENCE_MS = 8_000n;
 
 const channel = new MessageChannel();
 const turns: (() => void)[] = [];

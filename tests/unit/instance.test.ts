@@ -3,7 +3,8 @@ import type { Authenticator, Callouts } from "../../src/auth/auth.ts";
 import type { Broker } from "../../src/broker/broker.ts";
 import { memoryBroker, memoryBus } from "../../src/broker/memory/memory.ts";
 import type { OutboxOptions } from "../../src/broker/outbox.ts";
-import { type InstanceParts, startInstance } from "../../src/cli/instance.ts";
+import { startInstance } from "../../src/cli/instance.ts";
+import type { InstanceParts } from "../../src/cli/instance-parts.ts";
 import { loadConfig } from "../../src/config.ts";
 import { createLogger, type LogFields, silent } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
@@ -172,6 +173,9 @@ function fakeRuntime(step: StepHook, close: CloseHook): Runtime {
     descriptorsEach: () => 1,
     fetchTrusting: () => fetch,
     openDescriptors: () => 10,
+    mount: () => {
+      throw new Error("not here");
+    },
     ...{ residentBytes: () => 1, heapBytes: () => 1, cpuSeconds: () => 1, startedSeconds: 1 },
     takeCollectionsMs: () => [],
     collect() {},

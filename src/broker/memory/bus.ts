@@ -45,6 +45,8 @@ export interface BusMember {
   signalled(kind: string, body: unknown): unknown[];
   /** An entry was put or removed. */
   entryPut(entry: Entry): void;
+  /** The bus went away, or is back. */
+  reached(reached: boolean): void;
   /** A message of a channel it is attached to was left out. */
   rejected(channel: string, flaw: Flaw): void;
   /** A sink threw. */
@@ -229,6 +231,11 @@ export class MemoryBus {
     for (const [any] of this.#attached.values()) {
       if (any?.channel.namespace === namespace) this.#lose(any.channel, "epoch");
     }
+  }
+
+  /** Fault for tests: nothing can be published or read while it is away; what is delivered already goes on. */
+  setAway(away: boolean): void {
+    for (const member of this.members) member.reached(!away);
   }
 
   /** Fault for tests: drops what is kept of a channel, as if before what is attached to it could read it. */

@@ -9,7 +9,7 @@ import type { Body, ClientInfo } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
 import { subjects } from "../../core/subject.ts";
 import { utf8Decoder, utf8Encoder } from "../../core/text.ts";
-import { checkBody, checkOptions, type Flaw, isHeader } from "../body.ts";
+import { checkBody, checkOptions, isHeader } from "../body.ts";
 import type {
   Attachment,
   Broker,
@@ -28,6 +28,7 @@ import type {
 } from "../broker.ts";
 import type { Outbox, OutboxOptions } from "../outbox.ts";
 import { type BusMember, type Handler, type MemoryAttachment, MemoryBus } from "./bus.ts";
+import { copyOf, guarded, Member } from "./member.ts";
 import { memoryOutbox } from "./outbox.ts";
 
 /** Longest request body in bytes: what nats-server carries by default. */
@@ -75,6 +76,7 @@ class MemoryBroker implements Broker {
     this.#stats = stats;
     this.#member = new Member(instance, this.#log, stats);
     this.#status = { state: "connecting", sinceMs: bus.now() };
+    this.#member.onReach = (reached) => this.#enter(reached ? "connected" : "disconnected");
   }
 
   async start(): Promise<void> {
@@ -297,59 +299,6 @@ class MemoryBroker implements Broker {
     if (service === "control") return this.#subjects.control(name);
     return this.#subjects[service](name);
   }
-}
-
-/** A memory broker as the bus sees it. */
-class Member implements BusMember {
-  readonly instance: string;
-  readonly listeners = new Set<SignalListener>();
-  readonly entryListeners = new Set<(entry: Entry) => void>();
-  readonly #log: Logger;
-  readonly #stats: Stats;
-
-  constructor(instance: string, log: Logger, stats: Stats) {
-    this.instance = instance;
-    this.#log = log;
-    this.#stats = stats;
-  }
-
-  entryPut(entry: Entry): void {
-    for (const listener of this.entryListeners) guarded(this.#log, "entry", () => listener(entry));
-  }
-
-  signalled(kind: string, body: unknown): unknown[] {
-    const answers: unknown[] = [];
-    for (const listener of this.listeners) {
-      guarded(this.#log, "signal listener", () => {
-        const answer = listener(kind, body);
-        if (answer !== undefined) answers.push(copyOf(answer));
-      });
-    }
-    return answers;
-  }
-
-  rejected(channel: string, flaw: Flaw): void {
-    this.#stats.bodiesRejected++;
-    this.#log.debug("message rejected", { channel, reason: flaw });
-  }
-
-  failed(error: unknown): void {
-    this.#log.error("a channel sink threw", { error });
-  }
-}
-
-/** Calls a listener, and logs what it throws. */
-function guarded(log: Logger, what: string, call: () => void): void {
-  try {
-    call();
-  } catch (error) {
-    log.error(`${what} failed`, { error });
-  }
-}
-
-/** A value as it arrives after travelling as JSON. */
-function copyOf(value: unknown): unknown {
-  return value === undefined ? null : JSON.parse(JSON.stringify(value));
 }
 
 /** The infos of a client are spliced into frames like bodies, and so hold no raw newlines either. */

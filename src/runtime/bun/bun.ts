@@ -12,6 +12,7 @@ import type {
   TlsCertificate,
 } from "../runtime.ts";
 import { BunListener, type SocketHooks } from "./listener.ts";
+import { type BunHandlers, BunMount } from "./mount.ts";
 import { ProxyFront } from "./proxy-front.ts";
 
 /** Bun's longest; the gateway's own wheel reaps mute peers, because Bun's timer is reset by every send (bun#39255). */
@@ -27,6 +28,7 @@ export function bunRuntime(): Runtime {
     name: "bun",
     version: Bun.version,
     serve: (options) => (options.proxyProtocol ? behindFront(options, options.proxyProtocol) : open(options)),
+    mount: (options) => new BunMount(handlers(options, undefined)),
     noSharedPorts: undefined,
     needsProxy: undefined,
     noCompression: undefined,
@@ -81,7 +83,10 @@ function behindFront(options: ServeOptions, protocol: ProxyProtocol): Server {
 }
 
 /** How Bun serves a port. */
-interface BunServeOptions extends ServeOptions {
+interface BunServeOptions extends ServeOptions, Answering {}
+
+/** What answering requests takes. */
+interface Answering extends Omit<ServeOptions, "hostname" | "port"> {
   /** Who is behind a connection from this port of loopback; absent: the connection's own peer. */
   readonly clientOf?: (port: number) => ClientAddress | undefined;
 }
@@ -92,6 +97,7 @@ function listen(
   hooks: SocketHooks | undefined,
 ): BunServer {
   return Bun.serve<SocketHandler>({
+    ...handlers(options, hooks),
     hostname: options.hostname,
     port: options.port,
     reusePort: options.reusePort ?? false,
@@ -99,6 +105,13 @@ function listen(
     development: false,
     idleTimeout: HTTP_IDLE_SECONDS,
     maxRequestBodySize: options.maxRequestBytes,
+    error: () => new Response("internal server error\n", { status: 500 }),
+  });
+}
+
+/** What answers requests, and what is told of sockets. */
+function handlers(options: Answering, hooks: SocketHooks | undefined): BunHandlers {
+  return {
     fetch(request, self) {
       const context = new BunContext(request, self, options);
       if (options.clientOf && !context.known) return new Response("not for you\n", NOT_FOR_YOU);
@@ -106,7 +119,6 @@ function listen(
       if (answer instanceof Promise) return answer.then((response) => context.answer(response));
       return context.answer(answer);
     },
-    error: () => new Response("internal server error\n", { status: 500 }),
     websocket: {
       perMessageDeflate: deflate(options.compression),
       maxPayloadLength: options.maxFrameBytes,
@@ -129,7 +141,7 @@ function listen(
         socket.data.closed(socket, code, reason);
       },
     },
-  });
+  };
 }
 
 /** Bun's words. It compresses for each socket anew, also what is published to a topic (1.4). */
@@ -154,9 +166,9 @@ class BunContext implements RequestContext {
   readonly #request: Request;
   readonly #server: BunServer;
 
-  readonly #options: BunServeOptions;
+  readonly #options: Answering;
 
-  constructor(request: Request, server: BunServer, options: BunServeOptions) {
+  constructor(request: Request, server: BunServer, options: Answering) {
     this.#request = request;
     this.#server = server;
     this.#options = options;

@@ -1,6 +1,7 @@
 import { takeCollectionsMs } from "../collections.ts";
 import { host } from "../host.ts";
 import type {
+  Mount,
   RequestContext,
   Runtime,
   ServeOptions,
@@ -29,6 +30,7 @@ export function denoRuntime(): Runtime {
     name: "deno",
     version: deno.version.deno,
     serve: (options) => new DenoListener(deno, options),
+    mount: (options) => new DenoMount(deno, options),
     // Without the flag Deno ends the whole process when asked to (2.9); with it there is this function.
     noSharedPorts:
       "listenDatagram" in deno
@@ -55,18 +57,17 @@ export function denoRuntime(): Runtime {
   };
 }
 
-class DenoListener implements Server {
-  readonly hostname: string;
-  readonly port: number;
-  readonly #server: DenoServer;
+/** Sockets of a server, whoever opened it. */
+class DenoSockets {
+  readonly #deno: DenoApi;
+  readonly #options: Omit<ServeOptions, "hostname" | "port">;
   readonly #group: SocketGroup;
-  readonly #front: TlsFront | undefined;
-  readonly #proxyFront: ProxyFront | undefined;
   readonly #poll: ReturnType<typeof setInterval>;
   #listening = true;
-  #closed: Promise<void> | undefined;
 
-  constructor(deno: DenoApi, options: ServeOptions) {
+  constructor(deno: DenoApi, options: Omit<ServeOptions, "hostname" | "port">) {
+    this.#deno = deno;
+    this.#options = options;
     this.#group = {
       topics: new Topics(),
       open: new Set(),
@@ -74,6 +75,88 @@ class DenoListener implements Server {
       maxFrameBytes: options.maxFrameBytes,
       backpressureBytes: options.backpressureBytes,
     };
+    this.#poll = setInterval(() => {
+      for (const socket of this.#group.pressed) socket.poll();
+    }, PRESSURE_POLL_MS);
+  }
+
+  /** @param peer the client's address; undefined: it came by a way that is not for clients */
+  async answer(request: Request, peer: Address | undefined): Promise<Response> {
+    if (!this.#listening) return new Response("shutting down\n", REFUSED);
+    if (Number(request.headers.get("content-length")) > this.#options.maxRequestBytes) {
+      return new Response("request too large\n", { status: 413, headers: { connection: "close" } });
+    }
+    if (!peer) return new Response("not for you\n", { status: 403, headers: { connection: "close" } });
+    const context = new DenoContext(this.#deno, request, peer, this.#group);
+    const response = await this.#options.fetch(request, context);
+    // The very object Deno made must come back, whatever the layers between made of it.
+    const { upgraded } = context;
+    for (const [name, value] of Object.entries(this.#options.upgradeHeaders ?? {})) {
+      upgraded?.headers.set(name, value);
+    }
+    return upgraded ?? response;
+  }
+
+  publish(topic: string, frame: string | Uint8Array): boolean {
+    return this.#group.topics.publish(topic, frame);
+  }
+
+  stopListening(): void {
+    // Deno's own way to stop ends every WebSocket with it: new requests are refused instead.
+    this.#listening = false;
+  }
+
+  close(): void {
+    this.#listening = false;
+    clearInterval(this.#poll);
+    for (const socket of this.#group.open) socket.close(1001, "Server closed");
+  }
+}
+
+/** In a server that somebody else opens. */
+class DenoMount implements Mount {
+  readonly hostname = "";
+  readonly port = 0;
+  readonly websocket = undefined;
+  readonly #sockets: DenoSockets;
+
+  constructor(deno: DenoApi, options: Omit<ServeOptions, "hostname" | "port">) {
+    this.#sockets = new DenoSockets(deno, options);
+  }
+
+  async fetch(request: Request, info: unknown): Promise<Response> {
+    const address = (info as { remoteAddr?: Address } | undefined)?.remoteAddr;
+    if (!address)
+      throw new TypeError("fetch takes what Deno.serve hands over with a request as its second argument");
+    return await this.#sockets.answer(request, address);
+  }
+
+  publish(topic: string, frame: string | Uint8Array): boolean {
+    return this.#sockets.publish(topic, frame);
+  }
+
+  async renew(): Promise<void> {}
+
+  stopListening(): void {
+    this.#sockets.stopListening();
+  }
+
+  async close(): Promise<void> {
+    this.#sockets.close();
+  }
+}
+
+class DenoListener implements Server {
+  readonly hostname: string;
+  readonly port: number;
+  readonly #server: DenoServer;
+  readonly #sockets: DenoSockets;
+  readonly #front: TlsFront | undefined;
+  readonly #proxyFront: ProxyFront | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(deno: DenoApi, options: ServeOptions) {
+    this.#sockets = new DenoSockets(deno, options);
     const { tls, proxyProtocol } = options;
     const hidden = { hostname: "127.0.0.1", port: 0, reusePort: false };
     const own = tls || proxyProtocol ? hidden : options;
@@ -85,31 +168,13 @@ class DenoListener implements Server {
         onListen: () => {},
         onError: () => new Response("internal server error\n", { status: 500 }),
       },
-      async (request, info) => {
-        if (!this.#listening) return new Response("shutting down\n", REFUSED);
-        if (Number(request.headers.get("content-length")) > options.maxRequestBytes) {
-          return new Response("request too large\n", { status: 413, headers: { connection: "close" } });
-        }
-        const peer = this.#peerOf(info.remoteAddr);
-        if (!peer) return new Response("not for you\n", { status: 403, headers: { connection: "close" } });
-        const context = new DenoContext(deno, request, peer, this.#group);
-        const response = await options.fetch(request, context);
-        // The very object Deno made must come back, whatever the layers between made of it.
-        const { upgraded } = context;
-        for (const [name, value] of Object.entries(options.upgradeHeaders ?? {})) {
-          upgraded?.headers.set(name, value);
-        }
-        return upgraded ?? response;
-      },
+      (request, { remoteAddr }) => this.#sockets.answer(request, this.#peerOf(remoteAddr)),
     );
     const before = proxyProtocol ? hidden : options;
     this.#front = tls && new TlsFront(deno, { ...options, ...before, tls }, this.#server.addr.port);
     const inner = this.#front ?? this.#server.addr;
     this.#proxyFront = proxyProtocol && new ProxyFront(deno, options, proxyProtocol, inner.port);
     ({ hostname: this.hostname, port: this.port } = this.#proxyFront ?? inner);
-    this.#poll = setInterval(() => {
-      for (const socket of this.#group.pressed) socket.poll();
-    }, PRESSURE_POLL_MS);
   }
 
   /** Who is behind a connection of the innermost server. */
@@ -119,7 +184,7 @@ class DenoListener implements Server {
   }
 
   publish(topic: string, frame: string | Uint8Array): boolean {
-    return this.#group.topics.publish(topic, frame);
+    return this.#sockets.publish(topic, frame);
   }
 
   async renew(tls: TlsCertificate): Promise<void> {
@@ -127,8 +192,7 @@ class DenoListener implements Server {
   }
 
   stopListening(): void {
-    // Deno's own way to stop ends every WebSocket with it: new requests are refused instead.
-    this.#listening = false;
+    this.#sockets.stopListening();
   }
 
   close(): Promise<void> {
@@ -137,9 +201,7 @@ class DenoListener implements Server {
   }
 
   async #end(): Promise<void> {
-    this.#listening = false;
-    clearInterval(this.#poll);
-    for (const socket of this.#group.open) socket.close(1001, "Server closed");
+    this.#sockets.close();
     await this.#server.shutdown();
     this.#front?.close();
     this.#proxyFront?.close();
@@ -147,6 +209,11 @@ class DenoListener implements Server {
 }
 
 const REFUSED = { status: 503, headers: { connection: "close", "retry-after": "1" } };
+
+interface Address {
+  readonly hostname: string;
+  readonly port: number;
+}
 
 class DenoContext implements RequestContext {
   upgraded: Response | undefined;
@@ -156,12 +223,7 @@ class DenoContext implements RequestContext {
   readonly #request: Request;
   readonly #group: SocketGroup;
 
-  constructor(
-    deno: DenoApi,
-    request: Request,
-    { hostname, port }: { readonly hostname: string; readonly port: number },
-    group: SocketGroup,
-  ) {
+  constructor(deno: DenoApi, request: Request, { hostname, port }: Address, group: SocketGroup) {
     this.ip = hostname;
     this.peer = `${hostname} ${port}`;
     this.#deno = deno;
