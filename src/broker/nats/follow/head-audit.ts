@@ -154,6 +154,8 @@ export class HeadAudit {
       } else if (head.seq < channel.last && (why === "joined" || !store.mirror)) suspect();
     } catch (error) {
       failed(error);
+      // Its newest message may be the one that is missing: the wheel turns again, though the stream stands still.
+      if (why === "audited") this.#turnedUpTo = -1;
       // When a home comes back after longer, all its channels are brought up to date.
       if (why === "joined" && !store.away && !channel.closed) this.push(channel, -1);
     }
