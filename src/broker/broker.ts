@@ -1,4 +1,5 @@
 import type { ChannelName } from "../core/channel.ts";
+import type { NamespaceRules } from "../core/namespace.ts";
 import type { Position } from "../core/position.ts";
 import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
 import type { Outbox, OutboxOptions } from "./outbox.ts";
@@ -51,6 +52,13 @@ export interface Broker extends ChannelLog, Signals, Services, EventRecorder, Sh
 
   /** Opens the outbox; once, after `start`. @throws Error that says how to mend it */
   outbox(options: OutboxOptions): Promise<Outbox>;
+
+  /**
+   * Gets ready for namespaces that were not there at the start: makes what is to keep their messages. Resolves with what
+   * begins to follow them, to be called at most once, in the step in which they are added to the namespaces that the
+   * broker was given. @throws Error that says how to mend it; what was made so far stays, and is empty
+   */
+  extend(added: readonly NamespaceRules[]): Promise<() => void>;
 }
 
 /** Messages of channels: publishing them, following them, and reading what the store keeps. */

@@ -109,7 +109,8 @@ export class CertificateWatch {
   }
 }
 
-function stamp(path: string): string {
+/** What a file is, as far as can be seen without reading it; links are followed. */
+export function stamp(path: string): string {
   try {
     const { ino, mtimeMs, size } = statSync(path);
     return `${ino}.${mtimeMs}.${size}`;

@@ -2,7 +2,8 @@ import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import { Seldom } from "../core/seldom.ts";
 import type { GatewayOptions } from "../gateway/context.ts";
-import { Admission, connectionCap } from "../gateway/instance/admission.ts";
+import { type AdmissionOptions, connectionCap } from "../gateway/instance/admission.ts";
+import type { OverloadLimits } from "../gateway/instance/overload.ts";
 import { RegionDirectory } from "../gateway/instance/region-directory.ts";
 import type { AppOptions } from "../http/app.ts";
 import { inRanges } from "../http/client-ip.ts";
@@ -13,13 +14,13 @@ import type { Descriptors } from "./descriptors.ts";
 import { UserError } from "./output.ts";
 
 /** Who is let in. @param connections most of the instance */
-export function admissionOf({ limits }: Config, connections: number): Admission {
+export function admissionOptions({ limits }: Config, connections: number): AdmissionOptions {
   const { connectionsPerIp, connectsPerIpPerSecond: perSecond, connectsPerIpBurst: burst } = limits;
-  return new Admission({
+  return {
     connections,
     connectionsPerIp,
     ratePerIp: perSecond > 0 ? { perSecond, burst } : undefined,
-  });
+  };
 }
 
 /** How fast connections are let go, each family of clients at its own pace. */
@@ -140,6 +141,15 @@ function doorOptions({ limits }: Config, descriptors: Descriptors): AppOptions["
     keptSocketsPerIp: limits.httpConnectionsPerIp,
     keptSockets: Math.floor(descriptors.reserve / 2),
     tight: () => descriptors.tight,
+  };
+}
+
+/** Where overload begins. */
+export function overloadLimits({ overload }: Config): OverloadLimits {
+  return {
+    delayMs: overload.eventLoopDelayMs,
+    residentBytes: overload.memoryBytes,
+    bytesOutPerSecond: overload.bytesOutPerSecond,
   };
 }
 

@@ -1,11 +1,12 @@
 import type { Outbox } from "../broker/outbox.ts";
 import { CentrifugeDialects } from "../centrifuge/dialect.ts";
+import type { Config } from "../config.ts";
+import { amendNamespaces } from "../core/namespace.ts";
 import { createGateway, type RunningGateway } from "../gateway/create.ts";
 import type { Operations } from "../gateway/gateway.ts";
-import type { Admission } from "../gateway/instance/admission.ts";
+import { Admission } from "../gateway/instance/admission.ts";
 import { Evacuation } from "../gateway/instance/evacuation.ts";
-import { IdleCollector } from "../gateway/instance/idle-collector.ts";
-import { Overload } from "../gateway/instance/overload.ts";
+import { Overload, type OverloadLimits } from "../gateway/instance/overload.ts";
 import { adminApp } from "../http/admin.ts";
 import { serveApiOverNats } from "../http/api-over-nats.ts";
 import { type App, createApp, REGION_HEADER } from "../http/app.ts";
@@ -19,30 +20,28 @@ import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { AppQuotas } from "../pusher/app-quotas.ts";
 import { PusherApps } from "../pusher/apps.ts";
 import { Pusher } from "../pusher/pusher.ts";
-import type { ServeOptions, Server } from "../runtime/runtime.ts";
+import type { Server } from "../runtime/runtime.ts";
 import { type Certificate, CertificateWatch, readCertificate } from "./certificate.ts";
 import { type Console, createConsole } from "./console.ts";
 import { Descriptors } from "./descriptors.ts";
 import {
-  admissionOf,
+  admissionOptions,
   appOptions,
   capOf,
   drainPace,
   gatewayOptions,
+  overloadLimits,
   proxyProtocol,
   regionDirectory,
-  socketOptions,
   streamOptions,
 } from "./instance-options.ts";
 import type { Instance, InstanceParts } from "./instance-parts.ts";
+import { startTimers } from "./instance-timers.ts";
 import { eventRecorder, outboxDesk, outboxOptions, startWebhooks } from "./outbox.ts";
-import { startError, step } from "./start-step.ts";
+import type { Prepared } from "./reload/drivers.ts";
+import { serveOn } from "./serve-on.ts";
+import { step } from "./start-step.ts";
 import { StartedParts } from "./started-parts.ts";
-
-/** Most connections closed in one step of shedding, as a share of all. */
-const SHED_SHARE = 0.02;
-const SHED_INTERVAL_MS = 1_000;
-const IDLE_COLLECTION_INTERVAL_MS = 1_000;
 
 /**
  * Starts everything, the port last. A start that fails, or is told to stop, closes what was started before.
@@ -57,13 +56,15 @@ export async function startInstance(parts: InstanceParts, stop?: AbortSignal): P
 class RunningInstance implements Instance {
   url = "";
   readonly #parts: InstanceParts;
+  #config: Config;
   readonly #started: StartedParts;
   readonly #apps: PusherApps;
   /** Most connections. */
-  readonly #cap: number;
+  #cap: number;
   readonly #admission: Admission;
   readonly #descriptors: Descriptors;
   readonly #overload: Overload;
+  readonly #overloadLimits: OverloadLimits;
   readonly #streams: StreamTransports;
   readonly #fanout: TransportFanout;
   readonly #health: Health;
@@ -71,24 +72,27 @@ class RunningInstance implements Instance {
   readonly #certificate: Certificate | undefined;
   #certificateWatch: CertificateWatch | undefined;
   #gateway!: RunningGateway;
+  #app!: App;
+  /** Of the second port. */
+  #admin: ReturnType<typeof adminApp> | undefined;
+  #metrics!: Metrics;
+  #console: Console | undefined;
   #draining = false;
   #leaving: Promise<void> | undefined;
 
   constructor(parts: InstanceParts) {
     const { config, runtime, broker, stats, log } = parts;
     this.#parts = parts;
+    this.#config = config;
     this.#started = new StartedParts(log);
     this.#apps = new PusherApps(config.apps);
     this.#certificate = readCertificate(config.tls);
     this.#cap = capOf(config, runtime, this.#certificate !== undefined);
-    this.#admission = admissionOf(config, this.#cap);
+    this.#admission = new Admission(admissionOptions(config, this.#cap));
     this.#descriptors = new Descriptors(runtime);
+    this.#overloadLimits = overloadLimits(config);
     this.#overload = new Overload({
-      limits: {
-        delayMs: config.overload.eventLoopDelayMs,
-        residentBytes: config.overload.memoryBytes,
-        bytesOutPerSecond: config.overload.bytesOutPerSecond,
-      },
+      limits: this.#overloadLimits,
       residentBytes: runtime.residentBytes,
       bytesOut: () => stats.bytesOut,
       observeDelay: (ms) => stats.loopDelay.observeMs(ms),
@@ -123,6 +127,38 @@ class RunningInstance implements Instance {
     this.#gateway.sendAway(Number.POSITIVE_INFINITY);
   }
 
+  async prepare(next: Config): Promise<Prepared> {
+    const { config, broker, prepareDrivers } = this.#parts;
+    const added = [...next.namespaces.values()].filter(({ name }) => !config.namespaces.has(name));
+    const follow = added.length > 0 ? await broker.extend(added) : () => {};
+    const drivers = await prepareDrivers?.(next);
+    return {
+      commit: () => {
+        follow();
+        drivers?.commit();
+        this.#takeOver(next);
+      },
+      abandon: () => drivers?.abandon(),
+    };
+  }
+
+  /** In one step: no command, connection or message meets a part of it. */
+  #takeOver(next: Config): void {
+    const { config, log } = this.#parts;
+    // Whoever has changed it for a while meant it.
+    if (next.log.level !== this.#config.log.level) log.setLevel(next.log.level);
+    this.#config = next;
+    amendNamespaces(config.namespaces, next.namespaces);
+    this.#apps.reload(next.apps);
+    this.#gateway.reload(gatewayOptions(next));
+    this.#cap = capOf(next, this.#parts.runtime, this.#certificate !== undefined);
+    this.#admission.reload(admissionOptions(next, this.#cap));
+    Object.assign(this.#overloadLimits, overloadLimits(next));
+    Object.assign(this.#health, { brokerAwayMs: next.health.natsAwayMs });
+    this.#app.reload(appOptions(next, this.#descriptors));
+    if (this.#admin) this.#admin = this.#adminApp();
+  }
+
   shutdown(): Promise<void> {
     this.#leaving ??= this.#leave();
     return this.#leaving;
@@ -130,7 +166,8 @@ class RunningInstance implements Instance {
 
   /** The order of the start; each part is noted before it is started, so that one that starts halfway is closed, too. */
   async #startParts(stop: AbortSignal): Promise<void> {
-    const { broker, authenticator, config, version, openConsole: open = false, stats, log } = this.#parts;
+    const { broker, authenticator, config, runtime, stats, log } = this.#parts;
+    const { version, openConsole: open = false } = this.#parts;
     const started = this.#started;
 
     started.closeFirst("broker", () => broker.close());
@@ -150,12 +187,12 @@ class RunningInstance implements Instance {
     started.closeFirst("presence", () => presence.close());
     await step("start presence", stop, () => presence.start());
 
-    const metrics = this.#createMetrics(presence);
-    const console = await step("read the console's page", stop, () =>
+    this.#metrics = this.#createMetrics(presence);
+    this.#console = await step("read the console's page", stop, () =>
       createConsole({ config, version, gateway, open, log }),
     );
-    const app = await step("read the demo page", stop, () =>
-      this.#createApp(presence, pusher, metrics, config.admin.port > 0 ? undefined : console),
+    this.#app = await step("read the demo page", stop, () =>
+      this.#createApp(presence, pusher, this.#metrics, config.admin.port > 0 ? undefined : this.#console),
     );
     started.closeFirst("Pusher applications", () => pusher.close());
     pusher.start();
@@ -163,8 +200,12 @@ class RunningInstance implements Instance {
     gateway.start();
     const { operations } = gateway;
     started.closeFirst("API over NATS", serveApiOverNats(broker, { operations, stats, log }));
-    this.#startTimers(presence);
-    this.#listen(app, metrics, console);
+    const timers = {
+      ...{ runtime, gateway, overload: this.#overload, descriptors: this.#descriptors, stats, log },
+      evacuation: this.#evacuation(presence),
+    };
+    started.closeFirst("timers", startTimers(timers));
+    this.#listen();
     log.info(this.#parts.worker ? "worker listening" : "listening", {
       url: this.url,
       ...this.#identity(),
@@ -218,10 +259,13 @@ class RunningInstance implements Instance {
   #createMetrics(presence: Presence): Metrics {
     const { version, runtime, broker, stats } = this.#parts;
     const { region, instance, runtime: name } = this.#identity();
+    const cap = () => this.#cap;
     return createMetrics({
       stats,
       connections: () => this.#gateway.connections,
-      connectionsLimit: this.#cap,
+      get connectionsLimit() {
+        return cap();
+      },
       overload: () => this.#overload,
       residentBytes: runtime.residentBytes,
       runtime,
@@ -250,6 +294,7 @@ class RunningInstance implements Instance {
       streams: this.#streams,
       stats,
       log,
+      reload: this.#parts.reload,
       options: appOptions(config, this.#descriptors),
     });
   }
@@ -260,66 +305,40 @@ class RunningInstance implements Instance {
     return { connections: this.#gateway.connections, capacity: ready ? this.#cap : 0 };
   }
 
-  /** Watches the load, sheds connections under it, and gives unused memory back when there is little to do. */
-  #startTimers(presence: Presence): void {
-    const { config, runtime, stats, log } = this.#parts;
-    const [gateway, overload] = [this.#gateway, this.#overload];
-    const idleCollector = new IdleCollector({
-      changes: () => stats.connects + stats.disconnects,
-      connections: () => gateway.connections,
-      overloaded: () => overload.state !== "ok",
-      publications: () => stats.publicationsOut,
-      collect: runtime.collect,
-    });
-    const shedding = setInterval(() => {
-      if (overload.letsGo) gateway.shed(Math.ceil(gateway.connections * SHED_SHARE));
-    }, SHED_INTERVAL_MS);
-    this.#descriptors.start();
-    const collecting = setInterval(() => {
-      idleCollector.tick();
-      for (const ms of runtime.takeCollectionsMs()) stats.collections.observeMs(ms);
-    }, IDLE_COLLECTION_INTERVAL_MS);
-    overload.onChange((state) => log.warn("overload", { state, delayMs: Math.round(overload.delayMs) }));
-    overload.start();
-    const evacuation = new Evacuation({
-      ...{ instance: config.instanceId, presence, log, ratePerSecond: config.drain.ratePerSecond },
+  /** Sends clients away from an instance that has lost its broker for good. */
+  #evacuation(presence: Presence): Evacuation {
+    const { config, log } = this.#parts;
+    const gateway = this.#gateway;
+    return new Evacuation({
+      ...{ instance: config.instanceId, presence, log },
+      ratePerSecond: () => this.#config.drain.ratePerSecond,
       canServe: () => this.#draining || brokerFault(this.#health, Date.now()) === undefined,
       // Until then every other instance has renewed its lease, and says whether it can serve.
       patienceMs: 2 * config.presence.leaseRenewMs,
       connections: () => gateway.connections,
       sendAway: (count) => gateway.sendAway(count),
     });
-    evacuation.start();
-    this.#started.closeFirst("timers", () => {
-      clearInterval(shedding);
-      clearInterval(collecting);
-      this.#descriptors.stop();
-      overload.stop();
-      evacuation.stop();
-    });
   }
 
   /** Opens the second port, when there is one, and then the port for clients. */
-  #listen(app: App, metrics: Metrics, console: Console | undefined): void {
+  #listen(): void {
     const { config, worker, extra, log } = this.#parts;
     if (config.admin.port > 0) {
-      const admin = adminApp({
-        ...{ health: this.#health, metrics },
-        metricsToken: config.http.metricsToken,
-        publicMetrics: true,
-        console,
+      this.#admin = this.#adminApp();
+      const second = serveOn(this.#parts, {
+        ...config.admin,
+        fetch: (request) => this.#admin!.fetch(request),
       });
-      const second = this.#serve({ ...config.admin, fetch: (request) => admin.fetch(request) });
       this.#started.closeLast("second port", () => second.close());
     }
-    const server = this.#serve({
+    const server = serveOn(this.#parts, {
       host: config.host,
       port: config.port,
       reusePort: worker ?? false,
       upgradeHeaders: { [REGION_HEADER]: config.region },
       proxyProtocol: proxyProtocol(config, log.with({ at: "proxy" })),
       ...(this.#certificate && { tls: this.#certificate }),
-      fetch: (request, context) => extra?.(request) ?? app.fetch(request, context),
+      fetch: (request, context) => extra?.(request) ?? this.#app.fetch(request, context),
     });
     this.#started.closeLast("port", () => server.close());
     this.#started.closeFirst("new connections", () => server.stopListening());
@@ -327,6 +346,17 @@ class RunningInstance implements Instance {
     const { hostname, port } = server;
     if (this.#certificate) this.#watchCertificate(this.#certificate, server);
     this.url = `${this.#certificate ? "https" : "http"}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  }
+
+  #adminApp() {
+    const { http, api } = this.#config;
+    const { reload } = this.#parts;
+    return adminApp({
+      ...{ health: this.#health, metrics: this.#metrics, reload, apiKeys: api.keys },
+      metricsToken: http.metricsToken,
+      publicMetrics: true,
+      console: this.#console,
+    });
   }
 
   #watchCertificate(certificate: Certificate, server: Server): void {
@@ -337,21 +367,6 @@ class RunningInstance implements Instance {
     this.#started.closeFirst("watch of the certificate", () => watch.stop());
   }
 
-  #serve({
-    host: hostname,
-    ...options
-  }: Pick<ServeOptions, "port" | "fetch" | "reusePort" | "upgradeHeaders" | "proxyProtocol" | "tls"> & {
-    host: string;
-  }): Server {
-    const { config, runtime } = this.#parts;
-    const bounds = socketOptions(config, runtime);
-    try {
-      return runtime.serve({ hostname, ...options, ...bounds });
-    } catch (error) {
-      throw startError(`listen on ${hostname}, port ${options.port}`, error);
-    }
-  }
-
   #identity() {
     const { config, runtime } = this.#parts;
     const { instanceId: instance, region } = config;
@@ -359,8 +374,8 @@ class RunningInstance implements Instance {
   }
 
   async #leave(): Promise<void> {
-    const { config, log } = this.#parts;
-    const pace = drainPace(config);
+    const { log } = this.#parts;
+    const pace = drainPace(this.#config);
     this.#draining = true;
     log.info("draining", { connections: this.#gateway.connections, ...pace });
     const begin = performance.now();

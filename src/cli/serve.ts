@@ -22,24 +22,29 @@ import { httpEndpoints, natsAddress, redisWay, tokenIssuers } from "./drivers.ts
 import { startInstance } from "./instance.ts";
 import type { Instance, InstanceParts } from "./instance-parts.ts";
 import { paint, printError } from "./output.ts";
+import { reloadingDrivers } from "./reload/drivers.ts";
+import { type ReloadOptions, Reloads } from "./reload/reloads.ts";
+import type { WorkerReloads } from "./reload/worker.ts";
 import { isBare, warnOfLimits } from "./settings.ts";
-import { ignoreReloads } from "./signals.ts";
+import { ignoreSignals } from "./signals.ts";
 
 /** Events that may wait beside one for each connection, and how many connections are reckoned with. */
 const EVENTS = 10_000;
 const MOST_CONNECTIONS = 1_000_000;
 
-export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "openConsole"> {
+export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "openConsole">, ReloadOptions {
   /** Number of one of several workers that listen on the same port. */
   readonly worker?: number;
   readonly started?: (instance: Instance) => void;
-  /** Hands over a way to tell the instance to leave, beside signals; before it starts. */
-  readonly told?: (leave: () => void) => void;
+  /** Hands over ways to tell the instance something, beside signals; before it starts. */
+  readonly told?: (leave: () => void, reloads: WorkerReloads | undefined) => void;
   /** Leave when the terminal closes, too (SIGHUP); otherwise that is logged, and nothing else. */
   readonly endsWithTerminal?: boolean;
 }
 
-interface PartsOptions extends Pick<RunOptions, "version" | "worker" | "extra" | "openConsole"> {
+interface PartsOptions
+  extends Pick<RunOptions, "version" | "worker" | "extra" | "openConsole">,
+    Pick<InstanceParts, "reload"> {
   /** Wraps whoever serves in NATS: what it answers itself is not asked there. */
   readonly services?: (nats: ServiceRequest) => ServiceRequest;
   /** In place of a bus of its own, where broker and history are in memory. */
@@ -47,8 +52,9 @@ interface PartsOptions extends Pick<RunOptions, "version" | "worker" | "extra" |
 }
 
 /** Builds the drivers the settings ask for, runs an instance on them, and leaves in order when told to. */
-export async function run(config: Config, options: RunOptions): Promise<void> {
+export async function run(given: Config, options: RunOptions): Promise<void> {
   const runtime = await detectRuntime();
+  const config = options.asWorker?.(given) ?? given;
   const log = consoleLogger(config, options.worker);
   if (config.insecure) warnOfInsecurity(log);
   // A supervisor has said it for all of its workers.
@@ -56,18 +62,23 @@ export async function run(config: Config, options: RunOptions): Promise<void> {
   if (runtime.needsProxy && isBare(config)) log.warn(runtime.needsProxy, { see: "docs/operations.md" });
   // Told to leave while it starts, an instance closes what it has started and goes.
   const leave = new AbortController();
-  const removeSignals = abortOnSignals(leave, runtime, log, options.endsWithTerminal ?? false);
-  options.told?.(() => leave.abort());
-  const instance = await startInstance(await buildParts(config, options, runtime, log), leave.signal).catch(
-    (error: unknown) => {
-      removeSignals();
-      if (error !== leave.signal.reason) throw error;
-      log.info("stopped while starting");
-      return runtime.exit(0);
-    },
-  );
+  const reloads = new Reloads(given, options, log);
+  const removeSignals = listenToSignals(leave, runtime, log, {
+    hangups: options.endsWithTerminal ?? false,
+    reload: () => reloads.signalled(),
+  });
+  options.told?.(() => leave.abort(), reloads.ofSupervisor);
+  const parts = await buildParts(config, { ...options, reload: reloads.reload }, runtime, log);
+  const instance = await startInstance(parts, leave.signal).catch((error: unknown) => {
+    removeSignals();
+    if (error !== leave.signal.reason) throw error;
+    log.info("stopped while starting");
+    return runtime.exit(0);
+  });
+  reloads.start(instance);
   options.started?.(instance);
   await aborted(leave.signal);
+  reloads.stop();
   await instance.shutdown();
   runtime.exit(0);
 }
@@ -75,7 +86,7 @@ export async function run(config: Config, options: RunOptions): Promise<void> {
 /** What an instance is made of, by its settings; nothing is started yet. */
 export async function buildParts(
   config: Config,
-  { version, worker, extra, openConsole, services, bus }: PartsOptions,
+  { version, worker, extra, openConsole, services, bus, reload }: PartsOptions,
   runtime: Runtime,
   log: Logger,
 ): Promise<InstanceParts> {
@@ -84,15 +95,21 @@ export async function buildParts(
   const broker = bus
     ? memoryBroker({ bus, instance: config.instanceId, log, stats })
     : await buildBroker(config, connections, log, stats);
+  const asked = servicesOf(config, broker, services);
+  const { authenticator, callouts, prepare } = reloadingDrivers(config, {
+    authenticator: (settings) =>
+      jwtAuthenticator({ issuers: tokenIssuers(settings), insecure: settings.insecure, log }),
+    callouts: (settings) => buildCallouts(settings, asked, log, stats),
+  });
   return {
-    ...{ config, version, runtime, broker, log, stats },
+    ...{ config, version, runtime, broker, log, stats, authenticator, callouts },
     worker: worker !== undefined,
     connectionLog: connectionLogger(config, log, worker),
     ...(extra && { extra }),
     ...(openConsole && { openConsole }),
+    ...(reload && { reload }),
+    prepareDrivers: prepare,
     presence: (load) => buildPresence(config, runtime, { log, stats, load }),
-    authenticator: jwtAuthenticator({ issuers: tokenIssuers(config), insecure: config.insecure, log }),
-    callouts: buildCallouts(config, servicesOf(config, broker, services), log, stats),
   };
 }
 
@@ -120,10 +137,15 @@ function warnOfInsecurity(log: Logger): void {
 }
 
 /**
- * Aborts at the first SIGTERM or SIGINT; at the second the process ends at once, with 1. Signals that make other servers
- * reload are logged. Returns its own removal. @param hangups whether SIGHUP is one of the first kind
+ * Aborts at the first SIGTERM, SIGINT or SIGQUIT; at the second the process ends at once, with 1. Reloads at SIGHUP. Others
+ * are logged. Returns its own removal. @param on.hangups whether SIGHUP is one of the first kind
  */
-function abortOnSignals(leave: AbortController, runtime: Runtime, log: Logger, hangups: boolean): () => void {
+function listenToSignals(
+  leave: AbortController,
+  runtime: Runtime,
+  log: Logger,
+  on: { readonly hangups: boolean; readonly reload: () => void },
+): () => void {
   let signals = 0;
   const received = () => {
     if (++signals > 1) {
@@ -132,10 +154,10 @@ function abortOnSignals(leave: AbortController, runtime: Runtime, log: Logger, h
     }
     leave.abort();
   };
-  const removals = (["SIGTERM", "SIGINT", ...(hangups ? (["SIGHUP"] as const) : [])] as const).map((signal) =>
+  const removals = (["SIGTERM", "SIGINT", "SIGQUIT"] as const).map((signal) =>
     runtime.onSignal(signal, received),
   );
-  removals.push(hangups ? ignoreReloads(runtime, log, ["SIGUSR1", "SIGUSR2"]) : ignoreReloads(runtime, log));
+  removals.push(runtime.onSignal("SIGHUP", on.hangups ? received : on.reload), ignoreSignals(runtime, log));
   return () => {
     for (const remove of removals) remove();
   };

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import process from "node:process";
 import {
@@ -6,6 +7,7 @@ import {
   type Effective,
   limitConflicts,
   loadConfig,
+  secretFiles,
   startRefusals,
 } from "../config.ts";
 import type { Logger } from "../core/log.ts";
@@ -29,28 +31,58 @@ export class SettingsError extends UserError {
   }
 }
 
+/** What settings are read from beside flags and environment: all of it, at one moment. */
+export interface SettingsTexts {
+  /** The configuration file; absent without one. */
+  readonly file?: string | undefined;
+  /** What the files of secrets hold, by path; those that could not be read are absent. */
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
+/** Where settings came from, and what stood there. */
+export interface SettingsSource {
+  readonly settings: SettingsOptions;
+  readonly texts: SettingsTexts;
+}
+
+/** Reads the configuration file and the files of secrets. @throws UserError when the configuration file cannot be read */
+export async function readTexts({ file }: Pick<SettingsOptions, "file">): Promise<SettingsTexts> {
+  const path = file ?? process.env[CONFIG_VARIABLE];
+  return { file: path ? await readConfigFile(path) : undefined, secrets: readSecrets() };
+}
+
+/** As they are now. */
+export function readSecrets(): SettingsTexts["secrets"] {
+  const secrets: Record<string, string> = {};
+  for (const secret of secretFiles(process.env).values()) {
+    try {
+      secrets[secret] = readFileSync(secret, "utf8");
+    } catch {
+      // Whoever looks for it says so.
+    }
+  }
+  return secrets;
+}
+
 /**
  * The settings in effect, from flags, environment and file. @throws SettingsError with every problem at once; UserError
  * when the file cannot be read
  */
 export async function readSettings(
   options: SettingsOptions,
+  texts?: SettingsTexts,
 ): Promise<{ config: Config; effective: readonly Effective[]; refusals: readonly string[] }> {
-  const path = options.file ?? process.env[CONFIG_VARIABLE];
   const { overrides = {}, profile = "serve" } = options;
-  const result = loadConfig({
-    env: process.env,
-    file: path ? await readConfigFile(path) : undefined,
-    overrides,
-    profile,
-  });
+  const { file, secrets } = texts ?? (await readTexts(options));
+  const readSecret = (path: string) => secrets[path] ?? readFileSync(path, "utf8");
+  const result = loadConfig({ env: process.env, file, overrides, profile, readSecret });
   if (result.problems) throw new SettingsError("the settings have mistakes:", result.problems);
   return { ...result, refusals: [...startRefusals(result.config)] };
 }
 
 /** As {@link readSettings}, for commands that start an instance: what `serve` refuses is a problem too. */
-export async function startSettings(options: SettingsOptions): Promise<Config> {
-  const settings = await readSettings(options);
+export async function startSettings(options: SettingsOptions, texts?: SettingsTexts): Promise<Config> {
+  const settings = await readSettings(options, texts);
   if (settings.refusals.length > 0) throw new SettingsError("refusing to start:", settings.refusals);
   return settings.config;
 }

@@ -2,21 +2,20 @@ import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
+import { unreachable } from "../core/unreachable.ts";
+import type { ReloadOutcome } from "../http/admin.ts";
 import { memoryShare } from "../process/memory.ts";
 import { ownArguments } from "../process/own-program.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { consoleLogger } from "./console-log.ts";
 import { UserError } from "./output.ts";
-import { warnOfLimits } from "./settings.ts";
-import { ignoreReloads } from "./signals.ts";
-
-/** What a worker tells its supervisor: where it listens. */
-export interface FromWorker {
-  readonly listening: string;
-}
-
-/** What a supervisor tells its workers. Doing it twice is doing it once: signals may reach a worker as well. */
-export type ToWorker = "leave";
+import type { Prepared } from "./reload/drivers.ts";
+import { FleetReload, type Worker } from "./reload/fleet.ts";
+import type { FromWorker, ToWorker } from "./reload/messages.ts";
+import { Reloader } from "./reload/reloader.ts";
+import { SecretWatch } from "./reload/secret-watch.ts";
+import { type SettingsSource, type SettingsTexts, warnOfLimits } from "./settings.ts";
+import { ignoreSignals } from "./signals.ts";
 
 /** First pause before a worker that has ended is started again; doubles with each end that follows soon. */
 const FIRST_PAUSE_MS = 250;
@@ -40,10 +39,11 @@ interface Slot {
 
 /**
  * Runs `config.workers` processes that listen on one port, starts again those that end, and lets all of them drain on
- * SIGTERM or SIGINT; a second signal kills them. Ends the process: with 0 when every worker drained in order.
- * @param file `--config`, which the workers need too
+ * SIGTERM or SIGINT; a second signal kills them. On SIGHUP all take over changed settings, or none. Ends the process: with 0
+ * when every worker drained in order.
+ * @param source where the settings came from
  */
-export async function supervise(config: Config, runtime: Runtime, file: string | undefined): Promise<void> {
+export async function supervise(config: Config, runtime: Runtime, source: SettingsSource): Promise<void> {
   const log = consoleLogger(config).with({ at: "workers" });
   warnOfLimits(config, log);
   if (!config.redis.url && !config.upstash.url) {
@@ -52,11 +52,33 @@ export async function supervise(config: Config, runtime: Runtime, file: string |
     );
   }
   const port = exclusivePort(config, runtime);
-  const workers = new Workers({ config, port, file, log, startMs: START_MS });
+  const { file } = source.settings;
+  const workers: Workers = new Workers({
+    config,
+    port,
+    file,
+    log,
+    startMs: START_MS,
+    reload: () => reloader.reload(),
+  });
+  const reloader: Reloader = new Reloader({
+    ...{ config, ...source, log },
+    async prepare(next, texts) {
+      const { commit, abandon } = await workers.prepare(texts);
+      return {
+        abandon,
+        commit() {
+          commit();
+          log.setLevel(next.log.level);
+        },
+      };
+    },
+  });
   const stop = () => workers.stop();
-  runtime.onSignal("SIGTERM", stop);
-  runtime.onSignal("SIGINT", stop);
-  ignoreReloads(runtime, log);
+  for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) runtime.onSignal(signal, stop);
+  runtime.onSignal("SIGHUP", () => void reloader.reload());
+  ignoreSignals(runtime, log);
+  new SecretWatch(() => void reloader.reloadSecrets()).start();
   runtime.exit(await workers.run());
 }
 
@@ -88,6 +110,8 @@ interface WorkersOptions {
   readonly log: Logger;
   /** How long a worker may take to listen, ms. */
   readonly startMs: number;
+  /** A worker was asked for a reload. */
+  readonly reload?: () => Promise<ReloadOutcome>;
   /** Starts a worker's process; for tests. Default: this program again. */
   readonly fork?: (flags: readonly string[], env: NodeJS.ProcessEnv) => ChildProcess;
 }
@@ -99,6 +123,9 @@ export class Workers {
   readonly #ended = Promise.withResolvers<number>();
   #state: "starting" | "running" | "leaving" | "killed" = "starting";
   #exitCode = 0;
+  readonly #fleet = new FleetReload(() =>
+    this.#slots.filter(({ listening }) => listening).map((slot) => this.#worker(slot)),
+  );
 
   constructor(options: WorkersOptions) {
     this.#options = options;
@@ -127,6 +154,15 @@ export class Workers {
     } else this.#leave();
   }
 
+  /** See {@link FleetReload.prepare}. */
+  prepare(texts: SettingsTexts): Promise<Prepared> {
+    return this.#fleet.prepare(texts);
+  }
+
+  #worker({ number, child }: Slot): Worker {
+    return { number, send: (message) => child?.connected === true && child.send(message) !== undefined };
+  }
+
   #start(slot: Slot): void {
     const { config, port, file } = this.#options;
     const { number } = slot;
@@ -139,14 +175,32 @@ export class Workers {
     slot.child = child;
     slot.restart = undefined;
     slot.deadline = setTimeout(() => this.#overdue(slot), this.#options.startMs);
-    child.on("message", ({ listening }: FromWorker) => {
-      clearTimeout(slot.deadline);
-      slot.listening = true;
-      slot.listeningSinceMs = performance.now();
-      this.#listens(listening);
-    });
+    child.on("message", (message: FromWorker) => void this.#told(slot, message));
     child.on("error", (error) => this.#options.log.error("worker", { worker: number, error }));
     child.on("exit", (code, signal) => this.#exited(slot, code, signal));
+  }
+
+  async #told(slot: Slot, message: FromWorker): Promise<void> {
+    const { log, reload } = this.#options;
+    const worker = this.#worker(slot);
+    switch (message.kind) {
+      case "prepared":
+        return this.#fleet.answered(slot.number, message);
+      case "reload":
+        if (reload) worker.send({ kind: "reloaded", id: message.id, outcome: await reload() });
+        return;
+      case "listening": {
+        clearTimeout(slot.deadline);
+        slot.listening = true;
+        slot.listeningSinceMs = performance.now();
+        this.#listens(message.url);
+        const problems = await this.#fleet.joined(worker);
+        if (problems.length > 0) log.error("a worker has other settings", { problems: problems.join("; ") });
+        return;
+      }
+      default:
+        unreachable(message);
+    }
   }
 
   /** A worker says nothing and does not end: it never will. */
@@ -173,6 +227,7 @@ export class Workers {
     clearTimeout(slot.deadline);
     slot.child = undefined;
     slot.listening = false;
+    this.#fleet.left(worker);
     switch (this.#state) {
       case "running": {
         if (livedMs > WELL_MS) slot.pauseMs = FIRST_PAUSE_MS;
@@ -200,7 +255,7 @@ export class Workers {
     for (const { child, listening, restart } of this.#slots) {
       clearTimeout(restart);
       // One that is still starting has nothing to drain, and does not listen to orders yet.
-      if (listening) child?.send("leave" satisfies ToWorker);
+      if (listening) child?.send({ kind: "leave" } satisfies ToWorker);
       else child?.kill("SIGTERM");
     }
     this.#endIfAllLeft();

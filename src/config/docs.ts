@@ -1,4 +1,5 @@
 import { BUILT_IN, namespaceSettings } from "./namespaces.ts";
+import { isLive, isLiveRule } from "./reload.ts";
 import { type Setting, shown } from "./setting.ts";
 import { CONFIG_VARIABLE, GROUPS, settings, variablesOf } from "./table.ts";
 import type { Table } from "./tree.ts";
@@ -7,9 +8,9 @@ import type { Table } from "./tree.ts";
 export function configMarkdown(): string {
   const groups = Object.entries(GROUPS).map(([group, title]) => {
     const rows = Object.entries<Setting>(settings).filter(([key]) => groupOf(key) === group);
-    return `### ${title}\n\n${list(Object.fromEntries(rows), true)}`;
+    return `### ${title}\n\n${list(Object.fromEntries(rows), true, isLive)}`;
   });
-  return `${INTRODUCTION}\n${groups.join("\n")}\n${NAMESPACES}\n${list(namespaceSettings, false)}\n${builtIn()}`;
+  return `${INTRODUCTION}\n${groups.join("\n")}\n${NAMESPACES}\n${list(namespaceSettings, false, isLiveRule)}\n${builtIn()}`;
 }
 
 function groupOf(key: string): string {
@@ -17,12 +18,15 @@ function groupOf(key: string): string {
   return Object.hasOwn(GROUPS, key) ? key : "";
 }
 
-/** One item for each setting: its name and variable, what it is, its default, and the values it takes. */
-function list(rows: Table, variables: boolean): string {
+/**
+ * One item for each setting: its name and variable, what it is, its default, the values it takes, whether a reload takes it
+ * over.
+ */
+function list(rows: Table, variables: boolean, live: (key: string) => boolean): string {
   const items = Object.entries(rows).map(([key, setting]) => {
     const names = variablesOf(key, setting).map((name) => `\`${name}\``);
     const variable = variables ? ` (${names.join(", else ") || "file only"})` : "";
-    const facts = `Default: ${defaultOf(setting)}. Takes: ${setting.what}.`;
+    const facts = `Default: ${defaultOf(setting)}. Takes: ${setting.what}.${live(key) ? " Reloads." : ""}`;
     return [...wrapped(`- \`${key}\`${variable}: ${setting.doc}`), ...wrapped(`  ${facts}`)].join("\n");
   });
   return `${items.join("\n")}\n`;
@@ -68,6 +72,9 @@ names the file. A command-line flag overrides the environment, the environment o
 overrides the default.
 
 - An empty environment variable counts as not set.
+- A secret may stand in a file of its own: \`TRUNKLINE_TOKEN_SECRET_FILE=/run/secrets/token\` for
+  \`TRUNKLINE_TOKEN_SECRET\`, and so for every variable of a secret. A changed file is in effect within some seconds, if
+  the setting reloads.
 - In a variable, a list is written with commas. \`true\`, \`false\`, \`1\` and \`0\` are yes and no.
 - A duration is written as \`250ms\`, \`30s\`, \`10m\`, \`24h\`, \`7d\`, \`1h30m\`, or as a number of milliseconds.
 - A size is written as \`512B\`, \`64KiB\`, \`1MiB\`, \`2GiB\`, or as a number of bytes.
@@ -75,6 +82,8 @@ overrides the default.
 \`trunkline config\` prints the values in effect and where each one came from. It leaves secrets out. An instance does
 not start with unknown keys in the file, unknown variables that begin with \`TRUNKLINE_\`, values that are not allowed,
 or settings that contradict each other. The error names all of them at once.
+
+Settings that say "Reloads" can be changed [without a restart](reload.md): SIGHUP, or \`POST /admin/reload\`.
 
 Editors check and complete the file if it names the schema. \`trunkline config --schema\` prints the same schema.
 

@@ -2,7 +2,14 @@ import type { Namespaces } from "../core/namespace.ts";
 import { crossChecks } from "./cross-checks.ts";
 import { readNamespaces, showNamespace } from "./namespaces.ts";
 import { type Setting, shown } from "./setting.ts";
-import { CONFIG_VARIABLE, type Config, settings, variablesOf } from "./table.ts";
+import {
+  CONFIG_VARIABLE,
+  type Config,
+  SECRET_FILE,
+  secretFileVariable,
+  settings,
+  variablesOf,
+} from "./table.ts";
 import { check, isObject, meant, nest, takeApart } from "./tree.ts";
 
 /** Where settings come from. Later ones give way to earlier ones: overrides, environment, file, defaults. */
@@ -14,6 +21,8 @@ export interface ConfigSources {
   readonly overrides?: Readonly<Record<string, unknown>>;
   /** `dev`: the defaults of `trunkline dev`. */
   readonly profile?: "serve" | "dev";
+  /** What is in a file that a `…_FILE` variable names. Absent: such variables are not read. @throws Error with a `code` */
+  readonly readSecret?: (path: string) => string;
 }
 
 /** One setting as it is in effect, for people: secrets are not in it. */
@@ -21,7 +30,7 @@ export interface Effective {
   readonly key: string;
   /** As the file would hold it; `***` for a secret. */
   readonly value: unknown;
-  /** `flag`, the name of the environment variable, `file`, `dev`, `insecure` or `default`. */
+  /** `flag`, the name of the environment variable (`…_FILE` for a secret in a file of its own), `file`, `dev`, `insecure` or `default`. */
   readonly source: string;
 }
 
@@ -40,9 +49,10 @@ export function loadConfig(sources: ConfigSources): LoadResult {
   refuseUnknownVariables(sources.env, report);
 
   const fromFile = takeApart(file, settings, "", report);
+  const env = withSecretFiles(sources, report);
   const found = new Map<string, { value: unknown; source: string }>();
   for (const [key, setting] of Object.entries<Setting>(settings)) {
-    for (const { raw, source } of candidates(key, setting, sources, fromFile)) {
+    for (const { raw, source } of candidates(key, setting, { ...sources, env }, fromFile)) {
       const result = check(setting, raw, { key, source }, report);
       if (result && !found.has(key)) found.set(key, { ...result, source });
     }
@@ -71,9 +81,52 @@ function* candidates(
   if (override !== undefined) {
     yield { raw: typeof override === "string" ? setting.fromEnv(override) : override, source: "flag" };
   }
-  const variable = variablesOf(key, setting).find((name) => env[name]);
-  if (variable !== undefined) yield { raw: setting.fromEnv(env[variable]!), source: variable };
+  for (const name of variablesOf(key, setting)) {
+    const file = secretFileVariable(name, setting);
+    const variable = [name, ...(file === undefined ? [] : [file])].find((one) => env[one]);
+    if (variable === undefined) continue;
+    yield { raw: setting.fromEnv(env[variable]!), source: variable };
+    break;
+  }
   if (fromFile.has(key)) yield { raw: fromFile.get(key), source: "file" };
+}
+
+/** The environment with the contents of secret files in place of their paths. */
+function withSecretFiles(
+  { env, readSecret }: ConfigSources,
+  report: (text: string) => void,
+): ConfigSources["env"] {
+  const read: Record<string, string | undefined> = { ...env };
+  for (const [variable, path] of secretFiles(env)) {
+    const plain = variable.slice(0, -SECRET_FILE.length);
+    read[variable] = undefined;
+    if (env[plain]) report(`${plain} and ${variable} (environment): only one can be used; unset the other`);
+    else if (readSecret === undefined)
+      report(`${variable} (environment): files are not read here; set ${plain}`);
+    else {
+      try {
+        // Whoever writes such a file ends its line.
+        read[variable] = readSecret(path).replace(/\r?\n$/, "");
+        if (read[variable] === "") report(`${variable} (environment): ${path} is empty`);
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code ?? "unreadable";
+        report(`${variable} (environment): cannot read ${path} (${code})`);
+      }
+    }
+  }
+  return read;
+}
+
+/** The `…_FILE` variables of secrets that are set, each with the path it holds. */
+export function secretFiles(env: ConfigSources["env"]): ReadonlyMap<string, string> {
+  const files = new Map<string, string>();
+  for (const [key, setting] of Object.entries<Setting>(settings)) {
+    for (const name of variablesOf(key, setting)) {
+      const file = secretFileVariable(name, setting);
+      if (file !== undefined && env[file]) files.set(file, env[file]);
+    }
+  }
+  return files;
 }
 
 /** What holds when nothing sets it. */
@@ -106,7 +159,11 @@ function parseFile(text: string | undefined, report: (text: string) => void): Re
 function refuseUnknownVariables(env: ConfigSources["env"], report: (text: string) => void): void {
   const known = new Set([CONFIG_VARIABLE]);
   for (const [key, setting] of Object.entries<Setting>(settings)) {
-    for (const name of variablesOf(key, setting)) known.add(name);
+    for (const name of variablesOf(key, setting)) {
+      known.add(name);
+      const file = secretFileVariable(name, setting);
+      if (file !== undefined) known.add(file);
+    }
   }
   for (const name of Object.keys(env)) {
     if (!name.startsWith("TRUNKLINE_") || known.has(name)) continue;

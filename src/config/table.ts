@@ -52,5 +52,24 @@ export function variablesOf(key: string, setting: Setting): readonly string[] {
   return setting.env ?? [`TRUNKLINE_${name.toUpperCase()}`];
 }
 
+/** Ends the variable that names the file of a secret. */
+export const SECRET_FILE = "_FILE";
+
+/**
+ * The variable that names a file with the value of a secret's variable in it; `undefined` where there is none: for what
+ * is no secret, and where a setting of its own has that name (`nats.credentialsFile`).
+ */
+export function secretFileVariable(name: string, { secret }: Setting): string | undefined {
+  const file = name + SECRET_FILE;
+  return secret === undefined || plainVariables().has(file) ? undefined : file;
+}
+
+let plain: ReadonlySet<string> | undefined;
+
+function plainVariables(): ReadonlySet<string> {
+  plain ??= new Set(Object.entries<Setting>(settings).flatMap(([key, one]) => variablesOf(key, one)));
+  return plain;
+}
+
 /** The name of the variable that holds the configuration file's path; the only one that is no setting. */
 export const CONFIG_VARIABLE = "TRUNKLINE_CONFIG";

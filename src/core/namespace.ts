@@ -81,6 +81,18 @@ export interface NamespaceRules {
 /** Every namespace of an instance by name. */
 export type Namespaces = ReadonlyMap<string, NamespaceRules>;
 
+/**
+ * Takes over other rules, and namespaces that are new, in one step. The rules of a namespace stay the same object: whoever
+ * holds it, a channel or a follower of its stream, reads the new ones with the next look.
+ */
+export function amendNamespaces(live: Namespaces, next: Namespaces): void {
+  for (const [name, rules] of next) {
+    const own = live.get(name);
+    if (own) Object.assign(own, rules);
+    else (live as Map<string, NamespaceRules>).set(name, rules);
+  }
+}
+
 /** Every setting's default; a namespace named without rules gets these. */
 export const NAMESPACE_DEFAULTS: Omit<NamespaceRules, "name"> = {
   history: null,

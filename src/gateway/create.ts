@@ -1,7 +1,7 @@
 import { inboxOf } from "../core/channel.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
 import { PacedLog } from "../core/paced-log.ts";
-import type { GatewayContext, GatewayDeps } from "./context.ts";
+import type { GatewayContext, GatewayDeps, GatewayOptions } from "./context.ts";
 import { onSignal } from "./control.ts";
 import type { Gateway } from "./gateway.ts";
 import { ConnectionLog } from "./instance/connection-log.ts";
@@ -39,6 +39,8 @@ export interface RunningGateway extends Gateway {
   readonly context: GatewayContext;
   /** Begins to listen to broker and presence, which must have started. */
   start(): void;
+  /** Takes over other options in one step; who is connected stays, and meets them with the next command. */
+  reload(options: GatewayOptions): void;
   /** Idempotent. Ends every connection that is left (drain first) and tells presence of all departures. */
   close(): Promise<void>;
 }
@@ -67,6 +69,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
     drain: (pace) => drain(context, pace),
     shed: (count) => shed(hub, stats, count),
     sendAway: (count) => sendAway(hub, stats, count),
+    reload: (options) => reload(context, host, options),
 
     start() {
       if (state !== "idle") return;
@@ -74,10 +77,7 @@ export function createGateway(deps: GatewayDeps): RunningGateway {
       liveness.start();
       const ticks = [
         setInterval(() => void tracker.tick(), DEPARTURES_TICK_MS),
-        setInterval(() => {
-          hub.sweep();
-          context.restrictions.sweep();
-        }, SWEEP_MS),
+        setInterval(() => sweep(context), SWEEP_MS),
       ];
       for (const entry of broker.entries()) onEntry(context, entry);
       stops.push(
@@ -135,38 +135,47 @@ function createTracing(
   return { taps, traces };
 }
 
+function sweep({ hub, restrictions }: GatewayContext): void {
+  hub.sweep();
+  restrictions.sweep();
+}
+
+function reload(context: GatewayContext, host: Host, options: GatewayOptions): void {
+  Object.assign(context.options, options);
+  for (const part of [host, context.hub, context.reads, context.answers, context.quotas]) part.reloaded();
+}
+
 /** Puts the parts of an instance together. */
-function createContext(deps: GatewayDeps): GatewayContext {
+function createContext(given: GatewayDeps): GatewayContext {
+  // Its own copy, which all parts look into: a reload changes it.
+  const deps: GatewayDeps = { ...given, options: { ...given.options } };
   const { options, stats, broker, fanout, overloaded, log } = deps;
   const { taps, traces } = createTracing(deps, () => context);
   const events = new EventPublisher(deps.recorder ?? broker, deps, deps.membership);
   const reads = new Reads({ ...deps, limits: options });
-  const hub = new Hub(
-    { namespaces: deps.namespaces, ...options },
-    {
-      broker: {
-        attach: (channel, sink) => broker.attach(channel, sink),
-        verify: (channel, position) => broker.verify(channel, position),
-        history: (channel, query) => reads.history(channel, query),
-      },
-      fanout,
-      stats,
-      taps,
-      overloaded,
-      refused(channel, field) {
-        // Whoever sends one may send thousands: all are counted.
-        if (stats.framesRefused <= 10) log.error("a message could not be written", { channel, field });
-      },
-      lost(channel, sessions) {
-        if (channel.rules.recovery === "off") return;
-        for (const session of sessions) {
-          const sub = session.subs.get(channel.id);
-          if (sub) session.dialect.lost(session, sub);
-        }
-      },
-      inboxDelivered: (session) => liveness.inboxDelivered(session),
+  const hub = new Hub(options, deps.namespaces, {
+    broker: {
+      attach: (channel, sink) => broker.attach(channel, sink),
+      verify: (channel, position) => broker.verify(channel, position),
+      history: (channel, query) => reads.history(channel, query),
     },
-  );
+    fanout,
+    stats,
+    taps,
+    overloaded,
+    refused(channel, field) {
+      // Whoever sends one may send thousands: all are counted.
+      if (stats.framesRefused <= 10) log.error("a message could not be written", { channel, field });
+    },
+    lost(channel, sessions) {
+      if (channel.rules.recovery === "off") return;
+      for (const session of sessions) {
+        const sub = session.subs.get(channel.id);
+        if (sub) session.dialect.lost(session, sub);
+      }
+    },
+    inboxDelivered: (session) => liveness.inboxDelivered(session),
+  });
   const liveness = new Liveness(options, stats, {
     inboxOffset: newestOfInbox,
     subscriptionExpired: (session, sub) => revoke(context, session, sub, Unsubscribes.expired),

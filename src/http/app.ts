@@ -10,7 +10,7 @@ import type { AppQuotas } from "../pusher/app-quotas.ts";
 import type { PusherApps } from "../pusher/apps.ts";
 import type { MakeConnection } from "../pusher/pusher.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
-import { adminApp } from "./admin.ts";
+import { adminApp, type ReloadOutcome } from "./admin.ts";
 import { AdmissionGuard } from "./admission-guard.ts";
 import { serverApi } from "./api.ts";
 import { type Assets, serveAssets } from "./assets.ts";
@@ -47,6 +47,8 @@ export interface AppDeps {
   readonly regions: RegionDirectory;
   readonly stats: Stats;
   readonly log: Logger;
+  /** See `AdminDeps.reload`. */
+  readonly reload?: (() => Promise<ReloadOutcome>) | undefined;
   readonly options: AppOptions;
 }
 
@@ -81,7 +83,18 @@ const BEHIND_PREFIX = /^\/.+\/app\/([^/]*)\/?$/;
 export interface App {
   /** Answers a request. */
   fetch(request: Request, context: RequestContext): Response | Promise<Response>;
+  /** Takes over other options in one step. Requests under way, WebSockets and streams go on as they began. */
+  reload(options: AppOptions): void;
 }
+
+/** What answers requests under one set of options. */
+interface Routes {
+  readonly app: Router;
+  /** The upgrade of Centrifuge clients. */
+  readonly centrifuge: Upgrade;
+}
+
+type Failed = (error: unknown, request: Request, path: string) => Response;
 
 type Router = Hono<{ Bindings: RequestContext }>;
 type Upgrade = ReturnType<typeof upgrade>;
@@ -89,23 +102,24 @@ type Upgrade = ReturnType<typeof upgrade>;
 /** Everything of one instance that is spoken over HTTP. The runtime's request context is Hono's `env`. */
 export function createApp(deps: AppDeps): App {
   const log = deps.log.with({ at: "http" });
-  const app: Router = new Hono();
-  const door = new FrontDoor({
-    ...{ stats: deps.stats, ...deps.options.door },
-    clientIp: clientIp(deps.options.proxy),
+  const doorOptions = ({ door, proxy }: AppOptions) => ({
+    ...{ stats: deps.stats, ...door },
+    clientIp: clientIp(proxy),
   });
-  const centrifuge = routeClients(app, deps, log);
-  routeApis(app, deps, log);
-  if (deps.console) app.route("/console", deps.console);
-  routePages(app, deps);
-  const failed = (error: unknown, { method, headers }: Request, path: string) => {
+  const door = new FrontDoor(doorOptions(deps.options));
+  const failed: Failed = (error, { method, headers }, path) => {
     // The path only: a query may hold a token.
     log.error("request failed", { method, path, ...traceField(headers.get("traceparent")), error });
     return new Response("internal server error\n", { status: 500 });
   };
-  app.onError((error, c) => failed(error, c.req.raw, c.req.path));
+  let routes = createRoutes(deps, log, failed);
   return {
+    reload(options) {
+      routes = createRoutes({ ...deps, options }, log, failed);
+      door.reload(doorOptions(options));
+    },
     fetch(request, context) {
+      const { app, centrifuge } = routes;
       // What thousands ask for at once when an instance is back passes no router: it took more than the decision.
       if (request.method !== "GET" || !asksFor(request.url, WEBSOCKET_PATH)) {
         return door.answer(request, context, app.fetch as App["fetch"]);
@@ -117,6 +131,16 @@ export function createApp(deps: AppDeps): App {
       }
     },
   };
+}
+
+function createRoutes(deps: AppDeps, log: Logger, failed: Failed): Routes {
+  const app: Router = new Hono();
+  const centrifuge = routeClients(app, deps, log);
+  routeApis(app, deps, log);
+  if (deps.console) app.route("/console", deps.console);
+  routePages(app, deps);
+  app.onError((error, c) => failed(error, c.req.raw, c.req.path));
+  return { app, centrifuge };
 }
 
 /** Where clients connect, over WebSockets and streams. Returns the upgrade of Centrifuge clients. */
@@ -159,14 +183,14 @@ function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
 /** Where services and operators ask. */
 function routeApis(
   app: Router,
-  { gateway, version, apps, appQuotas, health, metrics, stats, options }: AppDeps,
+  { gateway, version, apps, appQuotas, health, metrics, stats, reload, options }: AppDeps,
   log: Logger,
 ): void {
   const { operations } = gateway;
   const { apiKeys: keys, maxRequestBytes, metricsToken, publicMetrics } = options;
   app.route("/api", serverApi({ operations, version, keys, maxRequestBytes, stats, log }));
   app.route("/apps", pusherApi({ apps, appQuotas, operations, maxRequestBytes, log }));
-  app.route("/", adminApp({ health, metrics, metricsToken, publicMetrics }));
+  app.route("/", adminApp({ health, metrics, metricsToken, publicMetrics, reload, apiKeys: keys }));
 }
 
 /** What browsers ask. */

@@ -26,7 +26,7 @@ const GUESS_COST = 10;
 /** Asked by machines, and never refused. */
 const HEALTH: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics"]);
 /** Checked by key or signature. */
-const KEYED = /^\/(api|apps|console\/api)(\/|$)/;
+const KEYED = /^\/(api|apps|admin|console\/api)(\/|$)/;
 
 /** For whatever a browser may take for a page; those that are pages bring a policy of their own. */
 const SECURITY_HEADERS = {
@@ -37,9 +37,9 @@ const SECURITY_HEADERS = {
 
 /** What holds for every plain HTTP request, whatever it asks for: rates of addresses, connections kept, headers. */
 export class FrontDoor {
-  readonly #options: FrontDoorOptions;
+  #options: FrontDoorOptions;
   readonly #sockets: KeptSockets;
-  readonly #requests: KeyedRates | undefined;
+  #requests: KeyedRates | undefined;
   readonly #failures = new KeyedRates(FAILURES);
 
   constructor(options: FrontDoorOptions) {
@@ -48,6 +48,17 @@ export class FrontDoor {
     this.#sockets = new KeptSockets({ most: keptSockets, mostOfAddress: keptSocketsPerIp });
     const rate = rateOf(requestsPerIpPerSecond);
     this.#requests = rate && new KeyedRates(rate);
+  }
+
+  /** From now on these hold; connections that are kept are counted on. */
+  reload(options: FrontDoorOptions): void {
+    const { keptSockets, keptSocketsPerIp, requestsPerIpPerSecond } = options;
+    if (requestsPerIpPerSecond !== this.#options.requestsPerIpPerSecond) {
+      const rate = rateOf(requestsPerIpPerSecond);
+      this.#requests = rate && new KeyedRates(rate);
+    }
+    this.#options = options;
+    this.#sockets.limit(keptSockets, keptSocketsPerIp);
   }
 
   /** Answers a request that opens no WebSocket. @param route answers what is let through */

@@ -11,8 +11,8 @@ interface Kept {
  * than fit, altogether or for one address, each is closed with its next answer.
  */
 export class KeptSockets {
-  readonly #most: number;
-  readonly #mostOfAddress: number;
+  #most: number;
+  #mostOfAddress: number;
   readonly #now: () => number;
   /** By the peer's address and port, longest silent first. */
   readonly #kept = new Map<string, Kept>();
@@ -27,6 +27,12 @@ export class KeptSockets {
     this.#most = options.most;
     this.#mostOfAddress = options.mostOfAddress;
     this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** From now on so many are kept. */
+  limit(most: number, mostOfAddress: number): void {
+    this.#most = most;
+    this.#mostOfAddress = mostOfAddress;
   }
 
   /** Connections that may still be open. */

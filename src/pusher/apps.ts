@@ -53,14 +53,30 @@ interface PusherLimits {
 
 /** The applications of an instance, by all that names one. */
 export class PusherApps {
-  readonly all: readonly PusherApp[];
+  #all: readonly PusherApp[] = [];
   readonly #ids = new Map<string, PusherApp>();
   readonly #keys = new Map<string, { readonly app: PusherApp; readonly secret: string }>();
   readonly #namespaces = new Map<string, PusherApp>();
 
   constructor(apps: readonly PusherApp[]) {
-    this.all = apps;
-    for (const app of apps) {
+    this.reload(apps);
+  }
+
+  get all(): readonly PusherApp[] {
+    return this.#all;
+  }
+
+  /**
+   * From now on these are the applications. One that was there before stays the same object, so that its connections meet
+   * what has changed; those of one that is not there any more stay, and can prove nothing.
+   */
+  reload(apps: readonly PusherApp[]): void {
+    const before = new Map(this.#ids);
+    this.#ids.clear();
+    this.#keys.clear();
+    this.#namespaces.clear();
+    this.#all = apps.map((next) => Object.assign(before.get(next.id) ?? next, next));
+    for (const app of this.#all) {
       this.#ids.set(app.id, app);
       this.#namespaces.set(app.namespace, app);
       for (const { key, secret } of app.keys) this.#keys.set(key, { app, secret });

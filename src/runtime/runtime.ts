@@ -158,8 +158,8 @@ export interface Mount extends Server {
 
 type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
 
-/** Signals by which other servers reload. A process that does not listen to them is ended by them. */
-export type IgnoredSignal = "SIGHUP" | "SIGUSR1" | "SIGUSR2";
+/** Signals that end a process which does not listen to them, beside those that ask it to leave. */
+export type OtherSignal = "SIGHUP" | "SIGUSR1" | "SIGUSR2" | "SIGALRM" | "SIGVTALRM" | "SIGIO";
 
 export interface Runtime {
   readonly name: "bun" | "deno";
@@ -197,6 +197,6 @@ export interface Runtime {
   collect(beside: boolean): void;
   /** How long collections of garbage took since the last call, ms each; collected from the first call on. */
   takeCollectionsMs(): readonly number[];
-  onSignal(signal: "SIGTERM" | "SIGINT" | IgnoredSignal, listener: () => void): () => void;
+  onSignal(signal: "SIGTERM" | "SIGINT" | "SIGQUIT" | OtherSignal, listener: () => void): () => void;
   exit(code: number): never;
 }

@@ -2,6 +2,7 @@ import { expect } from "bun:test";
 import type { Attachment, Broker, ChannelEvent, ChannelSink } from "../../src/broker/broker.ts";
 import { type ChannelName, channelId, parseChannel } from "../../src/core/channel.ts";
 import { CommandError, type ErrorCode } from "../../src/core/errors.ts";
+import type { NamespaceRules } from "../../src/core/namespace.ts";
 import type { Position } from "../../src/core/position.ts";
 import type { Publication } from "../../src/core/publication.ts";
 import type { Stats } from "../../src/core/stats.ts";
@@ -33,6 +34,10 @@ export interface Context {
   readonly fixture: BrokerFixture;
   readonly a: Instance;
   readonly b: Instance;
+  /** What both were given. */
+  readonly namespaces: Map<string, NamespaceRules>;
+  /** Of each namespace with history. */
+  readonly partitions: number;
 }
 
 /** Time one test may take, ms: the backend may be on a busy machine. */

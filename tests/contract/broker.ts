@@ -4,6 +4,7 @@ import { bodiesContract } from "./broker-bodies.ts";
 import type { BrokerFixture, Context } from "./broker-context.ts";
 import { controlContract } from "./broker-control.ts";
 import { entriesContract } from "./broker-entries.ts";
+import { extensionContract } from "./broker-extension.ts";
 import { historyContract } from "./broker-history.ts";
 import { orderContract } from "./broker-order.ts";
 import { outboxContract } from "./broker-outbox.ts";
@@ -49,9 +50,10 @@ export function brokerContract(name: string, make: MakeBrokerFixture, partitions
         one.name,
         one.history ? { ...one, partitions } : one,
       ]);
-      const fixture = await make(new Map(divided));
+      const namespaces = new Map(divided);
+      const fixture = await make(namespaces);
       const [a, b] = await Promise.all([fixture.instance("instance-a"), fixture.instance("instance-b")]);
-      shared = { fixture, a, b };
+      shared = { fixture, a, b, namespaces, partitions };
     }, 30_000);
 
     afterAll(async () => {
@@ -64,5 +66,6 @@ export function brokerContract(name: string, make: MakeBrokerFixture, partitions
     describe("history", () => historyContract(context));
     describe("control", () => controlContract(context));
     describe("outbox", () => outboxContract(context));
+    describe("extension", () => extensionContract(context));
   });
 }

@@ -264,7 +264,7 @@ describe("an instance that has lost its broker", () => {
     const clients = [...(await crowd(gateway, 5)), gateway.pusher()];
     const state = { canServe: true, others };
     const evacuation = new Evacuation({
-      ...{ instance: "here", patienceMs: 10_000, ratePerSecond: 20, log: silent },
+      ...{ instance: "here", patienceMs: 10_000, ratePerSecond: () => 20, log: silent },
       canServe: () => state.canServe,
       presence: {
         instances: async () => ({ instances: [record("here", 0), ...state.others], partial: false }),

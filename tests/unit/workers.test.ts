@@ -1,6 +1,7 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { ChildProcess } from "node:child_process";
 import { EventEmitter } from "node:events";
+import type { FromWorker, ToWorker } from "../../src/cli/reload/messages.ts";
 import { Workers } from "../../src/cli/workers.ts";
 import { loadConfig } from "../../src/config.ts";
 import { createLogger, type LogFields } from "../../src/core/log.ts";
@@ -10,6 +11,8 @@ import { stoppedClock } from "../gateway/time.ts";
 class FakeWorker extends EventEmitter {
   readonly number: number;
   readonly orders: string[] = [];
+  readonly told: ToWorker[] = [];
+  connected = true;
   constructor(number: number) {
     super();
     this.number = number;
@@ -18,12 +21,22 @@ class FakeWorker extends EventEmitter {
     this.orders.push(signal);
     return true;
   }
-  send(order: string): boolean {
-    this.orders.push(order);
+  send(order: ToWorker): boolean {
+    this.orders.push(order.kind);
+    this.told.push(order);
     return true;
   }
+  /** Says something to its supervisor. */
+  says(message: FromWorker): void {
+    this.emit("message", message);
+  }
   listen(): void {
-    this.emit("message", { listening: "http://127.0.0.1:1" });
+    this.says({ kind: "listening", url: "http://127.0.0.1:1" });
+  }
+  /** Answers the newest `prepare`. */
+  prepared(...problems: string[]): void {
+    const asked = this.told.findLast((one) => one.kind === "prepare");
+    this.says({ kind: "prepared", id: (asked as { id: number }).id, problems });
   }
   exit(code: number | null, signal: string | null = null): void {
     this.emit("exit", code, signal);
@@ -110,4 +123,53 @@ test("a stop while workers start is none of their faults; one that must be kille
     await clock.advance(0);
     expect([end, state.code]).toEqual([end, code]);
   }
+});
+
+describe("a reload of workers", () => {
+  const texts = { file: "{}", secrets: {} };
+
+  test("holds for all when all are ready, and for one that starts later", async () => {
+    using clock = stoppedClock();
+    const { forked, supervisor } = rig(2);
+    for (const worker of forked) worker.listen();
+    const prepared = supervisor.prepare(texts);
+    for (const worker of forked) worker.prepared();
+    (await prepared).commit();
+    expect(forked.map(({ orders }) => orders)).toEqual([
+      ["prepare", "commit"],
+      ["prepare", "commit"],
+    ]);
+    forked[0]!.exit(1);
+    await clock.advance(250);
+    forked[2]!.listen();
+    forked[2]!.prepared();
+    await clock.advance(0);
+    expect(forked[2]!.told).toMatchObject([{ kind: "prepare", texts }, { kind: "commit" }]);
+  });
+
+  test("holds for none when one refuses, or says nothing in time", async () => {
+    using clock = stoppedClock();
+    const { forked, supervisor } = rig(2);
+    for (const worker of forked) worker.listen();
+    const refused = supervisor.prepare(texts).catch((error: { problems: string[] }) => error.problems);
+    forked[0]!.prepared();
+    forked[1]!.prepared("no such key set");
+    expect(await refused).toEqual(["worker 2: no such key set"]);
+    const late = supervisor.prepare(texts).catch((error: { problems: string[] }) => error.problems);
+    forked[0]!.prepared();
+    await clock.advance(30_000);
+    expect(await late).toEqual(["worker 2: it is not ready after 30 s"]);
+    for (const { orders } of forked) expect(orders).toEqual(["prepare", "abandon", "prepare", "abandon"]);
+  });
+
+  test("does not wait for one that ends", async () => {
+    using _clock = stoppedClock();
+    const { forked, supervisor } = rig(2);
+    for (const worker of forked) worker.listen();
+    const prepared = supervisor.prepare(texts);
+    forked[0]!.prepared();
+    forked[1]!.exit(1);
+    (await prepared).commit();
+    expect(forked[0]!.orders).toEqual(["prepare", "commit"]);
+  });
 });

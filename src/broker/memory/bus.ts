@@ -76,8 +76,13 @@ export class MemoryBus {
   constructor(namespaces: Namespaces, now: () => number) {
     this.#namespaces = namespaces;
     this.now = now;
-    for (const { name, history } of namespaces.values()) {
-      if (history) this.#logs.set(name, new MemoryLog(history, now));
+    this.extend(namespaces.values());
+  }
+
+  /** Keeps the messages of these namespaces, too; what is kept already stays. */
+  extend(namespaces: Iterable<NamespaceRules>): void {
+    for (const { name, history } of namespaces) {
+      if (history && !this.#logs.has(name)) this.#logs.set(name, new MemoryLog(history, this.now));
     }
   }
 

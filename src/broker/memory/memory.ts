@@ -3,7 +3,7 @@ import { CommandError, Errors } from "../../core/errors.ts";
 import { oneLine } from "../../core/json-check.ts";
 import { eventText } from "../../core/json-value.ts";
 import type { Logger } from "../../core/log.ts";
-import type { Namespaces } from "../../core/namespace.ts";
+import type { NamespaceRules, Namespaces } from "../../core/namespace.ts";
 import type { Position } from "../../core/position.ts";
 import type { Body, ClientInfo } from "../../core/publication.ts";
 import type { Stats } from "../../core/stats.ts";
@@ -83,6 +83,10 @@ class MemoryBroker implements Broker {
     this.#bus.members.add(this.#member);
     this.#enter("connected");
     this.#log.info("memory broker: nothing is kept across a restart");
+  }
+
+  async extend(added: readonly NamespaceRules[]): Promise<() => void> {
+    return () => this.#bus.extend(added);
   }
 
   async close(): Promise<void> {

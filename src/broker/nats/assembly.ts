@@ -1,15 +1,11 @@
-import type { Logger } from "../../core/log.ts";
-import type { HistoryRules, NamespaceRules, Namespaces } from "../../core/namespace.ts";
+import type { NamespaceRules } from "../../core/namespace.ts";
 import { partsOf } from "../../core/partition.ts";
-import type { Stats } from "../../core/stats.ts";
-import type { Subjects } from "../../core/subject.ts";
-import type { Entry, SignalListener } from "../broker.ts";
-import { EphemeralFollower } from "./follow/ephemeral.ts";
-import type { Intercept } from "./follow/followed-channels.ts";
-import { StreamFollower } from "./follow/follower.ts";
-import { NamespaceFollowers } from "./follow/followers.ts";
-import { type Connect, type Link, type NatsAddress, openLink } from "./link/link.ts";
-import { Pool } from "./link/pool.ts";
+import type { EphemeralFollower } from "./follow/ephemeral.ts";
+import type { StreamFollower } from "./follow/follower.ts";
+import type { NamespaceFollowers } from "./follow/followers.ts";
+import { followEphemeral, followNamespace, hasHistory, rejectionReporter } from "./follow/namespaces.ts";
+import type { Foundation, StartOptions } from "./foundation.ts";
+import { type Link, openLink } from "./link/link.ts";
 import { Requests } from "./link/requests.ts";
 import { retryUntilReady } from "./link/retry.ts";
 import { Control } from "./publish/control.ts";
@@ -25,42 +21,6 @@ import { misrouted } from "./streams/mapping-check.ts";
 import { foreignLayout } from "./streams/partition-check.ts";
 import { remake, StreamPlacement } from "./streams/placement.ts";
 import { checkReplicas } from "./streams/replica-floor.ts";
-
-export interface NatsBrokerOptions extends NatsAddress {
-  readonly namespaces: Namespaces;
-  readonly instance: string;
-  readonly region: string;
-  readonly log: Logger;
-  readonly stats: Stats;
-  /** Region that the stream of events lives in. Unset: wherever NATS puts it. */
-  readonly home?: string | undefined;
-  /** Go on, with a warning, where servers are too old for replicas. Default: refuse to start. */
-  readonly allowOldReplicas?: boolean;
-  /** Most bytes of the stream of events, and of the outbox. Default 256 MiB. */
-  readonly eventStreamBytes?: number;
-  /** First token of the subjects. Default `rt`. */
-  readonly root?: string;
-  /** How long a channel is still followed after its last sink has gone, ms. Default 10,000. */
-  readonly lingerMs?: number;
-  /** Most publishes sent and not yet acknowledged. Default 1,000. */
-  readonly publishWindow?: number;
-  /** Most publishes that wait for a place in the window. Default 10,000. */
-  readonly publishQueue?: number;
-  /** Time a publish may take, ms. Default 4,000. */
-  readonly publishTimeoutMs?: number;
-  /** Longest body of a request to a service, bytes; only to name what the server would not take. */
-  readonly longestRequest?: number;
-  /** Most events that wait to be stored. Default 10,000. */
-  readonly eventQueue?: number;
-  /** Time between two pings of the link, which is given up after three without an answer, ms. Default 5,000. */
-  readonly pingIntervalMs?: number;
-  /** How long `start` tries to connect, ms. Default 10,000. */
-  readonly connectTimeoutMs?: number;
-  /** For tests: opens the connection instead of the client library. */
-  readonly connect?: Connect;
-  /** For tests: sees every live message first. */
-  readonly intercept?: Intercept;
-}
 
 /** Everything a started broker consists of. */
 export interface Parts {
@@ -78,35 +38,11 @@ export interface Parts {
   readonly ephemerals: ReadonlyMap<string, EphemeralFollower>;
   /** What is promised less for than the settings say. */
   readonly degraded: readonly string[];
+  /** See `Broker.extend`. */
+  extend(added: readonly NamespaceRules[]): Promise<() => void>;
   /** Lets what was published be stored, then releases everything. */
   close(): Promise<void>;
 }
-
-interface StartOptions extends NatsBrokerOptions {
-  readonly subjects: Subjects;
-  readonly listeners: ReadonlySet<SignalListener>;
-  readonly entryListeners: ReadonlySet<(entry: Entry) => void>;
-}
-
-/** The options, and the parts that all others stand on. */
-interface Foundation extends StartOptions {
-  readonly link: Link;
-  readonly requests: Requests;
-  readonly streams: StreamAdmin;
-  readonly placement: StreamPlacement;
-  readonly storage: StorageWatch;
-}
-
-/** The rules of a namespace with history. */
-type KeptRules = NamespaceRules & { readonly history: HistoryRules };
-
-/** Reports that a message is left out. @param stream the follower it came through; undefined without history */
-type ReportRejected = (
-  channel: { readonly id: string },
-  offset: number,
-  flaw: string,
-  stream?: StreamFollower,
-) => void;
 
 /** Time `close` gives what was published to be stored, ms. */
 const DRAIN_MS = 5_000;
@@ -114,8 +50,6 @@ const DRAIN_MS = 5_000;
 const TICK_MS = 1_000;
 /** Least time between two looks at the stream of events, ms. */
 const EVENTS_LOOK_PAUSE_MS = 1_000;
-/** Channels of a namespace read from its streams at a time. */
-const READ_AT_A_TIME = 64;
 
 /** Connects, makes the streams, listens. @throws Error that says how to mend it; nothing stays open then */
 export async function startParts(options: StartOptions): Promise<Parts> {
@@ -179,7 +113,7 @@ function lay(options: StartOptions, link: Link): Foundation {
 /** Makes all streams, between two checks that they can do their work. Resolves with the lives of those that answer. */
 async function prepareStreams(foundation: Foundation): Promise<Map<string, StreamLife>> {
   const { namespaces, streams } = foundation;
-  const kept = [...namespaces.values()].filter(({ history }) => history !== null);
+  const kept = [...namespaces.values()].filter(hasHistory);
   await retryUntilReady(() => streams.checkServer());
   await Promise.all(kept.map((rules) => checkPartitions(foundation, rules)));
   const lives = await makeStreams(foundation);
@@ -219,6 +153,25 @@ async function checkMapping({ link, subjects }: Foundation, rules: NamespaceRule
   if (problem) throw problem;
 }
 
+/** Makes the streams of namespaces that come later. Resolves with their lives. @throws StartError */
+async function prepareMore(
+  foundation: Foundation,
+  added: readonly NamespaceRules[],
+): Promise<Map<string, StreamLife>> {
+  const { placement, subjects, link } = foundation;
+  const lives = new Map<string, StreamLife>();
+  for (const rules of added.filter(hasHistory)) {
+    await checkReplicas({ ...foundation, replicas: rules.history.replicas });
+    await checkPartitions(foundation, rules);
+    for (const part of partsOf(rules.partitions)) {
+      const wanted = channelStream(subjects, rules, link.messageTtl, part);
+      lives.set(wanted.name, (await placement.start(wanted, true))!);
+    }
+    await checkMapping(foundation, rules);
+  }
+  return lives;
+}
+
 // ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>): Omit<Parts, "degraded"> {
@@ -236,16 +189,19 @@ function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>
     latency: stats.publishLatency,
   });
   const report = rejectionReporter(foundation, events);
-  for (const rules of namespaces.values()) {
-    if (hasHistory(rules)) {
-      const own = followNamespace(foundation, rules, lives, report);
-      followers.set(rules.name, own);
-      for (const follower of own.all) byStream.set(follower.store.stream, follower);
-    } else ephemerals.set(rules.name, followEphemeral(foundation, rules, report));
-  }
+  const follow = (all: Iterable<NamespaceRules>, lives: ReadonlyMap<string, StreamLife>) => {
+    for (const rules of all) {
+      if (hasHistory(rules)) {
+        const own = followNamespace(foundation, rules, lives, report);
+        followers.set(rules.name, own);
+        for (const follower of own.all) byStream.set(follower.store.stream, follower);
+        placement.watch(own.all);
+      } else ephemerals.set(rules.name, followEphemeral(foundation, rules, report));
+    }
+  };
+  follow(namespaces.values(), lives);
   const entries = followEntries(foundation, publisher, lives);
   watchStreams(link, byStream);
-  placement.watch(byStream.values());
   const control = new Control(foundation);
   const backlog = new EventBacklog(foundation);
   const timer = setInterval(() => {
@@ -258,6 +214,10 @@ function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>
   return {
     ...{ link, requests, streams, placement, publisher, events, entries, control, followers, ephemerals },
     storage: foundation.storage,
+    async extend(added) {
+      const made = await prepareMore(foundation, added);
+      return () => follow(added, made);
+    },
     async close() {
       clearInterval(timer);
       await Promise.all([publisher.drain(DRAIN_MS), events.drain(DRAIN_MS)]);
@@ -269,70 +229,6 @@ function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>
       await link.close();
       requests.close();
     },
-  };
-}
-
-function hasHistory(rules: NamespaceRules): rules is KeptRules {
-  return rules.history !== null;
-}
-
-/** What all followers are given. */
-function followerOptions({ link, log, stats, lingerMs = 10_000, intercept }: Foundation) {
-  return { link, log, stats, lingerMs, ...(intercept && { intercept }) };
-}
-
-/** Followers of a namespace's streams. */
-function followNamespace(
-  foundation: Foundation,
-  rules: KeptRules,
-  lives: ReadonlyMap<string, StreamLife>,
-  report: ReportRejected,
-): NamespaceFollowers {
-  const { subjects, link, placement } = foundation;
-  const { partitions } = rules;
-  const common = { ...followerOptions(foundation), rules, pool: new Pool(READ_AT_A_TIME) };
-  const all = partsOf(partitions).map((part) => {
-    const wanted = channelStream(subjects, rules, link.messageTtl, part);
-    const life = lives.get(wanted.name)!;
-    const store = placement.open(wanted, life);
-    const options = {
-      ...common,
-      store,
-      listen: subjects.live,
-      subject: (name: Parameters<Subjects["stored"]>[0]) => subjects.stored(name, partitions),
-      cleared: (name: Parameters<Subjects["cleared"]>[0]) => subjects.cleared(name, partitions),
-      rejected: (...[channel, offset, flaw]: Parameters<ReportRejected>) =>
-        report(channel, offset, flaw, follower),
-      lives: placement.lives(store, () => follower.high),
-    };
-    const follower: StreamFollower = new StreamFollower(options, life);
-    return follower;
-  });
-  return new NamespaceFollowers(all);
-}
-
-function followEphemeral(
-  foundation: Foundation,
-  rules: NamespaceRules,
-  report: ReportRejected,
-): EphemeralFollower {
-  const subject = foundation.subjects.message;
-  const rejected = (...[channel, offset, flaw]: Parameters<ReportRejected>) => report(channel, offset, flaw);
-  return new EphemeralFollower({
-    ...followerOptions(foundation),
-    ...{ rules, rejected, subject, listen: subject },
-  });
-}
-
-/** Counts, logs and records messages that are left out; all instances use the same id for one that has a sequence. */
-function rejectionReporter(foundation: Foundation, events: EventQueue): ReportRejected {
-  const { stats, log, instance, region } = foundation;
-  return (channel, offset, reason, follower) => {
-    stats.bodiesRejected++;
-    log.debug("message rejected", { channel: channel.id, reason });
-    const id = follower && `rejected:${follower.store.stream}:${follower.epoch}:${offset}`;
-    const event = { type: "rejected", timeMs: Date.now(), instance, region, channel: channel.id, reason };
-    events.emit("rejected", offset > 0 ? { ...event, offset } : event, id);
   };
 }
 

@@ -27,12 +27,13 @@ import type {
 } from "../broker.ts";
 import type { Outbox, OutboxOptions } from "../outbox.ts";
 import type { MissingStream, StreamOverview } from "../streams.ts";
-import { type NatsBrokerOptions, type Parts, startParts } from "./assembly.ts";
+import { type Parts, startParts } from "./assembly.ts";
 import { channelEventHeaders } from "./follow/channel-event.ts";
 import type { StreamFollower } from "./follow/follower.ts";
 import type { NamespaceFollowers } from "./follow/followers.ts";
 import { readHistory } from "./follow/history.ts";
 import { verify } from "./follow/standing.ts";
+import type { NatsBrokerOptions } from "./foundation.ts";
 import { Envelope, encoded, publishHeaders } from "./link/headers.ts";
 import { natsOutbox } from "./publish/outbox.ts";
 import { publishVersion, writeVersion } from "./publish/versioned.ts";
@@ -40,7 +41,7 @@ import { JetStreamError } from "./streams/api-error.ts";
 import { mostReplicas } from "./streams/config.ts";
 import { streamOverviews } from "./streams/overview.ts";
 
-export type { NatsBrokerOptions } from "./assembly.ts";
+export type { NatsBrokerOptions } from "./foundation.ts";
 
 /** Time a publish may take when neither its caller nor the options say, ms. */
 const PUBLISH_TIMEOUT_MS = 4_000;
@@ -240,6 +241,10 @@ class NatsBroker implements Broker {
       replicas: mostReplicas(namespaces),
       log: this.#log,
     });
+  }
+
+  async extend(added: readonly NamespaceRules[]): Promise<() => void> {
+    return await this.#open().extend(added);
   }
 
   async #close(): Promise<void> {

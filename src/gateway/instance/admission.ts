@@ -23,17 +23,24 @@ export interface AdmissionOptions {
  * with {@link release} and the same key; nothing is allocated for it beyond its address.
  */
 export class Admission {
-  readonly #options: AdmissionOptions;
+  #options: AdmissionOptions;
   /** Open connections by key. Bounded by the cap of the instance. */
   readonly #open = new Map<string, number>();
   /** Rates of recently seen keys. */
-  readonly #rates: KeyedRates | undefined;
+  #rates: KeyedRates | undefined;
   #connections = 0;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
-    const { ratePerIp, rememberedAddresses: most = 100_000, now = () => performance.now() } = options;
-    this.#rates = ratePerIp && new KeyedRates(ratePerIp, { most, now });
+    this.#rates = ratesOf(options);
+  }
+
+  /** From now on these limits hold; who is in stays in. With another rate every address begins with a full bucket. */
+  reload(options: AdmissionOptions): void {
+    const { ratePerIp: rate } = options;
+    const { ratePerIp: old } = this.#options;
+    this.#options = options;
+    if (rate?.perSecond !== old?.perSecond || rate?.burst !== old?.burst) this.#rates = ratesOf(options);
   }
 
   /** Connections admitted and not given back. */
@@ -72,6 +79,11 @@ export class Admission {
   retryAfterMs(key: string): number {
     return this.#rates?.waitMs(key) ?? 0;
   }
+}
+
+function ratesOf(options: AdmissionOptions): KeyedRates | undefined {
+  const { ratePerIp, rememberedAddresses: most = 100_000, now = () => performance.now() } = options;
+  return ratePerIp && new KeyedRates(ratePerIp, { most, now });
 }
 
 /**

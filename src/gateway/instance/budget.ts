@@ -13,7 +13,7 @@ interface Waiting {
  * more than there ever is waits until nothing else is under way.
  */
 export class Budget {
-  readonly #room: number;
+  #room: number;
   #used = 0;
   #waiting: Waiting[] = [];
   /** The first of {@link #waiting} that has not begun. */
@@ -21,6 +21,12 @@ export class Budget {
 
   constructor(room: number) {
     this.#room = room;
+  }
+
+  /** From now on there is room for so much; what is under way goes on. */
+  resize(room: number): void {
+    this.#room = room;
+    this.#admit();
   }
 
   /** What is taken now. */
@@ -53,7 +59,7 @@ export class Budget {
 
   #admit(): void {
     for (let first = this.#waiting[this.#next]; first; first = this.#waiting[this.#next]) {
-      if (this.#used + first.cost > this.#room) break;
+      if (this.#used > 0 && this.#used + first.cost > this.#room) break;
       this.#next++;
       this.#used += first.cost;
       first.begin();
@@ -67,11 +73,17 @@ export class Budget {
 
 /** A budget for each key, kept for as long as something is under way. */
 export class Budgets {
-  readonly #room: number;
+  #room: number;
   readonly #budgets = new Map<string, Budget>();
 
   constructor(room: number) {
     this.#room = room;
+  }
+
+  /** As {@link Budget.resize}, for each key. */
+  resize(room: number): void {
+    this.#room = room;
+    for (const budget of this.#budgets.values()) budget.resize(room);
   }
 
   /** Keys with something under way. */

@@ -9,7 +9,7 @@ export interface EvacuationOptions {
   readonly presence: Pick<Presence, "instances">;
   /** How long it must have been unable to serve, ms: until then others may not know of themselves that they cannot either. */
   readonly patienceMs: number;
-  readonly ratePerSecond: number;
+  readonly ratePerSecond: () => number;
   readonly connections: () => number;
   /** Tells up to `count` clients to come back elsewhere. Returns how many. */
   readonly sendAway: (count: number) => number;
@@ -77,7 +77,7 @@ export class Evacuation {
   async #sendWaves(): Promise<void> {
     const { ratePerSecond, sendAway, canServe } = this.#options;
     for (let wave = 0; wave < WAVES && !canServe(); wave++) {
-      if (sendAway(Math.ceil(ratePerSecond / WAVES)) === 0) return;
+      if (sendAway(Math.ceil(ratePerSecond() / WAVES)) === 0) return;
       await new Promise((resolve) => setTimeout(resolve, TICK_MS / WAVES));
     }
   }

@@ -51,6 +51,12 @@ export class LongAnswers {
     this.#users = new Budgets(limits.historyPerUserBytes);
   }
 
+  /** The limits were changed. */
+  reloaded(): void {
+    this.#all.resize(this.#limits.historyBytes);
+    this.#users.resize(this.#limits.historyPerUserBytes);
+  }
+
   /** Bytes that are sent, and may not be read yet. */
   get underWay(): number {
     return this.#all.used;

@@ -60,16 +60,18 @@ type Who = Pick<Session, "user" | "handshake">;
 
 /** A rate for each user, and a higher one for each address of anonymous clients. */
 class UserRates {
-  readonly #users: KeyedRates | undefined;
-  readonly #addresses: KeyedRates | undefined;
+  #perSecond = 0;
+  #users: KeyedRates | undefined;
+  #addresses: KeyedRates | undefined;
 
-  constructor(perSecond: number, burst = perSecond * 2) {
-    if (rateOf(perSecond) === undefined) return;
-    this.#users = new KeyedRates({ perSecond, burst });
-    this.#addresses = new KeyedRates({
-      perSecond: perSecond * ADDRESS_FACTOR,
-      burst: burst * ADDRESS_FACTOR,
-    });
+  /** From now on this rate holds; where it is another one, everybody begins with a full bucket. */
+  set(perSecond: number, burst = perSecond * 2): void {
+    if (perSecond === this.#perSecond) return;
+    this.#perSecond = perSecond;
+    const limited = rateOf(perSecond) !== undefined;
+    const far = { perSecond: perSecond * ADDRESS_FACTOR, burst: burst * ADDRESS_FACTOR };
+    this.#users = limited ? new KeyedRates({ perSecond, burst }) : undefined;
+    this.#addresses = limited ? new KeyedRates(far) : undefined;
   }
 
   take({ user, handshake }: Who, cost = 1): boolean {
@@ -91,30 +93,33 @@ class UserRates {
 export class Quotas {
   readonly #options: QuotaOptions;
   readonly #stats: Stats;
-  readonly #commands: UserRates;
-  readonly #publishes: UserRates;
-  readonly #bytes: UserRates;
-  readonly #channels: UserRates;
-  readonly #bytesIn: UserRates;
-  readonly #bytesOut: UserRates;
-  readonly #recovered: UserRates;
+  readonly #commands = new UserRates();
+  readonly #publishes = new UserRates();
+  readonly #bytes = new UserRates();
+  readonly #channels = new UserRates();
+  readonly #bytesIn = new UserRates();
+  readonly #bytesOut = new UserRates();
+  readonly #recovered = new UserRates();
   /** Calls under way, by user, address or namespace. */
   readonly #calls = new Map<string, number>();
 
   constructor(options: QuotaOptions, stats: Stats) {
     this.#options = options;
     this.#stats = stats;
-    const { commandsPerSecond, commandsPerUserPerSecond } = options;
-    this.#commands = new UserRates(commandsPerSecond > 0 ? commandsPerUserPerSecond : 0);
-    this.#publishes = new UserRates(options.publishesPerUserPerSecond);
-    this.#bytes = new UserRates(options.publishBytesPerUserPerSecond);
-    this.#bytesIn = new UserRates(options.bytesInPerUserPerSecond);
-    this.#bytesOut = new UserRates(options.answerBytesPerUserPerSecond);
-    this.#recovered = new UserRates(options.recoveryBytesPerUserPerSecond);
-    this.#channels = new UserRates(
-      options.newChannelsPerUserPerMinute / 60,
-      options.newChannelsPerUserPerMinute,
-    );
+    this.reloaded();
+  }
+
+  /** The options were changed. */
+  reloaded(): void {
+    const options = this.#options;
+    const { commandsPerSecond, commandsPerUserPerSecond, newChannelsPerUserPerMinute: channels } = options;
+    this.#commands.set(commandsPerSecond > 0 ? commandsPerUserPerSecond : 0);
+    this.#publishes.set(options.publishesPerUserPerSecond);
+    this.#bytes.set(options.publishBytesPerUserPerSecond);
+    this.#bytesIn.set(options.bytesInPerUserPerSecond);
+    this.#bytesOut.set(options.answerBytesPerUserPerSecond);
+    this.#recovered.set(options.recoveryBytesPerUserPerSecond);
+    this.#channels.set(channels / 60, channels);
   }
 
   /** Users, addresses and namespaces with calls under way. */

@@ -71,6 +71,13 @@ export class Reads {
     this.#connections = new Budgets(backpressureBytes);
   }
 
+  /** The limits were changed. */
+  reloaded(): void {
+    const { historyBytes, historyPerUserBytes } = this.#parts.limits;
+    this.#all.resize(historyBytes);
+    this.#users.resize(historyPerUserBytes);
+  }
+
   /** Longest page of a client, bytes of bodies: it must never be so long that the connection breaks under it. */
   get pageBytes(): number {
     return this.#parts.limits.backpressureBytes / 2;

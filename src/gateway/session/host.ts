@@ -20,9 +20,11 @@ const OWN_CLOSES = new Set([1_000, 1_001, 1_006, ...Object.values(Closes).map(({
 export class Host implements SessionHost {
   readonly stats: Stats;
   readonly log: Logger;
-  readonly commandRate: Rate | undefined;
-  readonly byteRate: Rate | undefined;
+  commandRate: Rate | undefined;
+  byteRate: Rate | undefined;
+  ratesSince = Number.MIN_VALUE;
   readonly #context: GatewayContext;
+  #started = false;
   /** By address: clients of one make the same mistake again and again. */
   readonly #mistakes = new Seldom(MISTAKES_EVERY_MS);
 
@@ -30,8 +32,19 @@ export class Host implements SessionHost {
     this.#context = context;
     this.stats = context.stats;
     this.log = context.log;
-    this.commandRate = rateOf(context.options.commandsPerSecond);
-    this.byteRate = rateOf(context.options.bytesPerSecond);
+    this.reloaded();
+  }
+
+  /** The options were changed. */
+  reloaded(): void {
+    const { commandsPerSecond, bytesPerSecond } = this.#context.options;
+    const changed =
+      commandsPerSecond !== (this.commandRate?.perSecond ?? 0) ||
+      bytesPerSecond !== (this.byteRate?.perSecond ?? 0);
+    if (changed && this.#started) this.ratesSince = performance.now();
+    this.#started = true;
+    this.commandRate = rateOf(commandsPerSecond);
+    this.byteRate = rateOf(bytesPerSecond);
   }
 
   opened(session: Session): void {

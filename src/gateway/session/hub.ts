@@ -8,8 +8,8 @@ import type { SendWindow } from "../channel/send-window.ts";
 import { PreviousIds } from "./previous-ids.ts";
 import type { Session } from "./session.ts";
 
+/** Looked at anew each time: they may change. */
 export interface HubOptions {
-  readonly namespaces: Namespaces;
   /** How long a channel without subscribers stays attached, ms: a flap costs nothing, and its ring serves it. */
   readonly lingerMs: number;
   /** Most bytes all rings may hold together, and one of them. */
@@ -45,16 +45,18 @@ export class Hub {
   #slowConsumers = new Set<Channel>();
   #slowConsumersBefore = new Set<Channel>();
   readonly #options: HubOptions;
+  readonly #namespaces: Namespaces;
   readonly #context: ChannelContext<Channel>;
   /** Turns where a namespace has send windows. */
   readonly #windows = new Wheel<SendWindow>({ tickMs: WINDOW_TICK_MS, due: (window) => window.due() });
   #ringBytes: number;
 
   /** @param parts what channels need; the rest of it is the hub's own */
-  constructor(options: HubOptions, parts: HubParts) {
+  constructor(options: HubOptions, namespaces: Namespaces, parts: HubParts) {
     this.#options = options;
+    this.#namespaces = namespaces;
     this.#ringBytes = options.ringBytes;
-    if ([...options.namespaces.values()].some(({ windowMs }) => windowMs > 0)) this.#windows.start();
+    this.reloaded();
     this.#context = {
       ...parts,
       lost: (channel) => parts.lost(channel, this.#sessionsIn(channel)),
@@ -69,6 +71,11 @@ export class Hub {
       subscriberOf: (client) =>
         client === undefined ? undefined : (this.sessions.get(client) ?? this.previousIds.get(client)),
     };
+  }
+
+  /** Namespaces may have come that have send windows. */
+  reloaded(): void {
+    if ([...this.#namespaces.values()].some(({ windowMs }) => windowMs > 0)) this.#windows.start();
   }
 
   /** The sessions of a channel's subscribers (a copy: they may end while it is walked). */
@@ -91,7 +98,7 @@ export class Hub {
    */
   resolve(id: string): ChannelName {
     const { namespace, name } = parseChannel(id);
-    const rules = this.#options.namespaces.get(namespace);
+    const rules = this.#namespaces.get(namespace);
     if (!rules) throw new CommandError(Errors.unknownChannel);
     // The table's own string: a part of the id would be kept for each channel.
     return { id, namespace: rules.name, name };
@@ -99,7 +106,7 @@ export class Hub {
 
   /** The rules of a resolved channel. */
   rules(name: ChannelName) {
-    return this.#options.namespaces.get(name.namespace)!;
+    return this.#namespaces.get(name.namespace)!;
   }
 
   /** Returns the channel, creating it if needed. Pinned until {@link release}: the sweep leaves it alone. */

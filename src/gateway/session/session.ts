@@ -22,6 +22,7 @@ export interface SessionHost {
   /** Of one connection; absent: no limit. */
   readonly commandRate: Rate | undefined;
   readonly byteRate: Rate | undefined;
+  readonly ratesSince: number; // monotonic, ms; > 0
   /** The socket is open; the connect deadline runs. */
   opened(session: Session): void;
   /** What was buffered has been written, and some subscription is behind. */
@@ -64,8 +65,7 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
   #catchUps: Set<CatchUp> | undefined;
   /** Commands that came while connect is under way; `undefined` when there is no need to wait. */
   #waiting: Command[] | undefined;
-  /** The runtime had no room for a frame, and is closing the socket. */
-  #tooSlow = false;
+  #tooSlow = false; // the runtime had no room for a frame, and is closing the socket
   #sinceMs = 0;
   #expiresAt = 0;
   #identified = false;
@@ -209,11 +209,11 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
     return within && this.#host.mayReceive(this, bytes);
   }
 
-  /** Adds to the buckets what came back since the frame before; with the first frame they are full. */
+  /** Adds to the buckets what came back since the frame before; with the first frame under these rates they are full. */
   #refill(): void {
-    const { commandRate, byteRate } = this.#host;
+    const { commandRate, byteRate, ratesSince } = this.#host;
     const now = this.lastSeenAt;
-    const elapsedMs = this.#bucketsAt === 0 ? Number.POSITIVE_INFINITY : now - this.#bucketsAt;
+    const elapsedMs = this.#bucketsAt < ratesSince ? Number.POSITIVE_INFINITY : now - this.#bucketsAt;
     this.#bucketsAt = now;
     if (commandRate) this.#commandsLeft = refilled(this.#commandsLeft, commandRate, elapsedMs);
     if (byteRate) this.#bytesLeft = refilled(this.#bytesLeft, byteRate, elapsedMs);

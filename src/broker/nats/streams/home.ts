@@ -15,7 +15,6 @@ export interface RemoteStream {
 
 export interface HomeOptions {
   readonly region: string;
-  readonly followed: readonly RemoteStream[];
   /** Whether it was away at the start. */
   readonly away: boolean;
   /** Whether our own link to NATS stands: without it nothing can be said. */
@@ -36,6 +35,7 @@ const MISSED = 2;
 export class Home {
   readonly region: string;
   readonly #options: HomeOptions;
+  readonly #followed: RemoteStream[] = [];
   #missed = 0;
   #probing = false;
   #probedAt = Number.NEGATIVE_INFINITY;
@@ -52,6 +52,12 @@ export class Home {
     return this.#missed >= MISSED;
   }
 
+  /** Tells a stream of the way to its home, too. */
+  follow(stream: RemoteStream): void {
+    this.#followed.push(stream);
+    if (this.away) this.#probedAt = Number.NEGATIVE_INFINITY;
+  }
+
   /** To be called once a second. */
   tick(): void {
     const now = performance.now();
@@ -65,7 +71,8 @@ export class Home {
   }
 
   async #probe(): Promise<void> {
-    const { followed, log, region } = this.#options;
+    const { log, region } = this.#options;
+    const followed = [...this.#followed];
     try {
       const lags = await Promise.all(followed.map((one) => one.probe(PROBE_TIMEOUT_MS)));
       this.lag = Math.max(0, ...lags);

@@ -85,7 +85,7 @@ export class StreamPlacement {
   readonly #mirrors: Mirrors;
   readonly #placed: Placed[] = [];
   readonly #startedAway = new Set<string>();
-  #homes: Home[] = [];
+  readonly #homes: Home[] = [];
 
   constructor(options: StreamPlacementOptions) {
     this.#options = options;
@@ -194,22 +194,20 @@ export class StreamPlacement {
     this.#keep(placed);
   }
 
-  /** Watches the homes of these streams from now on. Call once. */
+  /** Watches the homes of these streams, too, from now on. */
   watch(streams: Iterable<FollowedStream>): void {
     const { link, log } = this.#options;
-    const byHome = new Map<string, FollowedStream[]>();
     for (const stream of streams) {
-      const home = this.#remote(this.#placed.find(({ store }) => store === stream.store)!.wanted);
-      if (home !== undefined) byHome.set(home, [...(byHome.get(home) ?? []), stream]);
+      const region = this.#remote(this.#placed.find(({ store }) => store === stream.store)!.wanted);
+      if (region === undefined) continue;
+      let home = this.#homes.find((one) => one.region === region);
+      if (!home) {
+        const away = this.#startedAway.has(region);
+        home = new Home({ region, log, away, connected: () => link.connected });
+        this.#homes.push(home);
+      }
+      home.follow(stream);
     }
-    this.#homes = [...byHome].map(
-      ([region, followed]) =>
-        new Home({
-          ...{ region, followed, log },
-          away: this.#startedAway.has(region),
-          connected: () => link.connected,
-        }),
-    );
   }
 
   /** To be called once a second. */
