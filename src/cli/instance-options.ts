@@ -25,7 +25,10 @@ export function admissionOptions({ limits }: Config, connections: number): Admis
 
 /** How fast connections are let go, each family of clients at its own pace. */
 export function drainPace({ drain }: Config) {
-  const { ratePerSecond, pusherRatePerSecond: pusher, oneWayRatePerSecond: oneWay, deadlineMs } = drain;
+  const { ratePerSecond, pusherRatePerSecond, oneWayRatePerSecond, deadlineMs } = drain;
+  // Whoever sets a slow drain means all families.
+  const pusher = Math.min(pusherRatePerSecond, ratePerSecond);
+  const oneWay = Math.min(oneWayRatePerSecond, ratePerSecond);
   return { ratePerSecond, familyRates: { pusher, oneWay }, deadlineMs };
 }
 

@@ -8,11 +8,11 @@ export const trouble = {
   }),
   "drain.pusherRatePerSecond": whole(1, 1_000_000, {
     default: 500,
-    doc: "The same of Pusher SDKs, beside the others. They all come back after exactly one second, so that what is closed at once returns at once.",
+    doc: "The same of Pusher SDKs, beside the others. They all come back after exactly one second, so that what is closed at once returns at once. At most `drain.ratePerSecond`.",
   }),
   "drain.oneWayRatePerSecond": whole(1, 1_000_000, {
     default: 500,
-    doc: "The same of one-way streams (an `EventSource` comes back after a fixed time of its own).",
+    doc: "The same of one-way streams (an `EventSource` comes back after a fixed time of its own). At most `drain.ratePerSecond`.",
   }),
   "drain.deadline": duration("0s", "1h", {
     default: "25s",

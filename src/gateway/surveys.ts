@@ -20,7 +20,13 @@ const infoShape: z.ZodType<InstanceInfo> = z.object({
   },
   ...{ connections: count, users: count, channels: count, uptimeMs: count },
 });
-const channelsShape = z.record(z.string(), count);
+/** Channels by name, as entries: a channel may be called `__proto__`, which a record of zod's leaves out. */
+const channelsShape = z
+  .custom<Readonly<Record<string, unknown>>>(
+    (answer) => typeof answer === "object" && answer !== null && !Array.isArray(answer),
+  )
+  .transform((answer) => Object.entries(answer))
+  .pipe(z.array(z.tuple([z.string(), count])));
 
 /** Every instance is asked once for all who ask for the same at the same time. */
 export function surveys(context: GatewayContext): Pick<Operations, "channels" | "info"> {
@@ -55,7 +61,7 @@ async function countSubscribers(
     const found = await survey(context, "channels", body, channelsShape);
     partial ||= found.partial;
     for (const answer of found.answers) {
-      for (const [id, subscribers] of Object.entries(answer)) {
+      for (const [id, subscribers] of answer) {
         channels.set(id, (channels.get(id) ?? 0) + subscribers);
       }
     }

@@ -54,7 +54,11 @@ for (const runtime of ["bun", "deno"] as const) {
       const config = {
         ...LOUD,
         ping: { interval: "2s", pongTimeout: "1s" },
-        limits: { backpressure: "256KiB", commandsPerSecond: 0, bytesPerSecond: 0 },
+        limits: {
+          ...{ backpressure: "256KiB", commandsPerSecond: 0, bytesPerSecond: 0 },
+          // What is read here is more than a user may read in a second.
+          recoveryBytesPerUserPerSecond: 0,
+        },
         namespaces: {
           chat: { history: { size: 1_000, recoverLimit: 1_000 } },
           user: { history: { size: INBOX, recoverLimit: INBOX } },

@@ -377,11 +377,10 @@ describe("the console", () => {
     await here.kill();
     await page.goto(`${here.url}/console/#/overview`);
     await state.getByText("no answer").waitFor({ timeout: 20_000 });
-    complaints.length = 0;
   }, 60_000);
 
-  test("nothing was said on any console", () => {
-    expect(complaints).toEqual([]);
+  test("nothing was said on any console, but that who is gone does not answer", () => {
+    expect(complaints.filter((text) => !text.includes("ERR_CONNECTION_REFUSED"))).toEqual([]);
   });
 });
 

@@ -105,7 +105,11 @@ for (const runtime of ["bun", "deno"] as const) {
         ...LOUD,
         ping: { interval: "2s", pongTimeout: "1s" },
         http: { allowedOrigins: [ORIGIN] },
-        limits: { backpressure: "128KiB", commandsPerSecond: 20, connectionsPerIp: 50 },
+        limits: {
+          ...{ backpressure: "128KiB", commandsPerSecond: 20, connectionsPerIp: 50 },
+          // What is read here is more than a user may read in a second.
+          recoveryBytesPerUserPerSecond: 0,
+        },
         namespaces: { chat: { history: { size: 2_000, recoverLimit: 2_000 }, publish: "authenticated" } },
       };
       instance = await startInstance({ runtime, config });

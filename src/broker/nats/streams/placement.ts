@@ -106,7 +106,9 @@ export class StreamPlacement {
     const { streams, log } = this.#options;
     const home = this.#remote(wanted);
     try {
-      const patience = home === undefined ? {} : { silentMs: HOME_PATIENCE_MS };
+      // One that did not answer for another stream just now is asked once more.
+      const silentMs = home !== undefined && this.#startedAway.has(home) ? 0 : HOME_PATIENCE_MS;
+      const patience = home === undefined ? {} : { silentMs };
       const life = await retryUntilReady(() => streams.ensure(wanted), patience);
       if (copied && home === undefined && wanted.placement) await this.#mirrorless(wanted.name);
       return life;
@@ -116,7 +118,7 @@ export class StreamPlacement {
       const copy = copied ? this.#options.subjects.mirror(wanted.name, this.#options.region) : undefined;
       const life = copy ? await this.#mirrors.life(copy) : undefined;
       if (copied && !life) throw silentStream(wanted.name, error as Error);
-      log.warn("home region does not answer; starting without it", { stream: wanted.name, region: home });
+      log.warn("home region does not answer; starting without it", { stream: wanted.name, home });
       this.#startedAway.add(home);
       return life ?? undefined;
     }
