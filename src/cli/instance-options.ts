@@ -8,7 +8,7 @@ import { RegionDirectory } from "../gateway/instance/region-directory.ts";
 import type { AppOptions } from "../http/app.ts";
 import { inRanges } from "../http/client-ip.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
-import { outgoingPorts } from "../process/ports.ts";
+import { outgoingPorts } from "../process/outgoing-ports.ts";
 import type { ProxyProtocol, Runtime } from "../runtime/runtime.ts";
 import type { Descriptors } from "./descriptors.ts";
 import { UserError } from "./output.ts";

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import process from "node:process";
 import { ChildError } from "./error.ts";
@@ -16,16 +15,6 @@ export function accepts({
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const probe = connect({ host: hostname, port }, () => resolve(true)).on("error", () => resolve(false));
   return promise.finally(() => probe.destroy());
-}
-
-/** Ports that this machine gives out to its connections to one address and port; `undefined` where it does not say. */
-export function outgoingPorts(): number | undefined {
-  try {
-    const [first, last] = readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8").trim().split(/\s+/);
-    return Number(last) - Number(first) + 1;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Below the ports that systems give out to connections: one of those may be gone before a server comes to listen. */

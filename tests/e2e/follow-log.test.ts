@@ -30,8 +30,8 @@ test("at level debug the log follows one connection and one channel through the 
   await until(() => room.received.length === 3, { what: "the missed message" });
 
   // The second subscription is the user's inbox.
-  const first = ["socket opened", "connected", "subscribed", "subscribed", "published", "closed"];
-  first.push("unsubscribed", "unsubscribed");
+  const first = ["socket opened", "command", "connected", "subscribed", "command", "subscribed", "command"];
+  first.push("published", "closed", "unsubscribed", "unsubscribed");
   await until(() => steps(instance, "client", client).length >= first.length, { what: "the end in the log" });
   expect(steps(instance, "client", client)).toEqual(first);
   const channel = steps(instance, "channel", "chat:room");

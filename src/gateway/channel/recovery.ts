@@ -84,7 +84,8 @@ export function recoverStream(
 ): Recovery {
   const { offset } = at;
   // Anybody may say any number: only what the ring shows by itself is believed without asking.
-  const shown = offset === position.offset || ring.holds(offset);
+  // (The channel may be known to have come to an offset after which everything may have come and gone.)
+  const shown = (offset === position.offset && ring.since(offset) !== undefined) || ring.holds(offset);
   const proof = shown ? at : proofs?.of(offset);
   if (proof === "void") return UNRECOVERABLE;
   if (proof === "unproven") return kept ? recoverKept(kept, ring, position) : UNPROVEN;
