@@ -28,7 +28,7 @@ export function bunRuntime(): Runtime {
     name: "bun",
     version: Bun.version,
     serve: (options) => (options.proxyProtocol ? behindFront(options, options.proxyProtocol) : open(options)),
-    mount: (options) => new BunMount(handlers(options, undefined)),
+    mount: (options) => new BunMount(options, (hooks) => handlers(options, hooks)),
     noSharedPorts: undefined,
     needsProxy: undefined,
     noCompression: undefined,

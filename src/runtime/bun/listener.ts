@@ -111,7 +111,7 @@ export class BunListener implements Server {
 }
 
 /** Bun's own methods, below those that {@link OwnMethods} puts upon them. */
-function native(socket: BunSocket): Pick<BunSocket, "send" | "publish"> {
+export function native(socket: BunSocket): Pick<BunSocket, "send" | "publish"> {
   return Object.getPrototypeOf(socket) as BunSocket;
 }
 
@@ -122,7 +122,7 @@ function native(socket: BunSocket): Pick<BunSocket, "send" | "publish"> {
  * the peer would go on with a hole in what it gets. So it is closed here, before the event loop turns and it could have room
  * again.
  */
-class OwnMethods implements SocketHooks {
+export class OwnMethods implements SocketHooks {
   readonly #limit: number;
   readonly #secure: boolean;
   /** Length from which a frame is compressed. */
@@ -135,7 +135,7 @@ class OwnMethods implements SocketHooks {
 
   /** @param publish what a socket's own `publish` does */
   constructor(
-    { backpressureBytes, tls, compression }: ServeOptions,
+    { backpressureBytes, tls, compression }: Pick<ServeOptions, "backpressureBytes" | "tls" | "compression">,
     publish: (socket: BunSocket, topic: string, frame: Frame, compress?: boolean) => number,
   ) {
     const sockets = this;

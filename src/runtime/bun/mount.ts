@@ -1,4 +1,5 @@
-import type { Mount, SocketHandler } from "../runtime.ts";
+import type { Mount, ServeOptions, SocketHandler } from "../runtime.ts";
+import { native, OwnMethods, type SocketHooks } from "./listener.ts";
 
 type BunServer = Bun.Server<SocketHandler>;
 
@@ -7,6 +8,9 @@ export interface BunHandlers {
   fetch(request: Request, server: BunServer): Response | undefined | Promise<Response | undefined>;
   readonly websocket: Bun.WebSocketHandler<SocketHandler>;
 }
+
+/** Stands for a certificate that somebody else has. */
+const ANY_TLS = { cert: "", key: "" };
 
 /** Stands for an answer that Bun has given already, for routers that want one. */
 const UPGRADED = new Response(null);
@@ -17,12 +21,28 @@ export class BunMount implements Mount {
   readonly port = 0;
   readonly websocket: Bun.WebSocketHandler<SocketHandler>;
   readonly #handlers: BunHandlers;
+  readonly #sockets: OwnMethods;
   #server: BunServer | undefined;
   #listening = true;
 
-  constructor(handlers: BunHandlers) {
-    this.#handlers = handlers;
-    this.websocket = handlers.websocket;
+  /** @param make what answers, with those who are told of sockets */
+  constructor(
+    options: Pick<ServeOptions, "backpressureBytes" | "compression">,
+    make: (hooks: SocketHooks) => BunHandlers,
+  ) {
+    // Whether the server speaks TLS is its owner's matter: it is reckoned with.
+    this.#sockets = new OwnMethods({ ...options, tls: ANY_TLS }, (socket, topic, frame, compress) => {
+      const sent = native(socket).publish.call(
+        socket,
+        topic,
+        frame,
+        this.#sockets.compresses(frame, compress),
+      );
+      if (sent === 0) this.#sockets.closeFull();
+      return sent;
+    });
+    this.#handlers = make(this.#sockets);
+    this.websocket = this.#handlers.websocket;
   }
 
   async fetch(request: Request, server: unknown): Promise<Response> {
@@ -32,8 +52,11 @@ export class BunMount implements Mount {
     return (await this.#handlers.fetch(request, server)) ?? UPGRADED;
   }
 
-  publish(topic: string, frame: string | Uint8Array): boolean {
-    return this.#server !== undefined && this.#server.publish(topic, frame) !== 0;
+  publish(topic: string, frame: string | Uint8Array, wanted?: boolean): boolean {
+    const compress = this.#sockets.compresses(frame, wanted);
+    const taken = this.#server !== undefined && this.#server.publish(topic, frame, compress) !== 0;
+    if (!taken) this.#sockets.closeFull();
+    return taken;
   }
 
   async renew(): Promise<void> {}
