@@ -5,10 +5,7 @@ import { start } from "./start.ts";
 import type { Trunkline, TrunklineOptions } from "./types.ts";
 
 export * from "./trunkline.ts";
-
-/** How long {@link until} waits if nothing is said, ms. */
-const PATIENCE_MS = 5_000;
-const LOOK_MS = 5;
+export { until } from "./until.ts";
 
 /** A gateway for the tests of an app: in the test's process, everything embedded, on a port of its own. */
 export interface TestTrunkline extends Omit<Trunkline, "fetch" | "websocket"> {
@@ -67,18 +64,4 @@ export async function testTrunkline(options: TrunklineOptions = {}): Promise<Tes
       else bus.truncate(parseChannel(channel));
     },
   };
-}
-
-/** Waits until a probe answers something true, and returns that. @throws Error that names what was waited for */
-export async function until<T>(
-  probe: () => T | Promise<T>,
-  { timeoutMs = PATIENCE_MS, what = "the condition" }: { timeoutMs?: number; what?: string } = {},
-): Promise<NonNullable<T>> {
-  const end = performance.now() + timeoutMs;
-  for (;;) {
-    const value = await probe();
-    if (value) return value as NonNullable<T>;
-    if (performance.now() > end) throw new Error(`timed out after ${timeoutMs} ms waiting for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  }
 }
