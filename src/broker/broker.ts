@@ -101,6 +101,18 @@ export interface ChannelLog {
    * notAvailable in a namespace without history, brokerUnavailable
    */
   storedChannels(namespace: string, limit: number): Promise<string[]>;
+
+  /**
+   * Where the newest message of a namespace went, whatever the channel; undefined when nothing is kept. One read for each
+   * stream. @throws as {@link storedChannels}
+   */
+  newestIn(namespace: string): Promise<StoredAt | undefined>;
+}
+
+/** A channel, and when a message of it was stored, Unix ms. */
+export interface StoredAt {
+  readonly channel: string;
+  readonly timeMs: number;
 }
 
 /** What instances say to each other. */

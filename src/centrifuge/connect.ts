@@ -44,8 +44,9 @@ export async function connect(
   try {
     const identity = withLibrary(context, await identify(context, session, command), command);
     if (!session.live) return;
-    context.restrictions.check(identity, session.handshake.ip);
+    // First: a refusal is remembered with whose it was.
     session.identify(identity);
+    context.restrictions.check(identity, session.handshake.ip);
     session.expireAt(identity.expiresAt ?? 0);
     admission = await admitConnection(context, session);
     if (!session.live) return;

@@ -3,7 +3,8 @@ import { jsonFlaw } from "../core/json-check.ts";
 import { Stats } from "../core/stats.ts";
 import { unreachable } from "../core/unreachable.ts";
 import type { GatewayContext } from "../gateway/context.ts";
-import { countFailure } from "../gateway/session/failure.ts";
+import type { Trouble } from "../gateway/instance/trouble.ts";
+import { countFailure, noteRefusal } from "../gateway/session/failure.ts";
 import type { CentrifugeCommand } from "../protocol/centrifuge/command.ts";
 import { connect } from "./connect.ts";
 import { publish, rpc } from "./publish.ts";
@@ -95,7 +96,7 @@ function carryOut(
       if (!session.ponged()) throw new ConnectionError(Closes.badRequest, "a pong without a ping");
       return undefined;
     case "refused":
-      throw new CommandError(command.error);
+      throw new CommandError(command.error, command.detail, command.about);
     default:
       return unreachable(command);
   }
@@ -153,10 +154,19 @@ function passesLimit(
     return true;
   }
   Stats.bump(context.stats.rejected, "command_rate");
+  noteRefusal(context, session, rateRefusal(session, command));
   if (session.ignoresLimit || command.id === 0) session.close(Closes.tooManyRequests);
   else if (NEVER_REFUSED.has(command.method)) return true;
   else session.send(session.codec.error(command.id, Errors.tooManyRequests));
   return false;
+}
+
+/** A command over the limit, as it is remembered. No error is made: this may be asked a thousand times a second. */
+function rateRefusal({ client, user }: CentrifugeSession, command: CentrifugeCommand): Trouble {
+  const { code, message } = Errors.tooManyRequests;
+  const channel = "channel" in command ? { channel: command.channel } : {};
+  const text = `${message}: limits.commandsPerSecond`;
+  return { atMs: Date.now(), client, user, what: command.method, ...channel, code, message: text };
 }
 
 /** What SDKs take no error for, and what has no answer, is left to the limits of the connection. */

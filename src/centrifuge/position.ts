@@ -5,6 +5,7 @@ import type { KeptAfter } from "../gateway/channel/recovery.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import { encoderOf, type Subscription } from "../gateway/session/subscription.ts";
 import { chunkBytes, firstChunk } from "../gateway/subscribe/catch-up.ts";
+import { noteUnrecovered } from "../gateway/subscribe/unrecovered.ts";
 import type { RecoverRequest } from "../protocol/centrifuge/command.ts";
 import type { SubscribeResult } from "../protocol/centrifuge/replies.ts";
 import type { CentrifugeSession } from "./session.ts";
@@ -41,7 +42,7 @@ export function positionResult(
     outcome: recovery.outcome,
   });
   if (recovery.outcome !== "recovered") {
-    Stats.bump(context.stats.recoveries, "failed");
+    noteUnrecovered(context, session, channel, { from: from.offset, outcome: recovery.outcome });
     const unproven = recovery.outcome === "unproven";
     return { unproven, result: { ...common, position, recovered: false, publications: [] } };
   }

@@ -10,8 +10,9 @@ import { rawMember } from "../core/json-text.ts";
 import type { CalloutTarget } from "../core/namespace.ts";
 import type { Body } from "../core/publication.ts";
 import type { GatewayContext } from "../gateway/context.ts";
+import { noteDuplicate } from "../gateway/instance/message-troubles.ts";
 import { infoFor } from "../gateway/session/subscription.ts";
-import { mayAccess } from "../gateway/subscribe/access.ts";
+import { lacking, mayAccess } from "../gateway/subscribe/access.ts";
 import type { PublishCommand, RpcCommand } from "../protocol/centrifuge/command.ts";
 import { askerOf } from "./asker.ts";
 import type { CentrifugeSession } from "./session.ts";
@@ -49,9 +50,10 @@ async function publishAs(
   const name = context.hub.resolve(channel);
   const rules = context.hub.rules(name);
   if (!mayAccess(context, session, name, "pub")) {
-    throw new CommandError(Errors.permissionDenied);
+    throw new CommandError(Errors.permissionDenied, lacking(rules, "pub"));
   }
-  if (!session.takePublish(rules.name, rules.publishRate)) throw new CommandError(Errors.tooManyRequests);
+  if (!session.takePublish(rules.name, rules.publishRate))
+    throw new CommandError(Errors.tooManyRequests, `publishRate of namespace ${rules.name}`);
   context.quotas.publish(session, data.length);
   let body = data;
   let decision: PublishDecision = {};
@@ -71,6 +73,7 @@ async function publishAs(
     ...(decision.tags && { tags: decision.tags }),
     ...(priority && { priority }),
   });
+  noteDuplicate(context, channel, published, { user, client });
   context.taps.trace?.("published", { client, channel, offset: published.offset });
   return published;
 }
@@ -122,6 +125,10 @@ async function ownRpc(
   }
   const { channel, id, priority } = request.data;
   const options = priority ? { id, priority } : { id };
-  const { offset, epoch, duplicate } = await publishAs(context, session, channel, data, options);
+  const { offset, epoch, duplicate } = await publishAs(context, session, channel, data, options).catch(
+    (error: unknown) => {
+      throw error instanceof CommandError ? error.in({ what: "publish", channel }) : error;
+    },
+  );
   session.send(session.codec.rpc(command.id, JSON.stringify({ offset, epoch, duplicate })));
 }

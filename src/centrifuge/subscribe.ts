@@ -4,7 +4,7 @@ import { Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts
 import type { Channel } from "../gateway/channel/channel.ts";
 import { type KeptAfter, readKept } from "../gateway/channel/recovery.ts";
 import type { GatewayContext } from "../gateway/context.ts";
-import { mayAccess } from "../gateway/subscribe/access.ts";
+import { lacking, mayAccess } from "../gateway/subscribe/access.ts";
 import { acquireFor } from "../gateway/subscribe/acquire.ts";
 import { addSubscription, admit, countRing, drop, subscriptionFor } from "../gateway/subscribe/attach.ts";
 import { prepareFor, readFor } from "../gateway/subscribe/prepare.ts";
@@ -41,14 +41,15 @@ export function subscribe(
   const name = context.hub.resolve(command.channel);
   if (session.subs.has(name.id)) throw new CommandError(Errors.alreadySubscribed);
   if (session.hasChannels(context.options.channels)) {
-    throw new CommandError(Errors.limitExceeded);
+    throw new CommandError(Errors.limitExceeded, `limits.channels is ${context.options.channels}`);
   }
   if (command.type > 0) throw new CommandError(Errors.notAvailable, "only stream subscriptions are served");
-  if (context.restrictions.denies(session.user, name.id)) throw new CommandError(Errors.permissionDenied);
+  if (context.restrictions.denies(session.user, name.id))
+    throw new CommandError(Errors.permissionDenied, "the right to the channel was taken back");
   const rules = context.hub.rules(name);
   const asked = command.token !== "" || rules.subscribeCallout !== false;
   if (!asked && !mayAccess(context, session, name, "sub")) {
-    throw new CommandError(Errors.permissionDenied);
+    throw new CommandError(Errors.permissionDenied, lacking(rules, "sub"));
   }
 
   if (asked) return subscribeAsked(context, session, command, name);
@@ -116,7 +117,7 @@ export async function authorize(
   const rules = context.hub.rules(name);
   if (rules.name === USER_NAMESPACE) throw new CommandError(Errors.permissionDenied);
   if (command.token !== "") {
-    if (rules.subscribe === "nobody") throw new CommandError(Errors.permissionDenied);
+    if (rules.subscribe === "nobody") throw new CommandError(Errors.permissionDenied, lacking(rules, "sub"));
     return await context.authenticator.subscription(command.token, id, session.user);
   }
   if (!rules.subscribeCallout) return PLAIN;

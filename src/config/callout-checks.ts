@@ -1,6 +1,6 @@
+import { meant } from "../core/meant.ts";
 import { endpointProblems } from "./callouts.ts";
 import type { Config } from "./table.ts";
-import { meant } from "./tree.ts";
 
 /** Names of endpoints that are none, and what would be sent in the open. */
 export function* calloutChecks({ auth, callouts, rpc, namespaces, insecure }: Config): Generator<string> {

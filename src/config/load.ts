@@ -1,3 +1,4 @@
+import { meant } from "../core/meant.ts";
 import type { Namespaces } from "../core/namespace.ts";
 import { crossChecks } from "./cross-checks.ts";
 import { readNamespaces, showNamespace } from "./namespaces.ts";
@@ -10,7 +11,7 @@ import {
   settings,
   variablesOf,
 } from "./table.ts";
-import { check, isObject, meant, nest, takeApart } from "./tree.ts";
+import { check, isObject, nest, takeApart } from "./tree.ts";
 
 /** Where settings come from. Later ones give way to earlier ones: overrides, environment, file, defaults. */
 export interface ConfigSources {

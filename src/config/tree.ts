@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { meant } from "../core/meant.ts";
 import type { Setting } from "./setting.ts";
 
 /** Rows by dotted key. */
@@ -93,28 +94,4 @@ export function check(
 function brief(value: unknown): string {
   const text = JSON.stringify(value) ?? "nothing";
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
-}
-
-/** ` (did you mean …?)` when a known name is near, else "". */
-export function meant(name: string, known: readonly string[]): string {
-  let best = "";
-  let least = Math.min(4, Math.ceil(name.length / 3)) + 1;
-  for (const candidate of known) {
-    const far = distance(name.toLowerCase(), candidate.toLowerCase());
-    if (far < least) [best, least] = [candidate, far];
-  }
-  return best && ` (did you mean ${best}?)`;
-}
-
-/** Edit distance (Levenshtein). */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

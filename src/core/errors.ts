@@ -84,14 +84,30 @@ export const Closes = {
   blocked: { code: 4502, reason: "blocked" },
 } as const satisfies Record<string, CloseCode>;
 
+/** What a failed command was about, where neither it nor its connection says so; for whoever asks why, never for the client. */
+export interface About {
+  /** Whom a token names whose signature was good. */
+  readonly user?: string;
+  readonly channel?: string;
+  readonly what?: string;
+}
+
 /** Fails one command: the client gets `error` as its answer and the connection lives on. */
 export class CommandError extends Error {
   readonly error: ErrorCode;
+  readonly about: About | undefined;
   /** @param detail for the log only; never sent to a client, must hold no secret */
-  constructor(error: ErrorCode, detail?: string) {
+  constructor(error: ErrorCode, detail?: string, about?: About) {
     super(detail === undefined ? error.message : `${error.message}: ${detail}`);
     this.name = "CommandError";
     this.error = error;
+    this.about = about;
+  }
+
+  /** The same, with what it was about. */
+  in(about: About): CommandError {
+    const detail = this.message.slice(this.error.message.length + 2);
+    return new CommandError(this.error, detail || undefined, { ...about, ...this.about });
   }
 }
 

@@ -80,6 +80,8 @@ export interface GatewayContext extends GatewayDeps {
   readonly traces: Traces;
   /** What went wrong for clients lately. */
   readonly troubles: Troubles;
+  /** What went wrong with messages lately: refused to services, stored before, left out under overload. */
+  readonly messageTroubles: Troubles;
   readonly events: EventPublisher;
   readonly restrictions: Restrictions;
   /** Where control signals are reported that cannot be carried out. */

@@ -8,6 +8,7 @@ import { ConnectionLog } from "./instance/connection-log.ts";
 import { drain } from "./instance/drain.ts";
 import { LogLevelSwitch } from "./instance/log-level.ts";
 import { LongAnswers } from "./instance/long-answers.ts";
+import { noteLeftOut } from "./instance/message-troubles.ts";
 import { Moves } from "./instance/move.ts";
 import { Quotas } from "./instance/quotas.ts";
 import { Reads } from "./instance/reads.ts";
@@ -153,6 +154,7 @@ function createContext(given: GatewayDeps): GatewayContext {
   const { taps, traces } = createTracing(deps, () => context);
   const events = new EventPublisher(deps.recorder ?? broker, deps, deps.membership);
   const reads = new Reads({ ...deps, limits: options });
+  const messageTroubles = new Troubles();
   const hub = new Hub(options, deps.namespaces, {
     broker: {
       attach: (channel, sink) => broker.attach(channel, sink),
@@ -163,6 +165,7 @@ function createContext(given: GatewayDeps): GatewayContext {
     stats,
     taps,
     overloaded,
+    leftOut: (channel, offset) => noteLeftOut({ messageTroubles }, channel, offset),
     refused(channel, field) {
       // Whoever sends one may send thousands: all are counted.
       if (stats.framesRefused <= 10) log.error("a message could not be written", { channel, field });
@@ -192,6 +195,7 @@ function createContext(given: GatewayDeps): GatewayContext {
     emulation: new Emulation(deps),
     restrictions: new Restrictions(),
     troubles: new Troubles(),
+    messageTroubles,
     logLevel: new LogLevelSwitch(log),
     ...{ taps, traces, libraries: new LibraryNames() },
     comings: new ConnectionLog(deps.connectionLog, options.connectionLinesPerSecond),

@@ -12,7 +12,7 @@ export const channelRequest = z.strictObject({
 });
 
 /** Where something is. */
-interface Place {
+export interface Place {
   readonly instance: string;
   readonly region: string;
 }

@@ -2,16 +2,21 @@ import { CommandError } from "../core/errors.ts";
 import type { Publication } from "../core/publication.ts";
 import type { GatewayContext } from "./context.ts";
 import { type Inspected, type InspectRequest, inspectedShape } from "./instance/inspect.ts";
-import type { ChannelLook, UserLook } from "./look-shapes.ts";
+import type { ChannelLook, Place, UserLook } from "./look-shapes.ts";
 import { survey } from "./survey.ts";
 
 /** What all instances know of a user, a channel, or both. */
 export async function askInspected(
   context: GatewayContext,
   request: InspectRequest,
-): Promise<{ instances: Inspected[]; partial: boolean }> {
-  const { answers: instances, partial } = await survey(context, "inspect", request, inspectedShape);
-  return { instances, partial };
+): Promise<{ instances: Inspected[]; missing: Place[]; partial: boolean }> {
+  const { answers: instances, known, partial } = await survey(context, "inspect", request, inspectedShape);
+  const answered = new Set(instances.map(({ instance }) => instance));
+  const missing = known.filter(({ instance }) => !answered.has(instance));
+  return {
+    ...{ instances, partial },
+    missing: missing.map(({ instance, region }) => ({ instance, region })),
+  };
 }
 
 /** Whether a user is kept out as a whole. */

@@ -10,6 +10,7 @@ import type { SignalBody, SignalKind } from "./control.ts";
 import type { Failure, LogLevels, Operations, PublishRequest, Target } from "./gateway.ts";
 import { readAnswers } from "./instance/answers.ts";
 import { type LogLevelRequest, logLevelAnswer } from "./instance/log-level.ts";
+import { noteDuplicate, notePublishRefused } from "./instance/message-troubles.ts";
 import { answerShape, type Move, type MoveRequest, moveOf } from "./instance/move.ts";
 import { lookAtChannel, lookAtUser } from "./look.ts";
 import { askOutbox } from "./outbox.ts";
@@ -141,19 +142,27 @@ async function logLevel(context: GatewayContext, request: LogLevelRequest): Prom
 
 /** @throws CommandError notAvailable: a version, in a namespace that keeps none */
 async function publishTo(
-  { broker, hub }: GatewayContext,
+  context: GatewayContext,
   channel: string,
   body: Body,
   request: PublishRequest | undefined,
 ): Promise<Published> {
-  const name = hub.resolve(channel);
-  if (request?.version && !hub.rules(name).history) {
-    throw new CommandError(
-      Errors.notAvailable,
-      "versions are compared with what is kept: the namespace keeps nothing",
-    );
+  const { broker, hub } = context;
+  try {
+    const name = hub.resolve(channel);
+    if (request?.version && !hub.rules(name).history) {
+      throw new CommandError(
+        Errors.notAvailable,
+        "versions are compared with what is kept: the namespace keeps nothing",
+      );
+    }
+    const published = await broker.publish(name, body, forChannel(request, channel));
+    noteDuplicate(context, channel, published);
+    return published;
+  } catch (error) {
+    notePublishRefused(context, channel, error);
+    throw error;
   }
-  return await broker.publish(name, body, forChannel(request, channel));
 }
 
 /** Publishes one body to many channels, {@link BROADCAST_WINDOW} at once; one that fails fails alone. */

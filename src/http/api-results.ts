@@ -229,6 +229,7 @@ export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
           z.object({
             ...{ ...place, at_ms: z.number(), user: z.string(), client: z.string(), what: z.string() },
             ...{ channel: z.string().optional(), code: z.number(), message: z.string() },
+            times: count.optional().describe("How often, where it was more than once."),
           }),
         )
         .describe("The newest first; `what` is the command, or `end` of a connection."),

@@ -4,6 +4,7 @@ import { Stats } from "../core/stats.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import type { Session } from "../gateway/session/session.ts";
+import { noteUnrecovered } from "../gateway/subscribe/unrecovered.ts";
 import { position } from "../protocol/pusher/pusher.ts";
 import { pusherChannel } from "./apps.ts";
 import type { PusherState, ResumePoint } from "./state.ts";
@@ -88,7 +89,7 @@ export function resumeFrom(
   }
   const recovery = channel.recover(point.from);
   if (recovery.outcome !== "recovered") {
-    Stats.bump(context.stats.recoveries, "failed");
+    noteUnrecovered(context, session, channel, { from: point.from.offset, outcome: recovery.outcome });
     session.send(position(name, channel.position, false));
     return undefined;
   }

@@ -307,6 +307,18 @@ export function historyContract(context: () => Context): void {
     await failsWith(broker.history(channel, { limit: 1 }), Errors.notAvailable);
     await failsWith(broker.clearHistory(channel), Errors.notAvailable);
     await failsWith(broker.storedChannels("live", 1), Errors.notAvailable);
+    await failsWith(broker.newestIn("live"), Errors.notAvailable);
+  });
+
+  test("newestIn names the channel that was published to last", async () => {
+    const { a, b } = context();
+    for (const channel of [freshChannel("bytes"), freshChannel("bytes")]) {
+      const before = Date.now();
+      await a.broker.publish(channel, "1");
+      const newest = await b.broker.newestIn("bytes");
+      expect(newest?.channel).toBe(channel.id);
+      expect(newest!.timeMs).toBeWithin(before - 1_000, Date.now() + 1_000);
+    }
   });
 
   test("storedChannels names the channels that have messages, up to a limit", async () => {

@@ -165,7 +165,10 @@ export function codecContract(codec: CentrifugeCodec, stock: StockCodec): void {
       ["a wish to follow keys", { sub_refresh: { channel: "c", type: 1, track: [{ items: [] }] } }],
       ["a wish to follow keys no more", { sub_refresh: { channel: "c", type: 2, untrack: ["a"] } }],
     ])("%s as something that is not served", (_what, command) => {
-      expect(one({ id: 9, ...command })).toEqual({ method: "refused", id: 9, error: Errors.notAvailable });
+      const refused = { method: "refused", id: 9, error: Errors.notAvailable };
+      const [what] = Object.keys(command);
+      const about = { channel: "c", what: what === "sub_refresh" ? "subRefresh" : what };
+      expect(one({ id: 9, ...command })).toMatchObject({ ...refused, about } as object);
     });
 
     test("what is published as it was written", () => {

@@ -1,4 +1,12 @@
-import { base64url, decodeJwt, decodeProtectedHeader, errors, type JWTVerifyOptions, jwtVerify } from "jose";
+import {
+  base64url,
+  decodeJwt,
+  decodeProtectedHeader,
+  errors,
+  type JWTPayload,
+  type JWTVerifyOptions,
+  jwtVerify,
+} from "jose";
 import { Closes, CommandError, ConnectionError, Errors } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import { utf8Decoder } from "../../core/text.ts";
@@ -116,7 +124,7 @@ const MAX_HEADER_LENGTH = 256;
  *
  * @throws CommandError tokenExpired, internal; ClaimError
  */
-function verifier<T extends { readonly expiresAt?: number }>(
+function verifier<T extends { readonly user: string; readonly expiresAt?: number }>(
   context: Context,
   read: (payload: unknown, text: () => string) => T,
 ): (token: string) => Promise<T> {
@@ -135,7 +143,7 @@ function verifier<T extends { readonly expiresAt?: number }>(
     }
     if (entry.endsAt <= nowMs / 1000 - context.tolerance) {
       verified.delete(token);
-      throw new CommandError(Errors.tokenExpired);
+      throw expired({ sub: entry.value.user, exp: entry.endsAt });
     }
     return entry.value;
   };
@@ -167,10 +175,17 @@ async function verifySignature(token: string, context: Context) {
       }
     } catch (error) {
       // Issuers may share a name or a key: another one may still take it.
-      failure ??= error instanceof errors.JWTExpired ? new CommandError(Errors.tokenExpired) : flaw(error);
+      failure ??= error instanceof errors.JWTExpired ? expired(error.payload) : flaw(error);
     }
   }
   throw failure ?? new ClaimError(able ? "signature of no known key" : "no issuer for its iss and alg");
+}
+
+/** Of a token with a good signature: whose it is may be told, to whoever asks why. */
+function expired({ sub: user, exp }: Pick<JWTPayload, "sub" | "exp">): CommandError {
+  const ago = exp === undefined ? Number.NaN : Math.round(Date.now() / 1_000 - exp);
+  const since = ago >= 0 ? `${ago} s ago` : undefined;
+  return new CommandError(Errors.tokenExpired, since, typeof user === "string" ? { user } : undefined);
 }
 
 /** The claims, when the key made the signature. @throws JOSEError for what is wrong with a signed token */

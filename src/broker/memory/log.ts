@@ -162,6 +162,14 @@ export class MemoryLog {
     return names;
   }
 
+  /** The channel that was published to last of those that keep a message, and when that was, Unix ms. */
+  newest(): { name: string; timeMs: number } | undefined {
+    let found: { name: string; timeMs: number } | undefined;
+    for (const name of this.names(Number.POSITIVE_INFINITY))
+      found = { name, timeMs: this.#channels.get(name)!.lastAt };
+    return found;
+  }
+
   /** Loses everything, as when a stream is deleted and made anew. */
   reset(): void {
     this.#channels.clear();

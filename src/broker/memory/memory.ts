@@ -24,6 +24,7 @@ import type {
   SentEvent,
   ServiceReply,
   SignalListener,
+  StoredAt,
   Verified,
 } from "../broker.ts";
 import type { Outbox, OutboxOptions } from "../outbox.ts";
@@ -167,6 +168,12 @@ class MemoryBroker implements Broker {
     this.#requireConnected();
     const names = this.#bus.logOf(namespace).names(limit);
     return names.map((name) => channelId(namespace, name));
+  }
+
+  async newestIn(namespace: string): Promise<StoredAt | undefined> {
+    this.#requireConnected();
+    const newest = this.#bus.logOf(namespace).newest();
+    return newest && { channel: channelId(namespace, newest.name), timeMs: newest.timeMs };
   }
 
   signal(kind: string, body: unknown, to?: { instance: string }): void {

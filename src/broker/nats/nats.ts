@@ -23,6 +23,7 @@ import type {
   SentEvent,
   ServiceReply,
   SignalListener,
+  StoredAt,
   Verified,
 } from "../broker.ts";
 import type { Outbox, OutboxOptions } from "../outbox.ts";
@@ -170,6 +171,18 @@ class NatsBroker implements Broker {
       }
     }
     return ids;
+  }
+
+  async newestIn(namespace: string): Promise<StoredAt | undefined> {
+    const heads = await Promise.all(this.#followersOf(namespace).all.map(({ store }) => store.last(">")));
+    let newest: StoredAt | undefined;
+    for (const head of heads) {
+      // The mark of a cleared history is no message.
+      const channel = head?.subject === undefined ? undefined : this.#subjects.channel(head.subject);
+      if (!head || !channel || head.storedMs <= (newest?.timeMs ?? -1)) continue;
+      newest = { channel: channel.id, timeMs: head.storedMs };
+    }
+    return newest;
   }
 
   signal(kind: string, body: unknown, to?: { instance: string }): void {

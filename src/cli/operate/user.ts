@@ -32,6 +32,7 @@ interface Trouble {
   readonly channel?: string;
   readonly code: number;
   readonly message: string;
+  readonly times?: number;
 }
 
 interface User {
@@ -74,8 +75,18 @@ function connectionText(one: Connection): string {
   return [...head, ...(rows.length > 0 ? [columns(rows)] : [])].join("\n");
 }
 
-function troubleRow({ at_ms: at, what, channel, code, message, instance }: Trouble): string[] {
-  const text =
-    what === "end" ? "connection ended" : `${what}${channel === undefined ? "" : ` of ${channel}`} refused`;
+function troubleRow(trouble: Trouble): string[] {
+  const { at_ms: at, code, message, instance, times = 1 } = trouble;
+  const text = `${happened(trouble)}${times > 1 ? ` ${times} times` : ""}`;
   return [`  ${ago(at)}`, text, `${code} ${message}`, instance];
+}
+
+/** Codes from here on are no errors of commands: the server ended something. */
+const FIRST_END = 1_000;
+
+function happened({ what, channel, code }: Trouble): string {
+  if (what === "end") return "connection ended";
+  if (what === "unsubscribe" && code >= FIRST_END) return `subscription to ${channel} ended`;
+  if (what === "recover") return `not given what it missed of ${channel}`;
+  return `${what}${channel === undefined ? "" : ` of ${channel}`} refused`;
 }

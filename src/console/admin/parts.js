@@ -145,13 +145,23 @@ export function findings(all) {
   );
 }
 
+/** Codes from here on are no errors of commands: the server ended something. */
+const FIRST_END = 1000;
+
+function happened(what, code) {
+  if (what === "end") return "connection ended";
+  if (what === "unsubscribe" && code >= FIRST_END) return "subscription ended";
+  if (what === "recover") return "missed messages gone";
+  return `${what} refused`;
+}
+
 /** Troubles as a table. @param where whether to say the instance */
 export const troubleColumns = (clock) => [
   { label: "When", cell: ({ atMs, at_ms: at }) => clock(atMs ?? at) },
   {
     label: "What",
     text: true,
-    cell: ({ what }) => (what === "end" ? "connection ended" : `${what} refused`),
+    cell: ({ what, code, times }) => `${happened(what, code)}${times > 1 ? ` ${times} times` : ""}`,
   },
   { label: "Code", cell: ({ code }) => String(code) },
   { label: "Message", text: true, cell: ({ message }) => message },

@@ -25,6 +25,8 @@ export interface ChannelContext<C> {
   readonly taps?: ChannelTaps<C>;
   /** Something was left out because a field of it cannot be written. */
   readonly refused?: (channel: string, field: string) => void;
+  /** A message was left out: the instance is overloaded. */
+  readonly leftOut?: (channel: string, offset: number) => void;
   /** Most bytes the ring of one channel may hold now. */
   ringBytes(): number;
   /** The ring was filled beyond that; it is to be trimmed when the waiting clients are served. */

@@ -160,17 +160,24 @@ export class SendWindow implements WheelItem {
   }
 }
 
+/** What {@link isLeftOut} asks and tells. */
+interface LeavingOut extends Pick<WindowContext, "overloaded" | "taps"> {
+  readonly stats: Pick<Stats, "lowPriorityDropped">;
+  readonly leftOut?: (channel: string, offset: number) => void;
+}
+
 /**
  * Whether a message of low priority is left out, because the instance is overloaded; counted. It has its place in the order
  * and in the ring, so that who comes back later gets it. An inbox promises every message.
  */
 export function isLeftOut(
-  context: Pick<WindowContext, "overloaded" | "taps"> & { readonly stats: Pick<Stats, "lowPriorityDropped"> },
+  context: LeavingOut,
   { id, namespace }: ChannelName,
   { priority, offset }: Publication,
 ): boolean {
   if (priority !== "low" || namespace === USER_NAMESPACE || !context.overloaded()) return false;
   context.stats.lowPriorityDropped++;
+  context.leftOut?.(id, offset);
   context.taps?.trace?.("left out", { channel: id, offset, why: "low priority, under overload" });
   return true;
 }

@@ -4,10 +4,10 @@ import { type Inspected, type InspectRequest, inspect } from "./inspect.ts";
 
 /** Looks at this instance, with the rights of its clients; changes nothing. */
 export function inspectHere(context: GatewayContext, request: InspectRequest): Inspected {
-  const { instance, region, hub, broker, overloaded, troubles } = context;
+  const { instance, region, hub, broker, overloaded, troubles, messageTroubles } = context;
   return inspect(
     {
-      ...{ instance, region, hub, broker, overloaded, troubles },
+      ...{ instance, region, hub, broker, overloaded, troubles, messageTroubles },
       mayAccess: (session, channel, permission) => mayAccess(context, session, channel, permission),
     },
     request,

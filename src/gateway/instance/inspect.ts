@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Permission } from "../../auth/auth.ts";
 import type { BrokerStatus } from "../../broker/broker.ts";
 import type { ChannelName } from "../../core/channel.ts";
+import { isNear } from "../../core/meant.ts";
 import type { Hub } from "../session/hub.ts";
 import type { Session } from "../session/session.ts";
 import type { Subscription } from "../session/subscription.ts";
@@ -13,6 +14,8 @@ export const inspectRequest = z.object({
   channel: z.string().optional(),
   /** Tell every subscription of the user's connections, with the rights in it. */
   subscriptions: z.boolean().optional(),
+  /** Tell also what may explain that nothing comes: publishes of others, and channels whose names are like this one's. */
+  why: z.boolean().optional(),
 });
 
 export type InspectRequest = z.infer<typeof inspectRequest>;
@@ -21,6 +24,9 @@ export type InspectRequest = z.infer<typeof inspectRequest>;
 const MOST_CONNECTIONS = 100;
 const MOST_SUBSCRIPTIONS = 100;
 const MOST_TROUBLES = 20;
+/** Names like the channel's that are told, and subscriptions of a connection that are looked at for them. */
+const MOST_NEAR = 5;
+const MOST_COMPARED = 1_000;
 
 const count = z.number().min(0);
 
@@ -74,6 +80,7 @@ export type InspectedConnection = Readonly<z.infer<typeof connectionShape>>;
 const troubleShape = z.object({
   ...{ atMs: z.number(), user: z.string(), client: z.string(), what: z.string() },
   ...{ channel: z.string().optional(), code: z.number(), message: z.string() },
+  times: z.number().min(2).optional(),
 });
 
 /** What one instance knows. */
@@ -84,6 +91,10 @@ export const inspectedShape = z.object({
   /** Of the channel, where it is live here. */
   channel: z.object({ subscribers: count, offset: count }).optional(),
   troubles: z.array(troubleShape).max(MOST_TROUBLES),
+  /** Of messages of the channel, or of one with a name like it, whoever published. */
+  messages: z.array(troubleShape).max(MOST_TROUBLES).optional(),
+  /** Channels the user is subscribed to whose names are like the channel's. */
+  near: z.array(z.string()).max(MOST_NEAR).optional(),
 });
 
 export type Inspected = Readonly<z.infer<typeof inspectedShape>>;
@@ -96,6 +107,7 @@ export interface InspectParts {
   readonly broker: { status(): BrokerStatus };
   readonly overloaded: () => boolean;
   readonly troubles: Troubles;
+  readonly messageTroubles: Troubles;
   mayAccess(session: Session, channel: ChannelName, permission: Permission): boolean;
 }
 
@@ -111,6 +123,27 @@ export function inspect(parts: InspectParts, request: InspectRequest): Inspected
     connections: sessions.map((session) => inspected(parts, session, request)),
     ...(live && { channel: { subscribers: live.size, offset: live.position.offset } }),
     troubles: troubles.find((trouble) => concerns(trouble, user, channel), MOST_TROUBLES),
+    ...(request.why && channel !== undefined && reasons(parts, sessions, channel)),
+  };
+}
+
+/** What may explain that nothing comes, beside what happened to the user. */
+function reasons({ troubles, messageTroubles }: InspectParts, sessions: readonly Session[], channel: string) {
+  const ofChannel = ({ channel: other = "" }: Trouble) => other === channel || isNear(other, channel);
+  const messages = [
+    ...messageTroubles.find(ofChannel, MOST_TROUBLES),
+    ...troubles.find((trouble) => trouble.what === "publish" && ofChannel(trouble), MOST_TROUBLES),
+  ];
+  const near = sessions.flatMap(({ subs }) =>
+    subs
+      .values()
+      .slice(0, MOST_COMPARED)
+      .map((sub) => sub.channel.id)
+      .filter((id) => isNear(id, channel)),
+  );
+  return {
+    messages: messages.toSorted((one, other) => other.atMs - one.atMs).slice(0, MOST_TROUBLES),
+    near: [...new Set(near)].slice(0, MOST_NEAR),
   };
 }
 

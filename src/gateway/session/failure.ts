@@ -42,7 +42,8 @@ function troubleOf({ user, client }: Session, command: Command, error: unknown):
   const channel =
     "channel" in command && typeof command.channel === "string" ? { channel: command.channel } : {};
   const { code, text } = told(error);
-  return { atMs: Date.now(), user, client, what, ...channel, code, message: text };
+  const about = error instanceof CommandError ? error.about : undefined;
+  return { atMs: Date.now(), user, client, what, ...channel, code, message: text, ...about };
 }
 
 /** A failure as it was told to the client, with what was not: it is for whoever looks after the system. */

@@ -19,7 +19,10 @@ export interface HubOptions {
 
 /** What channels need of an instance, where it concerns sessions in the gateway's own terms. */
 export interface HubParts
-  extends Pick<ChannelContext<Channel>, "broker" | "fanout" | "stats" | "taps" | "refused" | "overloaded"> {
+  extends Pick<
+    ChannelContext<Channel>,
+    "broker" | "fanout" | "stats" | "taps" | "refused" | "overloaded" | "leftOut"
+  > {
   /** Continuity of a channel broke for these subscribers. */
   readonly lost: (channel: Channel, sessions: readonly Session[]) => void;
   /** A session was sent something from its inbox. */

@@ -60,3 +60,10 @@ function narrowed(access: Exclude<Access, "nobody">, permission: Permission): Ex
   if (permission === "sub") return "token";
   return access === "token" ? access : "subscriber";
 }
+
+const VERBS = { sub: "subscribe", pub: "publish", prs: "presenceAccess", hst: "historyAccess" } as const;
+
+/** Which right a refused client lacks, for whoever asks why. */
+export function lacking(rules: NamespaceRules, permission: Permission): string {
+  return `namespace ${rules.name} has ${VERBS[permission]}: ${accessRule(rules, permission)}`;
+}

@@ -87,6 +87,10 @@ export function admit(
 
 /** Ends a subscription from the server's side and tells the client why. */
 export function revoke(context: GatewayContext, session: Session, sub: Subscription, why: CloseCode): void {
+  const { client, user } = session;
+  const { code, reason: message } = why;
+  const what = { what: "unsubscribe", channel: sub.channel.id, code, message };
+  context.troubles.add({ atMs: Date.now(), user, client, ...what });
   drop(context, session, sub);
   session.send(session.codec.unsubscribePush(sub.channel.id, why.code, why.reason));
 }

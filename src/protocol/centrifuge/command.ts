@@ -1,4 +1,4 @@
-import { type ErrorCode, Errors } from "../../core/errors.ts";
+import { type About, type ErrorCode, Errors } from "../../core/errors.ts";
 import type { Body } from "../../core/publication.ts";
 
 /**
@@ -34,8 +34,9 @@ export function label(text: string): string {
  * (`type`, `key`, `removed`), to follow single keys (`track`). None of it is served, and to do the plain thing instead
  * would deliver what nobody asked for.
  */
-export function notServed(id: number): RefusedCommand {
-  return { method: "refused", id, error: Errors.notAvailable };
+export function notServed(id: number, what: string, channel: string, member: string): RefusedCommand {
+  const about = { what, channel };
+  return { method: "refused", id, error: Errors.notAvailable, detail: `\`${member}\` is not served`, about };
 }
 
 /** Why a frame of the protocol's first version is no command: its clients are still about. */
@@ -145,6 +146,9 @@ interface RefusedCommand {
   readonly method: "refused";
   readonly id: number;
   readonly error: ErrorCode;
+  /** For whoever asks why. */
+  readonly detail?: string;
+  readonly about?: About;
 }
 
 export const PONG: PongCommand = { method: "pong", id: 0 };

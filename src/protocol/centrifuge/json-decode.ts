@@ -103,7 +103,7 @@ function connect(id: number, f: Fields, line: string): CentrifugeCommand {
   const subs = new Map<string, ConnectSubscription>();
   for (const [channel, value] of Object.entries(optionalObject(f, "subs"))) {
     const sub = object(value, "subs");
-    if (sub.tf != null) return notServed(id);
+    if (sub.tf != null) return notServed(id, "connect", channel, "tf");
     const token = string(sub, "token");
     subs.set(channel, token === "" ? recovery(sub) : { ...recovery(sub), token });
   }
@@ -125,7 +125,7 @@ function connect(id: number, f: Fields, line: string): CentrifugeCommand {
 }
 
 function subscribe(id: number, f: Fields, line: string): CentrifugeCommand {
-  if (f.tf != null) return notServed(id);
+  if (f.tf != null) return notServed(id, "subscribe", string(f, "channel"), "tf");
   return {
     method: "subscribe",
     id,
@@ -143,13 +143,15 @@ function subscribe(id: number, f: Fields, line: string): CentrifugeCommand {
 }
 
 function publish(id: number, f: Fields, line: string): CentrifugeCommand {
-  if (number(f, "type") !== 0 || string(f, "key") !== "" || boolean(f, "removed")) return notServed(id);
+  if (number(f, "type") !== 0 || string(f, "key") !== "" || boolean(f, "removed"))
+    return notServed(id, "publish", string(f, "channel"), "type");
   const data = payload(line, "publish") ?? "null";
   return { method: "publish", id, channel: string(f, "channel"), data };
 }
 
 function subRefresh(id: number, f: Fields): CentrifugeCommand {
-  if (number(f, "type") !== 0 || f.track != null || f.untrack != null) return notServed(id);
+  if (number(f, "type") !== 0 || f.track != null || f.untrack != null)
+    return notServed(id, "subRefresh", string(f, "channel"), "type");
   return { method: "subRefresh", id, channel: string(f, "channel"), token: string(f, "token") };
 }
 

@@ -128,14 +128,14 @@ function withId(id: number, fields: Fields): CentrifugeCommand {
   if (connect) return toConnect(id, connect);
   if (subscribe) {
     const { flag: bits, data, delta, filter, ...rest } = subscribe;
-    if (filter) return notServed(id);
+    if (filter) return notServed(id, "subscribe", rest.channel, "tf");
     const rejectUnrecovered = (bits & 2) !== 0;
     return { method: "subscribe", id, ...rest, data: json(data), delta: delta === FOSSIL, rejectUnrecovered };
   }
   if (unsubscribe) return { method: "unsubscribe", id, ...unsubscribe };
   if (publish) {
     const { channel, data, type, key, removed } = publish;
-    if (type !== 0 || key !== "" || removed) return notServed(id);
+    if (type !== 0 || key !== "" || removed) return notServed(id, "publish", channel, "type");
     return { method: "publish", id, channel, data: data ?? NOTHING };
   }
   if (presence) return { method: "presence", id, ...presence };
@@ -146,7 +146,7 @@ function withId(id: number, fields: Fields): CentrifugeCommand {
   if (fields.refresh) return { method: "refresh", id, ...fields.refresh };
   if (fields.subRefresh) {
     const { channel, token, type, track, untrack } = fields.subRefresh;
-    if (type !== 0 || track || untrack !== "") return notServed(id);
+    if (type !== 0 || track || untrack !== "") return notServed(id, "subRefresh", channel, "type");
     return { method: "subRefresh", id, channel, token };
   }
   throw new FieldError(fields.params ? FIRST_VERSION : "unknown method");
