@@ -5,7 +5,7 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url).href);
-const ENTRIES = ["src/library/trunkline", "src/library/testing"];
+const ENTRIES = ["src/library/trunkline", "src/library/testing", "src/library/events"];
 const FLAGS =
   "--noEmit false --declaration --emitDeclarationOnly --skipLibCheck --ignoreConfig --strict --types bun --target esnext " +
   "--module preserve --moduleResolution bundler --allowImportingTsExtensions --resolveJsonModule --rootDir .";

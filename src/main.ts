@@ -89,7 +89,8 @@ const commands: readonly CommandRow[] = [
       ["--docs", "print the documentation of all settings instead"],
       [
         "--reference <which>",
-        "print a reference instead: api (of the server API), openapi (the same for tools), control (of control subjects)",
+        "print a reference instead: api (of the server API), openapi (the same for tools), control (of control subjects), " +
+          "events (their page), events-schema, events-python, events-go",
       ],
       [
         "--nats",

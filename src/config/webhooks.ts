@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { EVENT_KINDS } from "../core/event-kinds.ts";
+import { EVENT_KINDS } from "../events/shapes.ts";
 import { named, strict, yesNo } from "./shapes.ts";
 
 /** Headers that requests to webhooks have anyhow, or that say how they are sent. */

@@ -130,8 +130,9 @@ function looks(
 async function logLevel(context: GatewayContext, request: LogLevelRequest): Promise<LogLevels> {
   const { level, instance, seconds } = request;
   if (level !== undefined) {
-    context.events.audited("log_level", { level, instance, seconds, via: "api" });
-    context.log.info("audit", { action: "log_level", level, of: instance, seconds, via: "api" });
+    const audit = { action: "log_level", kind: "log", level, of: instance, seconds, via: "api" } as const;
+    context.events.audited(audit);
+    context.log.info("audit", audit);
   }
   const { answers: told, partial } = await survey(context, "log_level", request, logLevelAnswer);
   const missing = instance !== undefined && !told.some((one) => one.instance === instance);

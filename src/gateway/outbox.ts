@@ -19,13 +19,12 @@ export async function askOutbox(
   const result = await context.outbox.request(method, params);
   if (method === "outbox_replay") {
     const { line, id } = params as { line: string; id?: string };
-    context.events.audited("replayed", {
-      kind: "webhook",
-      id: line,
+    context.events.audited({
+      ...{ action: "replayed", kind: "webhook", target: line },
       ...(id !== undefined && { event: id }),
       ...actor,
     });
-    context.log.info("audit", { action: "replayed", kind: "webhook", id: line, ...actor });
+    context.log.info("audit", { action: "replayed", kind: "webhook", target: line, ...actor });
   }
   return result;
 }

@@ -16,9 +16,9 @@ export function createOversight(context: GatewayContext): Oversight {
     figures: () => figures.ask("", () => askFigures(context)),
     troubles: () => troubles.ask("", () => askTroubles(context)),
     streams: () => streams.ask("", () => askStreams(context.broker)),
-    audit(action, fields) {
-      context.events.audited(action, fields);
-      context.log.info("audit", { action, ...fields });
+    audit(audit) {
+      context.events.audited(audit);
+      context.log.info("audit", audit);
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { MissingStream, StreamOverview } from "../broker/streams.ts";
+import type { Audit } from "../events/shapes.ts";
 import type { Figures } from "./instance/figures.ts";
 import type { Trouble } from "./instance/trouble.ts";
 
@@ -24,7 +25,7 @@ interface LocatedTrouble extends Trouble {
 
 /** Who does something through a console, for the audit. */
 export interface Actor {
-  readonly via: string;
+  readonly via: NonNullable<Audit["via"]>;
   /** Their name. */
   readonly by?: string;
 }
@@ -38,5 +39,5 @@ export interface Oversight {
   /** The streams that keep messages; `undefined` where there are none. @throws CommandError brokerUnavailable */
   streams(): Promise<readonly (StreamOverview | MissingStream)[] | undefined>;
   /** Records that an operator did something: event `audit`, and a line of the log. */
-  audit(action: string, fields: Readonly<Record<string, unknown>>): void;
+  audit(audit: Audit): void;
 }

@@ -186,16 +186,16 @@ describe("the console", () => {
     await button(page, "Publish").click();
     await said(page, "Published, at offset");
     await until(() => room.data().some((data) => (data as { from?: string }).from === "ann"));
-    await audited("published", { id: "chat:room.1" });
+    await audited("published", { target: "chat:room.1" });
 
     await button(page, "Show messages (audited)").click();
     await row(page, '{"from":"ann"}').waitFor();
-    await audited("read", { kind: "history", id: "chat:room.1" });
+    await audited("read", { kind: "history", target: "chat:room.1" });
     await button(page, "Remove history").click();
     await dialog(page).getByRole("button", { name: "Remove" }).click();
     await said(page, "The history is removed.");
     await page.getByText("Nothing is kept.").waitFor();
-    await audited("removed", { kind: "history", id: "chat:room.1" });
+    await audited("removed", { kind: "history", target: "chat:room.1" });
   }, 30_000);
 
   test("users: why they get nothing, disconnected, blocked, revoked, and let in again", async () => {
@@ -215,7 +215,7 @@ describe("the console", () => {
     await button(page, `Disconnect ${id}`).click();
     await said(page, "Disconnected.");
     await gone();
-    await audited("disconnected", { id: "u7", client: id });
+    await audited("disconnected", { target: "u7", client: id });
 
     await client.connected();
     await button(page, "Disconnect all").click();
@@ -272,7 +272,7 @@ describe("the console", () => {
   }, 30_000);
 
   test("webhooks: what an endpoint refused is shown, and sent again", async () => {
-    refuses = ({ type, id }) => type === "audit" && id === "chat:refused";
+    refuses = ({ type, target }) => type === "audit" && target === "chat:refused";
     const page = await signedIn(ALL);
     await open(page, "channels?channel=chat%3Aroom.1");
     await page.goto(`${here.url}/console/#/channels?channel=chat%3Arefused`);
@@ -289,8 +289,8 @@ describe("the console", () => {
     await button(page, /^Replay (?!all)/).click();
     await dialog(page).getByRole("button", { name: "Replay" }).click();
     await said(page, "Put back: 1.");
-    await audited("published", { id: "chat:refused" });
-    await audited("replayed", { kind: "webhook", id: "events.endpoint.billing" });
+    await audited("published", { target: "chat:refused" });
+    await audited("replayed", { kind: "webhook", target: "events.endpoint.billing" });
   }, 40_000);
 
   test("a trace shows what happens to a user on another instance, and messages to who may read them", async () => {

@@ -105,7 +105,7 @@ for (const program of natsPrograms) {
         const audit = await jsm.streams.getMessage("RT_EVENTS", { last_by_subj: "rtevt.audit" });
         expect(audit.json<object>()).toMatchObject({
           action: "renewed",
-          id: "RT_chat",
+          target: "RT_chat",
           life: changed[0]!.life,
         });
         // An instance that starts now knows no more of it than the others.

@@ -1,9 +1,10 @@
 import { expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import { connect } from "nats";
-import { EVENT_KINDS } from "../../src/core/event-kinds.ts";
+import { EVENT_KINDS } from "../../src/events/shapes.ts";
 import { testClient } from "../helpers/clients.ts";
 import { trunkline } from "../helpers/command.ts";
+import { expectEvent } from "../helpers/events.ts";
 import { startInstance, TEST_API_KEY } from "../helpers/instances.ts";
 import { natsServer, redisServer } from "../helpers/servers.ts";
 import { until } from "../helpers/until.ts";
@@ -85,6 +86,7 @@ test("a backend hears of every kind of event, each once though two instances tel
   expect(all.kinds().toSorted()).toEqual([...EVENT_KINDS, "join", "leave", "occupied", "vacated"].toSorted());
   expect(new Set(all.events.map(({ id }) => id)).size).toBe(all.events.length);
   expect(all.forged + rooms.forged).toBe(0);
+  for (const { id, body: _, ...event } of all.events) expectEvent(event);
   await until(() => rooms.events.length === 2);
   expect(rooms.events.map(({ type, channel }) => `${type} ${channel}`)).toEqual([
     "join chat:a",

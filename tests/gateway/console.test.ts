@@ -46,14 +46,27 @@ describe("the console's API", () => {
     await using gateway = await startGateway();
     const app = consoleAppOf(gateway);
     const ask = (secret?: string) =>
-      app.request("http://gw.example/api/trace?user=u7&payloads=true", {
+      app.request("http://gw.example/api/trace?user=u7&instance=there&payloads=true&api_key=k", {
         headers: secret ? { authorization: `Bearer ${secret}` } : {},
       });
     expect((await ask()).status).toBe(401);
     const answer = await ask(LOOKS);
     expect(answer.headers.get("content-type")).toStartWith("text/event-stream");
     await answer.body?.cancel();
-    expect(audited(gateway)).toMatchObject([{ action: "traced", user: "u7", payloads: false, by: "lea" }]);
+    expect(audited(gateway)).toEqual([
+      {
+        ...{ type: "audit", timeMs: expect.any(Number), instance: "here", region: "eu" },
+        ...{
+          action: "traced",
+          kind: "trace",
+          user: "u7",
+          of: "there",
+          payloads: false,
+          via: "console",
+          by: "lea",
+        },
+      },
+    ]);
   });
 
   test("knows people by their secrets, and refuses what they have no right to", async () => {
@@ -99,11 +112,11 @@ describe("the console's API", () => {
     await ask(LOOKS, "history", { channel: "chat:a" });
     const ada = { via: "console", by: "ada" };
     expect(audited(gateway)).toMatchObject([
-      { action: "published", kind: "channel", id: "chat:a", ...ada },
-      { action: "published", id: "nowhere:a", failed: "unknown channel", ...ada },
+      { action: "published", kind: "channel", target: "chat:a", ...ada },
+      { action: "published", target: "nowhere:a", failed: "unknown channel", ...ada },
       { action: "restricted", user: "u7", reason: "spam", ...ada },
-      { action: "disconnected", kind: "user", id: "u7", ...ada },
-      { action: "read", kind: "history", id: "chat:a", via: "console", by: "rea" },
+      { action: "disconnected", kind: "user", target: "u7", ...ada },
+      { action: "read", kind: "history", target: "chat:a", via: "console", by: "rea" },
     ]);
   });
 

@@ -18,6 +18,7 @@ import { type PusherApp, PusherApps, type PusherWebhook } from "../../src/pusher
 import { Pusher } from "../../src/pusher/pusher.ts";
 import { WebhookEventRecorder } from "../../src/webhooks/event-recorder.ts";
 import type { EventEndpoint } from "../../src/webhooks/event-target.ts";
+import { expectEvent } from "../helpers/events.ts";
 import { fakeAuthenticator, noCallouts, token } from "./auth.ts";
 import {
   type CentrifugeHandshake,
@@ -228,6 +229,7 @@ export async function startGateway(fixture: FixtureOptions = {}) {
       await outbox?.close();
       await presence.port.close();
       await broker.port.close();
+      for (const { event } of world.bus.events) expectEvent(event);
     },
   };
   return running;

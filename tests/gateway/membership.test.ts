@@ -104,7 +104,9 @@ describe("who comes and goes", () => {
       { channel: "gone:x", info, lastOfUser: true, lastOfChannel: true },
       { channel: "chat:x", info, lastOfUser: true, lastOfChannel: false },
     ];
-    const connections = [{ client: "c1", user: "dead", device: "", region: "eu", instance: "there", ip: "" }];
+    const connections = [
+      { client: "c1", user: "dead", device: "", region: "eu", instance: "there", ip: "", sinceMs: 1 },
+    ];
     listener({ instance: "there", connections, left });
     await eventually(() => told(ann).includes("leave dead"));
     expect(eventsOf(gateway, "leave", "disconnect")).toEqual(["disconnect dead", "leave dead"]);

@@ -13,18 +13,31 @@ export type Rule = (tree: Tree) => Violation[];
 /** What a folder of src may import from, beside itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
+  // The shapes of events.
+  events: [],
   protocol: ["core"],
   runtime: [],
-  broker: ["core"],
+  broker: ["core", "events"],
   presence: ["core"],
   auth: ["core"],
-  gateway: ["core", "protocol", "runtime", "broker", "presence", "auth", "webhooks"],
+  gateway: ["core", "events", "protocol", "runtime", "broker", "presence", "auth", "webhooks"],
   centrifuge: ["core", "protocol", "broker", "presence", "auth", "gateway"],
   // Events over HTTP: lines of the outbox to addresses of the settings.
   webhooks: ["core", "broker"],
   pusher: ["core", "protocol", "broker", "presence", "gateway", "webhooks"],
-  http: ["core", "protocol", "runtime", "broker", "auth", "gateway", "centrifuge", "pusher", "webhooks"],
-  config: ["core"],
+  http: [
+    "core",
+    "events",
+    "protocol",
+    "runtime",
+    "broker",
+    "auth",
+    "gateway",
+    "centrifuge",
+    "pusher",
+    "webhooks",
+  ],
+  config: ["core", "events"],
   console: [],
   // The load generator: a program of its own, which knows a gateway from outside only, and what it gives to clients.
   bench: ["core", "process", "console", "world"],
@@ -34,10 +47,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   world: ["process"],
   cli: [
     ...["core", "runtime", "broker", "presence", "auth", "gateway", "centrifuge", "pusher", "http"],
-    ...["webhooks", "config", "bench", "process", "world"],
+    ...["events", "webhooks", "config", "bench", "process", "world"],
   ],
   // What apps import: an instance without a port of its own.
-  library: ["core", "runtime", "broker", "auth", "gateway", "config", "cli"],
+  library: ["core", "events", "runtime", "broker", "auth", "gateway", "config", "cli"],
   main: ["cli"],
 };
 
@@ -60,7 +73,7 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
   "@upstash/redis": /^src\/presence\/redis\//,
   ioredis: /^src\/(presence\/redis|bench)\//,
   jose: /^src\/(auth\/jwt|cli|bench|library)\//,
-  zod: /^src\/(config|http|auth|gateway|centrifuge|pusher|webhooks)\//,
+  zod: /^src\/(config|events|http|auth|gateway|centrifuge|pusher|webhooks|library)\//,
   hono: /^src\/http\//,
   "prom-client": /^src\/http\//,
   "ipaddr.js": /^src\/(http|config|gateway\/instance|webhooks)\//,

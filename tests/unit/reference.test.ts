@@ -15,6 +15,10 @@ describe("what is generated from the shapes of the server is current", () => {
     ["api", "api.md"],
     ["control", "control.md"],
     ["openapi", "openapi.json"],
+    ["events", "events.md"],
+    ["events-schema", "events.schema.json"],
+    ["events-python", "events/trunkline_events.py"],
+    ["events-go", "events/trunklineevents.go"],
   ])("docs/%s (mend: npx bun src/main.ts config --reference %s > docs/%s)", (which, file) => {
     const command = `npx bun src/main.ts config --reference ${which} > docs/${file}`;
     expect(written(file).trimEnd(), `mend it: ${command}`).toBe(reference(which, manifest.version));

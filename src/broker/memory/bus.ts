@@ -4,6 +4,7 @@ import type { NamespaceRules, Namespaces } from "../../core/namespace.ts";
 import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { Publication } from "../../core/publication.ts";
 import { subjects } from "../../core/subject.ts";
+import type { EventOf } from "../../events/shapes.ts";
 import { type Flaw, isRefused, readBody } from "../body.ts";
 import type { ChannelEvent, ChannelSink, DocumentVersion, Entry, Published } from "../broker.ts";
 import { MemoryLog } from "./log.ts";
@@ -225,7 +226,9 @@ export class MemoryBus {
       return;
     }
     this.publish(channel, id, undefined);
-    const event = { type: "rejected", timeMs: this.now(), channel: channel.id, reason: data.flaw };
+    const event: EventOf<"rejected"> = {
+      ...{ type: "rejected", timeMs: this.now(), channel: channel.id, reason: data.flaw },
+    };
     this.record("rejected", event, undefined);
     this.#toAttached(channel.id, ({ owner }) => owner.rejected(channel.id, data.flaw));
   }

@@ -51,8 +51,9 @@ function inner(schema: JsonSchema): JsonSchema {
 
 /** What kind of value it is, in a few words. */
 function kindOf(schema: JsonSchema): string {
-  const { type, anyOf, items, additionalProperties: values } = schema;
-  if (schema.enum) return schema.enum.map((one) => `\`${String(one)}\``).join(", ");
+  const { type, anyOf, items, additionalProperties: inside } = schema;
+  const values = schema.enum ?? schema.examples;
+  if (values) return values.map((one) => `\`${String(one)}\``).join(", ");
   if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``;
   if (anyOf) {
     const kinds = anyOf.filter(({ type: one, const: only }) => one !== "null" && only !== "").map(kindOf);
@@ -60,7 +61,7 @@ function kindOf(schema: JsonSchema): string {
   }
   if (type === "array") return items ? `list: ${kindOf(items)}` : "list";
   if (type === "object") {
-    return typeof values === "object" && !schema.properties ? `object of ${kindOf(values)}` : "object";
+    return typeof inside === "object" && !schema.properties ? `object of ${kindOf(inside)}` : "object";
   }
   return KINDS[type ?? ""] ?? "JSON";
 }

@@ -7,6 +7,9 @@ import { NOT_SERVED } from "../../http/api-shapes.ts";
 import { jsonSchema, methodShapes, openApi } from "../../http/openapi.ts";
 import { outboxRequests } from "../../webhooks/requests.ts";
 import { UserError } from "../output.ts";
+import { eventsPage, eventsSchema } from "./events.ts";
+import { eventsGo } from "./events-go.ts";
+import { eventsPython } from "./events-python.ts";
 import { memberList, wrap } from "./members.ts";
 
 const API_HEAD = `# Server API
@@ -74,7 +77,10 @@ gateways. An operator may ask \`rtctl.info\`, and look at [live traces](trace.md
 `;
 
 /** What `trunkline config --reference` can make. */
-const REFERENCES = ["api", "control", "openapi"] as const;
+const REFERENCES = [
+  ...["api", "control", "openapi"],
+  ...["events", "events-schema", "events-python", "events-go"],
+] as const;
 
 /** A page, or the OpenAPI document. @throws UserError: there is no such one */
 export function reference(which: string, version: string): string {
@@ -85,6 +91,14 @@ export function reference(which: string, version: string): string {
       return controlPage();
     case "openapi":
       return JSON.stringify(openApi(version), null, 2);
+    case "events":
+      return eventsPage();
+    case "events-schema":
+      return JSON.stringify(eventsSchema(), null, 2);
+    case "events-python":
+      return eventsPython();
+    case "events-go":
+      return eventsGo();
     default:
       throw new UserError(`--reference: ${which} is none of ${REFERENCES.join(", ")}`);
   }

@@ -5,6 +5,7 @@ import { endedLife, lifeOf, newLifeId, type StreamLife } from "../../broker/nats
 import type { Config } from "../../config.ts";
 import { partsOf } from "../../core/partition.ts";
 import { subjects } from "../../core/subject.ts";
+import type { EventOf } from "../../events/shapes.ts";
 import { type NatsSession, onNats } from "../nats/session.ts";
 import { print, UserError } from "../output.ts";
 import { readSettings } from "../settings.ts";
@@ -88,9 +89,9 @@ async function renew(
   if (now.id !== id) throw new UserError(`${name} was given another life (${now.id}) meanwhile: look again`);
   const out = headers();
   out.set("Nats-Msg-Id", `life:${name}:${id}`);
-  const event = {
+  const event: EventOf<"audit"> = {
     ...{ type: "audit", timeMs: Date.now(), instance: "command", region },
-    ...{ action: "renewed", kind: "life", id: name, life: id, former: old.id, via: "command" },
+    ...{ action: "renewed", kind: "life", target: name, life: id, former: old.id, via: "command" },
   };
   await link.nc.request(subjects(nats.root).event("audit"), JSON.stringify(event), {
     ...{ headers: out, timeout: AUDIT_TIMEOUT_MS },

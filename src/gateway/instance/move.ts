@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { Closes, CommandError, Errors } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
+import type { Audit } from "../../events/shapes.ts";
 import type { EventPublisher } from "../membership/events.ts";
 import type { Session } from "../session/session.ts";
 import { AddressSet, isNetwork } from "./address-set.ts";
@@ -71,15 +72,14 @@ export class Moves {
       this.#busy = false;
     });
     const begun = { connections: leaving.length, seconds: Math.ceil(leaving.length / pace) };
-    const audit = {
-      kind: "connections",
-      id: instance,
-      share,
+    const audit: Audit = {
+      ...{ action: "moved", kind: "connections", target: instance, share },
       ...(user && { user }),
       ...(address && { address }),
+      ...begun,
     };
-    events.audited("moved", { ...audit, ...begun });
-    log.info("audit", { action: "moved", ...audit, ...begun });
+    events.audited(audit);
+    log.info("audit", audit);
     return begun;
   }
 }

@@ -1,6 +1,6 @@
 import type { EventRecorder } from "../../broker/broker.ts";
-import type { EventKind } from "../../core/event-kinds.ts";
 import { JsonText } from "../../core/json-value.ts";
+import type { Audit, EventFields, EventKind } from "../../events/shapes.ts";
 import type { ConnectionRecord } from "../../presence/presence.ts";
 import type { MembershipListener } from "./listener.ts";
 
@@ -57,9 +57,9 @@ export class EventPublisher {
     this.#listener.vacated(channel);
   }
 
-  /** A right was taken, or given back. @param action `restricted` or `lifted` */
-  audited(action: string, fields: object): void {
-    this.#emit("audit", { action, ...fields });
+  /** Somebody took a right or gave it back, or did something else that operators answer for. */
+  audited(audit: Audit): void {
+    this.#emit("audit", audit);
   }
 
   /** A client's `send`, its data as it was written. */
@@ -67,7 +67,8 @@ export class EventPublisher {
     this.#emit("message", { ...connection, data: new JsonText(data) });
   }
 
-  #emit(kind: EventKind, fields: object, id?: string): void {
+  /** A {@link ConnectionRecord} has an instance of its own, which goes first. */
+  #emit<K extends EventKind>(kind: K, fields: EventFields<K>, id?: string): void {
     this.#broker.emit(kind, { type: kind, timeMs: Date.now(), ...this.#own, ...fields }, id);
   }
 }

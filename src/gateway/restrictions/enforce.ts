@@ -109,13 +109,13 @@ async function lift(
 
 function audit(
   context: GatewayContext,
-  action: string,
+  action: "restricted" | "lifted",
   restriction: StandingRestriction,
   actor: Actor,
 ): void {
-  const { timeMs: _, ...rest } = restriction;
-  context.events.audited(action, { ...rest, ...actor });
-  context.log.info("audit", { action, kind: restriction.kind, id: restriction.id, ...actor });
+  const { timeMs: _, id: target, ...rest } = restriction;
+  context.events.audited({ action, target, ...rest, ...actor });
+  context.log.info("audit", { action, kind: restriction.kind, target, ...actor });
 }
 
 /** A restriction as the API shows it. */

@@ -3,6 +3,7 @@ import type { BrokerStatus } from "../../broker/broker.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import { writeJson } from "../../core/json-value.ts";
 import type { Logger } from "../../core/log.ts";
+import type { Audit } from "../../events/shapes.ts";
 import type { RequestContext } from "../../runtime/runtime.ts";
 import { errorOf } from "../api-methods.ts";
 import { explain, readParams } from "../api-params.ts";
@@ -153,9 +154,12 @@ async function trace(
   const payloads = operator.rights.includes("payloads");
   const response = await traceStream(operations, c.req.raw, c.env as RequestContext | undefined, payloads);
   if (response.ok) {
-    const of = Object.fromEntries([...asked].filter(([name]) => name !== "payloads"));
+    const given = (name: string) => asked.get(name) ?? undefined;
     const shown = payloads && asked.has("payloads") && asked.get("payloads") !== "false";
-    oversight.audit("traced", { kind: "trace", ...of, payloads: shown, via: "console", by: operator.name });
+    oversight.audit({
+      ...{ action: "traced", kind: "trace", payloads: shown, via: "console", by: operator.name },
+      ...{ user: given("user"), channel: given("channel"), client: given("client"), of: given("instance") },
+    });
   }
   return response;
 }
@@ -178,10 +182,10 @@ async function carryOut(
   { name, method, params }: { name: string; method: ConsoleMethod; params: never },
 ): Promise<Answer> {
   const { operations, oversight, settings, log } = deps;
-  const actor = { via: "console", by: operator.name };
-  const audit = (outcome: object) => {
-    const [action, fields] = method.audited?.(params) ?? [];
-    if (action !== undefined) oversight.audit(action, { ...fields, ...actor, ...outcome });
+  const actor = { via: "console", by: operator.name } as const;
+  const audit = (outcome: Pick<Audit, "failed">) => {
+    const did = method.audited?.(params);
+    if (did) oversight.audit({ ...did, ...actor, ...outcome });
   };
   try {
     const result = await method.run({ parts: { operations, oversight, settings }, params, operator, actor });

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Closes, Errors } from "../../core/errors.ts";
 import { Histogram } from "../../core/histogram.ts";
 import type { Publication } from "../../core/publication.ts";
+import type { Audit } from "../../events/shapes.ts";
 import type { Operations } from "../../gateway/gateway.ts";
 import type { Actor, Oversight } from "../../gateway/oversight.ts";
 import { type RestrictionMethod, restrictionRequests } from "../../gateway/restrictions/restriction.ts";
@@ -32,7 +33,7 @@ export interface ConsoleMethod {
   readonly params: z.ZodType;
   run(call: Call<never>): Promise<unknown>;
   /** What the audit is told, where what is called does not tell it itself. */
-  audited?(params: never): readonly [action: string, fields: Readonly<Record<string, unknown>>] | undefined;
+  audited?(params: never): Audit | undefined;
 }
 
 function method<P extends z.ZodType>(row: {
@@ -113,7 +114,7 @@ const history = method({
     return { ...position, publications: publications.map((one) => shown(one, payloads)) };
   },
   audited: ({ channel: id, limit, payloads }) =>
-    payloads ? ["read", { kind: "history", id, limit }] : undefined,
+    payloads ? { action: "read", kind: "history", target: id, limit } : undefined,
 });
 
 /** A message: what it is, and what is in it only where that is asked for. */
@@ -139,7 +140,8 @@ const presence = method({
     }));
     return { members: shownMembers, partial };
   },
-  audited: ({ channel: id, payloads }) => (payloads ? ["read", { kind: "presence", id }] : undefined),
+  audited: ({ channel: id, payloads }) =>
+    payloads ? { action: "read", kind: "presence", target: id } : undefined,
 });
 
 /** Every method but `session`, which the console itself answers. */
@@ -170,7 +172,7 @@ export const CONSOLE_METHODS: ReadonlyMap<string, ConsoleMethod> = new Map(
       right: () => "payloads",
       params: outboxRequests.outbox_look,
       run: ({ parts, params, actor }) => parts.operations.outbox("outbox_look", params, actor),
-      audited: ({ line }) => ["read", { kind: "webhook", id: line }],
+      audited: ({ line }) => ({ action: "read", kind: "webhook", target: line }),
     }),
     outbox_replay: method({
       right: () => "act",
@@ -180,23 +182,23 @@ export const CONSOLE_METHODS: ReadonlyMap<string, ConsoleMethod> = new Map(
     block: restriction("block", "act"),
     unblock: restriction("unblock", "act"),
     revoke: restriction("revoke", "act"),
-    publish: act("publish", ({ channel: id }: { channel: string }) => ["published", { kind: "channel", id }]),
-    unsubscribe: act("unsubscribe", ({ user, channel: id }: { user: string; channel: string }) => [
-      "unsubscribed",
-      { kind: "channel", id, user },
-    ]),
-    disconnect: act("disconnect", ({ user, client }: { user: string; client?: string }) => [
-      "disconnected",
-      { kind: "user", id: user, ...(client !== undefined && { client }) },
-    ]),
-    history_remove: act("history_remove", ({ channel: id }: { channel: string }) => [
-      "removed",
-      { kind: "history", id },
-    ]),
+    publish: act("publish", ({ channel: id }: { channel: string }) => ({
+      action: "published",
+      kind: "channel",
+      target: id,
+    })),
+    unsubscribe: act("unsubscribe", ({ user, channel: id }: { user: string; channel: string }) => ({
+      ...{ action: "unsubscribed", kind: "channel", target: id, user },
+    })),
+    disconnect: act("disconnect", ({ user, client }: { user: string; client?: string }) => ({
+      ...{ action: "disconnected", kind: "user", target: user, client },
+    })),
+    history_remove: act("history_remove", ({ channel: id }: { channel: string }) => ({
+      ...{ action: "removed", kind: "history", target: id },
+    })),
     // The instance tells what it did; this, who has asked for it.
-    move: act("move", ({ instance, share }: { instance: string; share: number }) => [
-      "asked",
-      { kind: "connections", id: instance, share },
-    ]),
+    move: act("move", ({ instance, share }: { instance: string; share: number }) => ({
+      ...{ action: "asked", kind: "connections", target: instance, share },
+    })),
   }),
 );

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { EVENT_KINDS } from "../../../src/core/event-kinds.ts";
+import { EVENT_KINDS } from "../../../src/events/shapes.ts";
 import { signals } from "../../../src/gateway/control.ts";
 import { METHODS as API_METHODS } from "../../../src/http/api-methods.ts";
 import { pusherApi } from "../../../src/http/pusher/api.ts";

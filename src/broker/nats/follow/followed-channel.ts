@@ -5,6 +5,7 @@ import type { NamespaceRules } from "../../../core/namespace.ts";
 import type { Position } from "../../../core/position.ts";
 import type { Stats } from "../../../core/stats.ts";
 import { sequenceOf } from "../../../core/tag.ts";
+import type { Flaw } from "../../body.ts";
 import type { Attachment, ChannelSink } from "../../broker.ts";
 import { type Envelope, openEnvelope } from "../link/headers.ts";
 import { type Chain, type Held, holdLive, missingUpTo, takeLive, UNKNOWN } from "./chain.ts";
@@ -19,7 +20,7 @@ export interface ChannelContext {
   /** Subject that a channel's messages are stored under; without history, published to. */
   readonly subject: (name: ChannelName) => string;
   /** A message of a channel with sinks is not what the namespace accepts. */
-  readonly rejected: (channel: ChannelName, offset: number, flaw: string) => void;
+  readonly rejected: (channel: ChannelName, offset: number, flaw: Flaw) => void;
   /** The last attachment of the channel has ended. */
   readonly idle: (channel: FollowedChannel) => void;
   readonly log: Logger;

@@ -1,6 +1,8 @@
 import type { HistoryRules, NamespaceRules } from "../../../core/namespace.ts";
 import { partsOf } from "../../../core/partition.ts";
 import type { Subjects } from "../../../core/subject.ts";
+import type { EventOf } from "../../../events/shapes.ts";
+import type { Flaw } from "../../body.ts";
 import type { Foundation } from "../foundation.ts";
 import { Pool } from "../link/pool.ts";
 import type { EventQueue } from "../publish/event-queue.ts";
@@ -17,7 +19,7 @@ export type KeptRules = NamespaceRules & { readonly history: HistoryRules };
 export type ReportRejected = (
   channel: { readonly id: string },
   offset: number,
-  flaw: string,
+  flaw: Flaw,
   stream?: StreamFollower,
 ) => void;
 
@@ -83,7 +85,10 @@ export function rejectionReporter(foundation: Foundation, events: EventQueue): R
     stats.bodiesRejected++;
     log.debug("message rejected", { channel: channel.id, reason });
     const id = follower && `rejected:${follower.store.stream}:${follower.epoch}:${offset}`;
-    const event = { type: "rejected", timeMs: Date.now(), instance, region, channel: channel.id, reason };
-    events.emit("rejected", offset > 0 ? { ...event, offset } : event, id);
+    const event: EventOf<"rejected"> = {
+      ...{ type: "rejected", timeMs: Date.now(), instance, region, channel: channel.id, reason },
+      ...(offset > 0 && { offset }),
+    };
+    events.emit("rejected", event, id);
   };
 }
