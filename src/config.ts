@@ -7,4 +7,4 @@ export { limitConflicts } from "./config/limit-conflicts.ts";
 export { type Effective, loadConfig, secretFiles } from "./config/load.ts";
 export { type Change, changesOf } from "./config/reload.ts";
 export { configSchema } from "./config/schema.ts";
-export { CONFIG_VARIABLE, type Config } from "./config/table.ts";
+export { CONFIG_VARIABLE, type Config, SECRET_FILE } from "./config/table.ts";

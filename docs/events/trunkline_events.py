@@ -175,9 +175,9 @@ class AuditEvent:
     instance: str
     # Region of that instance.
     region: str
-    # What was done. Today one of: restricted, lifted, replayed, moved, renewed, log_level, traced, read, published, unsubscribed, disconnected, removed, asked.
+    # What was done. Today one of: restricted, lifted, replayed, moved, renewed, log_level, traced, read, published, unsubscribed, disconnected, removed, asked, reloaded.
     action: str
-    # What it was done to. Today one of: token, issued, channel, user, address, webhook, connections, life, log, trace, history, presence.
+    # What it was done to. Today one of: token, issued, channel, user, address, webhook, connections, life, log, trace, history, presence, settings.
     kind: str
     # Which one: name of a restriction, line of webhooks, channel, user, instance or stream.
     target: Optional[str] = None
@@ -219,6 +219,8 @@ class AuditEvent:
     payloads: Optional[bool] = None
     # Most messages that were shown.
     limit: Optional[int] = None
+    # Settings that have changed, the first 100.
+    changes: Optional[Any] = None
     # Id of the stream's new life.
     life: Optional[str] = None
     # Id of the life that ended.

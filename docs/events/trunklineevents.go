@@ -112,9 +112,9 @@ type MessageEvent struct {
 // AuditEvent: Somebody took or gave back a right, or did something else that operators answer for.
 type AuditEvent struct {
 	Head
-	// What was done. Today one of: restricted, lifted, replayed, moved, renewed, log_level, traced, read, published, unsubscribed, disconnected, removed, asked.
+	// What was done. Today one of: restricted, lifted, replayed, moved, renewed, log_level, traced, read, published, unsubscribed, disconnected, removed, asked, reloaded.
 	Action string `json:"action"`
-	// What it was done to. Today one of: token, issued, channel, user, address, webhook, connections, life, log, trace, history, presence.
+	// What it was done to. Today one of: token, issued, channel, user, address, webhook, connections, life, log, trace, history, presence, settings.
 	Kind string `json:"kind"`
 	// Which one: name of a restriction, line of webhooks, channel, user, instance or stream.
 	Target string `json:"target,omitempty"`
@@ -156,6 +156,8 @@ type AuditEvent struct {
 	Payloads *bool `json:"payloads,omitempty"`
 	// Most messages that were shown.
 	Limit *int64 `json:"limit,omitempty"`
+	// Settings that have changed, the first 100.
+	Changes json.RawMessage `json:"changes,omitempty"`
 	// Id of the stream's new life.
 	Life string `json:"life,omitempty"`
 	// Id of the life that ended.

@@ -4,6 +4,7 @@ import { JsonText, writeJson } from "../core/json-value.ts";
 import { subjects } from "../core/subject.ts";
 import { natsOfEnvironment } from "./drivers.ts";
 import { UserError } from "./output.ts";
+import { apiKeyOfEnvironment, secretOfEnvironment } from "./secrets.ts";
 
 /** How long an answer may take, ms. */
 const TIMEOUT_MS = 5_000;
@@ -31,14 +32,15 @@ export async function askInstance(url: Where, method: string, params: object, ex
 
 /** The key of the server API, as it is in the environment. @throws UserError */
 export function apiKey(): string {
-  const [key = ""] = (process.env.TRUNKLINE_API_KEYS ?? "").split(",");
-  if (!key) throw new UserError("TRUNKLINE_API_KEYS is not set");
-  return key.trim();
+  const key = apiKeyOfEnvironment();
+  if (!key)
+    throw new UserError("set TRUNKLINE_API_KEYS (or TRUNKLINE_API_KEYS_FILE) to a key of the instance's");
+  return key;
 }
 
 /** The NATS servers of the environment. @throws UserError */
 export function natsServers(): string {
-  const servers = process.env.NATS_URL;
+  const servers = secretOfEnvironment("NATS_URL");
   if (servers) return servers;
   throw new UserError("NATS_URL is not set; or ask an instance: --url http://127.0.0.1:8080");
 }

@@ -7,6 +7,8 @@ import { consoleApp } from "../http/console/app.ts";
 /** What the console of an instance is made of. */
 export interface ConsoleOptions {
   readonly config: Config;
+  /** Those in force now. */
+  readonly inForce: () => Config;
   readonly version: string;
   readonly gateway: RunningGateway;
   /** Everybody may do everything. */
@@ -18,14 +20,14 @@ export type Console = ReturnType<typeof consoleApp>;
 
 /** The console, as far as anybody may use it. */
 export async function createConsole(options: ConsoleOptions): Promise<Console | undefined> {
-  const { config, version, gateway, open } = options;
+  const { config, inForce, version, gateway, open } = options;
   if (config.console.tokens.length === 0 && !open) return undefined;
   const { operations, oversight, context } = gateway;
   return consoleApp({
     ...{ operations, oversight, version, instance: config.instanceId, region: config.region },
     access: { tokens: config.console.tokens, open },
     assets: await pageAssets(),
-    settings: () => settingsInForce(config),
+    settings: () => settingsInForce(inForce()),
     broker: () => context.broker.status(),
     presence: () => context.presence.status(),
     log: options.log.with({ at: "console" }),

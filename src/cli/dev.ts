@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import process from "node:process";
 import { SignJWT } from "jose";
 import { type Config, DEV_APPS } from "../config.ts";
 import { utf8Encoder } from "../core/text.ts";
 import { isLoopback } from "../http/origin.ts";
 import { paint, print, UserError } from "./output.ts";
+import { secretOfEnvironment } from "./secrets.ts";
 import { run } from "./serve.ts";
 import { startSettings } from "./settings.ts";
 
@@ -41,8 +41,8 @@ export async function dev(options: DevOptions): Promise<void> {
   const stray = (["instances", "latency", "json"] as const).find((flag) => options[flag] !== undefined);
   if (stray) throw new UserError(`--${stray} goes with --regions`);
   const overrides: Record<string, unknown> = {
-    "auth.tokenSecret": process.env.TRUNKLINE_TOKEN_SECRET || randomBytes(32).toString("hex"),
-    ...(!process.env.TRUNKLINE_API_KEYS && { "api.keys": [API_KEY] }),
+    "auth.tokenSecret": secretOfEnvironment("TRUNKLINE_TOKEN_SECRET") || randomBytes(32).toString("hex"),
+    ...(!secretOfEnvironment("TRUNKLINE_API_KEYS") && { "api.keys": [API_KEY] }),
     ...(options.port !== undefined && { port: options.port }),
   };
   const config = await startSettings({ file: options.config, profile: "dev", overrides });

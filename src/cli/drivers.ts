@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { NatsConnection } from "nats";
 import type { HttpEndpoint } from "../auth/callout/http.ts";
 import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/jwt/issuer.ts";
@@ -50,7 +51,7 @@ export interface NatsAccess {
 }
 
 const NATS_VARIABLE =
-  /^TRUNKLINE_NATS_(USER|PASSWORD|TOKEN|CREDENTIALS|CREDENTIALS_FILE|INBOX|NKEY_SEED_FILE|TLS_CA_FILE|TLS_CERT_FILE|TLS_KEY_FILE|ROOT)$/;
+  /^TRUNKLINE_NATS_(USER|PASSWORD|PASSWORD_FILE|TOKEN|TOKEN_FILE|CREDENTIALS|CREDENTIALS_FILE|INBOX|NKEY_SEED_FILE|TLS_CA_FILE|TLS_CERT_FILE|TLS_KEY_FILE|ROOT)$/;
 const LOGIN_VARIABLE = /^TRUNKLINE_NATS_(?!ROOT$|INBOX$|TLS_)/;
 
 /**
@@ -66,7 +67,8 @@ export async function natsOfEnvironment(
     (name) => NATS_VARIABLE.test(name) && !(own && LOGIN_VARIABLE.test(name)),
   );
   const given = Object.fromEntries(names.map((name) => [name, env[name]]));
-  const result = loadConfig({ env: { ...given, NATS_URL: servers } });
+  const readSecret = (path: string) => readFileSync(path, "utf8");
+  const result = loadConfig({ env: { ...given, NATS_URL: servers }, readSecret });
   if (result.problems) throw new UserError(`NATS: ${result.problems.join("; ")}`);
   const { nats } = result.config;
   const address = natsAddress(result.config);

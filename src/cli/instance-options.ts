@@ -64,7 +64,7 @@ export function gatewayOptions({
 
 /** What the HTTP layer takes of the settings. */
 export function appOptions(config: Config, descriptors: Descriptors): AppOptions {
-  const { http, api, limits, compression } = config;
+  const { http, api, console, limits, compression } = config;
   const { exceptUserAgents, streams } = compression;
   return {
     allowedOrigins: http.allowedOrigins,
@@ -72,6 +72,7 @@ export function appOptions(config: Config, descriptors: Descriptors): AppOptions
     proxy: proxyTrust(config),
     compression: { sockets: compression.sent !== "off", exceptUserAgents, streams },
     apiKeys: api.keys,
+    operatorTokens: console.tokens,
     maxRequestBytes: http.maxRequestBytes,
     maxFrameBytes: limits.frameBytes,
     publicMetrics: http.publicMetrics,

@@ -7,7 +7,7 @@ import type { Operations } from "../gateway/gateway.ts";
 import { Admission } from "../gateway/instance/admission.ts";
 import { Evacuation } from "../gateway/instance/evacuation.ts";
 import { Overload, type OverloadLimits } from "../gateway/instance/overload.ts";
-import { adminApp } from "../http/admin.ts";
+import { adminApp, secondPort } from "../http/admin.ts";
 import { serveApiOverNats } from "../http/api-over-nats.ts";
 import { type App, createApp, REGION_HEADER } from "../http/app.ts";
 import { loadAssets } from "../http/assets.ts";
@@ -189,7 +189,7 @@ class RunningInstance implements Instance {
 
     this.#metrics = this.#createMetrics(presence);
     this.#console = await step("read the console's page", stop, () =>
-      createConsole({ config, version, gateway, open, log }),
+      createConsole({ config, inForce: () => this.#config, version, gateway, open, log }),
     );
     this.#app = await step("read the demo page", stop, () =>
       this.#createApp(presence, pusher, this.#metrics, config.admin.port > 0 ? undefined : this.#console),
@@ -327,7 +327,7 @@ class RunningInstance implements Instance {
       this.#admin = this.#adminApp();
       const second = serveOn(this.#parts, {
         ...config.admin,
-        fetch: (request) => this.#admin!.fetch(request),
+        fetch: secondPort({ admin: () => this.#admin!, stats: this.#parts.stats }),
       });
       this.#started.closeLast("second port", () => second.close());
     }
@@ -349,10 +349,12 @@ class RunningInstance implements Instance {
   }
 
   #adminApp() {
-    const { http, api } = this.#config;
+    const { http, api, console } = this.#config;
     const { reload } = this.#parts;
     return adminApp({
       ...{ health: this.#health, metrics: this.#metrics, reload, apiKeys: api.keys },
+      operatorTokens: console.tokens,
+      audit: this.#gateway.oversight.audit,
       metricsToken: http.metricsToken,
       publicMetrics: true,
       console: this.#console,

@@ -48,6 +48,7 @@ const audit = {
     "disconnected",
     "removed",
     "asked",
+    "reloaded",
   ).describe("What was done."),
   kind: known(
     "token",
@@ -62,6 +63,7 @@ const audit = {
     "trace",
     "history",
     "presence",
+    "settings",
   ).describe("What it was done to."),
   target: z
     .string()
@@ -89,6 +91,7 @@ const audit = {
   level: z.string().optional().describe("Level of the log."),
   payloads: z.boolean().optional().describe("Whether what is in messages was shown."),
   limit: z.int().optional().describe("Most messages that were shown."),
+  changes: z.array(z.string()).optional().describe("Settings that have changed, the first 100."),
   life: z.string().optional().describe("Id of the stream's new life."),
   former: z.string().optional().describe("Id of the life that ended."),
 };

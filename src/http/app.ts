@@ -61,6 +61,8 @@ export interface AppOptions {
   /** Headers of clients' requests that services are to see, in lower case. */
   readonly passedHeaders: readonly string[];
   readonly apiKeys: readonly string[];
+  /** `console.tokens`. */
+  readonly operatorTokens: readonly string[];
   /** Bearer token `/metrics` asks for. */
   readonly metricsToken?: string;
   /** Whether `/metrics` answers without a token here. */
@@ -187,10 +189,12 @@ function routeApis(
   log: Logger,
 ): void {
   const { operations } = gateway;
-  const { apiKeys: keys, maxRequestBytes, metricsToken, publicMetrics } = options;
+  const { apiKeys: keys, operatorTokens, maxRequestBytes, metricsToken, publicMetrics } = options;
   app.route("/api", serverApi({ operations, version, keys, maxRequestBytes, stats, log }));
   app.route("/apps", pusherApi({ apps, appQuotas, operations, maxRequestBytes, log }));
-  app.route("/", adminApp({ health, metrics, metricsToken, publicMetrics, reload, apiKeys: keys }));
+  const { audit } = gateway.oversight;
+  const operators = { apiKeys: keys, operatorTokens, audit };
+  app.route("/", adminApp({ health, metrics, metricsToken, publicMetrics, reload, ...operators }));
 }
 
 /** What browsers ask. */

@@ -4,6 +4,7 @@ import { Stats } from "../core/stats.ts";
 import { addressKey } from "../gateway/instance/admission.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
 import type { ClientIp } from "./client-ip.ts";
+import { Guesses, isKeyed } from "./guesses.ts";
 import { KeptSockets } from "./kept-sockets.ts";
 
 export interface FrontDoorOptions {
@@ -18,15 +19,11 @@ export interface FrontDoorOptions {
   readonly tight: () => boolean;
 }
 
-/** Wrong keys and signatures a second from one address that are answered with 401. */
-const FAILURES = { perSecond: 5, burst: 20 };
 /** What a request with commands costs whose connection does not exist: guesses are slow. */
 const GUESS_COST = 10;
 
 /** Asked by machines, and never refused. */
 const HEALTH: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics"]);
-/** Checked by key or signature. */
-const KEYED = /^\/(api|apps|admin|console\/api)(\/|$)/;
 
 /** For whatever a browser may take for a page; those that are pages bring a policy of their own. */
 const SECURITY_HEADERS = {
@@ -40,11 +37,12 @@ export class FrontDoor {
   #options: FrontDoorOptions;
   readonly #sockets: KeptSockets;
   #requests: KeyedRates | undefined;
-  readonly #failures = new KeyedRates(FAILURES);
+  readonly #guesses: Guesses;
 
   constructor(options: FrontDoorOptions) {
     const { keptSockets, keptSocketsPerIp, requestsPerIpPerSecond } = options;
     this.#options = options;
+    this.#guesses = new Guesses(options.stats);
     this.#sockets = new KeptSockets({ most: keptSockets, mostOfAddress: keptSocketsPerIp });
     const rate = rateOf(requestsPerIpPerSecond);
     this.#requests = rate && new KeyedRates(rate);
@@ -71,20 +69,16 @@ export class FrontDoor {
     const path = new URL(request.url).pathname;
     const ip = this.#options.clientIp(request.headers, context.ip);
     const key = addressKey(ip);
-    const public_ = !HEALTH.has(path) && !KEYED.test(path);
+    const public_ = !HEALTH.has(path) && !isKeyed(path);
     const refused = public_ && this.#requests?.take(key) === false;
     const answered = refused
       ? this.#tooMany("request_rate")
-      : this.#slowed(path, key, await route(request, context));
+      : this.#slowed(path, key, await this.#guesses.answer(path, key, () => route(request, context)));
     return this.#finished(answered, context, ip);
   }
 
-  /** Slows down who guesses: keys, signatures, names of connections. */
+  /** Slows down who guesses names of connections. */
   #slowed(path: string, key: string, answer: Response): Response {
-    if (answer.status === 401 && KEYED.test(path)) {
-      Stats.bump(this.#options.stats.rejected, "api_key");
-      if (!this.#failures.take(key)) return this.#tooMany("api_key_rate");
-    }
     if (answer.status === 404 && path === "/emulation") this.#requests?.take(key, GUESS_COST - 1);
     return answer;
   }

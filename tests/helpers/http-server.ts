@@ -8,7 +8,7 @@ import { Admission, type AdmissionOptions } from "../../src/gateway/instance/adm
 import type { OverloadState } from "../../src/gateway/instance/overload.ts";
 import { RegionDirectory } from "../../src/gateway/instance/region-directory.ts";
 import type { Oversight } from "../../src/gateway/oversight.ts";
-import { type AppOptions, createApp } from "../../src/http/app.ts";
+import { type AppDeps, type AppOptions, createApp } from "../../src/http/app.ts";
 import type { Assets } from "../../src/http/assets.ts";
 import { createMetrics } from "../../src/http/metrics.ts";
 import { StreamTransports } from "../../src/http/streams/transports.ts";
@@ -64,6 +64,8 @@ export function httpServer(
     assets?: Assets;
     apps?: readonly PusherApp[];
     log?: Logger;
+    /** Where operators ask. */
+    operators?: Pick<AppDeps, "console" | "reload">;
   } = {},
 ) {
   const stats = new Stats();
@@ -87,7 +89,7 @@ export function httpServer(
     },
     emulate: async () => "unknown",
     operations: { ...setup.operations } as Operations,
-    oversight: {} as Oversight,
+    oversight: { audit: () => {} } as Pick<Oversight, "audit"> as Oversight,
     drain: async () => {},
     shed: () => 0,
     sendAway: () => 0,
@@ -123,6 +125,7 @@ export function httpServer(
       build: { version: "0.0.0", runtime: "bun", region: "here", instance: "one" },
     }),
     assets: setup.assets ?? new Map(),
+    ...setup.operators,
     streams: new StreamTransports({ backpressureBytes: 1_048_576, stats }),
     regions: new RegionDirectory({
       here: "here",
@@ -138,6 +141,7 @@ export function httpServer(
       proxy: { kind: "none" },
       compression: { sockets: false, exceptUserAgents: [], streams: "off" },
       apiKeys: ["key-of-sixteen-characters"],
+      operatorTokens: [],
       maxRequestBytes: 10_000,
       maxFrameBytes: 65_536,
       publicMetrics: true,

@@ -14,6 +14,7 @@ import { type NatsAccess, natsOfEnvironment } from "../drivers.ts";
 import { interruption } from "../interruption.ts";
 import { columns, paint, print, printError, UserError } from "../output.ts";
 import { parseInteger } from "../parse-integer.ts";
+import { apiKeyOfEnvironment, secretOfEnvironment } from "../secrets.ts";
 import { progress } from "./progress.ts";
 
 /** Flags as commander hands them over: numbers are text. */
@@ -38,7 +39,7 @@ export interface BenchFlags {
 /** `trunkline bench <scenario>`: loads a target and a control in turn, and prints the figures of both. */
 export async function bench(flags: BenchFlags, args: readonly string[]): Promise<void> {
   const options = readOptions(flags, args[0]);
-  const { NATS_URL: servers } = process.env;
+  const servers = secretOfEnvironment("NATS_URL");
   const nats = servers ? await natsOfEnvironment(servers, process.env) : undefined;
   const kinds = targets(flags, options, nats);
 
@@ -98,7 +99,7 @@ function targets(flags: BenchFlags, options: RunOptions, nats: NatsAccess | unde
       );
     }
     // Several instances need a shared NATS and Redis.
-    const several = neededInstances(options) > 1 && !process.env.NATS_URL;
+    const several = neededInstances(options) > 1 && !secretOfEnvironment("NATS_URL");
     return trunkline(process.env, flags.stack || several ? "stack" : "environment", {
       ...(nats && { connect: nats.connect }),
     });
@@ -107,11 +108,11 @@ function targets(flags: BenchFlags, options: RunOptions, nats: NatsAccess | unde
 
 function elsewhere(url: URL, channel: string, nats: NatsAccess | undefined): TargetKind[] {
   if (url.protocol !== "ws:") throw new UserError(`--target ${url.protocol}//…: it must begin with ws://`);
-  const secret = process.env.TRUNKLINE_TOKEN_SECRET;
+  const secret = secretOfEnvironment("TRUNKLINE_TOKEN_SECRET");
   if (!secret) {
     throw new UserError("set TRUNKLINE_TOKEN_SECRET to the target's, to sign the clients' tokens with");
   }
-  const apiKey = process.env.TRUNKLINE_API_KEYS?.split(",")[0]?.trim() ?? "";
+  const apiKey = apiKeyOfEnvironment() ?? "";
   if (!apiKey && !nats) {
     throw new UserError("set NATS_URL or TRUNKLINE_API_KEYS to the target's, to publish with");
   }

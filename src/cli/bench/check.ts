@@ -10,6 +10,7 @@ import { natsOfEnvironment } from "../drivers.ts";
 import { interruption } from "../interruption.ts";
 import { columns, paint, print, UserError } from "../output.ts";
 import { parseInteger } from "../parse-integer.ts";
+import { apiKeyOfEnvironment, secretOfEnvironment } from "../secrets.ts";
 
 /** Flags as commander hands them over. */
 export interface CheckFlags {
@@ -31,7 +32,7 @@ const PREFIX = "chat:check";
 /** `trunkline bench check`: checks whether a running system keeps its guarantees to stock clients during operations. */
 export async function benchCheck(flags: CheckFlags): Promise<void> {
   const endpoints = endpointsOf(flags.target);
-  const secret = process.env.TRUNKLINE_TOKEN_SECRET ?? "";
+  const secret = secretOfEnvironment("TRUNKLINE_TOKEN_SECRET") ?? "";
   const options = {
     endpoints,
     clients: parseInteger("--clients", flags.clients ?? "100", 5_000),
@@ -99,8 +100,8 @@ async function waysOf(
   { nats }: CheckFlags,
   endpoints: readonly string[],
 ): Promise<{ sender: Sender; store: ReadStore | undefined }> {
-  const servers = nats ?? process.env.NATS_URL;
-  const apiKey = process.env.TRUNKLINE_API_KEYS?.split(",")[0]?.trim();
+  const servers = nats ?? secretOfEnvironment("NATS_URL");
+  const apiKey = apiKeyOfEnvironment();
   const urls = endpoints.map((endpoint) => new URL(endpoint.replace(/^ws/, "http")).origin);
   const history = apiKey ? [apiStore(urls, apiKey)] : [];
   if (servers) {

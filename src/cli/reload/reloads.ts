@@ -15,6 +15,8 @@ export interface ReloadOptions {
   readonly asWorker?: (config: Config) => Config;
   /** Whoever reloads for all workers; absent: this process reloads by itself. */
   readonly supervisor?: { readonly send: (message: FromWorker) => void };
+  /** How often files of secrets are looked at, ms. Default: that of {@link SecretWatch}. */
+  readonly lookMs?: number;
 }
 
 /** The ways to a reload of one process. */
@@ -27,7 +29,8 @@ export class Reloads {
   readonly #watch: SecretWatch | undefined;
   #instance: Instance | undefined;
 
-  constructor(config: Config, { source, supervisor, asWorker = (same) => same }: ReloadOptions, log: Logger) {
+  constructor(config: Config, options: ReloadOptions, log: Logger) {
+    const { source, supervisor, lookMs, asWorker = (same) => same } = options;
     if (!source) return;
     const reloader = new Reloader({
       ...{ config, ...source, log: log.with({ at: "settings" }) },
@@ -40,7 +43,7 @@ export class Reloads {
     const ofSupervisor = supervisor && new WorkerReloads(reloader, supervisor.send);
     this.ofSupervisor = ofSupervisor;
     this.reload = ofSupervisor ? () => ofSupervisor.ask() : () => reloader.reload();
-    if (!supervisor) this.#watch = new SecretWatch(() => void reloader.reloadSecrets());
+    if (!supervisor) this.#watch = new SecretWatch(() => void reloader.reloadSecrets(), lookMs);
   }
 
   /** A signal asks for it. A terminal's reaches supervisor and workers alike: the supervisor sees to it. */

@@ -11,16 +11,18 @@ const LOOK_MS = 5_000;
  */
 export class SecretWatch {
   readonly #changed: () => void;
+  readonly #everyMs: number;
   #seen = look();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   /** @param changed called when one is another file, or another text */
-  constructor(changed: () => void) {
+  constructor(changed: () => void, everyMs = LOOK_MS) {
     this.#changed = changed;
+    this.#everyMs = everyMs;
   }
 
   start(): void {
-    if (this.#seen !== "") this.#timer ??= setInterval(() => this.tick(), LOOK_MS);
+    if (this.#seen !== "") this.#timer ??= setInterval(() => this.#look(), this.#everyMs);
   }
 
   stop(): void {
@@ -28,8 +30,7 @@ export class SecretWatch {
     this.#timer = undefined;
   }
 
-  /** Looks once. */
-  tick(): void {
+  #look(): void {
     const now = look();
     if (now === this.#seen) return;
     this.#seen = now;
