@@ -2,6 +2,7 @@ import type { ChannelName } from "../core/channel.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
 import type { Position } from "../core/position.ts";
 import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
+import type { TraceContext } from "../core/trace-context.ts";
 import type { Outbox, OutboxOptions } from "./outbox.ts";
 import type { MissingStream, StreamOverview } from "./streams.ts";
 
@@ -179,8 +180,9 @@ export interface EventRecorder {
    * in a bounded queue until stored; what overflows is counted and logged.
    * @param event plain values; `data` may be a `JsonText`, which is kept as it was written
    * @param id makes it idempotent across instances and retries
+   * @param trace what it is a part of
    */
-  emit(kind: string, event: Readonly<Record<string, unknown>>, id?: string): void;
+  emit(kind: string, event: Readonly<Record<string, unknown>>, id?: string, trace?: TraceContext): void;
 }
 
 export interface BrokerStatus {
@@ -217,6 +219,8 @@ export interface PublishOptions {
   readonly version?: DocumentVersion;
   /** Give up after this long, ms. Default: the driver's. */
   readonly timeoutMs?: number;
+  /** What it is a part of, for those who get it. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** One of the versions that a document has one after the other. */

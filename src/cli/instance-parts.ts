@@ -7,6 +7,7 @@ import type { Operations } from "../gateway/gateway.ts";
 import type { ReloadOutcome } from "../http/admin.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import type { OpenTracing } from "../tracing/open.ts";
 import type { Prepared } from "./reload/drivers.ts";
 
 /** What an instance is made of; all of it is started and closed by the instance. */
@@ -32,6 +33,8 @@ export interface InstanceParts {
   /** Where comings and goings of clients are told; absent: nowhere. */
   readonly connectionLog?: Logger | undefined;
   readonly stats: Stats;
+  /** Absent: nobody wants traces. */
+  readonly tracing?: OpenTracing | undefined;
 }
 
 export interface Instance {

@@ -170,6 +170,7 @@ class RunningInstance implements Instance {
     const { version, openConsole: open = false } = this.#parts;
     const started = this.#started;
 
+    started.closeFirst("traces", () => this.#parts.tracing?.close());
     started.closeFirst("broker", () => broker.close());
     await step("start the broker", stop, () => broker.start());
     const outbox = await this.#openOutbox(stop);

@@ -7,6 +7,7 @@ import type { Broker } from "../broker/broker.ts";
 import type { MemoryBus } from "../broker/memory/bus.ts";
 import { memoryBroker, memoryBus } from "../broker/memory/memory.ts";
 import { natsBroker } from "../broker/nats/nats.ts";
+import { tracedBroker } from "../broker/traced.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import { Stats } from "../core/stats.ts";
@@ -16,6 +17,7 @@ import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import { clusterPresence } from "../presence/redis/cluster.ts";
 import { redisPresence } from "../presence/redis/redis.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { type OpenTracing, openTracing } from "../tracing/open.ts";
 import { connectionLogger, consoleLogger } from "./console-log.ts";
 import { detectRuntime } from "./detect-runtime.ts";
 import { httpEndpoints, natsAddress, redisWay, tokenIssuers } from "./drivers.ts";
@@ -91,10 +93,12 @@ export async function buildParts(
   log: Logger,
 ): Promise<InstanceParts> {
   const stats = new Stats();
+  const tracing = await traces(config, version, { runtime, stats, log });
   const connections = connectionCap(config.limits.connections, runtime.descriptorLimit());
-  const broker = bus
+  const plain = bus
     ? memoryBroker({ bus, instance: config.instanceId, log, stats })
-    : await buildBroker(config, connections, log, stats);
+    : await buildBroker(config, connections, { log, stats, traced: tracing !== undefined });
+  const broker = tracing ? tracedBroker(plain, { tracing, stats, root: config.nats.root }) : plain;
   const asked = servicesOf(config, broker, services);
   const { authenticator, callouts, prepare } = reloadingDrivers(config, {
     authenticator: (settings) =>
@@ -102,7 +106,7 @@ export async function buildParts(
     callouts: (settings) => buildCallouts(settings, asked, log, stats),
   });
   return {
-    ...{ config, version, runtime, broker, log, stats, authenticator, callouts },
+    ...{ config, version, runtime, broker, log, stats, authenticator, callouts, tracing },
     worker: worker !== undefined,
     connectionLog: connectionLogger(config, log, worker),
     ...(extra && { extra }),
@@ -168,8 +172,36 @@ async function aborted(signal: AbortSignal): Promise<void> {
   await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 }
 
+/** Traces, where the environment wants them. */
+async function traces(
+  { instanceId, region, tracing }: Config,
+  version: string,
+  { runtime, stats, log }: { readonly runtime: Runtime; readonly stats: Stats; readonly log: Logger },
+): Promise<OpenTracing | undefined> {
+  return await openTracing({
+    trusts: { service: tracing.trustServices, client: tracing.trustClients },
+    resource: {
+      "service.name": "trunkline",
+      "service.version": version,
+      "service.instance.id": instanceId,
+      "trunkline.region": region,
+      "process.runtime.name": runtime.name,
+      "process.runtime.version": runtime.version,
+    },
+    ...{ version, stats, env: process.env },
+    log: log.with({ at: "tracing" }),
+  });
+}
+
+interface BrokerParts {
+  readonly log: Logger;
+  readonly stats: Stats;
+  readonly traced: boolean;
+}
+
 /** @param connections that the instance takes */
-async function buildBroker(config: Config, connections: number, log: Logger, stats: Stats): Promise<Broker> {
+async function buildBroker(config: Config, connections: number, parts: BrokerParts): Promise<Broker> {
+  const { log, stats, traced } = parts;
   const { namespaces, instanceId: instance, region, nats } = config;
   if (nats.urls.length === 0) {
     return memoryBroker({ bus: memoryBus({ namespaces }), instance, log, stats });
@@ -192,7 +224,7 @@ async function buildBroker(config: Config, connections: number, log: Logger, sta
     instance,
     region,
     log: log.with({ at: "broker" }),
-    stats,
+    ...{ stats, traced },
   });
 }
 

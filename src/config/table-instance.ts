@@ -194,6 +194,14 @@ export const instance = {
     dev: "text",
     doc: "One JSON object a line, or text for people.",
   }),
+  "tracing.trustServices": yesNo({
+    default: true,
+    doc: "Take part in traces that services have begun: `traceparent` of messages in NATS and of calls of the server API. Otherwise they become links of traces of the instance's own.",
+  }),
+  "tracing.trustClients": yesNo({
+    default: false,
+    doc: "The same for clients. Whoever can connect can then have everything recorded that it does.",
+  }),
   "trace.payloads": yesNo({
     default: false,
     dev: true,

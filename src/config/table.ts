@@ -41,6 +41,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   overload: "Overload",
   health: "Health",
   admin: "Second port",
+  tracing: "Distributed traces",
   trace: "Live traces",
   log: "Log",
 };

@@ -1,3 +1,5 @@
+import type { TraceContext } from "./trace-context.ts";
+
 /** Who a client is, as other clients of a channel may see it. JSON texts are spliced into frames unparsed. */
 export interface ClientInfo {
   readonly client: string;
@@ -37,6 +39,8 @@ export interface Publication {
   readonly timeMs: number;
   /** Connection that must not get it (`socket_id` of a Pusher publish); the header `Trunkline-Except`. */
   readonly except?: string;
+  /** The trace that it belongs to, and when it was stored (Unix ms) where that is known. Only as it comes, and where traces are wanted. */
+  readonly trace?: { readonly context: TraceContext; readonly storedMs?: number };
 }
 
 /** A publication's tags as Centrifuge clients see them: its event name, where it has one, is the tag `event`. */

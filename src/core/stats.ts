@@ -133,6 +133,10 @@ export class Stats {
   /** By kind. */
   readonly calloutLatency = new Histograms();
 
+  /** Spans of traces that were sent; and not, by reason: `queue` (too many waited), `export` (nobody took them). */
+  spansSent = 0;
+  readonly spansDropped = new Map<string, number>();
+
   drains = 0;
 
   /** Adds one to a counter kept by reason. */

@@ -2,7 +2,7 @@ import { type Context, Hono } from "hono";
 import type { CentrifugeDialects } from "../centrifuge/dialect.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
-import { traceField } from "../core/trace-id.ts";
+import { readTraceContext, traceField } from "../core/trace-context.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { Admission } from "../gateway/instance/admission.ts";
 import type { RegionDirectory } from "../gateway/instance/region-directory.ts";
@@ -111,7 +111,12 @@ export function createApp(deps: AppDeps): App {
   const door = new FrontDoor(doorOptions(deps.options));
   const failed: Failed = (error, { method, headers }, path) => {
     // The path only: a query may hold a token.
-    log.error("request failed", { method, path, ...traceField(headers.get("traceparent")), error });
+    log.error("request failed", {
+      method,
+      path,
+      ...traceField(readTraceContext(headers.get("traceparent"))),
+      error,
+    });
     return new Response("internal server error\n", { status: 500 });
   };
   let routes = createRoutes(deps, log, failed);

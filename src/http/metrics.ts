@@ -88,6 +88,7 @@ const COUNTERS = {
   presenceDegraded: ["presence_degradations_total", "Times the presence store was given up for a while."],
   presenceBadRecords: ["presence_bad_records_total", "Members in Redis that no instance wrote: left out."],
   presenceSweeps: ["presence_sweeps_total", "Dead instances swept by this one."],
+  spansSent: ["spans_sent_total", "Spans of traces that were sent."],
   drains: ["drains_total", "Drains begun."],
 } as const satisfies Record<
   Exclude<
@@ -161,6 +162,12 @@ function addLabelledCounters(page: MetricsPage, stats: Stats): void {
     "Requests with commands of such connections, by outcome.",
     "outcome",
     () => stats.emulated,
+  );
+  page.counters(
+    "spans_dropped_total",
+    "Spans of traces that were lost, by reason.",
+    "reason",
+    () => stats.spansDropped,
   );
   page.counters("recoveries_total", "Recoveries of clients, by outcome.", "outcome", () => stats.recoveries);
   page.counters(

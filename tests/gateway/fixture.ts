@@ -3,10 +3,12 @@ import { natsCallouts } from "../../src/auth/callout/nats.ts";
 import type { Broker } from "../../src/broker/broker.ts";
 import { memoryBroker, memoryBus } from "../../src/broker/memory/memory.ts";
 import type { Outbox } from "../../src/broker/outbox.ts";
+import { tracedBroker } from "../../src/broker/traced.ts";
 import { CentrifugeDialects } from "../../src/centrifuge/dialect.ts";
 import { createLogger } from "../../src/core/log.ts";
 import { NAMESPACE_DEFAULTS, type NamespaceRules } from "../../src/core/namespace.ts";
 import { Stats } from "../../src/core/stats.ts";
+import type { Tracing } from "../../src/core/tracing.ts";
 import type { GatewayOptions } from "../../src/gateway/context.ts";
 import { createGateway } from "../../src/gateway/create.ts";
 import type { Dialect, Handshake } from "../../src/gateway/dialect.ts";
@@ -105,6 +107,7 @@ export interface FixtureOptions {
   /** Told of events over HTTP, once a test delivers what the outbox holds. */
   readonly endpoints?: readonly EventEndpoint[];
   /** In place of those in memory; not started yet, and closed with the gateway. */
+  readonly tracing?: Tracing;
   readonly drivers?: { readonly broker?: Broker; readonly presence?: Presence };
 }
 
@@ -132,6 +135,9 @@ export async function startGateway(fixture: FixtureOptions = {}) {
   const broker = new Gate<Broker>(
     fixture.drivers?.broker ?? memoryBroker({ bus: world.bus, instance, log, stats }),
   );
+  const { tracing } = fixture;
+  /** As an instance uses it. */
+  const port = tracing ? tracedBroker(broker.port, { tracing, stats }) : broker.port;
   const load = () => ({ connections: 0, capacity: 1_000 });
   const presence = new Gate<Presence>(
     fixture.drivers?.presence ??
@@ -147,7 +153,7 @@ export async function startGateway(fixture: FixtureOptions = {}) {
       log,
     },
     request: (service, name, body, headers = {}) =>
-      broker.port.request(service, name, body, { timeoutMs: fixture.rpcTimeoutMs ?? 1_000, headers }),
+      port.request(service, name, body, { timeoutMs: fixture.rpcTimeoutMs ?? 1_000, headers }),
   });
   const callouts = new Gate<Callouts>({
     ...noCallouts,
@@ -168,16 +174,16 @@ export async function startGateway(fixture: FixtureOptions = {}) {
   const pusher = new Pusher({
     ...{ apps: new PusherApps([app]), outbox, log, fanout: topics },
     quotas: new AppQuotas({ stats, dryRun: fixture.options?.dryRun ?? false }),
-    ...{ broker: broker.port, presence: presence.port },
+    ...{ broker: port, presence: presence.port },
   });
   const gateway = createGateway({
     ...{ instance, region: "eu", version: "0", namespaces: world.namespaces, stats, log },
     connectionLog: log.with({ at: "connections" }),
-    ...{ broker: broker.port, presence: presence.port },
+    ...{ broker: port, presence: presence.port },
     ...{ authenticator: authenticator.port, callouts: fixture.services ?? (() => callouts.port) },
     options: { ...OPTIONS, ...fixture.options },
     ...{ policy: pusher, membership: pusher },
-    recorder: outbox && new WebhookEventRecorder(broker.port, outbox, endpoints),
+    recorder: outbox && new WebhookEventRecorder(port, outbox, endpoints),
     fanout: topics,
     overloaded: fixture.overloaded ?? (() => false),
     vitals: () => ({

@@ -37,6 +37,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "pusher",
     "webhooks",
   ],
+  // Traces by OpenTelemetry; their port is in core.
+  tracing: ["core"],
   config: ["core", "events"],
   console: [],
   // The load generator: a program of its own, which knows a gateway from outside only, and what it gives to clients.
@@ -47,7 +49,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   world: ["process"],
   cli: [
     ...["core", "runtime", "broker", "presence", "auth", "gateway", "centrifuge", "pusher", "http"],
-    ...["events", "webhooks", "config", "bench", "process", "world"],
+    ...["events", "webhooks", "config", "tracing", "bench", "process", "world"],
   ],
   // What apps import: an instance without a port of its own.
   library: ["core", "events", "runtime", "broker", "auth", "gateway", "config", "cli"],
@@ -80,6 +82,7 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
   "fossil-delta": /^src\/gateway\/channel\//,
   protobufjs: /^src\/protocol\//,
   pino: /^src\/cli\//,
+  "@opentelemetry": /^src\/tracing\//,
   commander: /^src\/main\.ts$/,
   yaml: /^src\/cli\//,
   "log-update": /^src\/cli\//,

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { BoundedWriter, pinoSink } from "../../src/cli/console-log.ts";
 import { CommandError, Errors } from "../../src/core/errors.ts";
 import { createLogger, type LogFields, loggerTo } from "../../src/core/log.ts";
-import { traceField } from "../../src/core/trace-id.ts";
+import { readTraceContext, traceField } from "../../src/core/trace-context.ts";
 
 type Line = Readonly<Record<string, unknown>>;
 
@@ -86,7 +86,7 @@ describe.each(Object.entries(KINDS))("a log of %s", (_, make) => {
 
 test("a trace id is taken from a traceparent, and from nothing else", () => {
   const id = "4bf92f3577b34da6a3ce929d0e0e4736";
-  expect(traceField(`00-${id}-00f067aa0ba902b7-01`)).toEqual({ trace_id: id });
+  expect(traceField(readTraceContext(`00-${id}-00f067aa0ba902b7-01`))).toEqual({ trace_id: id });
   for (const none of [
     undefined,
     null,
@@ -95,7 +95,7 @@ test("a trace id is taken from a traceparent, and from nothing else", () => {
     `00-${"0".repeat(32)}-00f067aa0ba902b7-01`,
     `00-${id.toUpperCase()}-x-01`,
   ])
-    expect(traceField(none)).toEqual({});
+    expect(traceField(readTraceContext(none))).toEqual({});
 });
 
 test("a field whose name is a secret's is left out, wherever it stands", () => {

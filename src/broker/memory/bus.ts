@@ -4,6 +4,7 @@ import type { NamespaceRules, Namespaces } from "../../core/namespace.ts";
 import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { Publication } from "../../core/publication.ts";
 import { subjects } from "../../core/subject.ts";
+import { readTraceContext, type TraceContext } from "../../core/trace-context.ts";
 import type { EventOf } from "../../events/shapes.ts";
 import { type Flaw, isRefused, readBody } from "../body.ts";
 import type { ChannelEvent, ChannelSink, DocumentVersion, Entry, Published } from "../broker.ts";
@@ -28,6 +29,7 @@ export interface RecordedEvent {
   readonly id: string | undefined;
   /** As it is written. */
   readonly text: string;
+  readonly trace?: TraceContext;
 }
 
 /** One sink on one channel. Nothing queued before it (up to ticket `born`) is for it. */
@@ -193,11 +195,11 @@ export class MemoryBus {
     kind: string,
     event: Readonly<Record<string, unknown>>,
     id: string | undefined,
-    text = JSON.stringify(event),
+    { text = JSON.stringify(event), trace }: { text?: string; trace?: TraceContext | undefined } = {},
   ): void {
     const key = id ?? this.#eventCount++;
     if (this.#events.has(key)) return;
-    this.#events.set(key, { kind, event, id, text });
+    this.#events.set(key, { kind, event, id, text, ...(trace && { trace }) });
     if (this.#events.size <= MAX_EVENTS) return;
     const [oldest] = this.#events.keys();
     this.#events.delete(oldest!);
@@ -290,6 +292,7 @@ export class MemoryBus {
 /** What the public headers of a message say. */
 function fields(headers: Readonly<Record<string, string>>): Partial<Message> {
   const priority = headers["Trunkline-Priority"];
+  const context = readTraceContext(headers.traceparent, headers.tracestate);
   const tags = Object.entries(headers)
     .filter(([name]) => name.startsWith(TAG))
     .map(([name, value]) => [name.slice(TAG.length), value] as const);
@@ -297,6 +300,7 @@ function fields(headers: Readonly<Record<string, string>>): Partial<Message> {
     ...(headers["Trunkline-Event"] !== undefined && { event: headers["Trunkline-Event"] }),
     ...(headers["Trunkline-Except"] !== undefined && { except: headers["Trunkline-Except"] }),
     ...((priority === "low" || priority === "normal" || priority === "high") && { priority }),
+    ...(context && { trace: { context } }),
     ...(tags.length > 0 && { tags: Object.fromEntries(tags) }),
   };
 }

@@ -254,10 +254,10 @@ class MemoryBroker implements Broker {
     return remove;
   }
 
-  emit(kind: string, event: Readonly<Record<string, unknown>>, id?: string): void {
+  emit(...[kind, event, id, trace]: Parameters<Broker["emit"]>): void {
     guarded(this.#log, "event", () => {
       const text = eventText(event);
-      this.#bus.record(kind, JSON.parse(text) as typeof event, id, text);
+      this.#bus.record(kind, JSON.parse(text) as typeof event, id, { text, trace });
       this.#stats.eventsEmitted++;
     });
   }
@@ -288,7 +288,7 @@ class MemoryBroker implements Broker {
     const rules = this.#bus.rulesOf(channel.namespace);
     this.#requireConnected();
     checkOptions(options);
-    const { id, info, tags, event, priority, except, skipHistory, version } = options;
+    const { id, info, tags, event, priority, except, skipHistory, version, trace: context } = options;
     const message = {
       data: checkBody(body, rules),
       ...(info && { info: infoOf(info) }),
@@ -296,6 +296,7 @@ class MemoryBroker implements Broker {
       ...(event !== undefined && { event }),
       ...(priority && { priority }),
       ...(except !== undefined && { except }),
+      ...(context && { trace: { context } }),
     };
     if (!skipHistory || !rules.history) return this.#bus.publish(channel, id, message, version);
     return this.#bus.publishUnstored(channel, message);

@@ -36,6 +36,8 @@ export interface NatsBrokerOptions extends NatsAddress {
   readonly longestRequest?: number;
   /** Most events that wait to be stored. Default 10,000. */
   readonly eventQueue?: number;
+  /** Messages are given to sinks with the traces that they belong to. Default: no. */
+  readonly traced?: boolean;
   /** Time between two pings of the link, which is given up after three without an answer, ms. Default 5,000. */
   readonly pingIntervalMs?: number;
   /** How long `start` tries to connect, ms. Default 10,000. */

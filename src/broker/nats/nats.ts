@@ -230,8 +230,8 @@ class NatsBroker implements Broker {
     return this.#open().control.serve(service, name, handler);
   }
 
-  emit(kind: string, event: Readonly<Record<string, unknown>>, id?: string): void {
-    if (this.#parts && !this.#closing) this.#parts.events.emit(kind, event, id);
+  emit(...[kind, event, id, trace]: Parameters<Broker["emit"]>): void {
+    if (this.#parts && !this.#closing) this.#parts.events.emit(kind, event, id, trace);
     else this.#options.stats.eventsDropped++;
   }
 

@@ -1,5 +1,5 @@
 import type { Logger } from "../../core/log.ts";
-import { traceField } from "../../core/trace-id.ts";
+import { readTraceContext, traceField } from "../../core/trace-context.ts";
 import type { Session } from "./session.ts";
 
 /** A logger whose lines say whose connection they are about. Costs two objects: to be made where there is something to say. */
@@ -8,6 +8,6 @@ export function logOf(log: Logger, { client, user, handshake }: Session): Logger
     client,
     ...(user !== "" && { user }),
     transport: handshake.transport ?? "websocket",
-    ...traceField(handshake.headers?.traceparent),
+    ...traceField(readTraceContext(handshake.headers?.traceparent)),
   });
 }

@@ -26,13 +26,17 @@ export function channelEventHeaders(event: SentEvent): MsgHdrs {
 
 /**
  * The event a message is, or undefined: a message that comes from a stream never is one, whatever it says. @param rules of
- * the channel's namespace
+ * the channel's namespace @param traced see {@link toPublication}
  */
-export function readChannelEvent(envelope: Envelope, rules: NamespaceRules): ChannelEvent | undefined {
+export function readChannelEvent(
+  envelope: Envelope,
+  rules: NamespaceRules,
+  traced = false,
+): ChannelEvent | undefined {
   const kind = envelope.notice;
   if (kind === undefined || envelope.seq > 0) return undefined;
   if (kind === "message") {
-    const publication = toPublication(envelope, rules, 0, undefined);
+    const publication = toPublication(envelope, rules, 0, undefined, traced);
     return isFlawed(publication) ? undefined : { kind, publication };
   }
   if (kind === "count") {

@@ -23,6 +23,8 @@ export interface ChannelContext {
   readonly rejected: (channel: ChannelName, offset: number, flaw: Flaw) => void;
   /** The last attachment of the channel has ended. */
   readonly idle: (channel: FollowedChannel) => void;
+  /** Messages are given to sinks with the traces that they belong to. */
+  readonly traced?: boolean | undefined;
   readonly log: Logger;
   readonly stats: Stats;
 }
@@ -231,14 +233,14 @@ export class FollowedChannel implements Chain<Envelope> {
 
   /** Gives the sinks a message that is next in line: what the chain calls. Static, as a function of each would cost memory. */
   static deliver(channel: FollowedChannel, _seq: number, prev: number | undefined, envelope: Envelope): void {
-    const { rules, rejected, stream } = channel.#context;
+    const { rules, rejected, stream, traced } = channel.#context;
     const offset = stream ? stream.offset(envelope) : 0;
     if (stream && offset <= channel.reached) channel.#wentBack(stream, offset - 1);
     const before = channel.reached;
     channel.reached = offset;
     stream?.delivered(envelope);
     if (!channel.#first) return;
-    const publication = toPublication(envelope, rules, offset, offsetBefore(prev, before));
+    const publication = toPublication(envelope, rules, offset, offsetBefore(prev, before), traced);
     if (isFlawed(publication)) {
       rejected(channel.name, offset, publication.flaw);
       return;
@@ -279,7 +281,7 @@ export class FollowedChannel implements Chain<Envelope> {
 
   /** Gives the sinks the channel event that a message is. Returns false when it is none. */
   #event(envelope: Envelope): boolean {
-    const event = readChannelEvent(envelope, this.#context.rules);
+    const event = readChannelEvent(envelope, this.#context.rules, this.#context.traced);
     if (!event) return false;
     for (let at = this.#first; at; at = at.next) {
       try {

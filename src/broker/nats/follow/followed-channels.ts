@@ -36,10 +36,10 @@ export class FollowedChannels {
   #closed = false;
 
   constructor(options: FollowedChannelsOptions) {
-    const { rules, stream, subject, rejected, log, stats } = options;
+    const { rules, stream, subject, rejected, traced, log, stats } = options;
     this.#options = options;
     this.#context = {
-      ...{ rules, stream, subject, rejected, log, stats },
+      ...{ rules, stream, subject, rejected, traced, log, stats },
       idle: (channel) => this.#idle(channel),
     };
     this.#lingering = new DelayQueue(options.lingerMs, (channel) => this.#lingered(channel));

@@ -31,8 +31,8 @@ export function hasHistory(rules: NamespaceRules): rules is KeptRules {
 }
 
 /** What all followers are given. */
-function followerOptions({ link, log, stats, lingerMs = 10_000, intercept }: Foundation) {
-  return { link, log, stats, lingerMs, ...(intercept && { intercept }) };
+function followerOptions({ link, log, stats, lingerMs = 10_000, traced, intercept }: Foundation) {
+  return { link, log, stats, lingerMs, traced, ...(intercept && { intercept }) };
 }
 
 /** Followers of a namespace's streams. */

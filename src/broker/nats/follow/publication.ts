@@ -3,17 +3,22 @@ import type { Publication } from "../../../core/publication.ts";
 import { type Flaw, isRefused, readBody } from "../../body.ts";
 import { type Envelope, readInfo } from "../link/headers.ts";
 
-/** What subscribers get of a message, or why they get nothing. */
+/**
+ * What subscribers get of a message, or why they get nothing.
+ * @param traced with the trace that it belongs to
+ */
 export function toPublication(
   envelope: Envelope,
   rules: NamespaceRules,
   offset: number,
   prev: number | undefined,
+  traced = false,
 ): Publication | { readonly flaw: Flaw } {
   const data = readBody(envelope.data, envelope.contentType, rules);
   if (isRefused(data)) return data;
   const { event, tags, priority, except } = envelope;
   const info = envelope.from === undefined ? undefined : readInfo(envelope.from);
+  const trace = traced && envelope.traceparent !== undefined ? traceOf(envelope) : undefined;
   return {
     offset,
     ...(prev !== undefined && { prev }),
@@ -24,7 +29,12 @@ export function toPublication(
     ...(priority && { priority }),
     timeMs: envelope.timeMs,
     ...(except !== undefined && { except }),
+    ...(trace && { trace }),
   };
+}
+
+function traceOf({ trace: context, storedMs }: Envelope): Publication["trace"] {
+  return context && (storedMs > 0 ? { context, storedMs } : { context });
 }
 
 export function isFlawed(one: Publication | { readonly flaw: Flaw }): one is { readonly flaw: Flaw } {

@@ -4,6 +4,7 @@ import { rawMember } from "../../../core/json-text.ts";
 import { readCount, readTimeMs } from "../../../core/numbers.ts";
 import type { ClientInfo, Priority } from "../../../core/publication.ts";
 import { utf8Decoder } from "../../../core/text.ts";
+import { readTraceContext, type TraceContext, traceHeaders } from "../../../core/trace-context.ts";
 import { checkBody } from "../../body.ts";
 import type { PublishOptions } from "../../broker.ts";
 
@@ -46,6 +47,9 @@ export class Envelope {
   tags: Record<string, string> | undefined;
   errorCode: string | undefined;
   error: string | undefined;
+  /** `traceparent` and `tracestate`, unchecked. */
+  traceparent: string | undefined;
+  tracestate: string | undefined;
 
   constructor(data: Uint8Array) {
     this.data = data;
@@ -54,6 +58,11 @@ export class Envelope {
   /** When it was published, Unix ms; 0 when unknown. */
   get timeMs(): number {
     return this.published > 0 ? this.published : this.storedMs;
+  }
+
+  /** The trace it belongs to, if it says so as W3C would have it. */
+  get trace(): TraceContext | undefined {
+    return this.traceparent === undefined ? undefined : readTraceContext(this.traceparent, this.tracestate);
   }
 
   /** When it was stored, Unix ms; 0 when the server did not say. */
@@ -174,8 +183,20 @@ function put(envelope: Envelope, key: string, value: string): void {
       envelope.error = value;
       return;
     default:
-      if (key.startsWith(TAG) && key.length > TAG.length) putTag(envelope, key.slice(TAG.length), value);
+      putOther(envelope, key, value);
   }
+}
+
+const SMALL_T = 0x74;
+/** Libraries of Go write it with a capital. */
+const TRACE = /^trace(?:parent|state)$/i;
+
+function putOther(envelope: Envelope, key: string, value: string): void {
+  if (key.startsWith(TAG) && key.length > TAG.length) putTag(envelope, key.slice(TAG.length), value);
+  // Every republished message has headers of the server that come as far as here.
+  else if ((key.charCodeAt(0) | 0x20) !== SMALL_T || !TRACE.test(key)) return;
+  else if (key.length === "traceparent".length) envelope.traceparent = value;
+  else envelope.tracestate = value;
 }
 
 function putTag(envelope: Envelope, name: string, value: string): void {
@@ -194,6 +215,8 @@ export function publishHeaders(id: string | undefined, options: PublishOptions):
   if (options.priority) out.set("Trunkline-Priority", options.priority);
   if (options.except !== undefined) out.set("Trunkline-Except", options.except);
   for (const key in options.tags) out.set(TAG + key, options.tags[key]!);
+  if (options.trace)
+    for (const [key, value] of Object.entries(traceHeaders(options.trace))) out.set(key, value);
   return out;
 }
 

@@ -4,6 +4,7 @@ import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
 import type { Subjects } from "../../../core/subject.ts";
 import { utf8Encoder } from "../../../core/text.ts";
+import { type TraceContext, traceHeaders } from "../../../core/trace-context.ts";
 import { Publisher, type PublisherOptions } from "./publisher.ts";
 
 /** Least time between two log lines about dropped events, ms. */
@@ -30,11 +31,16 @@ export class EventQueue {
   }
 
   /** Never throws. */
-  emit(kind: string, event: Readonly<Record<string, unknown>>, id: string = crypto.randomUUID()): void {
+  emit(
+    kind: string,
+    event: Readonly<Record<string, unknown>>,
+    id: string = crypto.randomUUID(),
+    trace?: TraceContext,
+  ): void {
     const { stats, subjects } = this.#options;
     try {
       const payload = eventText(event);
-      const out = new IdHeader(id) as unknown as MsgHdrs;
+      const out = new EventHeaders(id, trace) as unknown as MsgHdrs;
       const to = { subject: subjects.event(kind), stream: subjects.eventStream() };
       this.#publisher.publish(to, payload, out, Number.POSITIVE_INFINITY).then(
         () => {
@@ -65,16 +71,20 @@ export class EventQueue {
   }
 }
 
-/** Headers with only `Nats-Msg-Id`. The library only asks for their bytes, and its own class costs more than the event. */
-class IdHeader {
+/** `Nats-Msg-Id`, and its trace. The library only asks for the bytes, and its own class costs more than the event. */
+class EventHeaders {
   readonly #id: string;
+  readonly #trace: TraceContext | undefined;
 
-  constructor(id: string) {
+  constructor(id: string, trace: TraceContext | undefined) {
     this.#id = id;
+    this.#trace = trace;
   }
 
   encode(): Uint8Array {
     // Ids are made of channel and user names: whatever a header cannot carry is escaped.
-    return utf8Encoder.encode(`NATS/1.0\r\nNats-Msg-Id: ${encodeURI(this.#id.toWellFormed())}\r\n\r\n`);
+    let text = `NATS/1.0\r\nNats-Msg-Id: ${encodeURI(this.#id.toWellFormed())}\r\n`;
+    for (const [name, value] of Object.entries(traceHeaders(this.#trace))) text += `${name}: ${value}\r\n`;
+    return utf8Encoder.encode(`${text}\r\n`);
   }
 }
