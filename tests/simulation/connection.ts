@@ -63,8 +63,9 @@ class Subscribed {
 
   /** Those that get a message of this subject. */
   to(subject: string): Subscription[] {
-    const wild = [...this.#wild].filter((one) => matches(one.subject, subject));
-    return [...(this.#exact.get(subject) ?? []), ...wild];
+    const found = [...(this.#exact.get(subject) ?? [])];
+    for (const one of this.#wild) if (matches(one.subject, subject)) found.push(one);
+    return found;
   }
 }
 

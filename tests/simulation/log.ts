@@ -92,14 +92,27 @@ export function isWild(filter: string): boolean {
   return filter.includes("*") || filter.endsWith(">");
 }
 
+/** Filters with wildcards, made to fit at once: a run asks for few of them, and often. */
+const patterns = new Map<string, RegExp>();
+const PATTERNS = 1_000;
+
 /** Whether a subject fits a filter with NATS's wildcards. */
 export function matches(filter: string, subject: string): boolean {
   if (filter === subject || filter === ">") return true;
   if (!isWild(filter)) return false;
-  const [wanted, is] = [filter.split("."), subject.split(".")];
-  for (const [index, token] of wanted.entries()) {
-    if (token === ">") return is.length > index;
-    if (index >= is.length || (token !== "*" && token !== is[index])) return false;
+  let pattern = patterns.get(filter);
+  if (!pattern) {
+    if (patterns.size >= PATTERNS) patterns.clear();
+    pattern = patternOf(filter);
+    patterns.set(filter, pattern);
   }
-  return wanted.length === is.length;
+  return pattern.test(subject);
+}
+
+function patternOf(filter: string): RegExp {
+  const tokens = filter.split(".").map((token, index, all) => {
+    if (token === ">" && index === all.length - 1) return ".+";
+    return token === "*" ? "[^.]+" : token.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+  });
+  return new RegExp(`^${tokens.join("\\.")}$`);
 }

@@ -96,6 +96,26 @@ test("less than was seen is no cut yet, and what is removed proves nothing", asy
   expect(await removed.check.check(removed.life())).toBe("unknown");
 });
 
+test("a stream that was made anew is another one, though the newest that were seen are its own", async () => {
+  const one = seen(ids(1, 5));
+  one.home.splice(0, 5, ...ids(1, 12, "b"));
+  for (const id of ids(8, 12, "b")) one.recent.note(message(Number(id.slice(1)), id));
+  expect(await one.check.check(one.life(), true)).toBe("cut");
+  expect(await one.check.fork(true)).toEqual({ at: -1, resume: 12, lost: 1 });
+  // What contradicts was removed from it: that the newest stand proves nothing of what was before them.
+  one.home.fill(undefined, 0, 7);
+  expect(await one.check.check(one.life(), true)).toBe("unknown");
+  expect(await one.check.fork(true)).toMatchObject({ at: -1, resume: 12 });
+  // One that was there when the stream was looked at, and stands, proves that only its name is new.
+  const named = seen(ids(1, 5));
+  await named.check.check(named.life());
+  named.home.splice(0, 3, undefined, undefined, undefined);
+  named.home.push("a6");
+  named.recent.note(message(6, "a6"));
+  expect(await named.check.check(named.life(), true)).toBe("stands");
+  expect(await named.check.fork(true)).toMatchObject({ at: 6, resume: 6 });
+});
+
 test("messages before the cut that are not remembered are found by when they were stored", async () => {
   for (const kept of [30, 31, 45, 299, 300, 330]) {
     const one = seen(ids(1, 500), true);

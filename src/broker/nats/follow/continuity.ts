@@ -78,20 +78,25 @@ export class ContinuityCheck {
     this.#led = true;
   }
 
-  /** @throws RequestError when the home does not say */
-  async check(life: StreamLife): Promise<Continuity> {
+  /**
+   * @param stranger the stream says of itself that it is another one, that followed upon none we know: if it was made anew,
+   *   the newest that were seen are its own and stand. All are looked at, and one that was seen before must stand
+   * @throws RequestError when the home does not say
+   */
+  async check(life: StreamLife, stranger = false): Promise<Continuity> {
     const recent = this.#recent;
     const { newest } = recent;
     const suspects = [...this.#suspects].map((seq) => recent.find(seq));
-    const all = this.#led ? recent.before(Number.POSITIVE_INFINITY) : [];
+    const all = this.#led || stranger ? recent.before(Number.POSITIVE_INFINITY) : [];
     const probes = new Set([this.#before, this.#checked, ...suspects, newest, ...all]);
     probes.delete(undefined);
-    const found = await this.#probe([...probes] as MessageIdentity[], life);
-    if (found === "stands" || found === "unknown") {
+    const found = await this.#probe([...probes] as MessageIdentity[], life, stranger);
+    if (found === "stands" || (found === "unknown" && !stranger)) {
       this.#suspects.clear();
       this.#before = undefined;
       this.#led = false;
-      this.#checked = recent.newest;
+      // Not what came meanwhile: it may be of a stream that was made anew after its life was asked for.
+      this.#checked = newest;
       if (found === "stands") recent.confirm();
       // It is looked at again, though what comes meanwhile stands.
     } else this.#before ??= newest;
@@ -101,11 +106,13 @@ export class ContinuityCheck {
   /**
    * Up to where all that is remembered stands, and the newest that does. All are looked at: some that are newer may be of
    * the new past already, so that a search by halves would take one for the fork; and those that came late say nothing.
+   * @param stranger as of {@link check}
    * @throws RequestError when the home does not say
    */
-  async fork(): Promise<Fork> {
+  async fork(stranger = false): Promise<Fork> {
     const seen = this.#recent.before(Number.POSITIVE_INFINITY);
     let [at, resume, lost] = [-1, -1, Number.POSITIVE_INFINITY];
+    let proven = !stranger;
     this.#lost.clear();
     for (let from = 0; from < seen.length; from += AT_A_TIME) {
       const part = seen.slice(from, from + AT_A_TIME);
@@ -117,10 +124,11 @@ export class ContinuityCheck {
         }
         if (looks[index] !== "same") continue;
         resume = one.seq;
+        proven ||= this.#isOld(one);
         if (one.seq < lost && !this.#recent.isLate(one)) at = one.seq;
       }
     }
-    return { at, resume: await this.#resume(resume, lost), lost };
+    return { at: proven ? at : -1, resume: await this.#resume(resume, lost), lost };
   }
 
   /**
@@ -156,10 +164,17 @@ export class ContinuityCheck {
     this.#checked = this.#recent.newest;
   }
 
-  async #probe(probes: readonly MessageIdentity[], life: StreamLife): Promise<Continuity> {
+  /** Whether a message was seen to stand when the stream was looked at the last time: it is of the life that is known. */
+  #isOld({ seq }: MessageIdentity): boolean {
+    return this.#checked !== undefined && seq <= this.#checked.seq;
+  }
+
+  async #probe(probes: readonly MessageIdentity[], life: StreamLife, stranger: boolean): Promise<Continuity> {
     const looks = await Promise.all(probes.map((one) => this.#look(one)));
     if (looks.includes("other")) return "cut";
     if (probes.some(({ seq }, index) => looks[index] === "nothing" && seq > life.lastSeq)) return "lower";
+    if (stranger && looks.includes("nothing"))
+      return probes.some((one, index) => looks[index] === "same" && this.#isOld(one)) ? "stands" : "unknown";
     if (looks.includes("same")) return "stands";
     return await this.#older(probes);
   }

@@ -2,7 +2,7 @@ import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
 import { MAX_SEQUENCE } from "../../../core/tag.ts";
 import type { Link } from "../link/link.ts";
-import { isEnded, type StreamLife } from "../streams/identity.ts";
+import { isEnded, isHeir, isStranger, type StreamLife } from "../streams/identity.ts";
 import type { Inspection, StreamLives } from "../streams/placement.ts";
 import { DISAGREEMENT_REMEDY, disagreement } from "../streams/replica-check.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
@@ -161,7 +161,7 @@ export class LifeWatch {
 
   async #check(life: StreamLife): Promise<Continuity> {
     const { recent, store, progress } = this.#options;
-    const continuity = await this.#continuity.check(life);
+    const continuity = await this.#continuity.check(life, isStranger(life, progress.life));
     // So that the newest message is known even where no channel is followed that has it.
     if (continuity !== "cut" && life.lastSeq > (recent.newest?.seq ?? 0) && life.id === progress.life.id) {
       const newest = await store.home.at(life.lastSeq);
@@ -180,7 +180,8 @@ export class LifeWatch {
     const known = progress.life;
     const agreed = before?.id === life.id && before.leader === life.leader && before.lastSeq <= life.lastSeq;
     const other = life.id !== known.id;
-    if (from === "made") await this.#replaced(life);
+    // Another instance may have made it: what came of it since was given already.
+    if (from === "made") await this.#replaced(life, (await this.#fork(life)).resume);
     else if (from === "copy") this.#adopt(life);
     else if (other && life.before.some((former) => former.id === known.id && isEnded(former))) {
       if (before?.id !== life.id) return OTHER_PATIENCE_MS;
@@ -197,7 +198,7 @@ export class LifeWatch {
     } else if (continuity === "lower" || (continuity === "unknown" && life.lastSeq < seen)) {
       if (!agreed && this.#doubted() < LOWER_DOUBT_MS) return LOWER_PATIENCE_MS;
       // What stands at or below its end now may be of the new past: only what is remembered says.
-      await this.#cut(life, await this.#fork());
+      await this.#cut(life, await this.#fork(life));
     } else this.#adopt(life);
     this.#doubtedSince = undefined;
     return 0;
@@ -267,18 +268,19 @@ export class LifeWatch {
       log.info("stream has a new life; nothing of it is lost", { stream: store.stream, life: life.id });
       const all = { id: known.id, fork: life.lastSeq, mark: life.lastSeq };
       this.#adopt({ ...life, before: [all, ...known.before, ...life.before] });
-    } else await this.#setBack(life, joinForks(await this.#fork(), former?.fork ?? -1));
+    } else await this.#setBack(life, joinForks(await this.#fork(life), former?.fork ?? -1));
   }
 
   /** What comes from now on is held: else some would be given between this and what follows upon it, and come again. */
-  #fork(): Promise<Fork> {
-    this.#options.progress.doubt();
-    return this.#continuity.fork();
+  #fork(life: StreamLife): Promise<Fork> {
+    const { progress } = this.#options;
+    progress.doubt();
+    return this.#continuity.fork(isStranger(life, progress.life));
   }
 
   /** The stream is not what was seen. */
   async #contradicted(life: StreamLife): Promise<void> {
-    const fork = await this.#fork();
+    const fork = await this.#fork(life);
     const { id, before } = this.#options.progress.life;
     if (life.id === id || isHeir(life, this.#options.progress.life)) await this.#cut(life, fork);
     else if (fork.at < 0) await this.#replaced(life, fork.resume);
@@ -391,9 +393,4 @@ export class LifeWatch {
     }
     restarted();
   }
-}
-
-/** Whether a life says of itself that it followed upon another. */
-function isHeir(life: StreamLife, old: StreamLife): boolean {
-  return life.before.some(({ id }) => id === old.id);
 }

@@ -67,6 +67,16 @@ export function isEnded({ mark }: FormerLife): boolean {
   return mark === 0;
 }
 
+/** Whether a life says of itself that it followed upon another. */
+export function isHeir(life: StreamLife, old: StreamLife): boolean {
+  return life.before.some(({ id }) => id === old.id);
+}
+
+/** Whether a life is another one than that which is known, and does not say that it followed upon it. */
+export function isStranger(life: StreamLife, known: StreamLife): boolean {
+  return life.id !== known.id && !isHeir(life, known);
+}
+
 /** The id of a life that begins now: 12 characters in base 36. */
 export function newLifeId(): string {
   const values = crypto.getRandomValues(new Uint32Array(12));
