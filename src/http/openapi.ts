@@ -1,37 +1,9 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { METHODS } from "./api-methods.ts";
 import { DESCRIPTIONS } from "./api-results.ts";
 import { batchShape, NOT_SERVED } from "./api-shapes.ts";
-
-/** A JSON Schema (2020-12), as far as it is looked at here. */
-export interface JsonSchema {
-  readonly type?: string;
-  readonly description?: string;
-  readonly const?: unknown;
-  readonly default?: unknown;
-  readonly enum?: readonly unknown[];
-  readonly examples?: readonly unknown[];
-  readonly properties?: Readonly<Record<string, JsonSchema>>;
-  readonly required?: readonly string[];
-  readonly additionalProperties?: JsonSchema | boolean;
-  readonly items?: JsonSchema;
-  readonly anyOf?: readonly JsonSchema[];
-}
-
-/** A shape of the server as a JSON Schema: of what it takes, or of what it answers. What JSON cannot say is left out. */
-export function jsonSchema(shape: z.ZodType): JsonSchema {
-  const schema = z.toJSONSchema(shape, {
-    ...{ io: "input", unrepresentable: "any" },
-    override({ jsonSchema: made }) {
-      // JavaScript's bounds and the keys of records say nothing that JSON does not.
-      if (made.maximum === Number.MAX_SAFE_INTEGER) delete made.maximum;
-      if (made.minimum === Number.MIN_SAFE_INTEGER) delete made.minimum;
-      delete made.propertyNames;
-    },
-  });
-  delete schema.$schema;
-  return schema as JsonSchema;
-}
+import { type JsonSchema, jsonSchema } from "./json-schema.ts";
+import { NamedSchemas, pascal } from "./openapi-schemas.ts";
 
 /** The parameters of every method, `batch` too, as the server checks them. */
 export function methodShapes(): ReadonlyMap<string, z.ZodType> {
@@ -43,9 +15,11 @@ export function methodShapes(): ReadonlyMap<string, z.ZodType> {
 
 /** The OpenAPI document of the server API, made from the shapes that the server checks by. @param version of the product */
 export function openApi(version: string): object {
+  const schemas = new NamedSchemas();
+  schemas.put("Error", ERROR);
   const paths = [...methodShapes()].map(([name, params]) => [
     `/api/${name}`,
-    { post: operation(name, params) },
+    { post: operation(schemas, name, params) },
   ]);
   return {
     openapi: "3.1.0",
@@ -61,13 +35,7 @@ export function openApi(version: string): object {
     security: [{ key: [] }, { authorization: [] }],
     paths: Object.fromEntries(paths),
     components: {
-      schemas: {
-        Error: {
-          type: "object",
-          properties: { code: { type: "integer" }, message: { type: "string" } },
-          required: ["code", "message"],
-        },
-      },
+      schemas: schemas.all,
       responses: Object.fromEntries(
         Object.entries(STATUSES).map(([, { name, description }]) => [name, { description }]),
       ),
@@ -90,26 +58,29 @@ const STATUSES: Readonly<Record<string, { readonly name: string; readonly descri
   429: { name: "TooMany", description: "Too many wrong keys from this address, or too many requests." },
 };
 
-function operation(name: string, params: z.ZodType): object {
+function operation(schemas: NamedSchemas, name: string, params: z.ZodType): object {
   const { summary, result } = DESCRIPTIONS[name]!;
   const refused = Object.entries(NOT_SERVED[name] ?? {}).map(([member, why]) => `\`${member}\` (${why})`);
-  const failed = { type: "object", properties: { error: ERROR }, required: ["error"] };
-  const answered =
-    name === "batch"
-      ? jsonSchema(result)
-      : { type: "object", properties: { result: jsonSchema(result) }, required: ["result"] };
+  const named = pascal(name);
+  const answered = jsonSchema(result);
+  const members =
+    name === "batch" ? answered.properties : { result: schemas.put(`${named}Result`, answered) };
+  const answer: JsonSchema = {
+    ...{ type: "object", description: "The result, or an error." },
+    properties: { ...members, error: ERROR_REF } as JsonSchema["properties"] & object,
+  };
   return {
     operationId: name,
     summary,
     ...(refused.length > 0 && { description: `Refused with error 108: ${refused.join(", ")}.` }),
     requestBody: {
       required: true,
-      content: { "application/json": { schema: jsonSchema(params) } },
+      content: { "application/json": { schema: schemas.put(`${named}Request`, jsonSchema(params)) } },
     },
     responses: {
       200: {
         description: "The result, or an error of the method.",
-        content: { "application/json": { schema: { oneOf: [answered, failed] } } },
+        content: { "application/json": { schema: schemas.put(`${named}Answer`, answer) } },
       },
       ...Object.fromEntries(
         Object.entries(STATUSES).map(([status, { name: response }]) => [
@@ -121,4 +92,8 @@ function operation(name: string, params: z.ZodType): object {
   };
 }
 
-const ERROR = { $ref: "#/components/schemas/Error" };
+const ERROR: JsonSchema = {
+  ...{ type: "object", properties: { code: { type: "integer" }, message: { type: "string" } } },
+  required: ["code", "message"],
+};
+const ERROR_REF = { $ref: "#/components/schemas/Error" } as JsonSchema;

@@ -6,7 +6,8 @@ import { reference } from "../../src/cli/reference/pages.ts";
 import { METHODS } from "../../src/http/api-methods.ts";
 import { DESCRIPTIONS } from "../../src/http/api-results.ts";
 import { NOT_SERVED } from "../../src/http/api-shapes.ts";
-import { type JsonSchema, jsonSchema, methodShapes, openApi } from "../../src/http/openapi.ts";
+import { type JsonSchema, jsonSchema } from "../../src/http/json-schema.ts";
+import { methodShapes, openApi } from "../../src/http/openapi.ts";
 
 const written = (name: string) => readFileSync(join(import.meta.dir, "../../docs", name), "utf8");
 
@@ -52,6 +53,42 @@ test("the document is sound: every reference leads somewhere, every operation ha
     const { description } = document.paths[`/api/${name}`]!.post;
     for (const member of Object.keys(members)) expect(description).toContain(`\`${member}\``);
   }
+});
+
+test("generators of clients get no unions, no two members that differ in case, and a name for every object and list of values", () => {
+  const { components, paths } = openApi("1.0.0") as {
+    paths: object;
+    components: { schemas: Record<string, { "x-enum-varnames"?: string[] }> };
+  };
+  const found: string[] = [];
+  const look = (at: string, value: unknown, named: boolean): void => {
+    if (typeof value !== "object" || value === null) return;
+    const schema = value as Readonly<Record<string, unknown>>;
+    for (const word of ["anyOf", "oneOf", "allOf", "default"])
+      if (word in schema) found.push(`${at}: ${word}`);
+    const { properties, enum: values } = schema;
+    if (!named && (Array.isArray(values) || (schema.type === "object" && properties)))
+      found.push(`${at}: no name`);
+    const members = Object.keys(typeof properties === "object" ? properties! : {}).map((name) =>
+      name.toLowerCase(),
+    );
+    if (new Set(members).size < members.length) found.push(`${at}: two of one name`);
+    for (const [name, inner] of Object.entries(properties ?? {})) look(`${at}.${name}`, inner, false);
+    for (const word of ["items", "additionalProperties", "schema"])
+      look(`${at}.${word}`, schema[word], false);
+    if ("content" in schema || "post" in schema || at.startsWith("/"))
+      for (const [name, inner] of Object.entries(schema)) look(`/${at}.${name}`, inner, false);
+  };
+  for (const [name, schema] of Object.entries(components.schemas)) look(name, schema, true);
+  look("/", paths, false);
+  expect(found).toEqual([]);
+  const names = Object.entries(components.schemas).flatMap(([name, schema]) => [
+    name,
+    ...(schema["x-enum-varnames"] ?? []),
+  ]);
+  expect(new Set(names.map((name) => name.toLowerCase())).size).toBe(names.length);
+  // oapi-codegen calls what it makes itself so.
+  expect(names.filter((name) => /(Response|Params|RequestBody)$/.test(name))).toEqual([]);
 });
 
 test("a schema says what the server checks", () => {

@@ -1,5 +1,5 @@
 import { type AnyEventKind, eventShapes } from "../../events/shapes.ts";
-import { type JsonSchema, jsonSchema } from "../../http/openapi.ts";
+import { type JsonSchema, jsonSchema } from "../../http/json-schema.ts";
 
 /** A member of an event, as a language without JSON Schema has it. */
 export interface EventMember {

@@ -1,4 +1,4 @@
-import type { JsonSchema } from "../../http/openapi.ts";
+import type { JsonSchema } from "../../http/json-schema.ts";
 import { eventKinds } from "./event-kinds.ts";
 import { memberList, wrap } from "./members.ts";
 

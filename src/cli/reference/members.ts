@@ -1,4 +1,4 @@
-import type { JsonSchema } from "../../http/openapi.ts";
+import type { JsonSchema } from "../../http/json-schema.ts";
 
 /** Longest line of a page. */
 const WIDTH = 120;

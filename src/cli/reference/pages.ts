@@ -4,7 +4,8 @@ import { moveRequest } from "../../gateway/instance/move.ts";
 import { restrictionRequests } from "../../gateway/restrictions/restriction.ts";
 import { DESCRIPTIONS } from "../../http/api-results.ts";
 import { NOT_SERVED } from "../../http/api-shapes.ts";
-import { jsonSchema, methodShapes, openApi } from "../../http/openapi.ts";
+import { jsonSchema } from "../../http/json-schema.ts";
+import { methodShapes, openApi } from "../../http/openapi.ts";
 import { outboxRequests } from "../../webhooks/requests.ts";
 import { UserError } from "../output.ts";
 import { eventsPage, eventsSchema } from "./events.ts";
@@ -15,7 +16,8 @@ import { memberList, wrap } from "./members.ts";
 const API_HEAD = `# Server API
 
 Made by \`npx bun src/main.ts config --reference api > docs/api.md\` from the shapes by which the server checks its calls. The
-same as OpenAPI 3.1: [openapi.json](openapi.json), and \`GET /api/openapi.json\` of every instance.
+same as OpenAPI 3.1: [openapi.json](openapi.json), and \`GET /api/openapi.json\` of every instance. \`npm run compat:openapi\` has
+openapi-typescript 7.13.0, oapi-codegen 2.8.2 (Go) and openapi-python-client 0.29.1 make clients of it, compiles and uses them.
 
 Backends call \`POST /api/<method>\` with the parameters as a JSON object, and a key of \`api.keys\` (\`TRUNKLINE_API_KEYS\`) as
 \`X-API-Key: <key>\` or \`Authorization: apikey <key>\`. The shape is that of Centrifugo's server API, so its published clients
