@@ -1,5 +1,5 @@
 /** The settings of an instance: one table, read from a JSON file and the environment. Only commands read it. */
-export { DEV_APPS } from "./config/apps.ts";
+export { devApps } from "./config/apps.ts";
 export { startRefusals } from "./config/cross-checks.ts";
 export { configMarkdown } from "./config/docs.ts";
 export { settingsInForce } from "./config/in-force.ts";

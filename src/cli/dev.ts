@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { SignJWT } from "jose";
-import { type Config, DEV_APPS } from "../config.ts";
+import { type Config, devApps } from "../config.ts";
 import { utf8Encoder } from "../core/text.ts";
 import { isLoopback } from "../http/origin.ts";
 import { paint, print, UserError } from "./output.ts";
@@ -119,7 +119,7 @@ function welcome(url: string, { nats, region, apps }: Config): void {
       `  Connect  ${url.replace("http", "ws")}/connection/websocket`,
       `  Publish  ${publish}`,
       // An app of somebody's own has a secret that is not for terminals.
-      ...apps.filter((app) => DEV_APPS.includes(app)).map(pusherLine),
+      ...apps.filter((app) => devApps().includes(app)).map(pusherLine),
       "",
     ].join("\n"),
   );

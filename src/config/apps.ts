@@ -48,46 +48,50 @@ function duration(most: string, fallback: string) {
     });
 }
 
-const limits = strict("an object", {
-  presenceMembers: whole(1, 100_000, 100),
-  userInfo: size(65_536, "1KiB"),
-  event: size(1_048_576, "10KiB"),
-  channelName: whole(1, 200, 164),
-  messagesPerSecond: whole(0, 1_000_000, 0),
-  clientEventsPerSecond: whole(0, 1_000_000, 10),
-  connections: whole(0, 10_000_000, 0),
-  channels: whole(1, 100_000, 1_000),
-  authorizationTimeout: duration("1h", "0s"),
-}).transform(({ userInfo, event, authorizationTimeout, ...rest }) => ({
-  ...rest,
-  userInfoBytes: userInfo,
-  eventBytes: event,
-  authorizationTimeoutMs: authorizationTimeout,
-}));
+const limits = () =>
+  strict("an object", {
+    presenceMembers: whole(1, 100_000, 100),
+    userInfo: size(65_536, "1KiB"),
+    event: size(1_048_576, "10KiB"),
+    channelName: whole(1, 200, 164),
+    messagesPerSecond: whole(0, 1_000_000, 0),
+    clientEventsPerSecond: whole(0, 1_000_000, 10),
+    connections: whole(0, 10_000_000, 0),
+    channels: whole(1, 100_000, 1_000),
+    authorizationTimeout: duration("1h", "0s"),
+  }).transform(({ userInfo, event, authorizationTimeout, ...rest }) => ({
+    ...rest,
+    userInfoBytes: userInfo,
+    eventBytes: event,
+    authorizationTimeoutMs: authorizationTimeout,
+  }));
 
-const webhook = strict("an object with a url", { ...webhookMembers, events: kindsOf(WEBHOOK_EVENTS) });
+const webhook = () =>
+  strict("an object with a url", { ...webhookMembers(), events: kindsOf(WEBHOOK_EVENTS) });
 
-const key = strict("an object with key and secret", {
-  key: named("up to 128 of A-Z, a-z, 0-9, _ and -", /^[A-Za-z0-9_-]{1,128}$/),
-  secret: named("at least 16 characters; openssl rand -hex 20 makes one", /^[\x21-\x7e]{16,}$/),
-});
+const key = () =>
+  strict("an object with key and secret", {
+    key: named("up to 128 of A-Z, a-z, 0-9, _ and -", /^[A-Za-z0-9_-]{1,128}$/),
+    secret: named("at least 16 characters; openssl rand -hex 20 makes one", /^[\x21-\x7e]{16,}$/),
+  });
 
-const app = strict("an object", {
-  id: named("up to 64 of A-Z, a-z, 0-9, _ and -", /^[A-Za-z0-9_-]{1,64}$/),
-  keys: z.array(key, must("a list of keys")).min(1, must("a list of at least one key")),
-  namespace: named("the name of a namespace", NAMESPACE_PATTERN),
-  enabled: yesNo(true),
-  clientEvents: yesNo(false),
-  subscriptionCount: yesNo(false),
-  limits: limits.prefault({}),
-  webhooks: z.array(webhook, must("a list of webhooks")).default([]),
-});
+const app = () =>
+  strict("an object", {
+    id: named("up to 64 of A-Z, a-z, 0-9, _ and -", /^[A-Za-z0-9_-]{1,64}$/),
+    keys: z.array(key(), must("a list of keys")).min(1, must("a list of at least one key")),
+    namespace: named("the name of a namespace", NAMESPACE_PATTERN),
+    enabled: yesNo(true),
+    clientEvents: yesNo(false),
+    subscriptionCount: yesNo(false),
+    limits: limits().prefault({}),
+    webhooks: z.array(webhook(), must("a list of webhooks")).default([]),
+  });
 
 /** `apps` in the file, or as JSON in the environment. */
-export const apps = z.array(app, must("a list of apps"));
+export const apps = () => z.array(app(), must("a list of apps"));
 
 /** One application of the Pusher protocol. */
-export type AppSettings = z.output<typeof app>;
+export type AppSettings = z.output<ReturnType<typeof app>>;
 
 /** An app for people: as the file would hold it, without its secrets. */
 export function showApp({
@@ -109,14 +113,19 @@ export function showApp({
   };
 }
 
-/** What `trunkline dev` has when nothing else is set: a ready-made app to try a stock client with. */
-export const DEV_APPS: readonly AppSettings[] = apps.parse([
-  // A number: the stock server SDK for Python takes nothing else.
-  {
-    id: "1",
-    keys: [{ key: "dev-key", secret: "dev-secret-of-trunkline" }],
-    namespace: "chat",
-    clientEvents: true,
-    subscriptionCount: true,
-  },
-]);
+/** What `trunkline dev` has when nothing else is set: a ready-made app to try a stock client with. The same each time. */
+export function devApps(): readonly AppSettings[] {
+  made ??= apps().parse([
+    // A number: the stock server SDK for Python takes nothing else.
+    {
+      id: "1",
+      keys: [{ key: "dev-key", secret: "dev-secret-of-trunkline" }],
+      namespace: "chat",
+      clientEvents: true,
+      subscriptionCount: true,
+    },
+  ]);
+  return made;
+}
+
+let made: readonly AppSettings[] | undefined;

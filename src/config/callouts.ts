@@ -21,11 +21,12 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
   ...(["content-length", "content-type", "expect", "accept-encoding", "trunkline-ip"] as const),
 ]);
 
-const header = z
-  .string(must("the name of a header"))
-  .regex(HEADER, must("the name of a header"))
-  .refine((name) => !OWN_HEADERS.has(name.toLowerCase()), must("no header of the connection or the body"))
-  .transform((name) => name.toLowerCase());
+const header = () =>
+  z
+    .string(must("the name of a header"))
+    .regex(HEADER, must("the name of a header"))
+    .refine((name) => !OWN_HEADERS.has(name.toLowerCase()), must("no header of the connection or the body"))
+    .transform((name) => name.toLowerCase());
 
 function measured(what: string, most: number, parse: (text: string) => number | undefined) {
   const error = must(what);
@@ -42,78 +43,81 @@ function whole(least: number, most: number) {
   return z.int(error).min(least, error).max(most, error);
 }
 
-const status = object({
-  status: whole(300, 599),
-  error: object({
-    code: whole(100, 1999),
-    message: z.string(must("a text")).max(1_000).default(""),
-    temporary: z.boolean(must("true or false")).default(false),
-  }).optional(),
-  disconnect: object({
-    code: whole(3000, 4999),
-    reason: z
-      .string(must("a text"))
-      .regex(/^[\x20-\x7e]{0,123}$/, must("at most 123 characters of ASCII"))
-      .default(""),
-  }).optional(),
-}).refine(({ error, disconnect }) => (error === undefined) !== (disconnect === undefined), {
-  error: "it must have exactly one of error and disconnect",
-});
+const status = () =>
+  object({
+    status: whole(300, 599),
+    error: object({
+      code: whole(100, 1999),
+      message: z.string(must("a text")).max(1_000).default(""),
+      temporary: z.boolean(must("true or false")).default(false),
+    }).optional(),
+    disconnect: object({
+      code: whole(3000, 4999),
+      reason: z
+        .string(must("a text"))
+        .regex(/^[\x20-\x7e]{0,123}$/, must("at most 123 characters of ASCII"))
+        .default(""),
+    }).optional(),
+  }).refine(({ error, disconnect }) => (error === undefined) !== (disconnect === undefined), {
+    error: "it must have exactly one of error and disconnect",
+  });
 
 const URL_WHAT = "an http:// or https:// URL without a user; {event} in its path stands for what is asked";
 
-const endpoint = object({
-  url: z
-    .string(must(URL_WHAT))
-    .regex(/^https?:\/\/[^\s@/?#]+(?:[/?][^\s@#]*)?$/, must(URL_WHAT))
-    .refine((url) => URL.canParse(url.replaceAll("{event}", "connect")), must(URL_WHAT)),
-  timeout: measured(
-    `a duration from 1ms to ${formatDuration(MOST_MS)}, such as "1s"`,
-    MOST_MS,
-    parseDuration,
-  ).default(1_000),
-  headers: z.array(header, must("a list of headers")).default([]),
-  emulatedHeaders: z.array(header, must("a list of headers")).default([]),
-  addHeaders: z
-    .record(
-      z.string().regex(HEADER, must("the name of a header")),
-      z.string().regex(/^[\t\x20-\x7e]{0,8192}$/, must("a header's value")),
-      must("an object of headers"),
-    )
-    .default({}),
-  meta: z.boolean(must("true or false")).default(false),
-  base64: z.boolean(must("true or false")).default(false),
-  statuses: z.array(status, must("a list of statuses")).default([]),
-  inFlight: whole(1, 100_000).default(250),
-  answer: measured(
-    `a size from 1B to ${formatSize(MOST_BYTES)}, such as "64KiB"`,
-    MOST_BYTES,
-    parseSize,
-  ).default(262_144),
-  unencrypted: z.boolean(must("true or false")).default(false),
-})
-  .superRefine((value, context) => {
-    const passed = [...value.headers, ...value.emulatedHeaders];
-    const added = Object.keys(value.addHeaders).map((name) => name.toLowerCase());
-    for (const name of added) {
-      // What the client writes would stand in the place of what the settings say.
-      if (!passed.includes(name) && !OWN_HEADERS.has(name)) continue;
-      context.addIssue({
-        code: "custom",
-        message: `addHeaders: ${name} cannot be added, and be passed on or set`,
-      });
-    }
+const endpoint = () =>
+  object({
+    url: z
+      .string(must(URL_WHAT))
+      .regex(/^https?:\/\/[^\s@/?#]+(?:[/?][^\s@#]*)?$/, must(URL_WHAT))
+      .refine((url) => URL.canParse(url.replaceAll("{event}", "connect")), must(URL_WHAT)),
+    timeout: measured(
+      `a duration from 1ms to ${formatDuration(MOST_MS)}, such as "1s"`,
+      MOST_MS,
+      parseDuration,
+    ).default(1_000),
+    headers: z.array(header(), must("a list of headers")).default([]),
+    emulatedHeaders: z.array(header(), must("a list of headers")).default([]),
+    addHeaders: z
+      .record(
+        z.string().regex(HEADER, must("the name of a header")),
+        z.string().regex(/^[\t\x20-\x7e]{0,8192}$/, must("a header's value")),
+        must("an object of headers"),
+      )
+      .default({}),
+    meta: z.boolean(must("true or false")).default(false),
+    base64: z.boolean(must("true or false")).default(false),
+    statuses: z.array(status(), must("a list of statuses")).default([]),
+    inFlight: whole(1, 100_000).default(250),
+    answer: measured(
+      `a size from 1B to ${formatSize(MOST_BYTES)}, such as "64KiB"`,
+      MOST_BYTES,
+      parseSize,
+    ).default(262_144),
+    unencrypted: z.boolean(must("true or false")).default(false),
   })
-  .transform(({ timeout, answer, ...rest }) => ({ ...rest, timeoutMs: timeout, answerBytes: answer }));
+    .superRefine((value, context) => {
+      const passed = [...value.headers, ...value.emulatedHeaders];
+      const added = Object.keys(value.addHeaders).map((name) => name.toLowerCase());
+      for (const name of added) {
+        // What the client writes would stand in the place of what the settings say.
+        if (!passed.includes(name) && !OWN_HEADERS.has(name)) continue;
+        context.addIssue({
+          code: "custom",
+          message: `addHeaders: ${name} cannot be added, and be passed on or set`,
+        });
+      }
+    })
+    .transform(({ timeout, answer, ...rest }) => ({ ...rest, timeoutMs: timeout, answerBytes: answer }));
 
 /** `callouts.endpoints` in the file, or as JSON in the environment. */
-export const endpoints = z.record(
-  z.string().regex(ENDPOINT_NAME, must(NAME_WORDS)),
-  endpoint,
-  must("an object of endpoints by name"),
-);
+export const endpoints = () =>
+  z.record(
+    z.string().regex(ENDPOINT_NAME, must(NAME_WORDS)),
+    endpoint(),
+    must("an object of endpoints by name"),
+  );
 
-export type EndpointSettings = z.output<typeof endpoint>;
+export type EndpointSettings = z.output<ReturnType<typeof endpoint>>;
 
 /** Endpoints for people: without what is added to requests, and without paths, which may hold secrets. */
 export function showEndpoints(all: Readonly<Record<string, EndpointSettings>>): unknown {
@@ -132,17 +136,18 @@ export function showEndpoints(all: Readonly<Record<string, EndpointSettings>>): 
 }
 
 /** What {@link rpcCallouts} and the namespaces' settings name a service by. */
-export const calloutTarget = z.union(
-  [z.boolean(), z.string().regex(ENDPOINT_NAME)],
-  must("true, false, or the name of an endpoint"),
-);
+export const calloutTarget = () =>
+  z.union([z.boolean(), z.string().regex(ENDPOINT_NAME)], must("true, false, or the name of an endpoint"));
 
 /** `rpc.callouts`. */
-export const rpcCallouts = z.record(
-  z.string().regex(/^(?:\*|[-A-Za-z0-9_.]{1,64})$/, must("the name of a namespace of methods, default or *")),
-  z.union([z.literal(true), z.string().regex(ENDPOINT_NAME)], must("true or the name of an endpoint")),
-  must("an object"),
-);
+export const rpcCallouts = () =>
+  z.record(
+    z
+      .string()
+      .regex(/^(?:\*|[-A-Za-z0-9_.]{1,64})$/, must("the name of a namespace of methods, default or *")),
+    z.union([z.literal(true), z.string().regex(ENDPOINT_NAME)], must("true or the name of an endpoint")),
+    must("an object"),
+  );
 
 /** JSON as the environment holds it; text that is none is left to the schema to refuse. */
 export function jsonFromEnv(text: string): unknown {

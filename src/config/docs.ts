@@ -1,6 +1,6 @@
 import { BUILT_IN, namespaceSettings } from "./namespaces.ts";
 import { isLive, isLiveRule } from "./reload.ts";
-import { type Setting, shown } from "./setting.ts";
+import { made, type Setting, shown } from "./setting.ts";
 import { CONFIG_VARIABLE, GROUPS, settings, variablesOf } from "./table.ts";
 import type { Table } from "./tree.ts";
 
@@ -48,7 +48,7 @@ function wrapped(text: string): string[] {
 function defaultOf(setting: Setting): string {
   const { fallback, fallbackText, dev, insecure } = setting;
   const parts = [fallbackText ?? code(setting, fallback)];
-  if (dev !== undefined) parts.push(`with \`dev\`: ${code(setting, dev)}`);
+  if (dev !== undefined) parts.push(`with \`dev\`: ${code(setting, made(dev))}`);
   if (insecure !== undefined) parts.push(`when insecure: ${code(setting, insecure)}`);
   return parts.join("; ");
 }

@@ -35,30 +35,31 @@ const named = (what: string, shape: RegExp, check: (text: string) => boolean = (
     });
 
 /** One party whose tokens are taken. Exactly one kind of key: a secret and a public key must never be confused. */
-const issuer = z
-  .strictObject({
-    issuer: named("the token's `iss`", /./).optional(),
-    audience: named("a value of the token's `aud`", /./).optional(),
-    kid: named("the key's name", /./).optional(),
-    algorithms: z
-      .array(z.enum(ALGORITHMS, { error: `it must be one of ${ALGORITHMS.join(", ")}` }), {
-        error: "it must be a list of algorithms",
-      })
-      .min(1, { error: "it must name at least one algorithm" }),
-    secret: named(SECRET_WHAT, /^[\s\S]*$/, longEnough).optional(),
-    publicKey: named(PEM_WHAT, PEM_SHAPE).optional(),
-    jwksUrl: named(JWKS_WHAT, JWKS_SHAPE).optional(),
-  })
-  .superRefine((value, context) => {
-    const problem = keyProblem(value);
-    if (problem) context.addIssue({ code: "custom", message: problem });
-  });
+const issuer = () =>
+  z
+    .strictObject({
+      issuer: named("the token's `iss`", /./).optional(),
+      audience: named("a value of the token's `aud`", /./).optional(),
+      kid: named("the key's name", /./).optional(),
+      algorithms: z
+        .array(z.enum(ALGORITHMS, { error: `it must be one of ${ALGORITHMS.join(", ")}` }), {
+          error: "it must be a list of algorithms",
+        })
+        .min(1, { error: "it must name at least one algorithm" }),
+      secret: named(SECRET_WHAT, /^[\s\S]*$/, longEnough).optional(),
+      publicKey: named(PEM_WHAT, PEM_SHAPE).optional(),
+      jwksUrl: named(JWKS_WHAT, JWKS_SHAPE).optional(),
+    })
+    .superRefine((value, context) => {
+      const problem = keyProblem(value);
+      if (problem) context.addIssue({ code: "custom", message: problem });
+    });
 
 /** `auth.issuers` in the file. */
-export const issuers = z.array(issuer, { error: "it must be a list of issuers" });
+export const issuers = () => z.array(issuer(), { error: "it must be a list of issuers" });
 
 /** A party whose tokens are taken; without `issuer`, tokens of any `iss`. */
-export type IssuerSettings = z.infer<typeof issuer>;
+export type IssuerSettings = z.infer<ReturnType<typeof issuer>>;
 
 /** An issuer for people: everything but its secret. */
 export function showIssuer(value: IssuerSettings): unknown {

@@ -2,7 +2,7 @@ import { meant } from "../core/meant.ts";
 import type { Namespaces } from "../core/namespace.ts";
 import { crossChecks } from "./cross-checks.ts";
 import { readNamespaces, showNamespace } from "./namespaces.ts";
-import { type Setting, shown } from "./setting.ts";
+import { made, type Setting, shown } from "./setting.ts";
 import {
   CONFIG_VARIABLE,
   type Config,
@@ -132,10 +132,9 @@ export function secretFiles(env: ConfigSources["env"]): ReadonlyMap<string, stri
 
 /** What holds when nothing sets it. */
 function standard(setting: Setting, dev: boolean, insecure: boolean): { value: unknown; source: string } {
-  if (dev && setting.dev !== undefined) return { value: setting.dev, source: "dev" };
+  if (dev && setting.dev !== undefined) return { value: made(setting.dev), source: "dev" };
   if (insecure && setting.insecure !== undefined) return { value: setting.insecure, source: "insecure" };
-  const { fallback } = setting;
-  return { value: typeof fallback === "function" ? fallback() : fallback, source: "default" };
+  return { value: made(setting.fallback), source: "default" };
 }
 
 function parseFile(text: string | undefined, report: (text: string) => void): Record<string, unknown> {

@@ -44,7 +44,7 @@ function properties(table: Table, prefix: string): Json {
 }
 
 function leaf(setting: Setting): Json {
-  const { $schema: _, ...schema } = z.toJSONSchema(setting.schema, { io: "input" });
+  const { $schema: _, ...schema } = z.toJSONSchema(setting.schema(), { io: "input" });
   const { fallback, fallbackText } = setting;
   const constant = fallback !== undefined && fallbackText === undefined && typeof fallback !== "function";
   return {

@@ -16,12 +16,15 @@ export interface Setting<T = unknown, U extends Unit = Unit> {
   /** What it may be, for the documentation; completes "it must be …". */
   readonly what: string;
   readonly unit: U;
-  /** Checks what the file holds and turns it into the value; its messages never hold the value. */
-  readonly schema: z.ZodType<T>;
+  /**
+   * Makes what checks what the file holds and turns it into the value; its messages never hold the value. Made when it is
+   * needed, and not kept: of hundreds of settings few are set, and a schema takes kilobytes.
+   */
+  schema(): z.ZodType<T>;
   /** The value when nothing sets it; with `TRUNKLINE_INSECURE=true`; and what `trunkline dev` sets. */
   readonly fallback: T | (() => T);
   readonly insecure?: T;
-  readonly dev?: T;
+  readonly dev?: T | (() => T);
   /** Documentation of a default that is no constant. */
   readonly fallbackText?: string;
   /** The environment variable, then those that are asked when it is not set. Derived from the key when absent. */
@@ -37,6 +40,11 @@ export interface Setting<T = unknown, U extends Unit = Unit> {
   readonly secret?: "all" | "userinfo" | "parts";
   /** The value as the file would hold it. */
   show(value: T): unknown;
+}
+
+/** A default that may have to be made. */
+export function made<T>(value: T | (() => T)): T {
+  return typeof value === "function" ? (value as () => T)() : value;
 }
 
 /** A value for people: as the file would hold it, without its secrets; `null` when there is none. */
@@ -82,7 +90,7 @@ const commas = (text: string): string[] =>
 export function whole(min: number, max: number, row: Row<number>): Setting<number, ""> {
   const what = `a whole number from ${min} to ${max}`;
   const error = mustBe(what);
-  const schema = z.int(error).min(min, error).max(max, error);
+  const schema = () => z.int(error).min(min, error).max(max, error);
   return setting(row, { unit: "", what, schema, fromEnv: numeric });
 }
 
@@ -90,7 +98,7 @@ export function yesNo(row: Row<boolean>): Setting<boolean, ""> {
   return setting(row, {
     unit: "",
     what: "true or false",
-    schema: z.boolean(mustBe("true or false")),
+    schema: () => z.boolean(mustBe("true or false")),
     fromEnv: (text) => ({ true: true, "1": true, false: false, "0": false })[text.toLowerCase()] ?? text,
   });
 }
@@ -100,19 +108,19 @@ export function calloutSetting(row: Row<boolean | string>): Setting<false | Call
   const what = "true, false, or the name of an endpoint of `callouts.endpoints`";
   const fromEnv = (text: string) =>
     ({ true: true, "1": true, false: false, "0": false })[text.toLowerCase()] ?? text;
-  const schema = calloutTarget as z.ZodType<false | CalloutTarget>;
+  const schema = calloutTarget as () => z.ZodType<false | CalloutTarget>;
   return setting(row as Row<false | CalloutTarget>, { unit: "", what, schema, fromEnv });
 }
 
 /** One of a few words. */
 export function choice<const C extends string>(choices: readonly C[], row: Row<C>): Setting<C, ""> {
   const what = `one of ${choices.join(", ")}`;
-  return setting(row, { unit: "", what, schema: z.enum(choices, mustBe(what)) });
+  return setting(row, { unit: "", what, schema: () => z.enum(choices, mustBe(what)) });
 }
 
 /** Text of one shape; `what` completes "it must be …". */
 export function text(shape: RegExp, what: string, row: Row<string>): Setting<string, ""> {
-  return setting(row, { unit: "", what, schema: textSchema(shape, what) });
+  return setting(row, { unit: "", what, schema: () => textSchema(shape, what) });
 }
 
 /** As {@link text}, and may be absent. `check` tells what is wrong with it, beyond its shape. */
@@ -122,7 +130,7 @@ export function maybeText(
   row: Omit<Row<string | undefined>, "default">,
   check: (text: string) => boolean = () => true,
 ): Setting<string | undefined, ""> {
-  const schema = textSchema(shape, what).refine(check, mustBe(what));
+  const schema = () => textSchema(shape, what).refine(check, mustBe(what));
   return setting({ default: undefined, ...row }, { unit: "", what, schema });
 }
 
@@ -133,16 +141,14 @@ export function list(
   row: Row<readonly string[]>,
   check: (item: string) => boolean = () => true,
 ): Setting<readonly string[], ""> {
-  const schema = z.array(
-    textSchema(shape, what).refine(check, mustBe(what)),
-    mustBe(`a list, each item ${what}`),
-  );
+  const schema = () =>
+    z.array(textSchema(shape, what).refine(check, mustBe(what)), mustBe(`a list, each item ${what}`));
   return setting(row, { unit: "", what: `a list, each item ${what}`, schema, fromEnv: commas });
 }
 
 /** Anything a schema of its own describes; in the file only, unless `fromEnv` reads it from a variable. */
 export function structure<T>(
-  schema: z.ZodType<T>,
+  schema: () => z.ZodType<T>,
   what: string,
   row: Row<T>,
   show: (value: T) => unknown,
@@ -195,12 +201,13 @@ function measured<U extends Unit>(
   const what = `a ${noun} from ${min} to ${max}`;
   const error = mustBe(`${what}, such as ${such}`);
   const [least, most] = [constant(min), constant(max)];
-  const schema = z.union([z.string(), z.int().nonnegative()], error).transform((raw, context) => {
-    const value = typeof raw === "number" ? raw : parse(raw);
-    if (value !== undefined && value >= least && value <= most) return value;
-    context.addIssue({ code: "custom", message: error.error });
-    return z.NEVER;
-  });
+  const schema = () =>
+    z.union([z.string(), z.int().nonnegative()], error).transform((raw, context) => {
+      const value = typeof raw === "number" ? raw : parse(raw);
+      if (value !== undefined && value >= least && value <= most) return value;
+      context.addIssue({ code: "custom", message: error.error });
+      return z.NEVER;
+    });
   return setting<number, U>({ ...row, default: constant(row.default) }, { unit, what, schema, show: format });
 }
 

@@ -1,5 +1,5 @@
 import ipaddr from "ipaddr.js";
-import { apps, DEV_APPS, showApp } from "./apps.ts";
+import { apps, devApps, showApp } from "./apps.ts";
 import {
   issuers,
   JWKS_SHAPE,
@@ -76,7 +76,7 @@ export const gateway = {
     "a list of apps",
     {
       default: [],
-      dev: [...DEV_APPS],
+      dev: devApps,
       secret: "parts",
       fromEnv: jsonFromEnv,
       doc:

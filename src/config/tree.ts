@@ -16,7 +16,7 @@ type Nest<F> = {
 
 /** The values of a table as code reads them: nested, each name ending in its unit. */
 export type Values<T extends Table> = Nest<{
-  [K in keyof T & string as `${K}${T[K]["unit"]}`]: z.output<T[K]["schema"]>;
+  [K in keyof T & string as `${K}${T[K]["unit"]}`]: z.output<ReturnType<T[K]["schema"]>>;
 }>;
 
 /** The object of {@link Values}, from the value of every key. */
@@ -76,7 +76,7 @@ export function check(
   { key, source }: { readonly key: string; readonly source: string },
   report: (text: string) => void,
 ): { readonly value: unknown } | undefined {
-  const result = setting.schema.safeParse(raw);
+  const result = setting.schema().safeParse(raw);
   if (result.success) return { value: result.data };
   const texts = result.error.issues.map((issue) => {
     const path = issue.path

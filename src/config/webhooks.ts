@@ -9,7 +9,7 @@ const TAKEN =
 const HEADERS_WHAT = "headers by name, none of which a webhook has anyhow";
 
 /** What webhooks of all shapes have: where, and which channels, and how. */
-export const webhookMembers = {
+export const webhookMembers = () => ({
   url: named("an http:// or https:// URL", /^https?:\/\/[^\s@]+$/),
   channelPrefix: named("what the names of channels begin with", /^.{0,200}$/s).default(""),
   batch: yesNo(false),
@@ -23,7 +23,7 @@ export const webhookMembers = {
       { error: `it must be ${HEADERS_WHAT}` },
     )
     .default({}),
-};
+});
 
 /** Kinds of events to be sent; empty: all. */
 export function kindsOf<const K extends string>(kinds: readonly K[]) {
@@ -37,21 +37,22 @@ export function kindsOf<const K extends string>(kinds: readonly K[]) {
 /** A secret as Standard Webhooks writes it. */
 const SECRET = /^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
-const endpoint = strict("an object with name, url and secret", {
-  name: named("up to 64 of A-Z, a-z, 0-9, _ and -", /^[A-Za-z0-9_-]{1,64}$/),
-  secret: named(
-    'whsec_ and 24 to 64 bytes in base64; echo "whsec_$(openssl rand -base64 32)" makes one',
-    SECRET,
-  ),
-  events: kindsOf(EVENT_KINDS),
-  ...webhookMembers,
-});
+const endpoint = () =>
+  strict("an object with name, url and secret", {
+    name: named("up to 64 of A-Z, a-z, 0-9, _ and -", /^[A-Za-z0-9_-]{1,64}$/),
+    secret: named(
+      'whsec_ and 24 to 64 bytes in base64; echo "whsec_$(openssl rand -base64 32)" makes one',
+      SECRET,
+    ),
+    events: kindsOf(EVENT_KINDS),
+    ...webhookMembers(),
+  });
 
 /** `webhooks.endpoints` in the file, or as JSON in the environment. */
-export const endpoints = z.array(endpoint, { error: "it must be a list of endpoints" });
+export const endpoints = () => z.array(endpoint(), { error: "it must be a list of endpoints" });
 
 /** One endpoint that is told of events. */
-export type EndpointSettings = z.output<typeof endpoint>;
+export type EndpointSettings = z.output<ReturnType<typeof endpoint>>;
 
 /** A webhook for people: a path, a query or a header may be a secret. */
 export function showWebhook<W extends Pick<EndpointSettings, "url" | "headers">>(webhook: W): W {

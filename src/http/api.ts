@@ -11,7 +11,6 @@ import { errorOf, METHODS } from "./api-methods.ts";
 import { explain, readParams } from "./api-params.ts";
 import { batchShape, MAX_BATCH, notServed } from "./api-shapes.ts";
 import { bodyText } from "./body.ts";
-import { openApi } from "./openapi.ts";
 import { credentials, secretCheck } from "./secret.ts";
 import { traceStream } from "./trace.ts";
 
@@ -71,7 +70,8 @@ export function serverApi(deps: ApiDeps): Hono {
   });
 
   // A GET: no method of the API can have its name.
-  api.get("/openapi.json", (c) => c.json(openApi(deps.version)));
+  // Loaded when somebody asks: hundreds of shapes that nothing else needs.
+  api.get("/openapi.json", async (c) => c.json((await import("./openapi.ts")).openApi(deps.version)));
 
   // A stream: a key may do everything, so it may see bodies, too.
   api.get("/trace", (c) =>

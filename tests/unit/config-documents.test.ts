@@ -30,7 +30,7 @@ test("no two settings share a variable", () => {
 test("every default passes its own setting's check", () => {
   for (const [key, { fallback, schema }] of Object.entries(settings)) {
     const value = typeof fallback === "function" ? fallback() : fallback;
-    if (value !== undefined) expect([key, schema.safeParse(value).success]).toEqual([key, true]);
+    if (value !== undefined) expect([key, schema().safeParse(value).success]).toEqual([key, true]);
   }
 });
 

@@ -88,7 +88,7 @@ test("an app is printed without what may be secret in it", () => {
     "https://y.example:8443?hidden",
     "https://z.example",
   ];
-  const [parsed] = apps.parse([
+  const [parsed] = apps().parse([
     {
       id: "shop",
       keys: [{ key: "k1", secret: SECRET }],
