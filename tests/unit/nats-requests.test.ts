@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import type { Msg, MsgHdrs, SubscriptionOptions } from "nats";
+import type { Msg, SubscriptionOptions } from "nats";
+import { HeaderBlock } from "../../src/broker/nats/link/header-block.ts";
 import type { Link } from "../../src/broker/nats/link/link.ts";
 import type { NoAnswer, Requests as Port, Waiter } from "../../src/broker/nats/link/requests.ts";
 import { Requests } from "../../src/broker/nats/link/requests.ts";
@@ -97,7 +98,7 @@ test.each([
     suspect: (stream) => suspected.push(stream),
   });
   const to = { subject: "s", stream: "S" };
-  const ack = publisher.publish(to, "x", {} as MsgHdrs, timeoutMs);
+  const ack = publisher.publish(to, "x", new HeaderBlock(), timeoutMs);
   const last = await done.promise;
   expect(times).toEqual(expected);
   expect(suspected).toHaveLength(6);

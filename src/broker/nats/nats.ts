@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { type MsgHdrs, nuid } from "nats";
+import { nuid } from "nats";
 import type { ChannelName } from "../../core/channel.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
@@ -35,7 +35,9 @@ import type { NamespaceFollowers } from "./follow/followers.ts";
 import { readHistory } from "./follow/history.ts";
 import { verify } from "./follow/standing.ts";
 import type { NatsBrokerOptions } from "./foundation.ts";
-import { Envelope, encoded, publishHeaders } from "./link/headers.ts";
+import type { HeaderBlock } from "./link/header-block.ts";
+import { Envelope, publishHeaders } from "./link/headers.ts";
+import { send as sendOn } from "./link/send.ts";
 import { natsOutbox } from "./publish/outbox.ts";
 import { publishVersion, writeVersion } from "./publish/versioned.ts";
 import { JetStreamError } from "./streams/api-error.ts";
@@ -125,7 +127,7 @@ class NatsBroker implements Broker {
     const { history } = this.#rulesOf(channel.namespace);
     const subject = history ? this.#subjects.live(channel) : this.#subjects.message(channel);
     const body = event.kind === "event" ? event.data : "";
-    link.nc.publish(subject, body, { headers: channelEventHeaders(event) });
+    sendOn(link.nc, subject, body, { headers: channelEventHeaders(event) });
   }
 
   async attach(channel: ChannelName, sink: ChannelSink): Promise<Attachment> {
@@ -299,7 +301,7 @@ class NatsBroker implements Broker {
       if (!link.connected) throw new CommandError(Errors.brokerUnavailable, "no connection to NATS");
       if (rules.history) headers.set("Trunkline-Notice", "message");
       const subject = rules.history ? this.#subjects.live(channel) : this.#subjects.message(channel);
-      link.nc.publish(subject, checked, { headers });
+      sendOn(link.nc, subject, checked, { headers });
       return { ...NO_POSITION, duplicate: false };
     }
     const follower = this.#followerOf(channel);
@@ -362,13 +364,13 @@ function refuseAway({ store }: StreamFollower): void {
 }
 
 /** Whether a message is one the server takes: by an upper bound where that is enough, else measured. */
-function fits(body: Body, headers: MsgHdrs, { info, tags }: PublishOptions, maxBytes: number): boolean {
+function fits(body: Body, headers: HeaderBlock, { info, tags }: PublishOptions, maxBytes: number): boolean {
   const infoLength = (info?.connInfo?.length ?? 0) + (info?.chanInfo?.length ?? 0);
   const short = tags === undefined && infoLength <= SHORT_INFO_LENGTH;
   // Three bytes a character are the most that UTF-8 takes.
   const most = typeof body === "string" ? body.length * 3 : body.length;
   if (short && most + SHORT_HEADER_BYTES <= maxBytes) return true;
-  const { length: headerBytes } = encoded(headers);
+  const { length: headerBytes } = headers.encode();
   const bodyBytes = typeof body === "string" ? Buffer.byteLength(body) : body.length;
   return headerBytes + bodyBytes <= maxBytes;
 }

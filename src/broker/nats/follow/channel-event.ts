@@ -1,7 +1,7 @@
-import { headers, type MsgHdrs } from "nats";
 import type { NamespaceRules } from "../../../core/namespace.ts";
 import { isRefused, readBody } from "../../body.ts";
 import type { ChannelEvent, MemberEvent, SentEvent } from "../../broker.ts";
+import { HeaderBlock } from "../link/header-block.ts";
 import { type Envelope, readInfo, writeInfo } from "../link/headers.ts";
 import { isFlawed, toPublication } from "./publication.ts";
 
@@ -9,8 +9,8 @@ import { isFlawed, toPublication } from "./publication.ts";
 const EVENT_RULES = { format: "json", maxMessageBytes: 1_048_576 } as const;
 
 /** Makes the headers of a channel event; only a client event has a body, its data. */
-export function channelEventHeaders(event: SentEvent): MsgHdrs {
-  const out = headers();
+export function channelEventHeaders(event: SentEvent): HeaderBlock {
+  const out = new HeaderBlock();
   out.set("Trunkline-Notice", event.kind);
   if (event.kind === "count") {
     out.set("Trunkline-Count", String(event.count));

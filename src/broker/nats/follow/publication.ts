@@ -19,18 +19,20 @@ export function toPublication(
   const { event, tags, priority, except } = envelope;
   const info = envelope.from === undefined ? undefined : readInfo(envelope.from);
   const trace = traced && envelope.traceparent !== undefined ? traceOf(envelope) : undefined;
-  return {
+  // Member by member: nearly all messages have few of them, and each spread would make an object of its own.
+  const publication: { -readonly [K in keyof Publication]: Publication[K] } = {
     offset,
-    ...(prev !== undefined && { prev }),
     data,
-    ...(info && { info }),
-    ...(tags && { tags }),
-    ...(event !== undefined && { event }),
-    ...(priority && { priority }),
     timeMs: envelope.timeMs,
-    ...(except !== undefined && { except }),
-    ...(trace && { trace }),
   };
+  if (prev !== undefined) publication.prev = prev;
+  if (info) publication.info = info;
+  if (tags) publication.tags = tags;
+  if (event !== undefined) publication.event = event;
+  if (priority) publication.priority = priority;
+  if (except !== undefined) publication.except = except;
+  if (trace) publication.trace = trace;
+  return publication;
 }
 
 function traceOf({ trace: context, storedMs }: Envelope): Publication["trace"] {

@@ -1,4 +1,4 @@
-import { headers, type Msg, type MsgHdrs } from "nats";
+import type { Msg } from "nats";
 import { oneLine } from "../../../core/json-check.ts";
 import { rawMember } from "../../../core/json-text.ts";
 import { readCount, readTimeMs } from "../../../core/numbers.ts";
@@ -7,6 +7,7 @@ import { utf8Decoder } from "../../../core/text.ts";
 import { readTraceContext, type TraceContext, traceHeaders } from "../../../core/trace-context.ts";
 import { checkBody } from "../../body.ts";
 import type { PublishOptions } from "../../broker.ts";
+import { HeaderBlock } from "./header-block.ts";
 
 const TAG = "Trunkline-Tag-";
 
@@ -122,8 +123,38 @@ function scan(envelope: Envelope, block: string): void {
     at = block.indexOf("\r\n", start);
     const colon = block.indexOf(":", start);
     if (at < 0 || colon < 0) return;
-    if (colon < at) put(envelope, block.slice(start, colon), block.slice(colon + 1, at).trim());
+    if (colon > at) continue;
+    const key = keyAt(block, start, colon);
+    if (key !== undefined) put(envelope, key, block.slice(colon + 1, at).trim());
   }
+}
+
+/** The names of headers that are looked at, by their length: told apart without a text made of each that comes. */
+const KEYS: readonly (readonly string[])[] = byLength([
+  ...[
+    "Nats-Sequence",
+    "Nats-Last-Sequence",
+    "Nats-Msg-Id",
+    "Nats-Subject",
+    "Nats-Num-Pending",
+    "Nats-Time-Stamp",
+  ],
+  ...["Nats-Service-Error-Code", "Nats-Service-Error", "Content-Type", "Trunkline-Time", "Trunkline-Event"],
+  ...["Trunkline-Priority", "Trunkline-Except", "Trunkline-From", "Trunkline-Notice", "Trunkline-Of"],
+  ...["Trunkline-Version", "Trunkline-Count"],
+]);
+
+function byLength(names: readonly string[]): string[][] {
+  const longest = Math.max(...names.map((name) => name.length));
+  return Array.from({ length: longest + 1 }, (_, length) => names.filter((name) => name.length === length));
+}
+
+/** The name of a header; undefined where nobody looks at it. */
+function keyAt(block: string, start: number, colon: number): string | undefined {
+  const known = KEYS[colon - start];
+  if (known) for (const name of known) if (block.startsWith(name, start)) return name;
+  // A tag, or a trace: what the server writes beside begins with an N.
+  return (block.charCodeAt(start) | 0x20) === SMALL_T ? block.slice(start, colon) : undefined;
 }
 
 function put(envelope: Envelope, key: string, value: string): void {
@@ -206,11 +237,11 @@ function putTag(envelope: Envelope, name: string, value: string): void {
 }
 
 /** Makes the headers of one publish. @param options checked: nothing in them can break a header */
-export function publishHeaders(id: string | undefined, options: PublishOptions): MsgHdrs {
-  const out = headers();
-  if (id !== undefined) out.set("Nats-Msg-Id", id);
-  out.set("Trunkline-Time", String(Date.now()));
-  if (options.info) out.set("Trunkline-From", writeInfo(options.info));
+export function publishHeaders(id: string | undefined, options: PublishOptions): HeaderBlock {
+  const out = new HeaderBlock();
+  if (id !== undefined) out.add(`Nats-Msg-Id: ${id}`);
+  out.add(`Trunkline-Time: ${Date.now()}`);
+  if (options.info) out.add(`Trunkline-From: ${writeInfo(options.info)}`);
   if (options.event !== undefined) out.set("Trunkline-Event", options.event);
   if (options.priority) out.set("Trunkline-Priority", options.priority);
   if (options.except !== undefined) out.set("Trunkline-Except", options.except);
@@ -218,11 +249,6 @@ export function publishHeaders(id: string | undefined, options: PublishOptions):
   if (options.trace)
     for (const [key, value] of Object.entries(traceHeaders(options.trace))) out.set(key, value);
   return out;
-}
-
-/** Headers as they are sent: their length counts for the server's `max_payload`. */
-export function encoded(headers: MsgHdrs): Uint8Array {
-  return (headers as MsgHdrs & { encode(): Uint8Array }).encode();
 }
 
 /** `{client, user, connInfo?, chanInfo?}` as one line of JSON, the infos as JSON within it. */
@@ -235,9 +261,15 @@ export function writeInfo(info: ClientInfo): string {
 
 const INFO_RULES = { format: "json", maxMessageBytes: 65_536 } as const;
 
+const PLAIN_LENGTH = 1_024;
+/** An info without more than it must have, in which nothing is escaped. Malformed UTF-8 was replaced before. */
+const PLAIN_INFO = /^\{"client":"([^"\\\p{Cc}]*)","user":"([^"\\\p{Cc}]*)"\}$/u;
+
 /** Reads a `Trunkline-From` header; undefined when it is not what we write (anybody may publish one). */
 export function readInfo(text: string | undefined): ClientInfo | undefined {
   if (!text) return undefined;
+  const plain = text.length <= PLAIN_LENGTH ? PLAIN_INFO.exec(text) : null;
+  if (plain) return { client: plain[1]!, user: plain[2]! };
   try {
     checkBody(text, INFO_RULES);
     const from: unknown = JSON.parse(text);

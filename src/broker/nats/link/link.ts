@@ -11,6 +11,7 @@ import type { Stats } from "../../../core/stats.ts";
 import { utf8Encoder } from "../../../core/text.ts";
 import { atLeast } from "../../../core/version.ts";
 import type { BrokerStatus } from "../../broker.ts";
+import { quicken } from "./quicken.ts";
 import { StartError } from "./start-error.ts";
 import { withTimeout } from "./timeout.ts";
 
@@ -121,6 +122,7 @@ export class Link {
     this.nc = nc;
     this.#options = options;
     this.#status = { state: "connected", sinceMs: Date.now(), server: this.#server() };
+    quicken(nc);
     void this.#watch();
     void nc.closed().then((error) => {
       if (this.#status.state === "closed") return;
@@ -249,6 +251,7 @@ export class Link {
   #restored(): void {
     if (this.#status.state === "connected") return;
     this.#options.stats.brokerReconnects++;
+    quicken(this.nc);
     this.#set("connected");
     this.#options.log.info("reconnected to NATS", { version: this.#status.server?.version });
     for (const listener of this.#up) listener();

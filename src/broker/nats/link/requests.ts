@@ -1,7 +1,9 @@
-import type { Msg, MsgHdrs } from "nats";
+import type { Msg } from "nats";
 import { CommandError, Errors } from "../../../core/errors.ts";
+import type { HeaderBlock } from "./header-block.ts";
 import { type Envelope, openEnvelope } from "./headers.ts";
 import type { Link } from "./link.ts";
+import { send } from "./send.ts";
 
 /** Why a request has no answer. `lost`: the connection broke, or is not there. */
 export type NoAnswer = "timeout" | "lost";
@@ -59,7 +61,7 @@ export class Requests {
   }
 
   /** Sends a request. Never throws and never calls `waiter` before it returns. */
-  send(subject: string, payload: Uint8Array | string, waiter: Waiter, headers?: MsgHdrs): void {
+  send(subject: string, payload: Uint8Array | string, waiter: Waiter, headers?: HeaderBlock): void {
     const token = this.#next++;
     this.#waiting.set(token, waiter);
     if (!this.#timer) {
@@ -71,10 +73,7 @@ export class Requests {
       return;
     }
     try {
-      this.#link.nc.publish(subject, payload, {
-        reply: this.#prefix + token.toString(36),
-        ...(headers && { headers }),
-      });
+      send(this.#link.nc, subject, payload, { reply: this.#prefix + token.toString(36), headers });
     } catch {
       // The library refuses locally only when it is closed (sizes are checked by the callers).
       queueMicrotask(() => this.#fail(token, waiter, "lost"));
@@ -86,7 +85,7 @@ export class Requests {
     subject: string,
     payload: Uint8Array | string,
     timeoutMs: number,
-    headers?: MsgHdrs,
+    headers?: HeaderBlock,
   ): Promise<Envelope> {
     const answer = new Answer(subject, timeoutMs);
     this.send(subject, payload, answer, headers);

@@ -8,7 +8,8 @@ import type { Subjects } from "../../../core/subject.ts";
 import { strictUtf8Decoder, utf8Decoder, utf8Encoder } from "../../../core/text.ts";
 import { isHeader } from "../../body.ts";
 import type { Broker, RequestOptions, ServiceReply, SignalListener } from "../../broker.ts";
-import { encoded, openEnvelope } from "../link/headers.ts";
+import { HeaderBlock } from "../link/header-block.ts";
+import { openEnvelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import { RequestError, type Requests, type Waiter } from "../link/requests.ts";
 
@@ -68,12 +69,12 @@ export class Control {
     const { link, requests, subjects } = this.#options;
     const subject = service === "rpc" ? subjects.rpc(name) : subjects.auth(name);
     const bytes = typeof body === "string" ? utf8Encoder.encode(body) : body;
-    const out = headers();
+    const out = new HeaderBlock();
     for (const [key, value] of Object.entries(given)) {
       if (!isHeader(key, value)) throw new CommandError(Errors.badRequest, "malformed request header");
       out.set(key, value);
     }
-    const { length: headerBytes } = encoded(out);
+    const { length: headerBytes } = out.encode();
     if (headerBytes + bytes.length > link.maxPayload)
       throw new CommandError(Errors.limitExceeded, "request too long");
     try {

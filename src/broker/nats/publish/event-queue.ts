@@ -1,10 +1,9 @@
-import type { MsgHdrs } from "nats";
 import { eventText } from "../../../core/json-value.ts";
 import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
 import type { Subjects } from "../../../core/subject.ts";
-import { utf8Encoder } from "../../../core/text.ts";
 import { type TraceContext, traceHeaders } from "../../../core/trace-context.ts";
+import { HeaderBlock } from "../link/header-block.ts";
 import { Publisher, type PublisherOptions } from "./publisher.ts";
 
 /** Least time between two log lines about dropped events, ms. */
@@ -40,7 +39,10 @@ export class EventQueue {
     const { stats, subjects } = this.#options;
     try {
       const payload = eventText(event);
-      const out = new EventHeaders(id, trace) as unknown as MsgHdrs;
+      const out = new HeaderBlock();
+      // Ids are made of channel and user names: whatever a header cannot carry is escaped.
+      out.add(`Nats-Msg-Id: ${encodeURI(id.toWellFormed())}`);
+      for (const [name, value] of Object.entries(traceHeaders(trace))) out.add(`${name}: ${value}`);
       const to = { subject: subjects.event(kind), stream: subjects.eventStream() };
       this.#publisher.publish(to, payload, out, Number.POSITIVE_INFINITY).then(
         () => {
@@ -68,23 +70,5 @@ export class EventQueue {
     if (now - this.#loggedAt < LOG_PAUSE_MS) return;
     this.#loggedAt = now;
     log.error("events are dropped", { kind, dropped: stats.eventsDropped, error });
-  }
-}
-
-/** `Nats-Msg-Id`, and its trace. The library only asks for the bytes, and its own class costs more than the event. */
-class EventHeaders {
-  readonly #id: string;
-  readonly #trace: TraceContext | undefined;
-
-  constructor(id: string, trace: TraceContext | undefined) {
-    this.#id = id;
-    this.#trace = trace;
-  }
-
-  encode(): Uint8Array {
-    // Ids are made of channel and user names: whatever a header cannot carry is escaped.
-    let text = `NATS/1.0\r\nNats-Msg-Id: ${encodeURI(this.#id.toWellFormed())}\r\n`;
-    for (const [name, value] of Object.entries(traceHeaders(this.#trace))) text += `${name}: ${value}\r\n`;
-    return utf8Encoder.encode(`${text}\r\n`);
   }
 }

@@ -1,6 +1,6 @@
-import { headers } from "nats";
 import type { Logger } from "../../../core/log.ts";
 import { utf8Decoder } from "../../../core/text.ts";
+import { HeaderBlock } from "../link/header-block.ts";
 import type { Requests } from "../link/requests.ts";
 import type { Store } from "../streams/store.ts";
 
@@ -106,7 +106,7 @@ export class LeaderLease {
   /** The sequence of the stored claim; 0 when another one was first. @throws RequestError */
   async #send(holder: string, expected: number): Promise<number> {
     const { requests, subject } = this.#options;
-    const out = headers();
+    const out = new HeaderBlock();
     out.set("Nats-Expected-Last-Subject-Sequence", String(expected));
     const answer = await requests.ask(subject, holder, CLAIM_TIMEOUT_MS, out);
     const ack = JSON.parse(utf8Decoder.decode(answer.data)) as { seq?: number };

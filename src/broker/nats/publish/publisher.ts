@@ -1,7 +1,8 @@
-import type { Msg, MsgHdrs } from "nats";
+import type { Msg } from "nats";
 import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Histogram } from "../../../core/histogram.ts";
 import { utf8Decoder } from "../../../core/text.ts";
+import type { HeaderBlock } from "../link/header-block.ts";
 import type { Link } from "../link/link.ts";
 import type { NoAnswer, Requests, Waiter } from "../link/requests.ts";
 import type { StorageWatch } from "./storage-watch.ts";
@@ -89,7 +90,12 @@ export class Publisher {
    * Publishes with the id in its headers. @throws CommandError brokerUnavailable (not acknowledged in time, or the
    * queue is full), limitExceeded (larger than the server takes)
    */
-  publish(to: Destination, payload: Uint8Array | string, headers: MsgHdrs, timeoutMs: number): Promise<Ack> {
+  publish(
+    to: Destination,
+    payload: Uint8Array | string,
+    headers: HeaderBlock,
+    timeoutMs: number,
+  ): Promise<Ack> {
     if (this.#queue.length - this.#first >= this.options.queue) {
       throw new CommandError(Errors.brokerUnavailable, "too many messages wait to be published");
     }
@@ -194,7 +200,7 @@ class Outgoing implements Waiter {
   readonly #publisher: Publisher;
   readonly #to: Destination;
   readonly #payload: Uint8Array | string;
-  readonly #headers: MsgHdrs;
+  readonly #headers: HeaderBlock;
   readonly #deadline: number;
   #attempts = 0;
   /** How long it may take this time, ms. */
@@ -208,7 +214,7 @@ class Outgoing implements Waiter {
     publisher: Publisher,
     to: Destination,
     payload: Uint8Array | string,
-    headers: MsgHdrs,
+    headers: HeaderBlock,
     deadline: number,
   ) {
     this.#publisher = publisher;
