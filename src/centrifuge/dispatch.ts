@@ -12,6 +12,7 @@ import { history, presence, presenceStats } from "./queries.ts";
 import { refresh, subRefresh } from "./refresh.ts";
 import type { CentrifugeSession } from "./session.ts";
 import { subscribe, unsubscribe } from "./subscribe.ts";
+import { traced } from "./traced.ts";
 
 /**
  * Carries out one command of a session. What concerns a channel whose subscribe is under way waits for it; everything
@@ -36,8 +37,8 @@ export function execute(
     }
     const busy = "channel" in command ? session.subscribing(command.channel) : undefined;
     const work = busy
-      ? busy.then(() => carryOut(context, session, command))
-      : carryOut(context, session, command);
+      ? busy.then(() => carryOutTraced(context, session, command))
+      : carryOutTraced(context, session, command);
     if (!work) return;
     session.countUnanswered(1);
     const sinceMs = performance.now();
@@ -56,6 +57,16 @@ export function execute(
 function stepOf({ client }: CentrifugeSession, command: CentrifugeCommand) {
   const { method } = command;
   return { client, method, ...("channel" in command && { channel: command.channel }) };
+}
+
+function carryOutTraced(
+  context: GatewayContext,
+  session: CentrifugeSession,
+  command: CentrifugeCommand,
+): Promise<void> | undefined {
+  const { tracing } = context;
+  if (tracing === undefined) return carryOut(context, session, command);
+  return traced(tracing, session, command, () => carryOut(context, session, command));
 }
 
 function carryOut(

@@ -166,7 +166,7 @@ class RunningInstance implements Instance {
 
   /** The order of the start; each part is noted before it is started, so that one that starts halfway is closed, too. */
   async #startParts(stop: AbortSignal): Promise<void> {
-    const { broker, authenticator, config, runtime, stats, log } = this.#parts;
+    const { broker, authenticator, config, runtime, stats, tracing, log } = this.#parts;
     const { version, openConsole: open = false } = this.#parts;
     const started = this.#started;
 
@@ -179,7 +179,7 @@ class RunningInstance implements Instance {
 
     const presence = this.#parts.presence(() => this.#load());
     const pusher = new Pusher({
-      ...{ apps: this.#apps, outbox, broker, presence, fanout: this.#fanout },
+      ...{ apps: this.#apps, outbox, broker, presence, fanout: this.#fanout, tracing },
       quotas: new AppQuotas({ stats, dryRun: config.limits.dryRun }),
       log: log.with({ at: "gateway" }),
     });
@@ -200,7 +200,7 @@ class RunningInstance implements Instance {
     started.closeFirst("gateway", () => gateway.close());
     gateway.start();
     const { operations } = gateway;
-    started.closeFirst("API over NATS", serveApiOverNats(broker, { operations, stats, log }));
+    started.closeFirst("API over NATS", serveApiOverNats(broker, { operations, stats, tracing, log }));
     const timers = {
       ...{ runtime, gateway, overload: this.#overload, descriptors: this.#descriptors, stats, log },
       evacuation: this.#evacuation(presence),
@@ -216,28 +216,28 @@ class RunningInstance implements Instance {
 
   /** Opens the outbox and delivers what is in it, when there are webhooks. */
   async #openOutbox(stop: AbortSignal): Promise<Outbox | undefined> {
-    const { config, broker, stats, log } = this.#parts;
+    const { config, broker, stats, tracing, log } = this.#parts;
     const options = outboxOptions(config);
     if (!options) return undefined;
     const outbox = await step("open the outbox of webhooks", stop, () => broker.outbox(options));
     this.#started.closeFirst("outbox of webhooks", () => outbox.close());
     const webhooks = await step("start the webhooks", stop, () =>
-      startWebhooks({ config, apps: this.#apps, outbox, stats, log }),
+      startWebhooks({ config, apps: this.#apps, outbox, stats, tracing, log }),
     );
     this.#started.closeFirst("webhooks", () => webhooks.close());
     return outbox;
   }
 
   #createGateway(presence: Presence, pusher: Pusher, outbox: Outbox | undefined): RunningGateway {
-    const { config, version, runtime, broker, authenticator, callouts, stats, log } = this.#parts;
+    const { config, version, runtime, broker, authenticator, callouts, stats, tracing, log } = this.#parts;
     return createGateway({
       instance: config.instanceId,
       region: config.region,
       version,
       options: gatewayOptions(config),
       namespaces: config.namespaces,
-      ...{ broker, presence, authenticator, callouts, stats },
-      recorder: eventRecorder(config, broker, outbox),
+      ...{ broker, presence, authenticator, callouts, stats, tracing },
+      recorder: eventRecorder(config, broker, outbox, tracing),
       outbox: outbox && outboxDesk(config, this.#apps, outbox),
       policy: pusher,
       membership: pusher,
@@ -278,7 +278,7 @@ class RunningInstance implements Instance {
   }
 
   async #createApp(presence: Presence, pusher: Pusher, metrics: Metrics, console?: Console): Promise<App> {
-    const { config, version, stats, log } = this.#parts;
+    const { config, version, stats, tracing, log } = this.#parts;
     return createApp({
       gateway: this.#gateway,
       version,
@@ -293,8 +293,7 @@ class RunningInstance implements Instance {
       regions: regionDirectory(config, presence, () => this.#load()),
       assets: await loadAssets("console"),
       streams: this.#streams,
-      stats,
-      log,
+      ...{ stats, tracing, log },
       reload: this.#parts.reload,
       options: appOptions(config, this.#descriptors),
     });

@@ -3,6 +3,7 @@ import type { Outbox, OutboxOptions } from "../broker/outbox.ts";
 import type { Config } from "../config.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
+import type { Tracing } from "../core/tracing.ts";
 import type { PusherApps } from "../pusher/apps.ts";
 import { pusherTargets } from "../pusher/webhook-target.ts";
 import { AddressGuard } from "../webhooks/address-guard.ts";
@@ -41,13 +42,14 @@ export function startWebhooks(parts: {
   readonly apps: PusherApps;
   readonly outbox: Outbox;
   readonly stats: Stats;
+  readonly tracing: Tracing | undefined;
   readonly log: Logger;
 }): Webhooks {
-  const { config, apps, outbox, stats, log } = parts;
+  const { config, apps, outbox, stats, tracing, log } = parts;
   const { maxAgeMs, timeoutMs, tries } = config.webhooks;
   const targets = webhookTargets(config, apps);
   return new Webhooks({
-    ...{ targets, outbox, maxAgeMs, timeoutMs, tries, stats },
+    ...{ targets, outbox, maxAgeMs, timeoutMs, tries, stats, tracing },
     guard: new AddressGuard(config.webhooks.allowedNetworks),
     log: log.with({ at: "webhooks" }),
   });
@@ -63,6 +65,9 @@ export function eventRecorder(
   { webhooks: { endpoints } }: Config,
   broker: EventRecorder,
   outbox: Outbox | undefined,
+  tracing: Tracing | undefined,
 ): EventRecorder {
-  return outbox && endpoints.length > 0 ? new WebhookEventRecorder(broker, outbox, endpoints) : broker;
+  return outbox && endpoints.length > 0
+    ? new WebhookEventRecorder(broker, outbox, endpoints, tracing)
+    : broker;
 }

@@ -18,6 +18,7 @@ import { clusterPresence } from "../presence/redis/cluster.ts";
 import { redisPresence } from "../presence/redis/redis.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { type OpenTracing, openTracing } from "../tracing/open.ts";
+import { withTraceIds } from "../tracing/traced-log.ts";
 import { connectionLogger, consoleLogger } from "./console-log.ts";
 import { detectRuntime } from "./detect-runtime.ts";
 import { httpEndpoints, natsAddress, redisWay, tokenIssuers } from "./drivers.ts";
@@ -90,10 +91,11 @@ export async function buildParts(
   config: Config,
   { version, worker, extra, openConsole, services, bus, reload }: PartsOptions,
   runtime: Runtime,
-  log: Logger,
+  given: Logger,
 ): Promise<InstanceParts> {
   const stats = new Stats();
-  const tracing = await traces(config, version, { runtime, stats, log });
+  const tracing = await traces(config, version, { runtime, stats, log: given });
+  const log = tracing ? withTraceIds(given, tracing) : given;
   const connections = connectionCap(config.limits.connections, runtime.descriptorLimit());
   const plain = bus
     ? memoryBroker({ bus, instance: config.instanceId, log, stats })
@@ -103,7 +105,7 @@ export async function buildParts(
   const { authenticator, callouts, prepare } = reloadingDrivers(config, {
     authenticator: (settings) =>
       jwtAuthenticator({ issuers: tokenIssuers(settings), insecure: settings.insecure, log }),
-    callouts: (settings) => buildCallouts(settings, asked, log, stats),
+    callouts: (settings) => buildCallouts(settings, asked, { log, stats, tracing }),
   });
   return {
     ...{ config, version, runtime, broker, log, stats, authenticator, callouts, tracing },
@@ -124,9 +126,13 @@ function servicesOf({ rpc }: Config, broker: Broker, services: PartsOptions["ser
   return services ? services(nats) : nats;
 }
 
-function buildCallouts(config: Config, request: ServiceRequest, log: Logger, stats: Stats): FindCallouts {
+function buildCallouts(
+  config: Config,
+  request: ServiceRequest,
+  { log, stats, tracing }: Pick<InstanceParts, "log" | "stats" | "tracing">,
+): FindCallouts {
   const { rpc, region, instanceId: instance } = config;
-  const common = { stats, log: log.with({ at: "callout" }) };
+  const common = { stats, tracing, log: log.with({ at: "callout" }) };
   const nats = natsCallouts({
     ...{ ...common, region, instance, rpcBodyBytes: rpc.bodyBytes },
     request,

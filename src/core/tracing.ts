@@ -1,10 +1,17 @@
-import type { TraceContext } from "./trace-context.ts";
+import { readTraceContext, type TraceContext } from "./trace-context.ts";
 
 /** Who brings a context: whether it is believed is a setting. */
 export type Caller = "service" | "client";
 
 /** Facts of a span, by the names of OpenTelemetry's conventions; `undefined` is left out. */
 export type SpanFacts = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** A context that came from elsewhere. */
+export interface From {
+  readonly context: TraceContext;
+  /** Who brought it; absent: an instance of ours wrote it down. */
+  readonly caller?: Caller;
+}
 
 /** How a span is called, and what it belongs to. */
 export interface SpanStart {
@@ -13,7 +20,7 @@ export interface SpanStart {
   readonly kind: "server" | "client" | "producer" | "consumer";
   readonly facts?: SpanFacts;
   /** What the caller sent along; absent: the work under way is the parent. */
-  readonly from?: { readonly caller: Caller; readonly context: TraceContext };
+  readonly from?: From | undefined;
   /** Other work that led to this. */
   readonly links?: readonly TraceContext[];
 }
@@ -44,10 +51,23 @@ export interface Tracing {
   span<T>(start: SpanStart, work: (span: Span) => T): T;
 
   /** Does work for a caller who sent a context along: it is the parent of spans that begin in it. */
-  under<T>(from: SpanStart["from"], work: () => T): T;
+  under<T>(from: From | undefined, work: () => T): T;
 
   /** A span of work that is over, if its parent is recorded. @param startMs Unix ms */
-  record(
-    start: SpanStart & { readonly from: NonNullable<SpanStart["from"]>; readonly startMs: number },
-  ): void;
+  record(start: SpanStart & { readonly from: From; readonly startMs: number }): void;
+}
+
+/** What a caller sent along in HTTP or NATS; `undefined` when it sent nothing, or nobody wants traces. */
+export function fromHeaders(
+  tracing: Tracing | undefined,
+  caller: Caller,
+  get: (name: string) => string | null | undefined,
+): From | undefined {
+  const context = tracing && readTraceContext(get("traceparent"), get("tracestate"));
+  return context && { caller, context };
+}
+
+/** Does work for a caller, where traces are wanted; see {@link Tracing.under}. */
+export function under<T>(tracing: Tracing | undefined, from: From | undefined, work: () => T): T {
+  return tracing && from ? tracing.under(from, work) : work();
 }

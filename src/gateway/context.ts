@@ -4,6 +4,7 @@ import type { Logger } from "../core/log.ts";
 import type { CalloutTarget, Namespaces } from "../core/namespace.ts";
 import type { PacedLog } from "../core/paced-log.ts";
 import type { Stats } from "../core/stats.ts";
+import type { Tracing } from "../core/tracing.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { OutboxDesk } from "../webhooks/desk.ts";
 import type { Fanout } from "./channel/audience.ts";
@@ -55,6 +56,8 @@ export interface GatewayDeps {
   /** Gives a connection's place back to admission. */
   readonly release: (admissionKey: string) => void;
   readonly stats: Stats;
+  /** Distributed traces; absent: nobody wants them. */
+  readonly tracing?: Tracing | undefined;
   readonly log: Logger;
   /** Where comings and goings are told; absent: nowhere. */
   readonly connectionLog?: Logger | undefined;

@@ -103,7 +103,8 @@ export class AdmissionGuard {
     const { passedHeaders } = this.#deps;
     if (passedHeaders.length === 0) return undefined;
     const found = passedHeaders.map((name) => [name, headers.get(name)] as const);
-    return Object.fromEntries(found.filter((one): one is [string, string] => one[1] !== null));
+    const sent = found.filter((one): one is [string, string] => one[1] !== null);
+    return sent.length === 0 ? undefined : Object.fromEntries(sent);
   }
 
   #away(reason: Away, retryAfter = retryLater()): Response {

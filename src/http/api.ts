@@ -5,6 +5,7 @@ import { isDeeper, MAX_JSON_DEPTH, rawItems, rawMember, rawMembers } from "../co
 import { writeJson } from "../core/json-value.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
+import { fromHeaders, type Tracing, under } from "../core/tracing.ts";
 import type { Operations } from "../gateway/gateway.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
 import { errorOf, METHODS } from "./api-methods.ts";
@@ -22,6 +23,7 @@ export interface ApiDeps {
   /** Of the product. */
   readonly version: string;
   readonly stats: Pick<Stats, "apiLatency">;
+  readonly tracing?: Tracing | undefined;
   readonly log: Logger;
 }
 
@@ -48,7 +50,11 @@ export function serverApi(deps: ApiDeps): Hono {
       credentials(c.req.header("authorization"), "apikey") ??
       c.req.query("api_key");
     if (!allowed(key)) return c.text("unauthorized\n", 401);
-    await next();
+    await under(
+      deps.tracing,
+      fromHeaders(deps.tracing, "service", (name) => c.req.header(name)),
+      next,
+    );
     c.header("cache-control", "no-store");
     return;
   });
@@ -88,10 +94,25 @@ export function serverApi(deps: ApiDeps): Hono {
 
 /** Makes what carries one call out: with the name of a method, and its parameters as JSON text. A batch answers without the envelope, as Centrifugo's does. */
 export function caller(
-  deps: Pick<ApiDeps, "operations" | "log" | "stats">,
+  deps: Pick<ApiDeps, "operations" | "log" | "stats" | "tracing">,
 ): (name: string, params?: string) => Promise<unknown> {
+  const { tracing } = deps;
+  const call = (name: string, params: string): Promise<Answer> => {
+    if (!tracing || !METHODS.has(name)) return carryOut(name, params);
+    const facts = { "rpc.system.name": "trunkline", "rpc.method": name };
+    return tracing.span({ name: `api ${name}`, kind: "server", facts }, async (span) => {
+      const answer = await carryOut(name, params);
+      if ("error" in answer) {
+        const { code } = answer.error;
+        if (code === Errors.internal.code) span.failed(String(code));
+        else span.note({ "error.type": String(code) });
+      }
+      return answer;
+    });
+  };
+
   /** @param params JSON text, of which messages and infos are taken as they stand */
-  const call = async (name: string, params: string): Promise<Answer> => {
+  const carryOut = async (name: string, params: string): Promise<Answer> => {
     const method = METHODS.get(name);
     if (!method) return { error: errorOf(Errors.methodNotFound) };
     const given = readParams(params);

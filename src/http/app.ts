@@ -3,6 +3,7 @@ import type { CentrifugeDialects } from "../centrifuge/dialect.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import { readTraceContext, traceField } from "../core/trace-context.ts";
+import type { Tracing } from "../core/tracing.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { Admission } from "../gateway/instance/admission.ts";
 import type { RegionDirectory } from "../gateway/instance/region-directory.ts";
@@ -46,6 +47,7 @@ export interface AppDeps {
   readonly streams: StreamTransports;
   readonly regions: RegionDirectory;
   readonly stats: Stats;
+  readonly tracing?: Tracing | undefined;
   readonly log: Logger;
   /** See `AdminDeps.reload`. */
   readonly reload?: (() => Promise<ReloadOutcome>) | undefined;
@@ -72,6 +74,9 @@ export interface AppOptions {
   /** Longest frame a client may send. */
   readonly maxFrameBytes: number;
 }
+
+/** Kept of clients' requests where traces are wanted. */
+const TRACE_HEADERS = ["traceparent", "tracestate"];
 
 /** Names the region that answered: on `GET /regions`, on every upgrade to a WebSocket, and on streams. */
 export const REGION_HEADER = "trunkline-region";
@@ -152,11 +157,13 @@ function createRoutes(deps: AppDeps, log: Logger, failed: Failed): Routes {
 
 /** Where clients connect, over WebSockets and streams. Returns the upgrade of Centrifuge clients. */
 function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
-  const { gateway, centrifuge: dialects, admission, health, streams, stats, options } = deps;
+  const { gateway, centrifuge: dialects, admission, health, streams, stats, tracing, options } = deps;
   const originAllowed = originPolicy(options.allowedOrigins);
   const guard = new AdmissionGuard({
     ...{ admission, health, clientIp: clientIp(options.proxy), stats, log },
-    passedHeaders: options.passedHeaders,
+    passedHeaders: tracing
+      ? [...new Set([...options.passedHeaders, ...TRACE_HEADERS])]
+      : options.passedHeaders,
     blocked: (ip) => gateway.blocksAddress(ip),
   });
   const compression = compressionPolicy(options.compression);
@@ -180,7 +187,17 @@ function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
   app.route(
     "/",
     streamRoutes({
-      ...{ gateway, centrifuge: dialects, guard, originAllowed, compression, streams, stats, headers },
+      ...{
+        gateway,
+        centrifuge: dialects,
+        guard,
+        originAllowed,
+        compression,
+        streams,
+        stats,
+        tracing,
+        headers,
+      },
       maxFrameBytes: options.maxFrameBytes,
     }),
   );
@@ -190,13 +207,13 @@ function routeClients(app: Router, deps: AppDeps, log: Logger): Upgrade {
 /** Where services and operators ask. */
 function routeApis(
   app: Router,
-  { gateway, version, apps, appQuotas, health, metrics, stats, reload, options }: AppDeps,
+  { gateway, version, apps, appQuotas, health, metrics, stats, tracing, reload, options }: AppDeps,
   log: Logger,
 ): void {
   const { operations } = gateway;
   const { apiKeys: keys, operatorTokens, maxRequestBytes, metricsToken, publicMetrics } = options;
-  app.route("/api", serverApi({ operations, version, keys, maxRequestBytes, stats, log }));
-  app.route("/apps", pusherApi({ apps, appQuotas, operations, maxRequestBytes, log }));
+  app.route("/api", serverApi({ operations, version, keys, maxRequestBytes, stats, tracing, log }));
+  app.route("/apps", pusherApi({ apps, appQuotas, operations, maxRequestBytes, tracing, log }));
   const { audit } = gateway.oversight;
   const operators = { apiKeys: keys, operatorTokens, audit };
   app.route("/", adminApp({ health, metrics, metricsToken, publicMetrics, reload, ...operators }));

@@ -16,6 +16,34 @@ export function pusherMessage(
   state: PusherState,
   message: PusherMessage,
 ): Promise<void> | undefined {
+  const { tracing } = context;
+  const { event } = message;
+  if (tracing === undefined || UNTRACED.has(event)) return carryOut(context, session, state, message);
+  const name = NAMES.get(event) ?? "event";
+  const facts = { "rpc.system.name": "pusher", "rpc.method": name, "trunkline.client": session.client };
+  return tracing.span({ name: `client ${name}`, kind: "server", facts }, () =>
+    carryOut(context, session, state, message),
+  );
+}
+
+/** What nobody looks for in a trace. */
+const UNTRACED: ReadonlySet<string> = new Set(["pusher:ping", "pusher:pong"]);
+
+/** The name of a span is one of few: events of clients have names of their own. */
+const NAMES: ReadonlyMap<string, string> = new Map([
+  ["pusher:subscribe", "subscribe"],
+  ["pusher:unsubscribe", "unsubscribe"],
+  ["pusher:signin", "signin"],
+  ["trunkline:resume", "resume"],
+  ["trunkline:position", "position"],
+]);
+
+function carryOut(
+  context: PusherContext,
+  session: Session,
+  state: PusherState,
+  message: PusherMessage,
+): Promise<void> | undefined {
   switch (message.event) {
     case "pusher:ping":
       session.send(PONG);

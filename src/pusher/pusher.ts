@@ -2,6 +2,7 @@ import type { Broker } from "../broker/broker.ts";
 import type { Outbox } from "../broker/outbox.ts";
 import type { ChannelName } from "../core/channel.ts";
 import type { Logger } from "../core/log.ts";
+import type { Tracing } from "../core/tracing.ts";
 import type { Fanout } from "../gateway/channel/audience.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import type { ChannelPolicy, MembershipListener } from "../gateway/membership/listener.ts";
@@ -24,6 +25,7 @@ export interface PusherDeps {
   readonly presence: Presence;
   readonly fanout: Fanout;
   readonly quotas: AppQuotas;
+  readonly tracing?: Tracing | undefined;
   readonly log: Logger;
 }
 
@@ -57,7 +59,7 @@ export class Pusher implements ChannelPolicy, MembershipListener {
     this.quotas = deps.quotas;
     this.#broker = deps.broker;
     this.#presence = deps.presence;
-    this.webhooks = new WebhookEvents(deps.apps, deps.outbox);
+    this.webhooks = new WebhookEvents(deps.apps, deps.outbox, deps.tracing);
     this.#counts = new SubscriptionCounts({ ...deps, webhooks: this.webhooks, failed });
     this.channelUsers = new ChannelUsersRegistry({ ...deps, failed });
   }

@@ -1,5 +1,6 @@
 import type { Outbox } from "../broker/outbox.ts";
 import { parseChannel } from "../core/channel.ts";
+import type { Tracing } from "../core/tracing.ts";
 import { writeItem } from "../webhooks/item.ts";
 import { asksFor } from "../webhooks/target.ts";
 import {
@@ -21,10 +22,12 @@ type WebhookEvent = { readonly name: string; readonly channel: string } & Readon
 export class WebhookEvents {
   readonly #apps: PusherApps;
   readonly #outbox: Outbox | undefined;
+  readonly #tracing: Pick<Tracing, "active"> | undefined;
   readonly #lines = new Map<PusherWebhook, string>();
 
   /** @param outbox absent: no app has a webhook */
-  constructor(apps: PusherApps, outbox: Outbox | undefined) {
+  constructor(apps: PusherApps, outbox: Outbox | undefined, tracing?: Pick<Tracing, "active">) {
+    this.#tracing = tracing;
     this.#apps = apps;
     this.#outbox = outbox;
     for (const app of apps.all) {
@@ -82,7 +85,8 @@ export class WebhookEvents {
       if (!asksFor(webhook, name, found.name)) continue;
       const event: WebhookEvent = { name, channel: found.name, ...fields };
       const timeMs = Date.now();
-      text ??= writeItem({ id, timeMs, sinceMs: timeMs, event: JSON.stringify(event) });
+      const trace = this.#tracing?.active();
+      text ??= writeItem({ id, timeMs, sinceMs: timeMs, event: JSON.stringify(event), trace });
       this.#outbox?.put(this.#lines.get(webhook)!, text, id);
     }
   }

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type * as OtelApi from "@opentelemetry/api";
 import { CommandError, ConnectionError, Errors } from "../core/errors.ts";
 import { isSampled, readTraceContext, type TraceContext, traceIdOf } from "../core/trace-context.ts";
-import type { Caller, Span, SpanFacts, SpanStart, Tracing } from "../core/tracing.ts";
+import type { Caller, From, Span, SpanFacts, SpanStart, Tracing } from "../core/tracing.ts";
 
 export interface OtelTracingOptions {
   /** The package, loaded by whoever wants traces. */
@@ -49,13 +49,11 @@ export class OtelTracing implements Tracing {
     return this.#do(open, () => work(open));
   }
 
-  under<T>(from: SpanStart["from"], work: () => T): T {
+  under<T>(from: From | undefined, work: () => T): T {
     return from ? this.#do(new Work(from.context, from.caller), work) : work();
   }
 
-  record(
-    start: SpanStart & { readonly from: NonNullable<SpanStart["from"]>; readonly startMs: number },
-  ): void {
+  record(start: SpanStart & { readonly from: From; readonly startMs: number }): void {
     const { context, caller } = start.from;
     // What nobody records need not be made; of strangers the sampler decides.
     if (this.#trusts(caller) && !isSampled(context)) return;
@@ -99,7 +97,7 @@ export class OtelTracing implements Tracing {
 
   #begin({ name, kind, facts, from, links = [] }: SpanStart, startTime?: number): OtelApi.Span {
     const { api, tracer } = this.#options;
-    const given: Pick<Work, "context" | "caller"> | undefined = from ?? this.#current();
+    const given: From | Work | undefined = from ?? this.#current();
     const trusted = given !== undefined && this.#trusts(given.caller);
     const linked = given === undefined || trusted ? links : [given.context, ...links];
     const context = trusted

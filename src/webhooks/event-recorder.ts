@@ -1,6 +1,7 @@
 import type { EventRecorder } from "../broker/broker.ts";
 import type { Outbox } from "../broker/outbox.ts";
 import { eventText } from "../core/json-value.ts";
+import type { Tracing } from "../core/tracing.ts";
 import { type EventEndpoint, eventLine } from "./event-target.ts";
 import { writeItem } from "./item.ts";
 import { asksFor } from "./target.ts";
@@ -10,8 +11,15 @@ export class WebhookEventRecorder implements EventRecorder {
   readonly #broker: EventRecorder;
   readonly #outbox: Pick<Outbox, "put">;
   readonly #endpoints: readonly EventEndpoint[];
+  readonly #tracing: Pick<Tracing, "active"> | undefined;
 
-  constructor(broker: EventRecorder, outbox: Pick<Outbox, "put">, endpoints: readonly EventEndpoint[]) {
+  constructor(
+    broker: EventRecorder,
+    outbox: Pick<Outbox, "put">,
+    endpoints: readonly EventEndpoint[],
+    tracing?: Pick<Tracing, "active">,
+  ) {
+    this.#tracing = tracing;
     this.#broker = broker;
     this.#outbox = outbox;
     this.#endpoints = endpoints;
@@ -25,7 +33,8 @@ export class WebhookEventRecorder implements EventRecorder {
       if (!asksFor(endpoint, kind, channel)) continue;
       if (text === undefined) {
         const timeMs = typeof event.timeMs === "number" ? event.timeMs : Date.now();
-        text = writeItem({ id, timeMs, sinceMs: timeMs, event: eventText({ id, ...event }) });
+        const trace = this.#tracing?.active();
+        text = writeItem({ id, timeMs, sinceMs: timeMs, event: eventText({ id, ...event }), trace });
       }
       this.#outbox.put(eventLine(endpoint), text, id);
     }

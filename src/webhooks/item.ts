@@ -1,4 +1,5 @@
 import { rawMember } from "../core/json-text.ts";
+import { readTraceContext, type TraceContext, traceHeaders } from "../core/trace-context.ts";
 
 /** An event on its way to one webhook, as the outbox keeps it. */
 export interface WebhookItem {
@@ -10,6 +11,8 @@ export interface WebhookItem {
   readonly sinceMs: number;
   /** JSON text, sent as it stands here. */
   readonly event: string;
+  /** What it is a part of. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** Why an event was set aside. */
@@ -26,8 +29,8 @@ export interface Failure {
 export interface DeadLetter extends WebhookItem, Failure {}
 
 /** An item as the outbox keeps it: JSON. */
-export function writeItem({ id, timeMs, sinceMs, event }: WebhookItem, failure?: Failure): string {
-  const head = { id, timeMs, ...(sinceMs === timeMs ? {} : { sinceMs }), ...failure };
+export function writeItem({ id, timeMs, sinceMs, event, trace }: WebhookItem, failure?: Failure): string {
+  const head = { id, timeMs, ...(sinceMs === timeMs ? {} : { sinceMs }), ...traceHeaders(trace), ...failure };
   return `${JSON.stringify(head).slice(0, -1)},"event":${event}}`;
 }
 
@@ -40,11 +43,15 @@ export function readItem(text: string, name: string): WebhookItem | undefined {
   const event = read && rawMember(text, "event");
   if (event === undefined || !event.startsWith("{") || typeof read?.timeMs !== "number") return undefined;
   const { id, timeMs, sinceMs } = read;
+  const trace = readTraceContext(textOf(read.traceparent), textOf(read.tracestate));
   return {
     ...{ timeMs, event, id: typeof id === "string" ? id : name },
     sinceMs: typeof sinceMs === "number" ? sinceMs : timeMs,
+    ...(trace && { trace }),
   };
 }
+
+const textOf = (value: unknown) => (typeof value === "string" ? value : undefined);
 
 /** As {@link readItem}, of an event that was set aside. */
 export function readDeadLetter(text: string, name: string): DeadLetter | undefined {

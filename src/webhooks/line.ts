@@ -1,11 +1,13 @@
 import type { Outbox } from "../broker/outbox.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
+import type { Tracing } from "../core/tracing.ts";
 import type { AddressGuard } from "./address-guard.ts";
 import { setAside } from "./dead-letters.ts";
 import { readItem, type WebhookItem } from "./item.ts";
 import { post } from "./post.ts";
 import type { WebhookTarget } from "./target.ts";
+import { traced } from "./traced.ts";
 
 export interface WebhookLineDeps {
   readonly outbox: Outbox;
@@ -20,6 +22,7 @@ export interface WebhookLineDeps {
   /** Pause before a request that failed is sent again, ms: doubled up to the longest. Default: 500 and 30,000. */
   readonly pauses?: { readonly firstMs: number; readonly longestMs: number };
   readonly stats: Stats;
+  readonly tracing?: Tracing | undefined;
   readonly log: Logger;
   /** Called when {@link WebhookLine.oldestMs} may have changed. */
   readonly report: () => void;
@@ -229,7 +232,10 @@ export class WebhookLine {
   async #send(items: readonly Waiting[], timeoutMs: number): Promise<string | undefined> {
     const { stats } = this.#deps;
     const sinceMs = performance.now();
-    const failure = await post(this.target, items, { timeoutMs, guard: this.#deps.guard });
+    const { tracing, guard } = this.#deps;
+    const failure = await traced(tracing, this.target, items, (trace) =>
+      post(this.target, items, { timeoutMs, guard, trace }),
+    );
     stats.webhookLatency.observeMs(performance.now() - sinceMs);
     if (failure === undefined) {
       this.#failures = 0;

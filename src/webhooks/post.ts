@@ -1,5 +1,6 @@
 import { request as overHttp } from "node:http";
 import { request as overHttps } from "node:https";
+import { type TraceContext, traceHeaders } from "../core/trace-context.ts";
 import { type AddressGuard, INSIDE } from "./address-guard.ts";
 import type { WebhookItem } from "./item.ts";
 import type { WebhookTarget } from "./target.ts";
@@ -11,13 +12,15 @@ export interface PostTerms {
   readonly timeoutMs: number;
   /** Where requests may go. */
   readonly guard: AddressGuard;
+  /** What is to be handed on. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** Sends events to a webhook. Returns why that failed; `undefined` when they were taken. Never rejects. */
 export async function post(
   target: WebhookTarget,
   items: readonly WebhookItem[],
-  { timeoutMs, guard }: PostTerms,
+  { timeoutMs, guard, trace }: PostTerms,
 ): Promise<string | undefined> {
   const deadline = AbortSignal.timeout(timeoutMs);
   try {
@@ -31,6 +34,7 @@ export async function post(
       "Content-Length": bytes.length,
       "User-Agent": "trunkline-webhooks",
       ...headers,
+      ...traceHeaders(trace),
     };
     const status = await exchange(url, { headers: all, lookup: guard.lookup, signal: deadline }, bytes);
     return status >= 200 && status < 300 ? undefined : `status ${status}`;

@@ -173,17 +173,18 @@ export async function startGateway(fixture: FixtureOptions = {}) {
       : await broker.port.outbox({ maxAgeMs: 6e5, maxItems: 1_000, leaseTtlMs: 6e4, leaseRenewMs: 2e4 });
   const pusher = new Pusher({
     ...{ apps: new PusherApps([app]), outbox, log, fanout: topics },
+    tracing,
     quotas: new AppQuotas({ stats, dryRun: fixture.options?.dryRun ?? false }),
     ...{ broker: port, presence: presence.port },
   });
   const gateway = createGateway({
-    ...{ instance, region: "eu", version: "0", namespaces: world.namespaces, stats, log },
+    ...{ instance, region: "eu", version: "0", namespaces: world.namespaces, stats, tracing, log },
     connectionLog: log.with({ at: "connections" }),
     ...{ broker: port, presence: presence.port },
     ...{ authenticator: authenticator.port, callouts: fixture.services ?? (() => callouts.port) },
     options: { ...OPTIONS, ...fixture.options },
     ...{ policy: pusher, membership: pusher },
-    recorder: outbox && new WebhookEventRecorder(port, outbox, endpoints),
+    recorder: outbox && new WebhookEventRecorder(port, outbox, endpoints, tracing),
     fanout: topics,
     overloaded: fixture.overloaded ?? (() => false),
     vitals: () => ({

@@ -2,6 +2,8 @@ import { Buffer } from "node:buffer";
 import { CommandError, ConnectionError, Errors } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 import type { Stats } from "../../core/stats.ts";
+import { traceHeaders } from "../../core/trace-context.ts";
+import type { Span, Tracing } from "../../core/tracing.ts";
 import type {
   Asker,
   Callouts,
@@ -53,6 +55,7 @@ export interface HttpEndpoint {
 export interface HttpCalloutOptions {
   readonly endpoint: HttpEndpoint;
   readonly stats: Stats;
+  readonly tracing?: Tracing | undefined;
   readonly log: Logger;
   /** Unix time, ms. */
   readonly now?: () => number;
@@ -74,9 +77,11 @@ class HttpCallouts implements Callouts {
   readonly #endpoint: HttpEndpoint;
   readonly #outcomes: Outcomes;
   readonly #now: () => number;
+  readonly #tracing: Tracing | undefined;
 
-  constructor({ endpoint, stats, log, now = Date.now }: HttpCalloutOptions) {
+  constructor({ endpoint, stats, tracing, log, now = Date.now }: HttpCalloutOptions) {
     this.#endpoint = endpoint;
+    this.#tracing = tracing;
     this.#now = now;
     const { host } = new URL(endpoint.url);
     // The host only: a path or a query may hold a secret.
@@ -149,16 +154,32 @@ class HttpCallouts implements Callouts {
   }
 
   async #ask<T>(kind: Kind, asker: Asker, body: string, read: (answer: Answer) => T): Promise<T> {
-    return await this.#outcomes.of(kind, async () => read(readResult(await this.#send(kind, asker, body))));
+    return await this.#outcomes.of(kind, async () => read(readResult(await this.#traced(kind, asker, body))));
+  }
+
+  /** As {@link #send}, as a span where traces are wanted. */
+  #traced(kind: Kind, asker: Asker, body: string): Promise<string> {
+    if (!this.#tracing) return this.#send(kind, asker, body);
+    const facts = {
+      "rpc.system.name": "http",
+      "rpc.method": kind,
+      "http.request.method": "POST",
+      "server.address": new URL(this.#endpoint.url).host,
+      "trunkline.endpoint": this.#endpoint.name,
+    };
+    return this.#tracing.span({ name: `ask ${kind}`, kind: "client", facts }, (span) =>
+      this.#send(kind, asker, body, span),
+    );
   }
 
   /** @returns the text of an answer with a good status @throws what its status stands for; CalloutFailure */
-  async #send(kind: Kind, asker: Asker, body: string): Promise<string> {
+  async #send(kind: Kind, asker: Asker, body: string, span?: Span): Promise<string> {
     const { url, timeoutMs, answerBytes, statuses } = this.#endpoint;
     const { status, text } = await post(url.replaceAll("{event}", kind), {
-      headers: this.#headers(asker),
+      headers: { ...this.#headers(asker), ...traceHeaders(span?.context) },
       ...{ body, timeoutMs, answerBytes },
     });
+    span?.note({ "http.response.status_code": status });
     if (status >= 200 && status < 300) return text;
     const { error, disconnect } = statuses.get(status) ?? {};
     if (disconnect) throw new ConnectionError(disconnect, `status ${status}`);

@@ -2,6 +2,7 @@ import { type Context, Hono } from "hono";
 import { CommandError, Errors } from "../../core/errors.ts";
 import { isDeeper } from "../../core/json-text.ts";
 import type { Logger } from "../../core/log.ts";
+import { fromHeaders, type Tracing } from "../../core/tracing.ts";
 import type { Operations } from "../../gateway/gateway.ts";
 import type { AppQuotas } from "../../pusher/app-quotas.ts";
 import { channelKind, isChannelName, type PusherApp, type PusherApps } from "../../pusher/apps.ts";
@@ -16,6 +17,7 @@ export interface PusherApiDeps {
   readonly appQuotas: AppQuotas;
   readonly operations: Operations;
   readonly maxRequestBytes: number;
+  readonly tracing?: Tracing | undefined;
   readonly log: Logger;
 }
 
@@ -72,7 +74,7 @@ async function answerCall(
   const body = c.req.method === "POST" ? readBody(c, bytes) : undefined;
   if (body === BROKEN) return answer(c, refusal(400, "the body is no JSON"));
   try {
-    const result = await run({ calls, app, c, body });
+    const result = await traced(deps.tracing, c, () => run({ calls, app, c, body }));
     return isRefusal(result) ? answer(c, result) : c.json(result);
   } catch (error) {
     const known = error instanceof CommandError ? refusalOf(error) : undefined;
@@ -80,6 +82,23 @@ async function answerCall(
     deps.log.error("Pusher API failed", { app: app.id, error });
     return c.text("internal server error\n", 500);
   }
+}
+
+/** The call as a span, by its route: the path itself has names of channels and users in it. */
+function traced(tracing: Tracing | undefined, c: Context, run: () => Promise<object>): Promise<object> {
+  if (!tracing) return run();
+  const { method, routePath: route } = c.req;
+  const start = {
+    name: `${method} ${route}`,
+    kind: "server",
+    from: fromHeaders(tracing, "service", (name) => c.req.header(name)),
+    facts: { "http.request.method": method, "http.route": route },
+  } as const;
+  return tracing.span(start, async (span) => {
+    const result = await run();
+    span.note({ "http.response.status_code": isRefusal(result) ? result.status : 200 });
+    return result;
+  });
 }
 
 async function publishEvent({ calls, app, c, body }: Call): Promise<object> {

@@ -3,6 +3,7 @@ import { type Context, Hono } from "hono";
 import type { CentrifugeDialects } from "../../centrifuge/dialect.ts";
 import { Closes, reconnects } from "../../core/errors.ts";
 import { Stats } from "../../core/stats.ts";
+import { fromHeaders, type Tracing, under } from "../../core/tracing.ts";
 import type { Gateway } from "../../gateway/gateway.ts";
 import { decodeEmulation } from "../../protocol/centrifuge/emulation.ts";
 import { STREAM_TRANSPORTS, type StreamTransport } from "../../protocol/centrifuge/stream-codecs.ts";
@@ -25,6 +26,7 @@ export interface StreamRoutesDeps {
   readonly streams: StreamTransports;
   readonly compression: CompressionPolicy;
   readonly stats: Stats;
+  readonly tracing: Tracing | undefined;
   /** Longest frame a client may send, here as the body of a request. */
   readonly maxFrameBytes: number;
   /** Added to each stream's answer. */
@@ -56,7 +58,7 @@ const REFUSED: Readonly<Record<number, 400 | 401>> = {
  * (`POST /emulation`), which may reach any instance.
  */
 export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
-  const { gateway, guard, stats, maxFrameBytes } = deps;
+  const { gateway, guard, stats, tracing, maxFrameBytes } = deps;
   const app = new Hono<Env>();
   const allowed = cors(deps.originAllowed, guard);
   for (const transport of STREAM_TRANSPORTS) app.use(`/connection/${transport}`, allowed);
@@ -87,7 +89,10 @@ export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
     }
     if (body === 408) return c.text("the body took too long\n", 408, { connection: "close" });
     if (!commands) return c.text("not an emulation request\n", 400);
-    const outcome = await gateway.emulate(commands, guard.addressOf(c.req.raw.headers, c.env.ip));
+    const from = fromHeaders(tracing, "client", (name) => c.req.header(name));
+    const outcome = await under(tracing, from, () =>
+      gateway.emulate(commands, guard.addressOf(c.req.raw.headers, c.env.ip)),
+    );
     Stats.bump(stats.emulated, outcome);
     if (outcome === "limited") return c.text("too many requests\n", 429, { "retry-after": "1" });
     if (outcome === "busy") return c.text("overloaded\n", 503, { "retry-after": "1" });
