@@ -1,6 +1,7 @@
 import { type HttpEndpoint, httpCallouts } from "../../src/auth/callout/http.ts";
 import { createLogger } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
+import type { Tracing } from "../../src/core/tracing.ts";
 import { bound } from "./bound.ts";
 
 interface Asked {
@@ -58,10 +59,10 @@ function endpoint(url: string, changes: Partial<HttpEndpoint> = {}): HttpEndpoin
 }
 
 /** Asks a backend as an instance does; with what is logged and counted. */
-export function asking(url: string, changes: Partial<HttpEndpoint> = {}) {
+export function asking(url: string, changes: Partial<HttpEndpoint> = {}, tracing?: Tracing) {
   const lines: Record<string, unknown>[] = [];
   const stats = new Stats();
   const log = createLogger("debug", (line) => lines.push(line));
-  const callouts = bound(httpCallouts({ endpoint: endpoint(url, changes), stats, log }));
+  const callouts = bound(httpCallouts({ endpoint: endpoint(url, changes), stats, tracing, log }));
   return { callouts, lines, stats };
 }

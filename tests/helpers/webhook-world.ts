@@ -3,6 +3,8 @@ import Pusher from "pusher";
 import { memoryBroker, memoryBus } from "../../src/broker/memory/memory.ts";
 import { createLogger } from "../../src/core/log.ts";
 import { Stats } from "../../src/core/stats.ts";
+import { readTraceContext } from "../../src/core/trace-context.ts";
+import type { Tracing } from "../../src/core/tracing.ts";
 import { PusherApps, type PusherWebhook } from "../../src/pusher/apps.ts";
 import { pusherTargets } from "../../src/pusher/webhook-target.ts";
 import { AddressGuard } from "../../src/webhooks/address-guard.ts";
@@ -72,11 +74,20 @@ interface WorldOptions extends Choices {
   readonly timeoutMs?: number;
   /** Shortest pause before a request is sent again, ms. */
   readonly pauseMs?: number;
+  readonly tracing?: Tracing;
 }
 
 /** An outbox in memory, a webhook of a shape, and an endpoint that answers as told. */
 export async function webhookWorld(shape: string, options: WorldOptions = {}) {
-  const { answer, tries = 3, maxAgeMs = 3_600_000, timeoutMs = 300, pauseMs = 1, ...choices } = options;
+  const {
+    answer,
+    tries = 3,
+    maxAgeMs = 3_600_000,
+    timeoutMs = 300,
+    pauseMs = 1,
+    tracing,
+    ...choices
+  } = options;
   const pauses = { firstMs: pauseMs, longestMs: 8 * pauseMs };
   const told: Told[] = [];
   const tried: Told[] = [];
@@ -108,6 +119,7 @@ export async function webhookWorld(shape: string, options: WorldOptions = {}) {
     timeoutMs,
     tries,
     stats,
+    tracing,
     log,
     pauses,
   };
@@ -119,10 +131,11 @@ export async function webhookWorld(shape: string, options: WorldOptions = {}) {
     answers(next: NonNullable<typeof answer>) {
       answers = next;
     },
-    /** Puts an event into the line, named by its id. */
-    put(id: string, timeMs = Date.now()) {
+    /** Puts an event into the line, named by its id. @param traceparent what it is a part of */
+    put(id: string, timeMs = Date.now(), traceparent?: string) {
+      const trace = readTraceContext(traceparent);
       const event = JSON.stringify({ name: "channel_occupied", channel: id });
-      outbox.put(target.line, writeItem({ id, timeMs, sinceMs: timeMs, event }), id);
+      outbox.put(target.line, writeItem({ id, timeMs, sinceMs: timeMs, event, trace }), id);
     },
     /** Names of the events that were taken, in order. */
     names: () => told.flatMap(({ events }) => events.map(({ channel }) => String(channel))),
