@@ -3,11 +3,11 @@ import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { connect } from "nats";
 import type { Endpoint } from "../src/bench/load/client/route.ts";
 import { natsPublisher, type Publisher } from "../src/bench/load/target/publish.ts";
 import { startStack } from "../src/bench/load/target/stack.ts";
 import { launch, OWN_CHANNEL, OWN_SETTINGS, readMetrics } from "../src/bench/load/target/trunkline.ts";
+import { connect } from "../src/nats/client.ts";
 import { type Children, started } from "../src/process/children.ts";
 import { accepts, freePort, LOOPBACK } from "../src/process/ports.ts";
 

@@ -1,5 +1,5 @@
-import { createInbox, headers, type NatsConnection, nuid } from "nats";
 import { nowMs } from "../src/bench/load/clock.ts";
+import { createInbox, headers, type NatsConnection, nuid } from "../src/nats/client.ts";
 
 /** What one stretch of publishing has shown. */
 export interface Stretch {

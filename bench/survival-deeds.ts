@@ -2,7 +2,7 @@ import { cp, readdir, rename, rm, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect, type StreamAPI } from "nats";
+import { connect, type StreamAPI } from "../src/nats/client.ts";
 import type { WorldInstance } from "../src/world/instance.ts";
 import type { Server } from "../src/world/server.ts";
 

@@ -46,6 +46,7 @@ const PACKAGES = "a package is imported where it belongs";
 const GLOBALS =
   "Bun and Deno are named in src/runtime alone (and by the load generator, whose control row is plain Bun)";
 const CODES = "codes of errors and closes are written in one table";
+const NATS = "NATS's client library is imported by one file, which its driver, cli and bench import";
 const PURE =
   "core and protocol stand on the language alone (and on Protobuf's wire format, which is plain JavaScript)";
 
@@ -178,10 +179,23 @@ const breaks: Readonly<Record<string, Break>> = {
   },
   "a driver's library in another driver": {
     files: {
-      "src/presence/memory/new.ts":
-        'import type { NatsConnection } from "nats";\nexport type C = NatsConnection;\n',
+      "src/presence/memory/new.ts": 'import type { Redis } from "ioredis";\nexport type R = Redis;\n',
     },
-    says: { [PACKAGES]: ["src/presence/memory/new.ts: imports nats"] },
+    says: { [PACKAGES]: ["src/presence/memory/new.ts: imports ioredis"] },
+  },
+  "NATS's library beside its file": {
+    files: {
+      "src/broker/nats/link/new.ts": 'import type { Msg } from "nats";\nexport type M = Msg;\n',
+      "bench/new.ts": 'export const late = () => import("nats");\n',
+    },
+    says: {
+      [PACKAGES]: ["src/broker/nats/link/new.ts: imports nats"],
+      [NATS]: ["src/broker/nats/link/new.ts: imports nats", "bench/new.ts: imports nats"],
+    },
+  },
+  "NATS's library in another driver": {
+    files: { "src/broker/memory/new.ts": 'export { connect } from "../../nats/client.ts";\n' },
+    says: { [NATS]: ["src/broker/memory/new.ts: imports src/nats/client.ts"] },
   },
   "a package that has no place": {
     files: { "src/broker/memory/new.ts": 'export { Kafka } from "kafkajs";\n' },

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
-import type { NatsConnection } from "nats";
 import type { HttpEndpoint } from "../auth/callout/http.ts";
 import { type Issuer, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../auth/jwt/issuer.ts";
 import { connectPlainly, eachServer, type NatsAddress } from "../broker/nats/link/link.ts";
 import { hostText, redisAddress } from "../config/redis-url.ts";
 import { type Config, loadConfig } from "../config.ts";
 import { subjects } from "../core/subject.ts";
+import type { NatsConnection } from "../nats/client.ts";
 import type { RedisLink } from "../presence/redis/link.ts";
 import { type ClusterLink, clusterLink } from "../presence/redis/link-cluster.ts";
 import { respLink, sentinelLink } from "../presence/redis/link-resp.ts";

@@ -15,9 +15,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: [],
   // The shapes of events.
   events: [],
+  // The client library of NATS, for the driver, and for the programs of cli and bench, which know no port.
+  nats: [],
   protocol: ["core"],
   runtime: [],
-  broker: ["core", "events"],
+  broker: ["core", "events", "nats"],
   presence: ["core"],
   auth: ["core"],
   gateway: ["core", "events", "protocol", "runtime", "broker", "presence", "auth", "webhooks"],
@@ -42,14 +44,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ["core", "events"],
   console: [],
   // The load generator: a program of its own, which knows a gateway from outside only, and what it gives to clients.
-  bench: ["core", "process", "console", "world"],
+  bench: ["core", "nats", "process", "console", "world"],
   // Other programs as children of this one.
   process: [],
   // Regions as processes of this machine: knows a gateway from outside only, too.
   world: ["process"],
   cli: [
     ...["core", "runtime", "broker", "presence", "auth", "gateway", "centrifuge", "pusher", "http"],
-    ...["events", "webhooks", "config", "tracing", "bench", "process", "world"],
+    ...["events", "nats", "webhooks", "config", "tracing", "bench", "process", "world"],
   ],
   // What apps import: an instance without a port of its own.
   library: ["core", "events", "runtime", "broker", "auth", "gateway", "config", "cli"],
@@ -62,6 +64,9 @@ const PORTS = ["broker", "presence", "auth", "runtime"];
 /** Families of clients: what speaks one protocol lies in folders of this name, wherever they stand below src. */
 const FAMILIES = ["centrifuge", "pusher"];
 
+const NATS = "src/nats/client.ts";
+const KNOWS_NATS = /^(src\/(broker\/nats|cli|bench)|bench)\//;
+
 const LONGEST_FILE = 400;
 const LONGEST_FUNCTION = 60;
 const MOST_PARAMETERS = 5;
@@ -71,7 +76,8 @@ const MOST_PARAMETERS = 5;
  * which know no port. A package that stands here not at all may be imported nowhere.
  */
 const LIBRARIES: Readonly<Record<string, RegExp>> = {
-  nats: /^src\/(broker\/nats|cli|bench)\//,
+  // Behind one file; who may import that is below.
+  nats: /^src\/nats\/client\.ts$/,
   "@upstash/redis": /^src\/presence\/redis\//,
   ioredis: /^src\/(presence\/redis|bench)\//,
   jose: /^src\/(auth\/jwt|cli|bench|library)\//,
@@ -171,6 +177,15 @@ export const rules = {
         .filter(({ to, specifier }) => to === undefined && !specifier.startsWith("node:"))
         .filter(({ specifier }) => !homeOf(specifier)?.test(path))
         .map(({ specifier }) => `imports ${specifier}`),
+    ),
+
+  "NATS's client library is imported by one file, which its driver, cli and bench import": (tree) =>
+    each(
+      tree.sources.filter(({ path }) => !path.startsWith("tests/")),
+      ({ path, imports: all }) => [
+        ...all.filter(({ specifier }) => isOf("nats", specifier) && path !== NATS).map(() => "imports nats"),
+        ...all.filter(({ to }) => to === NATS && !KNOWS_NATS.test(path)).map(() => `imports ${NATS}`),
+      ],
     ),
 
   "core and protocol stand on the language alone (and on Protobuf's wire format, which is plain JavaScript)":

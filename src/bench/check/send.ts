@@ -1,6 +1,6 @@
-import type { NatsConnection } from "nats";
 import { parseChannel } from "../../core/channel.ts";
 import { subjects } from "../../core/subject.ts";
+import type { NatsConnection } from "../../nats/client.ts";
 import type { Numbered, Stored } from "./messages.ts";
 
 /** Publishes a message; resolves when it is stored. A message that is sent again keeps its id. */

@@ -1,7 +1,7 @@
-import type { NatsConnection, StoredMsg } from "nats";
 import { parseChannel } from "../../core/channel.ts";
 import { subjects } from "../../core/subject.ts";
 import { offsetOf, tagOfText } from "../../core/tag.ts";
+import type { NatsConnection, StoredMsg } from "../../nats/client.ts";
 import type { StoreView } from "./compare.ts";
 import type { Numbered } from "./messages.ts";
 

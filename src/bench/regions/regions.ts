@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect, type NatsConnection } from "nats";
 import { utf8Decoder } from "../../core/text.ts";
+import { connect, type NatsConnection } from "../../nats/client.ts";
 import type { Latency } from "../../world/links.ts";
 import { startWorld, type World } from "../../world/world.ts";
 import { BenchError } from "../error.ts";

@@ -1,5 +1,4 @@
 import { Buffer } from "node:buffer";
-import { nuid } from "nats";
 import type { ChannelName } from "../../core/channel.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
@@ -8,6 +7,7 @@ import { NO_POSITION, type Position } from "../../core/position.ts";
 import type { Body } from "../../core/publication.ts";
 import { type Subjects, subjects as subjectsOf } from "../../core/subject.ts";
 import { offsetOf, sequenceOf, tagOfText } from "../../core/tag.ts";
+import { nuid } from "../../nats/client.ts";
 import { BYTES_TYPE, checkBody, checkOptions } from "../body.ts";
 import type {
   Attachment,

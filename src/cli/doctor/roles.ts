@@ -1,13 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { headers } from "nats";
 import { eachServer, type Link, type NatsAddress, openLink } from "../../broker/nats/link/link.ts";
 import { StartError } from "../../broker/nats/link/start-error.ts";
 import type { Config } from "../../config.ts";
 import { createLogger } from "../../core/log.ts";
 import { Stats } from "../../core/stats.ts";
 import { type Subjects, subjects as subjectsOf } from "../../core/subject.ts";
+import { headers } from "../../nats/client.ts";
 import { natsAddress } from "../drivers.ts";
 import { passwordVariable } from "../nats/account.ts";
 import { DEFAULT_CONSUMERS, mayDo, type Role, rolesOf } from "../nats/roles.ts";

@@ -1,4 +1,3 @@
-import type { JetStreamAccountStats } from "nats";
 import type { Link } from "../../broker/nats/link/link.ts";
 import { RequestError } from "../../broker/nats/link/requests.ts";
 import { StartError } from "../../broker/nats/link/start-error.ts";
@@ -15,6 +14,7 @@ import type { Config } from "../../config.ts";
 import type { NamespaceRules } from "../../core/namespace.ts";
 import { type Subjects, subjects } from "../../core/subject.ts";
 import { unreachable } from "../../core/unreachable.ts";
+import type { JetStreamAccountStats } from "../../nats/client.ts";
 import { outboxOptions } from "../outbox.ts";
 import { checkRegions, homeText } from "./regions.ts";
 import type { Finding } from "./report.ts";

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { nkeys } from "nats";
 import type { NamespaceRules } from "../../core/namespace.ts";
 import { subjects as subjectsOf } from "../../core/subject.ts";
 import { utf8Encoder } from "../../core/text.ts";
+import { nkeys } from "../../nats/client.ts";
 import type { AccountOptions } from "./account.ts";
 import { type Role, rolesOf } from "./roles.ts";
 

@@ -1,6 +1,6 @@
 import process from "node:process";
-import { type NatsConnection, RequestStrategy } from "nats";
 import { subjects } from "../../core/subject.ts";
+import { type NatsConnection, RequestStrategy } from "../../nats/client.ts";
 import { apiKey, natsFailure, natsServers } from "../ask.ts";
 import { natsOfEnvironment } from "../drivers.ts";
 import { paint, print, printError, UserError } from "../output.ts";

@@ -1,11 +1,11 @@
 import process from "node:process";
 import { createInterface } from "node:readline/promises";
-import { headers } from "nats";
 import { endedLife, lifeOf, newLifeId, type StreamLife } from "../../broker/nats/streams/identity.ts";
 import type { Config } from "../../config.ts";
 import { partsOf } from "../../core/partition.ts";
 import { subjects } from "../../core/subject.ts";
 import type { EventOf } from "../../events/shapes.ts";
+import { headers } from "../../nats/client.ts";
 import { type NatsSession, onNats } from "../nats/session.ts";
 import { print, UserError } from "../output.ts";
 import { readSettings } from "../settings.ts";

@@ -1,6 +1,6 @@
-import type { NatsConnection } from "nats";
 import { parseChannel } from "../../../core/channel.ts";
 import { subjects } from "../../../core/subject.ts";
+import type { NatsConnection } from "../../../nats/client.ts";
 import { Times } from "../../tally.ts";
 import type { Body } from "../client/dialect.ts";
 import { nowMs } from "../clock.ts";

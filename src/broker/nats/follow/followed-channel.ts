@@ -1,10 +1,10 @@
-import type { Msg } from "nats";
 import type { ChannelName } from "../../../core/channel.ts";
 import type { Logger } from "../../../core/log.ts";
 import type { NamespaceRules } from "../../../core/namespace.ts";
 import type { Position } from "../../../core/position.ts";
 import type { Stats } from "../../../core/stats.ts";
 import { sequenceOf } from "../../../core/tag.ts";
+import type { Msg } from "../../../nats/client.ts";
 import type { Flaw } from "../../body.ts";
 import type { Attachment, ChannelSink } from "../../broker.ts";
 import { type Envelope, openEnvelope } from "../link/headers.ts";

@@ -1,6 +1,6 @@
-import type { Msg, NatsConnection, NatsError } from "nats";
 import type { ChannelName } from "../../../core/channel.ts";
 import { CommandError, Errors } from "../../../core/errors.ts";
+import type { Msg, NatsConnection, NatsError } from "../../../nats/client.ts";
 import type { Attachment, ChannelSink } from "../../broker.ts";
 import { DelayQueue } from "../link/delay-queue.ts";
 import { subscribe } from "../link/subscription.ts";

@@ -1,4 +1,4 @@
-import { type Msg, nuid } from "nats";
+import { type Msg, nuid } from "../../../nats/client.ts";
 import { type Envelope, openEnvelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import type { Store } from "../streams/store.ts";

@@ -1,5 +1,5 @@
-import type { MsgHdrs } from "nats";
 import { utf8Encoder } from "../../../core/text.ts";
+import type { MsgHdrs } from "../../../nats/client.ts";
 
 const FIRST_LINE = "NATS/1.0\r\n";
 

@@ -1,10 +1,10 @@
-import type { Msg } from "nats";
 import { oneLine } from "../../../core/json-check.ts";
 import { rawMember } from "../../../core/json-text.ts";
 import { readCount, readTimeMs } from "../../../core/numbers.ts";
 import type { ClientInfo, Priority } from "../../../core/publication.ts";
 import { utf8Decoder } from "../../../core/text.ts";
 import { readTraceContext, type TraceContext, traceHeaders } from "../../../core/trace-context.ts";
+import type { Msg } from "../../../nats/client.ts";
 import { checkBody } from "../../body.ts";
 import type { PublishOptions } from "../../broker.ts";
 import { HeaderBlock } from "./header-block.ts";

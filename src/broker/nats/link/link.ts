@@ -1,3 +1,7 @@
+import type { Logger } from "../../../core/log.ts";
+import type { Stats } from "../../../core/stats.ts";
+import { utf8Encoder } from "../../../core/text.ts";
+import { atLeast } from "../../../core/version.ts";
 import {
   type ConnectionOptions,
   connect,
@@ -5,11 +9,7 @@ import {
   credsAuthenticator,
   type NatsConnection,
   nkeyAuthenticator,
-} from "nats";
-import type { Logger } from "../../../core/log.ts";
-import type { Stats } from "../../../core/stats.ts";
-import { utf8Encoder } from "../../../core/text.ts";
-import { atLeast } from "../../../core/version.ts";
+} from "../../../nats/client.ts";
 import type { BrokerStatus } from "../../broker.ts";
 import { quicken } from "./quicken.ts";
 import { StartError } from "./start-error.ts";

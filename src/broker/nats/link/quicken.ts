@@ -1,4 +1,4 @@
-import type { NatsConnection } from "nats";
+import type { NatsConnection } from "../../../nats/client.ts";
 
 /** What is used of the library's own parts (nats.js 2.29: `protocol.js`, `node_transport.js`). */
 interface Protocol {

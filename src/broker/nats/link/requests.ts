@@ -1,5 +1,5 @@
-import type { Msg } from "nats";
 import { CommandError, Errors } from "../../../core/errors.ts";
+import type { Msg } from "../../../nats/client.ts";
 import type { HeaderBlock } from "./header-block.ts";
 import { type Envelope, openEnvelope } from "./headers.ts";
 import type { Link } from "./link.ts";

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
-import type { NatsConnection } from "nats";
 import { utf8Encoder } from "../../../core/text.ts";
+import type { NatsConnection } from "../../../nats/client.ts";
 import type { HeaderBlock } from "./header-block.ts";
 
 /** What is used of the library's protocol handler (nats.js 2.29, `lib/nats-base-client/protocol.js`). */

@@ -1,4 +1,4 @@
-import type { Msg, NatsConnection, NatsError } from "nats";
+import type { Msg, NatsConnection, NatsError } from "../../../nats/client.ts";
 
 /** Gets what a subscription receives, or why the server refused it. MUST NOT throw: that would end the read loop. */
 export type Receive<T> = (owner: T, error: NatsError | null, message: Msg) => void;

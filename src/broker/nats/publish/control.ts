@@ -1,4 +1,3 @@
-import { headers, type Msg } from "nats";
 import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Logger } from "../../../core/log.ts";
 import { PacedLog } from "../../../core/paced-log.ts";
@@ -6,6 +5,7 @@ import type { Body } from "../../../core/publication.ts";
 import { Stats } from "../../../core/stats.ts";
 import type { Subjects } from "../../../core/subject.ts";
 import { strictUtf8Decoder, utf8Decoder, utf8Encoder } from "../../../core/text.ts";
+import { headers, type Msg } from "../../../nats/client.ts";
 import { isHeader } from "../../body.ts";
 import type { Broker, RequestOptions, ServiceReply, SignalListener } from "../../broker.ts";
 import { HeaderBlock } from "../link/header-block.ts";

@@ -1,8 +1,8 @@
-import { nuid } from "nats";
 import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Logger } from "../../../core/log.ts";
 import type { Subjects } from "../../../core/subject.ts";
 import { utf8Decoder } from "../../../core/text.ts";
+import { nuid } from "../../../nats/client.ts";
 import type { Entry } from "../../broker.ts";
 import { type Envelope, openEnvelope, publishHeaders } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { nuid } from "nats";
 import type { Logger } from "../../../core/log.ts";
 import type { Stats } from "../../../core/stats.ts";
 import type { Subjects } from "../../../core/subject.ts";
 import { utf8Decoder } from "../../../core/text.ts";
+import { nuid } from "../../../nats/client.ts";
 import type { Outbox, OutboxItem, OutboxOptions } from "../../outbox.ts";
 import { publishHeaders } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";

@@ -1,7 +1,7 @@
-import type { Msg } from "nats";
 import { CommandError, Errors } from "../../../core/errors.ts";
 import type { Histogram } from "../../../core/histogram.ts";
 import { utf8Decoder } from "../../../core/text.ts";
+import type { Msg } from "../../../nats/client.ts";
 import type { HeaderBlock } from "../link/header-block.ts";
 import type { Link } from "../link/link.ts";
 import type { NoAnswer, Requests, Waiter } from "../link/requests.ts";

@@ -1,7 +1,7 @@
-import type { JetStreamAccountStats, StreamConfig, StreamInfo } from "nats";
 import type { Logger } from "../../../core/log.ts";
 import { utf8Decoder } from "../../../core/text.ts";
 import { atLeast } from "../../../core/version.ts";
+import type { JetStreamAccountStats, StreamConfig, StreamInfo } from "../../../nats/client.ts";
 import { RequestError, type Requests } from "../link/requests.ts";
 import { StartError } from "../link/start-error.ts";
 import { JetStreamError, PASSING } from "./api-error.ts";

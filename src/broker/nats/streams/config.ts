@@ -1,7 +1,7 @@
-import type { Placement, StreamConfig } from "nats";
 import type { HistoryRules, Namespaces } from "../../../core/namespace.ts";
 import { type Part, partsOf } from "../../../core/partition.ts";
 import type { Subjects } from "../../../core/subject.ts";
+import type { Placement, StreamConfig } from "../../../nats/client.ts";
 
 /** The parts of a stream's configuration that are ours; others may stay as an operator set them. */
 export type WantedStream = Pick<

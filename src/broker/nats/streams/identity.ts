@@ -1,4 +1,4 @@
-import type { StreamConfig, StreamInfo } from "nats";
+import type { StreamConfig, StreamInfo } from "../../../nats/client.ts";
 
 /** A life that a stream had before it went back: what it has up to `fork` it has still. */
 export interface FormerLife {

@@ -1,7 +1,7 @@
-import { headers } from "nats";
 import type { NamespaceRules } from "../../../core/namespace.ts";
 import { partitionOf, partsOf } from "../../../core/partition.ts";
 import type { Subjects } from "../../../core/subject.ts";
+import { headers } from "../../../nats/client.ts";
 import type { Link } from "../link/link.ts";
 import { RequestError } from "../link/requests.ts";
 import { StartError } from "../link/start-error.ts";

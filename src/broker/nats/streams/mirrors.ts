@@ -1,5 +1,5 @@
-import type { StreamConfig } from "nats";
 import type { Logger } from "../../../core/log.ts";
+import type { StreamConfig } from "../../../nats/client.ts";
 import { RequestError } from "../link/requests.ts";
 import type { StreamAdmin } from "./admin.ts";
 import { JetStreamError } from "./api-error.ts";

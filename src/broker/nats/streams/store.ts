@@ -1,4 +1,4 @@
-import type { Msg } from "nats";
+import type { Msg } from "../../../nats/client.ts";
 import { type Envelope, openEnvelope } from "../link/headers.ts";
 import type { Link } from "../link/link.ts";
 import { type NoAnswer, RequestError, type Requests, type Waiter } from "../link/requests.ts";
