@@ -102,6 +102,18 @@ const breaks: Readonly<Record<string, Break>> = {
       ],
     },
   },
+  "an example that looks into the product, and into another": {
+    files: {
+      "examples/cursors/new.ts":
+        'import "../../src/library/trunkline.ts";\nimport "../ticker/feed.ts";\nimport "./cursors.ts";\n',
+    },
+    says: {
+      "an example is a folder of its own, which knows the product by its package alone": [
+        "examples/cursors/new.ts: imports src/library/trunkline.ts",
+        "examples/cursors/new.ts: imports examples/ticker/feed.ts",
+      ],
+    },
+  },
   "an arrow that runs up": {
     files: {
       "src/core/new.ts": 'import type { Broker } from "../broker/broker.ts";\nexport type B = Broker;\n',

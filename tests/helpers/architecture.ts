@@ -188,6 +188,17 @@ export const rules = {
       ],
     ),
 
+  "an example is a folder of its own, which knows the product by its package alone": (tree) =>
+    each(
+      tree.sources.filter(({ path }) => path.startsWith("examples/")),
+      ({ path, imports: all }) => {
+        const own = path.split("/").slice(0, 2).join("/");
+        return all
+          .filter(({ to }) => to !== undefined && !to.startsWith(`${own}/`))
+          .map(({ to }) => `imports ${to}`);
+      },
+    ),
+
   "core and protocol stand on the language alone (and on Protobuf's wire format, which is plain JavaScript)":
     (tree) =>
       each(

@@ -31,7 +31,7 @@ export interface Source {
   readonly openSwitches: readonly number[];
 }
 
-/** The TypeScript files of a root folder: those of `src`, and those of `tests` and `bench` beside it. */
+/** The TypeScript files of a root folder: those of `src`, and those of `tests`, `bench` and `examples` beside it. */
 export interface Tree {
   readonly root: string;
   readonly sources: readonly Source[];
@@ -39,7 +39,7 @@ export interface Tree {
   readonly layers: ReadonlySet<string>;
 }
 
-const FOLDERS = ["src", "tests", "bench"];
+const FOLDERS = ["src", "tests", "bench", "examples"];
 
 /** Reads a tree. A text that was read before, in whatever tree, is not parsed again. */
 export function readTree(root: string): Tree {
@@ -58,7 +58,10 @@ function filesUnder(root: string, folder: string): string[] {
   if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
     .filter(
-      (entry) => entry.isFile() && /(?<!\.d)\.ts$/.test(entry.name) && !entry.parentPath.includes("vendor"),
+      (entry) =>
+        entry.isFile() &&
+        /(?<!\.d)\.tsx?$/.test(entry.name) &&
+        !/\/(vendor|node_modules|dist)(\/|$)/.test(entry.parentPath),
     )
     .map((entry) => relative(root, join(entry.parentPath, entry.name)))
     .sort();
