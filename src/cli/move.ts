@@ -1,3 +1,4 @@
+import { surplus } from "../console/admin/shares.js";
 import { askInstance } from "./ask.ts";
 import { columns, print, UserError } from "./output.ts";
 import { parseInteger } from "./parse-integer.ts";
@@ -46,8 +47,9 @@ export async function rebalance(flags: Flags): Promise<void> {
     );
   }
   const only = text(flags, "region");
+  const among = nodes.filter(({ region }) => only === undefined || region === only);
   const plan = surplus(
-    nodes.filter(({ region }) => only === undefined || region === only),
+    among.map(({ uid: instance, region, num_clients: connections }) => ({ instance, region, connections })),
     tolerance,
   );
   if (flags.dryRun) return print(flags.json ? JSON.stringify(plan) : table(plan));
@@ -63,26 +65,7 @@ export async function rebalance(flags: Flags): Promise<void> {
   else if (begun.length === 0) print("balanced: no instance has more than its share");
 }
 
-interface Share {
-  readonly region: string;
-  readonly instance: string;
-  readonly connections: number;
-  readonly tooMany: number;
-}
-
-/** What each instance has above the mean of its region, where that is more than the tolerance. */
-export function surplus(instances: readonly Instance[], tolerance: number): Share[] {
-  const regions = Map.groupBy(instances, ({ region }) => region);
-  return [...regions].flatMap(([region, own]) => {
-    const mean = own.reduce((sum, { num_clients: count }) => sum + count, 0) / own.length;
-    return own.map(({ uid: instance, num_clients: connections }) => {
-      const above = connections - Math.ceil(mean);
-      return { region, instance, connections, tooMany: above > mean * tolerance ? above : 0 };
-    });
-  });
-}
-
-function table(plan: readonly Share[]): string {
+function table(plan: ReturnType<typeof surplus>): string {
   if (plan.length === 0) return "no instance answers";
   return columns(
     plan.map(({ region, instance, connections, tooMany }) => [

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { connect } from "nats";
 import { Checker } from "../../src/bench/check/checker.ts";
-import { surplus } from "../../src/cli/move.ts";
+import { surplus } from "../../src/console/admin/shares.js";
 import { freePort } from "../../src/process/ports.ts";
 import { balancer } from "../helpers/balancer.ts";
 import { testClient } from "../helpers/clients.ts";
@@ -83,7 +83,7 @@ test("rebalance and move: paced, everybody comes back elsewhere, and nothing is 
 }, 60_000);
 
 test("what is too much is counted within a region, and little is left alone", () => {
-  const at = (region: string, uid: string, count: number) => ({ region, uid, num_clients: count });
+  const at = (region: string, instance: string, connections: number) => ({ region, instance, connections });
   const plan = surplus([at("iad", "a", 100), at("iad", "b", 20), at("fra", "c", 5), at("iad", "d", 63)], 0.1);
   expect(plan.filter(({ tooMany }) => tooMany > 0)).toEqual([
     { region: "iad", instance: "a", connections: 100, tooMany: 39 },

@@ -1,5 +1,6 @@
 import { ask } from "./ask.js";
 import { h } from "./dom.js";
+import { Follow } from "./follow.js";
 import { bytes, clock, number, plural } from "./format.js";
 import { field, findings, link, note, options, panel, table, tiles, troubleColumns } from "./parts.js";
 
@@ -11,18 +12,26 @@ export function channelPage(context, channel) {
   const { call, may } = context;
   const toggle = () => {
     state.payloads = !state.payloads;
+    forget();
     void context.look();
   };
-  const state = { channel, payloads: false, toggle };
+  const forget = () => live.end();
+  const state = { channel, payloads: false, toggle, forget };
+  const live = new Live(channel, () => context.show());
   return {
+    close: () => live.end(),
     async load() {
       const asked = (method, params) => call(method, { channel, ...params }).catch((error) => ({ error }));
-      const why = call("why", { channel });
-      const [history, presence] = await Promise.all([
-        asked("history", { limit: SHOWN, payloads: state.payloads }),
+      // Each time that messages are read is in the audit: what comes live need not be.
+      const kept = state.payloads && state.followed && live.running ? state.history : undefined;
+      const [why, history, presence] = await Promise.all([
+        call("why", { channel }),
+        kept ?? asked("history", { limit: SHOWN, payloads: state.payloads }),
         asked("presence"),
       ]);
-      Object.assign(state, { history, presence, why: await why });
+      const followed = why.instances.some((one) => one.channel);
+      Object.assign(state, { history, presence, why, followed });
+      live.begin(state.payloads);
     },
     view: () => [
       h("h1", { "data-key": "title" }, channel),
@@ -31,13 +40,72 @@ export function channelPage(context, channel) {
         { "data-key": "trace" },
         h("a", { href: link("trace", { channel }) }, "Trace this channel live"),
       ),
-      state.why && view(context, state),
+      state.why && view(context, { ...state, live }),
       state.why && may("act") && publishPanel(context, channel),
     ],
   };
 }
 
-function view(context, { channel, why, history, presence, payloads, toggle }) {
+/** What comes while the page is open, without asking again and again. */
+class Live {
+  #channel;
+  #changed;
+  #follow;
+  #payloads;
+
+  constructor(channel, changed) {
+    this.#channel = channel;
+    this.#changed = changed;
+  }
+
+  /** Begins, or begins anew where other things are to be shown. */
+  begin(payloads) {
+    if (this.#follow?.running && this.#payloads === payloads) return;
+    this.end();
+    this.#payloads = payloads;
+    const asked = new URLSearchParams({ channel: this.#channel, ...(payloads && { payloads: "true" }) });
+    this.#follow = new Follow(asked, this.#changed);
+    void this.#follow.follow();
+  }
+
+  end() {
+    this.#follow?.end();
+    this.#follow = undefined;
+  }
+
+  /** Every instance shows what it sees, and nothing of it had no room. */
+  get running() {
+    const { running, state, dropped } = this.#follow ?? {};
+    return running === true && state?.busy.length === 0 && !state.partial && dropped === 0;
+  }
+
+  /** Messages that have come since then, the newest first, each once however many instances have it. */
+  messages() {
+    const seen = new Map();
+    for (const step of this.#follow?.steps ?? []) {
+      if (step.step !== "delivered" && step.step !== "left out") continue;
+      const key = step.offset > 0 ? step.offset : step.number;
+      if (!seen.has(key) || step.bytes !== undefined) seen.set(key, step);
+    }
+    return [...seen.values()];
+  }
+}
+
+/** The newest of what is kept and what has come since, each once. */
+function newest(publications, live) {
+  const known = new Set(publications.map(({ offset }) => offset));
+  const come = live
+    .messages()
+    .filter(({ offset }) => !(offset > 0 && known.has(offset)))
+    .map((step) => ({
+      ...{ offset: step.offset, time_ms: step.stored_at ?? step.at, bytes: step.bytes ?? 0 },
+      ...{ data: step.data ?? step.b64data, binary: step.b64data !== undefined, come: true },
+    }));
+  return [...come, ...publications].slice(0, SHOWN);
+}
+
+function view(context, state) {
+  const { channel, why, history, presence, live: following } = state;
   const live = why.instances.filter((one) => one.channel);
   const sum = (count) => live.reduce((all, one) => all + count(one.channel), 0);
   return [
@@ -76,7 +144,7 @@ function view(context, { channel, why, history, presence, payloads, toggle }) {
       }),
     ),
     membersPanel(presence),
-    historyPanel(context, { channel, history, payloads, toggle }),
+    historyPanel(context, { ...state, live: following }),
     troublesPanel(why, channel),
   ];
 }
@@ -102,38 +170,38 @@ function membersPanel({ error, members, partial }) {
   );
 }
 
-function historyPanel(context, { channel, history, payloads, toggle }) {
-  if (history.error) {
-    return panel(
-      { title: "History" },
-      h(
-        "p",
-        { class: "none" },
-        history.error.code === 108 ? "This namespace keeps no history." : `${history.error.message}.`,
-      ),
-    );
-  }
+function historyPanel(context, { channel, history, payloads, toggle, forget, live }) {
+  const kept = !history.error;
+  if (!kept && history.error.code !== 108)
+    return panel({ title: "History" }, h("p", { class: "none" }, `${history.error.message}.`));
   const remove = async () => {
     const sure = await ask({
       title: "Remove the history?",
       text: `What ${channel} keeps is gone for everybody. Offsets go on rising.`,
       label: "Remove",
     });
-    if (sure) await context.act(() => context.call("history_remove", { channel }), "The history is removed.");
+    if (!sure) return;
+    const done = () => context.call("history_remove", { channel }).finally(forget);
+    await context.act(done, "The history is removed.");
   };
+  const messages = newest(kept ? history.publications : [], live);
   return panel(
-    { title: "History", fact: `the newest ${history.publications.length}` },
+    {
+      title: kept ? "History" : "Messages",
+      fact: `the newest ${messages.length}${live.running ? ", live" : ""}`,
+    },
+    !kept && h("p", { class: "none" }, "This namespace keeps no history: what comes is shown."),
     table({
       caption: "Messages",
       columns: [
         { label: "Offset", cell: ({ offset }) => String(offset) },
         { label: "Stored", text: true, cell: ({ time_ms: time }) => time > 0 && clock(time) },
         { label: "Size", cell: (one) => bytes(one.bytes) },
-        { label: "Priority", text: true, cell: ({ priority }) => priority },
+        { label: "Priority", text: true, cell: ({ priority }) => priority ?? "–" },
         {
           label: "Published by",
           text: true,
-          cell: ({ user }) => (user === undefined ? "a service" : user || "anonymous"),
+          cell: ({ user, come }) => (come ? "–" : user === undefined ? "a service" : user || "anonymous"),
         },
         ...(payloads
           ? [
@@ -146,9 +214,9 @@ function historyPanel(context, { channel, history, payloads, toggle }) {
             ]
           : []),
       ],
-      rows: history.publications,
-      key: ({ offset }) => String(offset),
-      empty: "Nothing is kept.",
+      rows: messages,
+      key: ({ offset, time_ms: time }) => `${offset} ${time}`,
+      empty: kept ? "Nothing is kept." : "Nothing has come yet.",
     }),
     h(
       "div",
@@ -160,6 +228,7 @@ function historyPanel(context, { channel, history, payloads, toggle }) {
           "Show messages (audited)",
         ),
       context.may("act") &&
+        kept &&
         history.publications.length > 0 &&
         h("button", { class: "danger", type: "button", onclick: remove }, "Remove history"),
     ),

@@ -1,7 +1,9 @@
+import { ask } from "./ask.js";
 import { h } from "./dom.js";
 import { Looks, sum } from "./figures.js";
 import { bytes, latency, milliseconds, number, percent, plural, span, UNKNOWN } from "./format.js";
-import { note, spark, table, tiles } from "./parts.js";
+import { field, note, options, spark, table, tiles } from "./parts.js";
+import { surplus } from "./shares.js";
 
 export const title = "Overview";
 export const every = 2_000;
@@ -14,7 +16,8 @@ const received = ({ counters }) => counters.messagesIn;
 const delivered = ({ counters }) => counters.deliveries;
 const refused = ({ refused: reasons }) => Object.values(reasons).reduce((all, one) => all + one, 0);
 
-export function open({ call, look }) {
+export function open(context) {
+  const { call, look } = context;
   let answer;
   return {
     async load() {
@@ -25,7 +28,7 @@ export function open({ call, look }) {
       // Rates need two looks, and nobody wants to wait for them.
       if (first) setTimeout(look, 700);
     },
-    view: () => answer && view(answer),
+    view: () => answer && view(answer, context),
   };
 }
 
@@ -43,7 +46,7 @@ function whole(instances) {
   ];
 }
 
-function view({ instances, missing, partial }) {
+function view({ instances, missing, partial }, context) {
   const regions = Map.groupBy([...instances, ...missing], ({ region }) => region);
   const limit = sum(instances.map(({ connectionsLimit }) => connectionsLimit));
   return [
@@ -57,7 +60,7 @@ function view({ instances, missing, partial }) {
     tiles(whole(instances).map((one) => tile(one, limit))),
     [...regions.entries()]
       .toSorted(([one], [other]) => (one < other ? -1 : 1))
-      .map(([name, own]) => region(name, own)),
+      .map(([name, own]) => region(name, own, context)),
   ];
 }
 
@@ -82,7 +85,7 @@ function tile({ name, value }, limit) {
   };
 }
 
-function region(name, own) {
+function region(name, own, context) {
   const answered = own.filter((one) => one.counters);
   const facts = [
     plural(own.length, "instance"),
@@ -100,10 +103,94 @@ function region(name, own) {
     ),
     table({
       caption: `Instances of ${name}`,
-      columns: COLUMNS,
+      columns: context.may("act") ? [...COLUMNS, moving(context)] : COLUMNS,
       rows: own.toSorted((one, other) => (one.instance < other.instance ? -1 : 1)),
       key: ({ instance }) => instance,
     }),
+    context.may("act") && balancing(name, own, context),
+  );
+}
+
+/** Lets connections of one instance go. */
+const moving = (context) => ({
+  label: "Move",
+  hidden: true,
+  cell: ({ instance, counters, connections }) =>
+    counters &&
+    h(
+      "button",
+      {
+        class: "quiet",
+        type: "button",
+        "aria-label": `Move connections of ${instance}`,
+        disabled: connections === 0,
+        onclick: () => move(context, instance, connections),
+      },
+      "Move …",
+    ),
+});
+
+const SHARES = { 0.1: "10 %", 0.25: "25 %", 0.5: "50 %", 1: "all" };
+const RATES = { 50: "50 a second", 200: "200 a second", 1000: "1,000 a second" };
+
+async function move({ act, call }, instance, connections) {
+  const given = await ask({
+    title: `Move connections of ${instance}?`,
+    text: `It closes some of its ${plural(connections, "connection")}; their clients come back at once, where the balancer sends them. Messages are not lost where the namespace has recovery.`,
+    label: "Move",
+    fields: [
+      field("How many", ["select", { id: "move-share", name: "share" }, ...options(SHARES)]),
+      field("Pace", ["select", { id: "move-rate", name: "rate" }, ...options(RATES)]),
+    ],
+  });
+  if (!given) return;
+  await act(async () => {
+    const begun = await call("move", {
+      instance,
+      share: Number(given.share),
+      per_second: Number(given.rate),
+    });
+    return told(instance, begun);
+  });
+}
+
+const told = (instance, { connections, seconds }) =>
+  `${instance} lets ${plural(connections, "connection")} go, within ${seconds} s.`;
+
+/** How far above the mean an instance may be before it lets go: as `trunkline rebalance` has it. */
+const TOLERANCE = 0.1;
+
+/** Has those with too many connections let go of what is too much. */
+function balancing(name, own, { act, call }) {
+  const silent = own.filter(({ counters }) => !counters);
+  const plan = surplus(own, TOLERANCE).filter(({ tooMany }) => tooMany > 0);
+  if (plan.length === 0 && silent.length === 0) return undefined;
+  const begin = async () => {
+    const sure = await ask({
+      title: `Rebalance ${name}?`,
+      text: `${plan.map(({ instance, tooMany }) => `${instance} lets ${plural(tooMany, "connection")} go`).join(", ")}. The balancer must choose the instance with the fewest.`,
+      label: "Rebalance",
+    });
+    if (!sure) return;
+    await act(async () => {
+      const begun = await Promise.all(
+        plan.map(async ({ instance, connections, tooMany }) =>
+          told(instance, await call("move", { instance, share: tooMany / connections })),
+        ),
+      );
+      return begun.join(" ");
+    });
+  };
+  const why = silent.length > 0 && "Not everybody answers: the shares are not known.";
+  return h(
+    "div",
+    { class: "buttons inside", "data-key": "balance" },
+    h(
+      "button",
+      { class: "quiet", type: "button", disabled: Boolean(why), onclick: begin },
+      `Rebalance ${name} …`,
+    ),
+    why && h("span", { class: "help" }, why),
   );
 }
 
