@@ -22,12 +22,33 @@ function distance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** Longest name that is compared letter by letter. */
+/** Longest name that is compared letter by letter, and the shortest part of one in which a slip is told from another word. */
 const LONGEST = 255;
+const SHORTEST_PART = 4;
+const SEPARATOR = /[:./_-]/;
 
-/** Whether two different channels have names so like each other that one may be meant for the other. */
+/**
+ * Whether two different channels have names so like each other that one may be meant for the other: they differ in case or
+ * separators alone, or by a slip in one of their words. Those that differ by a number or a letter are two of many (`room.1`).
+ */
 export function isNear(one: string, other: string): boolean {
   if (one === other || Math.abs(one.length - other.length) > 2) return false;
   if (one.length > LONGEST || other.length > LONGEST) return false;
-  return distance(one.toLowerCase(), other.toLowerCase()) <= (Math.min(one.length, other.length) < 6 ? 1 : 2);
+  const [mine, its] = [one.toLowerCase().split(SEPARATOR), other.toLowerCase().split(SEPARATOR)];
+  if (mine.join("") === its.join("")) return true;
+  if (mine.length !== its.length) return false;
+  const slips = mine.flatMap((part, at) => (part === its[at] ? [] : [[part, its[at]!] as const]));
+  if (slips.length !== 1) return false;
+  const [part, meant] = slips[0]!;
+  const shortest = Math.min(part.length, meant.length);
+  if (shortest < SHORTEST_PART || /\d/.test(part + meant)) return false;
+  return distance(part, meant) <= (shortest < 6 ? 1 : 2) || isSwap(part, meant);
+}
+
+/** Whether two neighbours have changed places. */
+function isSwap(one: string, other: string): boolean {
+  if (one.length !== other.length) return false;
+  const at = [...one].findIndex((letter, index) => letter !== other[index]);
+  const swapped = one.slice(0, at) + one[at + 1] + one[at] + one.slice(at + 2);
+  return swapped === other;
 }

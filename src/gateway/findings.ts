@@ -120,7 +120,11 @@ function* ofUser(known: Known): Generator<Finding> {
     for (const near of new Set(instances.flatMap((one) => one.near ?? [])))
       yield cause(`${user} is subscribed to ${near}: is ${channel.id} meant?`);
   }
-  for (const { at, connection } of connections) yield* ofConnection(known, at, connection);
+  for (const { at, connection } of connections) {
+    yield* ofConnection(known, at, connection);
+    if (channel && subscribed && !connection.subscription)
+      yield hint(`connection ${connection.client} on ${at.instance} is not subscribed to ${channel.id}`);
+  }
   const unrecovered = own.find(({ what }) => what === "recover");
   if (unrecovered && channel && subscribed)
     yield cause(
@@ -207,8 +211,9 @@ function* ofChannel(known: Known): Generator<Finding> {
   }
   if (elsewhere && elsewhere.timeMs > (newest?.atMs ?? 0)) {
     const text = `the newest message of namespace ${namespace} went to ${elsewhere.channel}, ${ago(elsewhere.timeMs)}`;
-    if (isNear(elsewhere.channel, id)) yield cause(`${text}: is ${id} meant?`);
-    else if (!newest) yield hint(text);
+    const near = isNear(elsewhere.channel, id);
+    // Where something is stored, both are in use.
+    if (!newest) yield near ? cause(`${text}: is ${id} meant?`) : hint(text);
   }
   if (channel.slims)
     yield hint(`namespace ${namespace} sends only the newest messages of a window (conflate)`);

@@ -6,9 +6,10 @@ import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { flaws } from "../helpers/axe.ts";
 import { openBrowser } from "../helpers/browser.ts";
 import { type TestClient, testClient } from "../helpers/clients.ts";
-import { DARK, DESKTOP, PAGES, PHONE } from "../helpers/console-pages.ts";
-import { startInstance, type TestInstance } from "../helpers/instances.ts";
-import { natsServer, redisServer, type TestServer } from "../helpers/servers.ts";
+import { button, DARK, DESKTOP, dialog, heading, PAGES, PHONE, row, said } from "../helpers/console-pages.ts";
+import { consoleWorld } from "../helpers/console-world.ts";
+import type { TestInstance } from "../helpers/instances.ts";
+import type { TestServer } from "../helpers/servers.ts";
 import { traffic } from "../helpers/traffic.ts";
 import { until } from "../helpers/until.ts";
 
@@ -32,36 +33,8 @@ let shots: string;
 
 beforeAll(async () => {
   shots = process.env.TRUNKLINE_SCREENSHOTS ?? (await mkdtemp(join(tmpdir(), "trunkline-console-")));
-  [browser, nats, redis] = await Promise.all([openBrowser(), natsServer(), redisServer()]);
-  stack.use(nats);
-  stack.use(redis);
-  const endpoint = Bun.serve({
-    ...{ hostname: "127.0.0.1", port: 0 },
-    async fetch(request) {
-      const { events } = (await request.json()) as { events: Record<string, unknown>[] };
-      if (events.some(refuses)) return new Response("no", { status: 400 });
-      told.push(...events);
-      return new Response("ok");
-    },
-  });
-  stack.defer(() => endpoint.stop(true));
-  const secret = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
-  const config = {
-    trace: { payloads: true },
-    presence: { leaseTtl: "3s", leaseRenew: "500ms" },
-    webhooks: {
-      tries: 1,
-      endpoints: [{ name: "billing", url: `http://127.0.0.1:${endpoint.port}/`, secret }],
-    },
-    namespaces: { chat: { presence: true }, closed: { history: { size: 10 } } },
-  };
-  const env = { NATS_URL: nats.url, REDIS_URL: redis.url, TRUNKLINE_CONSOLE_TOKENS: TOKENS };
-  [here, there] = await Promise.all([
-    startInstance({ config, env: { ...env, INSTANCE_ID: "fra-1", REGION: "fra" } }),
-    startInstance({ config, env: { ...env, INSTANCE_ID: "iad-1", REGION: "iad" } }),
-  ]);
-  stack.use(here);
-  stack.use(there);
+  browser = await openBrowser();
+  ({ nats, redis, here, there } = await consoleWorld(stack, TOKENS, told, (event) => refuses(event)));
 }, 60_000);
 
 afterAll(async () => {
@@ -92,18 +65,17 @@ async function signedIn(secret: string, options?: BrowserContextOptions): Promis
   return page;
 }
 
-const heading = (page: Page, name: string) => page.getByRole("heading", { level: 1, name }).waitFor();
-
 async function open(page: Page, path: keyof typeof PAGES): Promise<void> {
   await page.goto(`${here.url}/console/#/${path}`);
   await heading(page, PAGES[path]);
   await page.locator("main > :nth-child(2)").first().waitFor();
 }
 
-const button = (page: Page, name: string | RegExp) => page.getByRole("button", { name, exact: true });
-const dialog = (page: Page) => page.getByRole("dialog");
-const said = (page: Page, text: string) => page.getByRole("status").getByText(text).waitFor();
-const row = (page: Page, text: string | RegExp) => page.getByRole("row").filter({ hasText: text });
+async function shoot(page: Page, name: string): Promise<void> {
+  if (!process.env.TRUNKLINE_SCREENSHOTS) return;
+  const path = join(shots, `console-${name}.png`);
+  await page.screenshot({ path, animations: "disabled", fullPage: true });
+}
 
 async function connected(at: TestInstance, user: string): Promise<TestClient & { readonly id: string }> {
   const client = stack.use(testClient(at.websocket, { user }));
@@ -164,6 +136,39 @@ describe("the console", () => {
     expect(await page.locator("main").textContent()).not.toContain("hidden");
     await open(page, "users?user=u1&channel=chat%3Aroom.1");
     expect(await button(page, "Block").count()).toBe(0);
+  }, 30_000);
+
+  test("connections of an instance are moved, after a question, and told of in the audit", async () => {
+    const client = await connected(there, "u6");
+    const back = new Promise((resolve) =>
+      client.centrifuge.once("connected", ({ client }) => resolve(client)),
+    );
+    const page = await signedIn(ALL);
+    await button(page, "Move connections of iad-1").click();
+    await dialog(page).getByLabel("How many").selectOption("1");
+    await dialog(page).getByRole("button", { name: "Cancel" }).click();
+    await button(page, "Move connections of iad-1").click();
+    await dialog(page).getByLabel("How many").selectOption("1");
+    await dialog(page).getByRole("button", { name: "Move" }).click();
+    await said(page, "iad-1 lets");
+    await audited("asked", { kind: "connections", target: "iad-1", share: 1 });
+    expect(await back).not.toBe(client.id);
+  }, 30_000);
+
+  test("a channel's messages are there as they come, without being read again", async () => {
+    const client = await connected(there, "u8");
+    await client.subscribe("chat:room.live");
+    await here.api("publish", { channel: "chat:room.live", data: { n: 1 } });
+    const page = await signedIn(ALL);
+    await page.goto(`${here.url}/console/#/channels?channel=chat%3Aroom.live`);
+    await button(page, "Show messages (audited)").click();
+    await row(page, '{"n":1}').waitFor();
+    await page.getByText("the newest 1, live").waitFor();
+    // From now on nothing is read: what is shown must have come by itself.
+    await page.route("**/api/history", (route) => route.abort());
+    await here.api("publish", { channel: "chat:room.live", data: { n: 2 } });
+    await row(page, '{"n":2}').waitFor();
+    await page.getByText("the newest 2, live").waitFor();
   }, 30_000);
 
   test("channels: found, published to, read, and emptied", async () => {
@@ -383,13 +388,3 @@ describe("the console", () => {
     expect(complaints.filter((text) => !text.includes("ERR_CONNECTION_REFUSED"))).toEqual([]);
   });
 });
-
-async function shoot(page: Page, name: string): Promise<void> {
-  if (process.env.TRUNKLINE_SCREENSHOTS) {
-    await page.screenshot({
-      path: join(shots, `console-${name}.png`),
-      animations: "disabled",
-      fullPage: true,
-    });
-  }
-}

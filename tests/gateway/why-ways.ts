@@ -126,6 +126,15 @@ export const WAYS: readonly Way[] = [
     cause: /connected, and not subscribed to chat:room$/,
   },
   {
+    what: "another of its connections is subscribed",
+    async make(gateway) {
+      await subscribed(gateway);
+      await gateway.connect(USER);
+      await publish(gateway);
+    },
+    hint: /^connection \S+ on here is not subscribed to chat:room$/,
+  },
+  {
     what: "the server ended its subscription",
     async make(gateway) {
       const client = await subscribed(gateway);
