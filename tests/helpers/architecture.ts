@@ -51,7 +51,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   world: ["process"],
   cli: [
     ...["core", "runtime", "broker", "presence", "auth", "gateway", "centrifuge", "pusher", "http"],
-    ...["events", "nats", "webhooks", "config", "tracing", "bench", "process", "world"],
+    ...["events", "nats", "webhooks", "config", "tracing", "bench", "process", "world", "console"],
   ],
   // What apps import: an instance without a port of its own.
   library: ["core", "events", "runtime", "broker", "auth", "gateway", "config", "cli"],
