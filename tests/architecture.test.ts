@@ -213,6 +213,17 @@ const breaks: Readonly<Record<string, Break>> = {
     files: { "src/broker/memory/new.ts": 'export { Kafka } from "kafkajs";\n' },
     says: { [PACKAGES]: ["src/broker/memory/new.ts: imports kafkajs"] },
   },
+  "a record of zod's in http": {
+    files: {
+      "src/http/new.ts":
+        'import { z } from "zod";\nexport const tags = z\n  .record(z.string(), z.string());\n',
+    },
+    says: {
+      "a record of zod's is made in src/shapes alone, which carries every key": [
+        "src/http/new.ts: makes a record that leaves out the key __proto__: use records()",
+      ],
+    },
+  },
   "core that reads files": {
     files: { "src/core/new.ts": 'export { readFileSync } from "node:fs";\n' },
     says: { [PURE]: ["src/core/new.ts: imports node:fs"] },

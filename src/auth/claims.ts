@@ -3,6 +3,7 @@ import { inboxOf, MAX_CHANNEL_LENGTH } from "../core/channel.ts";
 import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import { rawMember, rawMembers } from "../core/json-text.ts";
 import { strictUtf8Decoder } from "../core/text.ts";
+import { records } from "../shapes/records.ts";
 import type { Identity, ServerSubscription, SubscriptionGrant, SubscriptionOverrides } from "./auth.ts";
 import { compileCapabilities } from "./capabilities.ts";
 
@@ -60,8 +61,7 @@ export const Base64Json = z.string().transform((text, context) => {
   }
 });
 
-export const Subs = z.record(
-  z.string(),
+export const Subs = records(
   z.object({
     info: z.unknown().optional(),
     b64info: Base64Json.optional(),

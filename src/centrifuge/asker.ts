@@ -17,7 +17,7 @@ export function keepEmulated(
 ): void {
   const { emulatedHeaders: wanted } = context.options;
   if (wanted.length === 0) return;
-  const kept: Record<string, string> = {};
+  const kept: Record<string, string> = Object.create(null);
   for (const [name, value] of Object.entries(headers)) {
     const known = name.toLowerCase();
     if (wanted.includes(known) && VALUE.test(value)) kept[known] = value;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { records } from "../shapes/records.ts";
 import { isPrivate } from "./issuers.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
 
@@ -77,13 +78,11 @@ const endpoint = () =>
     ).default(1_000),
     headers: z.array(header(), must("a list of headers")).default([]),
     emulatedHeaders: z.array(header(), must("a list of headers")).default([]),
-    addHeaders: z
-      .record(
-        z.string().regex(HEADER, must("the name of a header")),
-        z.string().regex(/^[\t\x20-\x7e]{0,8192}$/, must("a header's value")),
-        must("an object of headers"),
-      )
-      .default({}),
+    addHeaders: records(
+      z.string().regex(/^[\t\x20-\x7e]{0,8192}$/, must("a header's value")),
+      z.string().regex(HEADER, must("the name of a header")),
+      must("an object of headers"),
+    ).default({}),
     meta: z.boolean(must("true or false")).default(false),
     base64: z.boolean(must("true or false")).default(false),
     statuses: z.array(status(), must("a list of statuses")).default([]),
@@ -111,9 +110,9 @@ const endpoint = () =>
 
 /** `callouts.endpoints` in the file, or as JSON in the environment. */
 export const endpoints = () =>
-  z.record(
-    z.string().regex(ENDPOINT_NAME, must(NAME_WORDS)),
+  records(
     endpoint(),
+    z.string().regex(ENDPOINT_NAME, must(NAME_WORDS)),
     must("an object of endpoints by name"),
   );
 
@@ -141,11 +140,11 @@ export const calloutTarget = () =>
 
 /** `rpc.callouts`. */
 export const rpcCallouts = () =>
-  z.record(
+  records(
+    z.union([z.literal(true), z.string().regex(ENDPOINT_NAME)], must("true or the name of an endpoint")),
     z
       .string()
       .regex(/^(?:\*|[-A-Za-z0-9_.]{1,64})$/, must("the name of a namespace of methods, default or *")),
-    z.union([z.literal(true), z.string().regex(ENDPOINT_NAME)], must("true or the name of an endpoint")),
     must("an object"),
   );
 

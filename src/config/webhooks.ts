@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { EVENT_KINDS } from "../events/shapes.ts";
+import { records } from "../shapes/records.ts";
 import { named, strict, yesNo } from "./shapes.ts";
 
 /** Headers that requests to webhooks have anyhow, or that say how they are sent. */
@@ -13,16 +14,14 @@ export const webhookMembers = () => ({
   url: named("an http:// or https:// URL", /^https?:\/\/[^\s@]+$/),
   channelPrefix: named("what the names of channels begin with", /^.{0,200}$/s).default(""),
   batch: yesNo(false),
-  headers: z
-    .record(
-      named(HEADERS_WHAT, /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/).refine(
-        (name) => !TAKEN.test(name),
-        HEADERS_WHAT,
-      ),
-      named("printable text", /^[\x20-\x7e]{0,4000}$/),
-      { error: `it must be ${HEADERS_WHAT}` },
-    )
-    .default({}),
+  headers: records(
+    named("printable text", /^[\x20-\x7e]{0,4000}$/),
+    named(HEADERS_WHAT, /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/).refine(
+      (name) => !TAKEN.test(name),
+      HEADERS_WHAT,
+    ),
+    { error: `it must be ${HEADERS_WHAT}` },
+  ).default({}),
 });
 
 /** Kinds of events to be sent; empty: all. */

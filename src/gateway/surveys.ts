@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { SharedAnswers } from "../core/shared-answers.ts";
 import { INSTANCE_PATTERN } from "../core/subject.ts";
+import { records } from "../shapes/records.ts";
 import type { GatewayContext } from "./context.ts";
 import type { InstanceInfo } from "./control.ts";
 import type { Operations } from "./gateway.ts";
@@ -20,13 +21,8 @@ const infoShape: z.ZodType<InstanceInfo> = z.object({
   },
   ...{ connections: count, users: count, channels: count, uptimeMs: count },
 });
-/** Channels by name, as entries: a channel may be called `__proto__`, which a record of zod's leaves out. */
-const channelsShape = z
-  .custom<Readonly<Record<string, unknown>>>(
-    (answer) => typeof answer === "object" && answer !== null && !Array.isArray(answer),
-  )
-  .transform((answer) => Object.entries(answer))
-  .pipe(z.array(z.tuple([z.string(), count])));
+/** Channels by name. */
+const channelsShape = records(count);
 
 /** Every instance is asked once for all who ask for the same at the same time. */
 export function surveys(context: GatewayContext): Pick<Operations, "channels" | "info"> {
@@ -61,7 +57,7 @@ async function countSubscribers(
     const found = await survey(context, "channels", body, channelsShape);
     partial ||= found.partial;
     for (const answer of found.answers) {
-      for (const [id, subscribers] of answer) {
+      for (const [id, subscribers] of Object.entries(answer)) {
         channels.set(id, (channels.get(id) ?? 0) + subscribers);
       }
     }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { records } from "../shapes/records.ts";
 
 /* What the methods of the server API are for, and what they answer. Tests hold the answers to these shapes. */
 
@@ -35,7 +36,7 @@ const publication = z.object({
   data: json.optional().describe("The message as it was written."),
   b64data: z.string().optional().describe("A message that is bytes, in base64."),
   info: clientInfo.optional().describe("The client that published it."),
-  tags: z.record(z.string(), z.string()).optional(),
+  tags: records(z.string()).optional(),
 });
 const seconds = z.int().min(0);
 const place = { instance: z.string(), region: z.string() };
@@ -85,7 +86,7 @@ export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
   presence: {
     summary: "Who is in a channel. Its namespace must have presence.",
     result: z.object({
-      presence: z.record(z.string(), clientInfo).describe("By client id."),
+      presence: records(clientInfo).describe("By client id."),
       partial,
     }),
   },
@@ -153,7 +154,7 @@ export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
   channels: {
     summary: "Channels with subscribers on any instance.",
     result: z.object({
-      channels: z.record(z.string(), z.object({ num_clients: count })).describe("By name."),
+      channels: records(z.object({ num_clients: count })).describe("By name."),
       partial,
     }),
   },
@@ -170,9 +171,9 @@ export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
         }),
       ),
       instances: z
-        .array(z.record(z.string(), z.unknown()))
+        .array(records(z.unknown()))
         .describe("What each instance knows: connections, the channel, troubles of late."),
-      channel: z.record(z.string(), z.unknown()).optional().describe("What is stored in the channel."),
+      channel: records(z.unknown()).optional().describe("What is stored in the channel."),
       partial: z.boolean().describe("Some instances may not have answered."),
     }),
   },
@@ -187,7 +188,7 @@ export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
     summary:
       "Changes the level of the log of one instance or of all, for a while or for good, or tells what it is.",
     result: z.object({
-      levels: z.record(z.string(), z.enum(["debug", "info", "warn", "error"])).describe("By instance."),
+      levels: records(z.enum(["debug", "info", "warn", "error"])).describe("By instance."),
       partial,
     }),
   },
@@ -240,7 +241,7 @@ export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
     summary: "A channel's subscribers on all instances, its end, what is kept, and the settings in force.",
     result: z.object({
       channel: z.string(),
-      settings: z.record(z.string(), json).describe("Those of its namespace."),
+      settings: records(json).describe("Those of its namespace."),
       subscribers: count,
       instances: z.array(z.object({ ...place, subscribers: count, offset: count })),
       presence: z.object({ clients: count, users: count, partial: z.boolean() }).optional(),
@@ -265,18 +266,15 @@ export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
   connections: {
     summary: "A user's connections on all instances.",
     result: z.object({
-      connections: z
-        .record(
-          z.string(),
-          z.object({
-            user: z.string(),
-            device: z.string().describe("Empty: the token names none."),
-            region: z.string(),
-            instance: z.string(),
-            since: seconds.describe("Unix seconds when it connected."),
-          }),
-        )
-        .describe("By client id."),
+      connections: records(
+        z.object({
+          user: z.string(),
+          device: z.string().describe("Empty: the token names none."),
+          region: z.string(),
+          instance: z.string(),
+          since: seconds.describe("Unix seconds when it connected."),
+        }),
+      ).describe("By client id."),
       partial,
     }),
   },
@@ -302,7 +300,7 @@ export const DESCRIPTIONS: Readonly<Record<string, MethodDescription>> = {
     summary: "Carries out up to 1,000 commands of other methods, in order.",
     result: z.object({
       replies: z
-        .array(z.record(z.string(), json))
+        .array(records(json))
         .describe(
           "In the order of the commands, each with one member: the method's name, which holds its result, or `error`.",
         ),

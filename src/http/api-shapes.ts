@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Base64Json, Override } from "../auth/claims.ts";
 import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import { JsonText } from "../core/json-value.ts";
+import { records } from "../shapes/records.ts";
 
 /*
  * What the methods of the server API take. The descriptions stand in the reference and in the OpenAPI document, which
@@ -53,8 +54,7 @@ const message = {
     .optional()
     .transform((text) => text || undefined)
     .describe("The message in base64, for namespaces of `format: binary`."),
-  tags: z
-    .record(z.string(), z.string())
+  tags: records(z.string())
     .optional()
     .describe("Up to 32 tags. The tag `event` is the event name of Pusher clients."),
   priority: z
@@ -187,11 +187,7 @@ export const SHAPES = {
 /** The parameters of `batch`. */
 export const batchShape = z.object({
   commands: z
-    .array(
-      z
-        .record(z.string(), z.unknown())
-        .refine((command) => Object.keys(command).length === 1, "one method each"),
-    )
+    .array(records(z.unknown()).refine((command) => Object.keys(command).length === 1, "one method each"))
     .max(MAX_BATCH)
     .describe("Commands: objects with one member, the method's name, which holds its parameters."),
   parallel: z.boolean().optional().describe("Carry them out at the same time."),

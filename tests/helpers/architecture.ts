@@ -17,12 +17,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   events: [],
   // The client library of NATS, for the driver, and for the programs of cli and bench, which know no port.
   nats: [],
+  // What shapes are made of, wherever they are.
+  shapes: [],
   protocol: ["core"],
   runtime: [],
   broker: ["core", "events", "nats"],
   presence: ["core"],
-  auth: ["core"],
-  gateway: ["core", "events", "protocol", "runtime", "broker", "presence", "auth", "webhooks"],
+  auth: ["core", "shapes"],
+  gateway: ["core", "events", "shapes", "protocol", "runtime", "broker", "presence", "auth", "webhooks"],
   centrifuge: ["core", "protocol", "broker", "presence", "auth", "gateway"],
   // Events over HTTP: lines of the outbox to addresses of the settings.
   webhooks: ["core", "broker"],
@@ -30,6 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   http: [
     "core",
     "events",
+    "shapes",
     "protocol",
     "runtime",
     "broker",
@@ -41,7 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   // Traces by OpenTelemetry; their port is in core.
   tracing: ["core"],
-  config: ["core", "events"],
+  config: ["core", "events", "shapes"],
   console: [],
   // The load generator: a program of its own, which knows a gateway from outside only, and what it gives to clients.
   bench: ["core", "nats", "process", "console", "world"],
@@ -81,7 +84,7 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
   "@upstash/redis": /^src\/presence\/redis\//,
   ioredis: /^src\/(presence\/redis|bench)\//,
   jose: /^src\/(auth\/jwt|cli|bench|library)\//,
-  zod: /^src\/(config|events|http|auth|gateway|centrifuge|pusher|webhooks|library)\//,
+  zod: /^src\/(config|events|shapes|http|auth|gateway|centrifuge|pusher|webhooks|library)\//,
   hono: /^src\/http\//,
   "prom-client": /^src\/http\//,
   "ipaddr.js": /^src\/(http|config|gateway\/instance|webhooks)\//,
@@ -104,6 +107,13 @@ const LIBRARIES: Readonly<Record<string, RegExp>> = {
 export const rules = {
   "every file of src lies in a folder of the plan": (tree) =>
     each(srcOf(tree), ({ path }) => (layerOf(path)! in MAY_IMPORT ? [] : ["lies in no folder of the plan"])),
+
+  "a record of zod's is made in src/shapes alone, which carries every key": (tree) =>
+    each(srcOf(tree), ({ path, code }) =>
+      layerOf(path) === "shapes" || !/\bz\s*\.\s*(record|partialRecord|looseRecord|map)\(/.test(code)
+        ? []
+        : ["makes a record that leaves out the key __proto__: use records()"],
+    ),
 
   "imports go one way": (tree) =>
     imports(tree, ({ from, to }) => {

@@ -3,6 +3,7 @@ import { CommandError, ConnectionError } from "../../core/errors.ts";
 import { jsonFlaw, oneLine } from "../../core/json-check.ts";
 import { rawMembers } from "../../core/json-text.ts";
 import { utf8Encoder } from "../../core/text.ts";
+import { records } from "../../shapes/records.ts";
 import type { Identity, PublishDecision, Renewal, SubscriptionGrant } from "../auth.ts";
 import {
   Base64Json,
@@ -58,7 +59,7 @@ const ConnectAnswer = z.object({
   b64data: b64json,
   expireAt: NumericDate.nullish(),
   channels: Channels.nullish(),
-  subs: z.record(z.string(), z.object({ cache_recover: notServed.optional() })).nullish(),
+  subs: records(z.object({ cache_recover: notServed.optional() })).nullish(),
   caps: Caps.nullish(),
   device: Device.nullish(),
 });
@@ -79,7 +80,7 @@ const RefreshAnswer = z.object({
 
 const PublishAnswer = z.object({
   b64data: b64,
-  tags: z.record(z.string(), z.string()).nullish(),
+  tags: records(z.string()).nullish(),
   idempotency_key: z.preprocess(
     none,
     z
@@ -119,7 +120,7 @@ export function readResult(text: string): Answer {
   const found: unknown = JSON.parse(result);
   // PHP writes an object without members so.
   const empty = Array.isArray(found) && found.length === 0;
-  const object = parse(z.record(z.string(), z.unknown()), empty ? {} : found);
+  const object = parse(records(z.unknown()), empty ? {} : found);
   const { expire_at: expireAt, ...rest } = object;
   return { value: { ...rest, expireAt }, texts: empty ? new Map() : rawMembers(result) };
 }

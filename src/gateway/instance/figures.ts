@@ -3,6 +3,7 @@ import type { BrokerStatus } from "../../broker/broker.ts";
 import type { Histogram } from "../../core/histogram.ts";
 import type { Stats } from "../../core/stats.ts";
 import type { Presence } from "../../presence/presence.ts";
+import { records } from "../../shapes/records.ts";
 import type { Hub } from "../session/hub.ts";
 
 /** Counters since the start that an instance tells of itself, by their names in {@link Stats}. */
@@ -45,9 +46,10 @@ const GAUGES = [
 const MOST_LABELS = 200;
 
 const count = z.number().min(0);
-const byLabel = z
-  .record(z.string().max(128), count)
-  .refine((counts) => Object.keys(counts).length <= MOST_LABELS, "too many labels");
+const byLabel = records(count, z.string().max(128)).refine(
+  (counts) => Object.keys(counts).length <= MOST_LABELS,
+  "too many labels",
+);
 /** Observations by bucket, each without those below it; see {@link Histogram.bounds}. */
 const buckets = z.array(count).max(64);
 
@@ -85,8 +87,8 @@ export const figuresShape = vitals.extend({
   users: count,
   /** Channels with subscribers here. */
   channels: count,
-  counters: z.record(z.enum(COUNTERS), count),
-  gauges: z.record(z.enum(GAUGES), count),
+  counters: records(count, z.enum(COUNTERS)),
+  gauges: records(count, z.enum(GAUGES)),
   latency: z.object({ delivery: buckets, publish: buckets, presence: buckets, webhook: buckets }),
   /** Commands answered with an error and connections ended, by code; connections and requests refused, by reason. */
   errors: byLabel,

@@ -107,7 +107,7 @@ function connect(id: number, f: Fields, line: string): CentrifugeCommand {
     const token = string(sub, "token");
     subs.set(channel, token === "" ? recovery(sub) : { ...recovery(sub), token });
   }
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = Object.create(null);
   for (const [name, value] of Object.entries(optionalObject(f, "headers"))) {
     if (typeof value !== "string") throw new Flaw("headers");
     headers[name] = value;

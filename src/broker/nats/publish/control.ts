@@ -101,7 +101,7 @@ export class Control {
     const answer = async (message: Msg) => {
       const mute = service === "control" && !this.#isInbox(message.reply);
       if (service === "control" && message.reply?.startsWith("$JS.")) return;
-      const given: Record<string, string> = {};
+      const given: Record<string, string> = Object.create(null);
       for (const [key, values] of message.headers ?? []) given[key] = values[0] ?? "";
       try {
         const answer = await handler(utf8Decoder.decode(message.data), given);
