@@ -1,10 +1,12 @@
 import { type CloseCode, Closes, CommandError, ConnectionError, Errors } from "../core/errors.ts";
 import { jsonFlaw } from "../core/json-check.ts";
+import { codeLabel } from "../core/labels.ts";
 import { Stats } from "../core/stats.ts";
 import { unreachable } from "../core/unreachable.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import type { Trouble } from "../gateway/instance/trouble.ts";
-import { countFailure, noteRefusal } from "../gateway/session/failure.ts";
+import { countFailure, failureLabel, noteRefusal } from "../gateway/session/failure.ts";
+import { noteTime } from "../gateway/session/timing.ts";
 import type { CentrifugeCommand } from "../protocol/centrifuge/command.ts";
 import { connect } from "./connect.ts";
 import { publish, rpc } from "./publish.ts";
@@ -23,6 +25,7 @@ export function execute(
   session: CentrifugeSession,
   command: CentrifugeCommand,
 ): void {
+  const sinceMs = performance.now();
   try {
     if (command.method !== "connect" && session.state === "connecting") {
       throw new ConnectionError(Closes.badRequest, "a command before connect");
@@ -39,18 +42,36 @@ export function execute(
     const work = busy
       ? busy.then(() => carryOutTraced(context, session, command))
       : carryOutTraced(context, session, command);
-    if (!work) return;
+    if (!work) {
+      answered(context, session, command, { code: "ok", sinceMs });
+      return;
+    }
     session.countUnanswered(1);
-    const sinceMs = performance.now();
     void work
-      .catch((error: unknown) => failed(context, session, command, error))
-      .then(() => {
+      .then(
+        () => "ok",
+        (error: unknown) => failed(context, session, command, error),
+      )
+      .then((code) => {
         session.countUnanswered(-1);
-        context.stats.commandLatency.observeMs(command.method, performance.now() - sinceMs);
+        answered(context, session, command, { code, sinceMs });
       });
   } catch (error) {
-    failed(context, session, command, error);
+    answered(context, session, command, { code: failed(context, session, command, error), sinceMs });
   }
+}
+
+/** Pongs answer nothing: there is nothing to wait for. */
+function answered(
+  context: GatewayContext,
+  session: CentrifugeSession,
+  command: CentrifugeCommand,
+  how: { readonly code: string; readonly sinceMs: number },
+): void {
+  const { method } = command;
+  if (method === "pong") return;
+  const subscribedTo = method === "subscribe" ? command.channel : undefined;
+  noteTime(context, session, { method, subscribedTo, ...how });
 }
 
 /** A command as whoever looks is told of it. */
@@ -128,9 +149,10 @@ function failed(
   session: CentrifugeSession,
   command: CentrifugeCommand,
   error: unknown,
-): void {
+): string {
   countFailure(context, session, command, error);
   answerFailure(session, command.id, error);
+  return failureLabel(error);
 }
 
 /** Answers a failed command: with its error, by closing the connection, or (anything unforeseen) with `internal`. */
@@ -165,6 +187,7 @@ function passesLimit(
     return true;
   }
   Stats.bump(context.stats.rejected, "command_rate");
+  Stats.bump(context.stats.errorCodes, codeLabel(Errors.tooManyRequests.code));
   noteRefusal(context, session, rateRefusal(session, command));
   if (session.ignoresLimit || command.id === 0) session.close(Closes.tooManyRequests);
   else if (NEVER_REFUSED.has(command.method)) return true;

@@ -264,6 +264,9 @@ class RunningInstance implements Instance {
     return createMetrics({
       stats,
       connections: () => this.#gateway.connections,
+      users: () => this.#gateway.context.hub.userCount,
+      namespaces: () => this.#config.namespaces.keys(),
+      endpoints: () => Object.keys(this.#config.callouts.endpoints),
       get connectionsLimit() {
         return cap();
       },

@@ -24,18 +24,49 @@ export class Histogram {
     this.sum += seconds;
     this.count++;
   }
+
+  /** Adds what another one has observed. */
+  add(other: Histogram): void {
+    for (const [bucket, count] of other.counts.entries()) this.counts[bucket]! += count;
+    this.sum += other.sum;
+    this.count += other.count;
+  }
 }
 
-/** Histograms by the value of a label, of which the callers have a small fixed set. */
-export class Histograms {
-  readonly byLabel = new Map<string, Histogram>();
+/** Values of each label at most: all come from tables and settings, and what came from elsewhere must fill no memory. */
+const MOST_VALUES = 256;
+/** Where the values above that are counted. */
+const OTHER = "other";
 
-  observeMs(label: string, ms: number): void {
-    let own = this.byLabel.get(label);
-    if (!own) {
-      own = new Histogram();
-      this.byLabel.set(label, own);
-    }
-    own.observeMs(ms);
+/** Histograms by the values of one label or two, such as a namespace and the code of the outcome. */
+export class Histograms {
+  readonly #byFirst = new Map<string, Map<string, Histogram>>();
+
+  observeMs(ms: number, first: string, second = ""): void {
+    const group = within(this.#byFirst, first, () => new Map<string, Histogram>());
+    within(group, second, () => new Histogram()).observeMs(ms);
   }
+
+  /** Each with the values of its labels; of a single label, the second value is "". */
+  *entries(): Generator<[labels: readonly [string, string], histogram: Histogram]> {
+    for (const [first, group] of this.#byFirst) {
+      for (const [second, histogram] of group) yield [[first, second], histogram];
+    }
+  }
+
+  /** All together. */
+  total(): Histogram {
+    const all = new Histogram();
+    for (const [, one] of this.entries()) all.add(one);
+    return all;
+  }
+}
+
+function within<T>(map: Map<string, T>, key: string, make: () => T): T {
+  const known = map.get(key);
+  if (known) return known;
+  const bounded = map.size < MOST_VALUES ? key : OTHER;
+  const own = map.get(bounded) ?? make();
+  map.set(bounded, own);
+  return own;
 }

@@ -1,12 +1,13 @@
 import { Histogram, Histograms } from "./histogram.ts";
+import { codeLabel, endLabel, type Rejection } from "./labels.ts";
 
 /**
  * The instance's counters as plain numbers: the hot path adds, the metrics page reads. One object per instance,
  * passed in; units are in the names.
  */
 export class Stats {
-  connects = 0;
-  disconnects = 0;
+  /** Connections identified, by transport and encoding with a space between: `websocket centrifuge-json`. */
+  readonly connectsBy = new Map<string, number>();
   /** Commands and client messages read from sockets. */
   messagesIn = 0;
   /** Publications handed to a fan-out, one for each channel message (not for each subscriber). */
@@ -23,22 +24,25 @@ export class Stats {
   writeErrors = 0;
   slowConsumers = 0;
   deadPeers = 0;
-  /** Refused or closed, by reason (origin, ip_rate, ip_cap, instance_cap, overload, deadline, …). */
-  readonly rejected = new Map<string, number>();
+  /** Refused or closed, by reason. */
+  readonly rejected = new Map<Rejection, number>();
+  /** Channels that are live here, and subscriptions, by namespace. */
+  readonly channels = new Map<string, number>();
+  readonly subscriptions = new Map<string, number>();
   /** Connections that are no WebSockets, by transport: open now, and begun so far. */
   readonly streamsOpen = new Map<string, number>();
   readonly streamsBegun = new Map<string, number>();
   /** Requests with commands of such connections, by outcome: `delivered`, `unknown`, `busy`, `limited`. */
   readonly emulated = new Map<string, number>();
-  commandErrors = 0;
   /** Commands answered with an error, by its code; `application` for those of services, `internal` for what is our fault. */
   readonly errorCodes = new Map<string, number>();
   /** Connections that ended, by the code: those of the table, `1006` without a close frame, `other`. */
   readonly closeCodes = new Map<string, number>();
   pingsSent = 0;
 
-  publishes = 0;
-  publishErrors = 0;
+  /** By namespace; those that failed by namespace and code, with a space between. */
+  readonly publishesBy = new Map<string, number>();
+  readonly publishErrorsBy = new Map<string, number>();
   publishDuplicates = 0;
   /** Messages waiting for the broker's acknowledgement now. */
   publishBacklog = 0;
@@ -92,7 +96,7 @@ export class Stats {
   /** When the oldest event that no webhook has taken happened, Unix ms; 0: none, or another instance delivers. */
   webhookOldestMs = 0;
 
-  /** Recoveries by outcome: `ring`, `stream`, `empty`, `failed`. */
+  /** Recoveries by outcome: `messages`, `empty`, `failed`. */
   readonly recoveries = new Map<string, number>();
   /** Control signals that were not carried out, by reason. */
   readonly badSignals = new Map<string, number>();
@@ -111,16 +115,18 @@ export class Stats {
   presenceBadRecords = 0;
   /** Calls of the presence store. */
   readonly presenceLatency = new Histogram();
-  /** Commands of clients until their answer, by method. */
+  /** Commands of clients until their answer, by method and code; `ok` for those that succeeded, here and below. */
   readonly commandLatency = new Histograms();
-  /** Calls of the server API, by method. */
+  /** Those that subscribe, by namespace and code. */
+  readonly subscribeLatency = new Histograms();
+  /** Calls of the server API, by method and code. */
   readonly apiLatency = new Histograms();
-  /** Messages until the broker had stored them. */
-  readonly publishLatency = new Histogram();
-  /** Stored messages until they were handed to the sockets here: by the clocks of the broker and of this machine. */
-  readonly deliveryLatency = new Histogram();
-  /** Requests to webhooks. */
-  readonly webhookLatency = new Histogram();
+  /** Messages until the broker had stored them, or had not, by namespace and code. */
+  readonly publishLatency = new Histograms();
+  /** Stored messages until they were handed to the sockets here, by namespace: by the clocks of broker and machine. */
+  readonly deliveryLatency = new Histograms();
+  /** Requests to webhooks, by webhook and outcome. */
+  readonly webhookLatency = new Histograms();
   /** How late the event loop was, ten times a second. */
   readonly loopDelay = new Histogram();
   /** Collections of garbage. */
@@ -130,7 +136,7 @@ export class Stats {
   readonly callouts = new Map<string, number>();
   /** Questions that wait for an answer now. */
   calloutsUnderWay = 0;
-  /** By kind. */
+  /** By kind and code. */
   readonly calloutLatency = new Histograms();
 
   /** Spans of traces that were sent; and not, by reason: `queue` (too many waited), `export` (nobody took them). */
@@ -139,8 +145,57 @@ export class Stats {
 
   drains = 0;
 
-  /** Adds one to a counter kept by reason. */
-  static bump(map: Map<string, number>, key: string, by = 1): void {
+  get connects(): number {
+    return sum(this.connectsBy);
+  }
+
+  get disconnects(): number {
+    return sum(this.closeCodes);
+  }
+
+  get commandErrors(): number {
+    return sum(this.errorCodes);
+  }
+
+  get publishes(): number {
+    return sum(this.publishesBy);
+  }
+
+  get publishErrors(): number {
+    return sum(this.publishErrorsBy);
+  }
+
+  /** A message was stored, or taken by a namespace that stores none. @param ms since it was to be published */
+  published(
+    namespace: string,
+    { offset, duplicate }: { offset: number; duplicate: boolean },
+    ms: number,
+  ): void {
+    Stats.bump(this.publishesBy, namespace);
+    if (duplicate) this.publishDuplicates++;
+    if (offset > 0) this.publishLatency.observeMs(ms, namespace, "ok");
+  }
+
+  /** A message was not published. @param code of the error; absent: it was a fault of ours */
+  publishFailed(namespace: string, code: number | undefined, ms: number): void {
+    const label = code === undefined ? "internal" : codeLabel(code);
+    Stats.bump(this.publishErrorsBy, `${namespace} ${label}`);
+    this.publishLatency.observeMs(ms, namespace, label);
+  }
+
+  /** A connection ended. */
+  ended(code: number): void {
+    Stats.bump(this.closeCodes, endLabel(code));
+  }
+
+  /** Adds to a counter kept by a label. */
+  static bump<Label extends string>(map: Map<Label, number>, key: Label, by = 1): void {
     map.set(key, (map.get(key) ?? 0) + by);
   }
+}
+
+function sum(counts: ReadonlyMap<string, number>): number {
+  let all = 0;
+  for (const count of counts.values()) all += count;
+  return all;
 }

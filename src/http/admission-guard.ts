@@ -1,3 +1,4 @@
+import type { Rejection } from "../core/labels.ts";
 import type { Logger } from "../core/log.ts";
 import { Seldom } from "../core/seldom.ts";
 import { Stats } from "../core/stats.ts";
@@ -51,7 +52,7 @@ export class AdmissionGuard {
     this.#deps = deps;
   }
 
-  refuse(reason: string, status: number, text: string, headers: Record<string, string> = {}): Response {
+  refuse(reason: Rejection, status: number, text: string, headers: Record<string, string> = {}): Response {
     Stats.bump(this.#deps.stats.rejected, reason);
     this.#deps.log.debug("connection refused", { reason });
     return new Response(`${text}\n`, {

@@ -3,12 +3,13 @@ import { z } from "zod";
 import { CommandError, Errors } from "../core/errors.ts";
 import { isDeeper, MAX_JSON_DEPTH, rawItems, rawMember, rawMembers } from "../core/json-text.ts";
 import { writeJson } from "../core/json-value.ts";
+import { codeLabel } from "../core/labels.ts";
 import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import { fromHeaders, type Tracing, under } from "../core/tracing.ts";
 import type { Operations } from "../gateway/gateway.ts";
 import type { RequestContext } from "../runtime/runtime.ts";
-import { errorOf, METHODS } from "./api-methods.ts";
+import { errorOf, METHODS, type Method } from "./api-methods.ts";
 import { explain, readParams } from "./api-params.ts";
 import { batchShape, MAX_BATCH, notServed } from "./api-shapes.ts";
 import { bodyText } from "./body.ts";
@@ -98,10 +99,10 @@ export function caller(
 ): (name: string, params?: string) => Promise<unknown> {
   const { tracing } = deps;
   const call = (name: string, params: string): Promise<Answer> => {
-    if (!tracing || !METHODS.has(name)) return carryOut(name, params);
+    if (!tracing || !METHODS.has(name)) return timed(name, params);
     const facts = { "rpc.system.name": "trunkline", "rpc.method": name };
     return tracing.span({ name: `api ${name}`, kind: "server", facts }, async (span) => {
-      const answer = await carryOut(name, params);
+      const answer = await timed(name, params);
       if ("error" in answer) {
         const { code } = answer.error;
         if (code === Errors.internal.code) span.failed(String(code));
@@ -112,23 +113,27 @@ export function caller(
   };
 
   /** @param params JSON text, of which messages and infos are taken as they stand */
-  const carryOut = async (name: string, params: string): Promise<Answer> => {
+  const timed = async (name: string, params: string): Promise<Answer> => {
+    const sinceMs = performance.now();
     const method = METHODS.get(name);
-    if (!method) return { error: errorOf(Errors.methodNotFound) };
+    const answer = method ? await carryOut(name, method, params) : { error: errorOf(Errors.methodNotFound) };
+    const code = "error" in answer ? codeLabel(answer.error.code) : "ok";
+    deps.stats.apiLatency.observeMs(performance.now() - sinceMs, method ? name : "unknown", code);
+    return answer;
+  };
+
+  const carryOut = async (name: string, method: Method, params: string): Promise<Answer> => {
     const given = readParams(params);
     const refused = notServed(name, given);
     if (refused !== undefined) return { error: errorOf(Errors.notAvailable, refused) };
     const checked = method.params.safeParse(given);
     if (!checked.success) return { error: errorOf(Errors.badRequest, explain(checked.error)) };
-    const sinceMs = performance.now();
     try {
       return { result: await method.run(deps.operations, checked.data as never) };
     } catch (error) {
       if (error instanceof CommandError) return { error: errorOf(error.error) };
       deps.log.error("server API failed", { method: name, error });
       return { error: errorOf(Errors.internal) };
-    } finally {
-      deps.stats.apiLatency.observeMs(name, performance.now() - sinceMs);
     }
   };
 

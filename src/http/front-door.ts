@@ -1,4 +1,5 @@
 import { KeyedRates } from "../core/keyed-rates.ts";
+import type { Rejection } from "../core/labels.ts";
 import { rateOf } from "../core/limits.ts";
 import { Stats } from "../core/stats.ts";
 import { addressKey } from "../gateway/instance/admission.ts";
@@ -83,7 +84,7 @@ export class FrontDoor {
     return answer;
   }
 
-  #tooMany(reason: string): Response {
+  #tooMany(reason: Rejection): Response {
     Stats.bump(this.#options.stats.rejected, reason);
     return new Response("too many requests\n", { status: 429, headers: { "retry-after": "1" } });
   }

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Registry } from "prom-client";
-import { Histogram } from "../core/histogram.ts";
+import { Histogram, type Histograms } from "../core/histogram.ts";
 
 /** The metrics page. */
 export interface Metrics {
@@ -61,20 +61,23 @@ export class MetricsPage implements Metrics {
     });
   }
 
-  /** One counter for each value of a label; of several labels, the values stand in the key with spaces between. */
+  /**
+   * One counter for each value of a label; of several labels, the values stand in the key with spaces between.
+   * @param known keys that are there from the start, at 0
+   */
   counters(
     name: string,
     help: string,
-    label: string | readonly string[],
-    read: () => ReadonlyMap<string, number>,
+    labels: readonly string[],
+    { read, known }: { read: () => ReadonlyMap<string, number>; known: () => Iterable<string> },
   ): void {
-    const labels = typeof label === "string" ? [label] : label;
     const metric: Counter<string> = new Counter({
       ...this.#named(name, help),
       labelNames: [...labels],
       collect: this.#guarded(() => {
         metric.reset();
-        for (const [key, value] of read()) {
+        const zeros = [...known()].map((key): [string, number] => [key, 0]);
+        for (const [key, value] of new Map([...zeros, ...read()])) {
           const values = labels.length === 1 ? [key] : key.split(" ");
           metric.inc(Object.fromEntries(labels.map((one, at) => [one, values[at] ?? ""])), value);
         }
@@ -101,14 +104,30 @@ export class MetricsPage implements Metrics {
     });
   }
 
-  /** Histograms by the value of a label; without a label, one under the key "". */
-  histograms(name: string, help: string, read: () => ReadonlyMap<string, Histogram>, label?: string): void {
+  histogram(name: string, help: string, own: Histogram): void {
+    this.#register(name, help, () => [[{}, own]]);
+  }
+
+  /** Histograms by the values of one label or two. */
+  histograms(name: string, help: string, labels: readonly [string, string?], all: Histograms): void {
+    const [first, second] = labels;
+    this.#register(name, help, () =>
+      [...all.entries()].map(([[one, two], own]) => [
+        { [first]: one, ...(second !== undefined && { [second]: two }) },
+        own,
+      ]),
+    );
+  }
+
+  #register(
+    name: string,
+    help: string,
+    read: () => readonly (readonly [Sample["labels"], Histogram])[],
+  ): void {
     const full = fullName(name);
     const get = async () => ({
       ...{ name: full, help, type: "histogram", aggregator: "sum" },
-      values: [...read()].flatMap(([key, own]) =>
-        samples(full, own, label === undefined ? {} : { [label]: key }),
-      ),
+      values: read().flatMap(([labels, own]) => samples(full, own, labels)),
     });
     // What is read is cumulative already, which the library's own histogram cannot be told.
     this.#registry.registerMetric({ name: full, get } as unknown as Gauge);

@@ -1,7 +1,21 @@
 import type { BrokerStatus } from "../broker/broker.ts";
-import type { Histogram } from "../core/histogram.ts";
+import type { Histogram, Histograms } from "../core/histogram.ts";
+import {
+  BAD_SIGNALS,
+  CALLOUT_KINDS,
+  EMULATED,
+  END_CODES,
+  FAILURES,
+  PRESENCE_FAILURES,
+  PUBLISH_FAILURES,
+  RECOVERIES,
+  REJECTIONS,
+  SPAN_LOSSES,
+} from "../core/labels.ts";
 import type { Stats } from "../core/stats.ts";
 import type { OverloadState } from "../gateway/instance/overload.ts";
+import { STREAM_TRANSPORTS } from "../protocol/centrifuge/stream-codecs.ts";
+import { PUSHER_FAILURES } from "../pusher/failures.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { type Metrics, MetricsPage } from "./metrics-page.ts";
 
@@ -9,6 +23,11 @@ import { type Metrics, MetricsPage } from "./metrics-page.ts";
 export interface MetricsSources {
   readonly stats: Stats;
   connections(): number;
+  /** Users with a connection. */
+  users(): number;
+  /** Names of the namespaces, and of the HTTP endpoints that answer callouts. */
+  namespaces(): Iterable<string>;
+  endpoints(): Iterable<string>;
   /** Most connections the instance takes. */
   readonly connectionsLimit: number;
   overload(): { readonly state: OverloadState; readonly delayMs: number };
@@ -34,7 +53,6 @@ type NumericField = { [F in keyof Stats]: Stats[F] extends number ? F : never }[
 
 /** Every counter of {@link Stats}: name after the prefix, and help. The type makes sure that none is forgotten. */
 const COUNTERS = {
-  connects: ["connects_total", "Connections opened."],
   messagesIn: ["messages_received_total", "Commands and messages read from clients."],
   publicationsOut: ["publications_total", "Publications handed to a fan-out, one for all subscribers."],
   deliveries: ["deliveries_total", "Publications times local subscribers."],
@@ -47,8 +65,6 @@ const COUNTERS = {
   slowConsumers: ["slow_consumers_total", "Connections closed because they read too slowly."],
   deadPeers: ["dead_peers_total", "Connections closed because nothing was heard of them."],
   pingsSent: ["pings_sent_total", "Pings sent to clients."],
-  publishes: ["publishes_total", "Publishes through this instance."],
-  publishErrors: ["publish_errors_total", "Publishes that failed."],
   publishDuplicates: ["publish_duplicates_total", "Publishes stored before under the same id."],
   brokerReconnects: ["broker_reconnects_total", "Times the connection to the broker came back."],
   brokerLive: ["broker_messages_total", "Live messages received from the broker."],
@@ -93,8 +109,11 @@ const COUNTERS = {
 } as const satisfies Record<
   Exclude<
     NumericField,
-    | "commandErrors"
+    | "connects"
     | "disconnects"
+    | "commandErrors"
+    | "publishes"
+    | "publishErrors"
     | "publishBacklog"
     | "webhookOldestMs"
     | "homesAway"
@@ -109,6 +128,9 @@ const COUNTERS = {
   readonly [string, string]
 >;
 
+/** Encodings of WebSockets. */
+const ENCODINGS = ["centrifuge-json", "centrifuge-protobuf", "pusher"];
+
 const OVERLOAD_STATES: readonly OverloadState[] = ["ok", "shedding", "refusing"];
 
 /**
@@ -121,7 +143,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   for (const [field, [name, help]] of Object.entries(COUNTERS)) {
     page.counter(name, help, () => stats[field as keyof typeof COUNTERS]);
   }
-  addLabelledCounters(page, stats);
+  addLabelledCounters(page, sources);
   addGauges(page, sources);
   addLabelledGauges(page, sources);
   addHistograms(page, sources.stats);
@@ -130,83 +152,89 @@ export function createMetrics(sources: MetricsSources): Metrics {
   return page;
 }
 
-function addLabelledCounters(page: MetricsPage, stats: Stats): void {
-  page.counters("command_errors_total", "Commands answered with an error.", "code", () => stats.errorCodes);
-  page.counters("disconnects_total", "Connections ended.", "code", () => stats.closeCodes);
-  page.counters(
-    "rejected_total",
-    "Connections refused or cut off, by reason.",
-    "reason",
-    () => stats.rejected,
-  );
-  page.counters(
-    "callouts_total",
-    "Questions to services, by service, kind and outcome.",
-    ["to", "kind", "code"],
-    () => stats.callouts,
-  );
-  page.counters(
-    "presence_failures_total",
-    "Calls of the presence store that failed, by reason.",
-    "reason",
-    () => stats.presenceFailures,
-  );
-  page.counters(
-    "stream_connects_total",
-    "Connections opened without WebSocket.",
-    "transport",
-    () => stats.streamsBegun,
-  );
-  page.counters(
-    "emulation_requests_total",
-    "Requests with commands of such connections, by outcome.",
-    "outcome",
-    () => stats.emulated,
-  );
-  page.counters(
-    "spans_dropped_total",
-    "Spans of traces that were lost, by reason.",
-    "reason",
-    () => stats.spansDropped,
-  );
-  page.counters("recoveries_total", "Recoveries of clients, by outcome.", "outcome", () => stats.recoveries);
-  page.counters(
-    "bad_signals_total",
-    "Control signals that were not carried out, by reason.",
-    "reason",
-    () => stats.badSignals,
+/** Questions to services that every system has seen sooner or later; further codes appear when they happen. */
+const OUTCOMES = ["ok", "error", "timeout", "unreachable"];
+
+/** Every pair of two values. */
+const pairs = (firsts: Iterable<string>, seconds: readonly string[]): string[] =>
+  [...firsts].flatMap((first) => seconds.map((second) => `${first} ${second}`));
+
+const fixed = (known: readonly string[]) => () => known;
+
+type Known = () => Iterable<string>;
+
+function addLabelledCounters(page: MetricsPage, sources: MetricsSources): void {
+  const by: Add = (name, help, labels, counts, known) =>
+    page.counters(`${name}_total`, help, labels, { read: () => counts, known });
+  addCountersOfClients(by, sources.stats);
+  addCountersBehind(by, sources);
+}
+
+type Add = (
+  name: string,
+  help: string,
+  labels: readonly string[],
+  counts: ReadonlyMap<string, number>,
+  known: Known,
+) => void;
+
+function addCountersOfClients(by: Add, stats: Stats): void {
+  const transports = [...pairs(["websocket"], ENCODINGS), ...pairs(STREAM_TRANSPORTS, ["centrifuge-json"])];
+  const failures = [...FAILURES, ...PUSHER_FAILURES];
+  by("connects", "Connections identified.", ["transport", "protocol"], stats.connectsBy, fixed(transports));
+  by("command_errors", "Commands answered with an error.", ["code"], stats.errorCodes, fixed(failures));
+  by("disconnects", "Connections ended.", ["code"], stats.closeCodes, fixed(END_CODES));
+  by("rejected", "Connections refused or cut off.", ["reason"], stats.rejected, fixed(REJECTIONS));
+  by("recoveries", "Recoveries of clients.", ["outcome"], stats.recoveries, fixed(RECOVERIES));
+  const streams = fixed(STREAM_TRANSPORTS);
+  by("stream_connects", "Connections opened without WebSocket.", ["transport"], stats.streamsBegun, streams);
+  by(
+    "emulation_requests",
+    "Requests with commands of such connections.",
+    ["outcome"],
+    stats.emulated,
+    fixed(EMULATED),
   );
 }
 
+function addCountersBehind(by: Add, { stats, namespaces, endpoints }: MetricsSources): void {
+  by("publishes", "Publishes through this instance.", ["namespace"], stats.publishesBy, namespaces);
+  const failures = () => pairs(namespaces(), PUBLISH_FAILURES);
+  by("publish_errors", "Publishes that failed.", ["namespace", "code"], stats.publishErrorsBy, failures);
+  const questions = () => pairs(pairs(["nats", ...endpoints()], CALLOUT_KINDS), OUTCOMES);
+  by("callouts", "Questions to services.", ["to", "kind", "code"], stats.callouts, questions);
+  const presence = fixed(PRESENCE_FAILURES);
+  by(
+    "presence_failures",
+    "Calls of the presence store that failed.",
+    ["reason"],
+    stats.presenceFailures,
+    presence,
+  );
+  by(
+    "bad_signals",
+    "Control signals that were not carried out.",
+    ["reason"],
+    stats.badSignals,
+    fixed(BAD_SIGNALS),
+  );
+  by("spans_dropped", "Spans of traces that were lost.", ["reason"], stats.spansDropped, fixed(SPAN_LOSSES));
+}
+
 function addHistograms(page: MetricsPage, stats: Stats): void {
-  const one = (name: string, help: string, own: Histogram) => {
-    const map = new Map([["", own]]);
-    page.histograms(`${name}_seconds`, help, () => map);
-  };
+  const one = (name: string, help: string, own: Histogram) => page.histogram(`${name}_seconds`, help, own);
   one("presence_latency", "Latency of calls to the presence store.", stats.presenceLatency);
-  one("publish_latency", "Time until the broker had stored a message.", stats.publishLatency);
-  one("delivery_latency", "Age of stored messages when they were handed to sockets.", stats.deliveryLatency);
-  one("webhook_latency", "Latency of requests to webhooks.", stats.webhookLatency);
   one("event_loop_lateness", "How late the event loop was, ten times a second.", stats.loopDelay);
   one("gc_duration", "Collections of garbage.", stats.collections);
-  page.histograms(
-    "command_latency_seconds",
-    "Commands of clients until their answer.",
-    () => stats.commandLatency.byLabel,
-    "method",
-  );
-  page.histograms(
-    "callout_latency_seconds",
-    "Questions to services.",
-    () => stats.calloutLatency.byLabel,
-    "kind",
-  );
-  page.histograms(
-    "api_latency_seconds",
-    "Calls of the server API.",
-    () => stats.apiLatency.byLabel,
-    "method",
-  );
+  const by = (name: string, help: string, labels: readonly [string, string?], all: Histograms) =>
+    page.histograms(`${name}_latency_seconds`, help, labels, all);
+  by("command", "Commands of clients until their answer.", ["method", "code"], stats.commandLatency);
+  by("subscribe", "Subscribes until their answer.", ["namespace", "code"], stats.subscribeLatency);
+  by("publish", "Time until the broker had stored a message.", ["namespace", "code"], stats.publishLatency);
+  by("delivery", "Age of stored messages handed to sockets.", ["namespace"], stats.deliveryLatency);
+  by("callout", "Questions to services.", ["kind", "code"], stats.calloutLatency);
+  by("api", "Calls of the server API.", ["method", "code"], stats.apiLatency);
+  by("webhook", "Requests to webhooks.", ["webhook", "code"], stats.webhookLatency);
 }
 
 function addProcess(page: MetricsPage, runtime: MetricsSources["runtime"]): void {
@@ -229,6 +257,7 @@ function addGauges(page: MetricsPage, sources: MetricsSources): void {
   const { stats } = sources;
   page.gauge("connections", "Open connections.", sources.connections);
   page.gauge("connections_limit", "Connections this instance takes at most.", () => sources.connectionsLimit);
+  page.gauge("users", "Users with a connection.", sources.users);
   page.gauge("homes_away", "Home regions that do not answer.", () => stats.homesAway);
   page.gauge(
     "mirror_lag_messages",
@@ -277,13 +306,17 @@ function addGauges(page: MetricsPage, sources: MetricsSources): void {
   page.gauge("resident_memory_bytes", "Resident memory of the process.", sources.residentBytes);
 }
 
-function addLabelledGauges(page: MetricsPage, { stats, overload }: MetricsSources): void {
+function addLabelledGauges(page: MetricsPage, { stats, overload, namespaces }: MetricsSources): void {
   page.gauges(
     "events_pending",
     "Events that durable consumers have not acknowledged.",
     "consumer",
     () => stats.eventBacklog,
   );
+  const named = (counts: ReadonlyMap<string, number>) => () =>
+    new Map([...[...namespaces()].map((name): [string, number] => [name, 0]), ...counts]);
+  page.gauges("channels", "Channels that are live here.", "namespace", named(stats.channels));
+  page.gauges("subscriptions", "Subscriptions of clients.", "namespace", named(stats.subscriptions));
   page.gauges(
     "stream_connections",
     "Open connections without WebSocket.",

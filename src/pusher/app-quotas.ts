@@ -1,3 +1,4 @@
+import type { QuotaReason } from "../core/labels.ts";
 import { type Bucket, fullBucket, rateOf, take } from "../core/limits.ts";
 import { Stats } from "../core/stats.ts";
 import type { PusherApp } from "./apps.ts";
@@ -30,7 +31,7 @@ export class AppQuotas {
   }
 
   /** Counts what is too much. @returns whether it passes all the same */
-  #passes(reason: string): boolean {
+  #passes(reason: QuotaReason): boolean {
     const { stats, dryRun } = this.#options;
     Stats.bump(stats.rejected, dryRun ? `dry_run_${reason}` : reason);
     return dryRun;

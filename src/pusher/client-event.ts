@@ -10,6 +10,7 @@ import type { PusherMessage } from "../protocol/pusher/message.ts";
 import { pusherError } from "../protocol/pusher/pusher.ts";
 import { channelKind, type PusherApp, pusherChannel } from "./apps.ts";
 import type { PusherContext } from "./context.ts";
+import { countError, type Failure } from "./failures.ts";
 import type { PusherState } from "./state.ts";
 
 /**
@@ -21,24 +22,25 @@ export function clientEvent(
   session: Session,
   state: PusherState,
   message: PusherMessage,
-): void {
+): Failure {
   const { app } = state;
   const { event, data, to = "" } = message;
   const sub = session.subs.get(pusherChannel(app, to));
   const body = bodyOf(data);
   const error = refusal(context, state, message, sub, body) ?? overQuota(context, session, app, body);
   if (error || !sub) {
-    context.stats.commandErrors++;
-    session.send(pusherError(error ?? PusherErrors.clientEvent, to));
-    return;
+    const told = error ?? PusherErrors.clientEvent;
+    session.send(pusherError(told, to));
+    return countError(context.stats, told.code);
   }
   const user = channelKind(to).access === "presence" ? (sub.user ?? "") : "";
   const { id, name } = sub.channel;
   const info = { client: session.client, user };
   context.broker.sendEvent(name, { kind: "event", event, data: body, info, except: session.client });
-  if (!context.webhooks.wants(app, "client_event")) return;
+  if (!context.webhooks.wants(app, "client_event")) return undefined;
   const said = { event, data, socket_id: session.client };
   context.webhooks.clientEvent(id, user === "" ? said : { ...said, user_id: user });
+  return undefined;
 }
 
 /** The error for what is more than the application or the user may send; `undefined` when it is not. */

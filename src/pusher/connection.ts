@@ -2,16 +2,18 @@ import { Closes, ConnectionError } from "../core/errors.ts";
 import type { Publication } from "../core/publication.ts";
 import { Stats } from "../core/stats.ts";
 import type { Dialect } from "../gateway/dialect.ts";
-import { countFailure } from "../gateway/session/failure.ts";
+import { countFailure, failureLabel } from "../gateway/session/failure.ts";
 import { becomeOpen } from "../gateway/session/open.ts";
 import type { Session } from "../gateway/session/session.ts";
 import type { Subscription } from "../gateway/session/subscription.ts";
+import { noteTime } from "../gateway/session/timing.ts";
 import { PusherCloses } from "../protocol/pusher/codes.ts";
 import type { PusherMessage } from "../protocol/pusher/message.ts";
 import { connectionEstablished, pusher, pusherBefore6, pusherError } from "../protocol/pusher/pusher.ts";
 import { type PusherApp, pusherChannel } from "./apps.ts";
 import type { PusherContext } from "./context.ts";
-import { pusherMessage } from "./dispatch.ts";
+import { methodOf, pusherMessage } from "./dispatch.ts";
+import type { Failure } from "./failures.ts";
 import { isFor, tellLost } from "./resume.ts";
 import { PusherState } from "./state.ts";
 import { endsSubscription, tellFull } from "./subscribe.ts";
@@ -76,20 +78,28 @@ export class PusherConnection extends PusherState implements Dialect<Session> {
       ...{ client: session.client, method: message.event },
       ...(typeof channel === "string" && { channel: pusherChannel(this.app, channel) }),
     });
+    const sinceMs = performance.now();
     const failed = (error: unknown) => {
       countFailure(this.#context, session, message, error);
       if (error instanceof ConnectionError) session.close(error.close);
+      return failureLabel(error);
     };
+    const answered = (failure: Failure) => this.#noteTime(session, message, failure, sinceMs);
     try {
       if (message.event.startsWith("pusher:subscribe")) this.#context.quotas.command(session);
-      const sinceMs = performance.now();
-      const { commandLatency } = this.#context.stats;
-      pusherMessage(this.#context, session, this, message)
-        ?.catch(failed)
-        .then(() => commandLatency.observeMs(message.event, performance.now() - sinceMs));
+      const done = pusherMessage(this.#context, session, this, message);
+      if (done instanceof Promise) void done.catch(failed).then(answered);
+      else answered(done);
     } catch (error) {
-      failed(error);
+      answered(failed(error));
     }
+  }
+
+  #noteTime(session: Session, message: PusherMessage, code: Failure = "ok", sinceMs: number): void {
+    const { event, fields } = message;
+    const subscribes = event === "pusher:subscribe" && typeof fields.channel === "string";
+    const subscribedTo = subscribes ? pusherChannel(this.app, fields.channel as string) : undefined;
+    noteTime(this.#context, session, { method: methodOf(message), subscribedTo, code, sinceMs });
   }
 
   lost(session: Session, { channel }: Subscription): void {

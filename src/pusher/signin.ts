@@ -5,6 +5,7 @@ import { PusherErrors } from "../protocol/pusher/codes.ts";
 import { pusherError, signinSuccess, watchlistEvents } from "../protocol/pusher/pusher.ts";
 import { isUserId, pusherChannel, pusherUser, userChannelOf } from "./apps.ts";
 import type { PusherContext } from "./context.ts";
+import { countError, type Failure } from "./failures.ts";
 import { readUser } from "./member.ts";
 import { signinText, splitAuth, verify } from "./signature.ts";
 import type { PusherState } from "./state.ts";
@@ -22,14 +23,13 @@ export function signin(
   session: Session,
   state: PusherState,
   fields: Readonly<Record<string, unknown>>,
-): Promise<void> | undefined {
+): Promise<Failure> | Failure {
   const { app } = state;
   const { auth, user_data: userData } = fields;
   const refuse = (why: string) => {
-    context.stats.commandErrors++;
     const { code, message } = PusherErrors.unauthorized;
     session.send(pusherError({ code, message: `${message}: ${why}` }));
-    return undefined;
+    return countError(context.stats, code);
   };
   if (typeof auth !== "string" || typeof userData !== "string")
     return refuse("auth and user_data are missing");
@@ -78,7 +78,7 @@ async function watch(
   session: Session,
   state: PusherState,
   ids: readonly string[],
-): Promise<void> {
+): Promise<undefined> {
   const channels: Channel[] = [];
   for (const id of ids) {
     const name = context.hub.resolve(pusherChannel(state.app, userChannelOf(id)));
@@ -97,7 +97,7 @@ async function watch(
   }
   if (session.state !== "open") {
     for (const channel of channels) context.hub.release(channel);
-    return;
+    return undefined;
   }
   state.watched = channels;
   const [online, offline]: [string[], string[]] = [[], []];
@@ -107,4 +107,5 @@ async function watch(
     list.watch(session);
   }
   session.send(watchlistEvents(online, offline));
+  return undefined;
 }

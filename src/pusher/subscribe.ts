@@ -1,7 +1,8 @@
 import { CommandError, Errors } from "../core/errors.ts";
+import { Stats } from "../core/stats.ts";
 import type { Channel } from "../gateway/channel/channel.ts";
 import type { Trouble } from "../gateway/instance/trouble.ts";
-import { noteRefusal } from "../gateway/session/failure.ts";
+import { failureLabel, noteRefusal } from "../gateway/session/failure.ts";
 import type { Session } from "../gateway/session/session.ts";
 import { logOf } from "../gateway/session/session-log.ts";
 import { infoOf, type Subscription } from "../gateway/session/subscription.ts";
@@ -22,6 +23,7 @@ import {
 } from "./apps.ts";
 import type { ChannelUsers } from "./channel-users.ts";
 import type { PusherContext } from "./context.ts";
+import type { Failure, RefusalType } from "./failures.ts";
 import { readUser } from "./member.ts";
 import { resumeFrom, resumePoint } from "./resume.ts";
 import { channelText, splitAuth, verify } from "./signature.ts";
@@ -45,10 +47,10 @@ interface Wanted {
 
 /** Refuses one subscribe; the client is told. */
 class Refusal extends Error {
-  readonly type: string;
+  readonly type: RefusalType;
   readonly status: number;
 
-  constructor(type: string, message: string, status: number) {
+  constructor(type: RefusalType, message: string, status: number) {
     super(message);
     this.type = type;
     this.status = status;
@@ -59,27 +61,29 @@ const notAuthorized = (why: string) => new Refusal("AuthError", why, 401);
 
 /**
  * Carries out `pusher:subscribe`: in one step when everything that is needed is in memory, as a reconnect storm wants
- * it. @returns a promise only otherwise
+ * it. @returns a promise only otherwise; what a failure is counted under
  */
 export function pusherSubscribe(
   context: PusherContext,
   session: Session,
   state: PusherState,
   fields: Readonly<Record<string, unknown>>,
-): Promise<void> | undefined {
+): Promise<Failure> | Failure {
   const name = typeof fields.channel === "string" ? fields.channel : "";
   const failed = (error: unknown) => {
-    context.stats.commandErrors++;
+    const label = error instanceof Refusal ? error.type : failureLabel(error);
+    Stats.bump(context.stats.errorCodes, label);
     noteRefusal(context, session, refusalOf(session, state, name, error));
     if (error instanceof Refusal) {
       session.send(subscriptionError(name, error.type, error.message, error.status));
-      return;
+      return label;
     }
     if (!(error instanceof CommandError))
       logOf(context.log, session).error("a subscribe failed", { channel: name, error });
     const temporary = error instanceof CommandError ? error.error.temporary : true;
     const message = error instanceof CommandError ? error.error.message : "internal server error";
     session.send(subscriptionError(name, "ServerError", message, temporary ? 503 : 400));
+    return label;
   };
   try {
     if (!isChannelName(state.app, name)) throw new Refusal("ChannelError", "malformed channel name", 400);
@@ -88,10 +92,10 @@ export function pusherSubscribe(
     const work = busy
       ? busy.then(() => begin(context, session, state, name, fields))
       : begin(context, session, state, name, fields);
-    return session.queuePerChannel(id, work?.catch(failed));
+    const done = work?.then(() => undefined, failed);
+    return session.queuePerChannel<Failure>(id, done);
   } catch (error) {
-    failed(error);
-    return undefined;
+    return failed(error);
   }
 }
 

@@ -5,7 +5,7 @@ import type { Tracing } from "../core/tracing.ts";
 import type { AddressGuard } from "./address-guard.ts";
 import { setAside } from "./dead-letters.ts";
 import { readItem, type WebhookItem } from "./item.ts";
-import { post } from "./post.ts";
+import { outcomeOf, post } from "./post.ts";
 import type { WebhookTarget } from "./target.ts";
 import { traced } from "./traced.ts";
 
@@ -236,7 +236,7 @@ export class WebhookLine {
     const failure = await traced(tracing, this.target, items, (trace) =>
       post(this.target, items, { timeoutMs, guard, trace }),
     );
-    stats.webhookLatency.observeMs(performance.now() - sinceMs);
+    stats.webhookLatency.observeMs(performance.now() - sinceMs, this.target.line, outcomeOf(failure));
     if (failure === undefined) {
       this.#failures = 0;
       stats.webhooksDelivered += items.length;

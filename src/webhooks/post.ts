@@ -45,6 +45,14 @@ export async function post(
   }
 }
 
+/** What a request is counted under: `ok`, `status_5xx`, `timeout`, `inside_network`, or `unreachable`. @param failure as {@link post} says it */
+export function outcomeOf(failure: string | undefined): string {
+  if (failure === undefined) return "ok";
+  const status = /^status (\d)/.exec(failure)?.[1];
+  if (status !== undefined) return `status_${status}xx`;
+  return failure === "timeout" || failure === INSIDE ? failure : "unreachable";
+}
+
 type Options = NonNullable<Parameters<typeof overHttp>[1]> & object;
 
 /** Redirects are not followed: their target is not in the configuration. Resolves with the status. */

@@ -121,5 +121,6 @@ async function metricsOf(url: string): Promise<string | undefined> {
 }
 
 function figure(page: string, name: string): number {
-  return Number(new RegExp(`^trunkline_${name} (\\S+)$`, "m").exec(page)?.[1] ?? 0);
+  const values = page.matchAll(new RegExp(`^trunkline_${name}(?:\\{.*\\})? (\\S+)$`, "gm"));
+  return values.reduce((all, [, value]) => all + Number(value), 0);
 }

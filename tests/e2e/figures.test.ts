@@ -20,13 +20,14 @@ async function samples(instance: TestInstance): Promise<Map<string, number>> {
 
 /** Histograms that traffic must have filled. */
 const FILLED = [
-  'trunkline_command_latency_seconds_count{method="connect"}',
-  'trunkline_command_latency_seconds_count{method="subscribe"}',
-  'trunkline_command_latency_seconds_count{method="history"}',
-  'trunkline_api_latency_seconds_count{method="publish"}',
+  'trunkline_command_latency_seconds_count{method="connect",code="ok"}',
+  'trunkline_command_latency_seconds_count{method="subscribe",code="ok"}',
+  'trunkline_command_latency_seconds_count{method="history",code="ok"}',
+  'trunkline_api_latency_seconds_count{method="publish",code="ok"}',
   "trunkline_presence_latency_seconds_count",
-  "trunkline_publish_latency_seconds_count",
-  "trunkline_delivery_latency_seconds_count",
+  'trunkline_subscribe_latency_seconds_count{namespace="chat",code="ok"}',
+  'trunkline_publish_latency_seconds_count{namespace="chat",code="ok"}',
+  'trunkline_delivery_latency_seconds_count{namespace="chat"}',
   "trunkline_event_loop_lateness_seconds_count",
   "trunkline_gc_duration_seconds_count",
 ];
@@ -56,25 +57,29 @@ for (const runtime of ["bun", "deno"] as const) {
       { what: "every histogram to be filled", timeoutMs: 20_000 },
     );
     const found = await samples(instance);
-    expect(found.get("trunkline_publish_latency_seconds_count")).toBe(published);
-    expect(found.get('trunkline_api_latency_seconds_count{method="publish"}')).toBe(published);
-    const inf = 'trunkline_delivery_latency_seconds_bucket{le="+Inf"}';
-    expect(found.get(inf)).toBe(found.get("trunkline_delivery_latency_seconds_count")!);
+    expect(found.get('trunkline_publish_latency_seconds_count{namespace="chat",code="ok"}')).toBe(published);
+    expect(found.get('trunkline_api_latency_seconds_count{method="publish",code="ok"}')).toBe(published);
+    const inf = 'trunkline_delivery_latency_seconds_bucket{namespace="chat",le="+Inf"}';
+    expect(found.get(inf)).toBe(found.get('trunkline_delivery_latency_seconds_count{namespace="chat"}')!);
     expect(found.get("process_cpu_seconds_total")).toBeGreaterThan(0);
     expect(found.get("process_open_fds")).toBeGreaterThan(5);
     expect(found.get("trunkline_heap_bytes")).toBeGreaterThan(1_000_000);
     expect(found.get("process_start_time_seconds")! * 1_000).toBeGreaterThan(Date.now() - 60_000);
     const [refused] = await Promise.allSettled([client.centrifuge.rpc("nobody", {})]);
     expect(refused.status).toBe("rejected");
-    const errors = async () =>
-      [...(await samples(instance)).keys()].filter((key) =>
-        key.startsWith("trunkline_command_errors_total{"),
-      );
-    await until(async () => (await errors()).length > 0, { what: "the error's code" });
+    expect((await samples(instance)).get('trunkline_command_errors_total{code="104"}')).toBe(1);
+    const open = async () => {
+      const page = await samples(instance);
+      const names = ["users", 'channels{namespace="chat"}', 'subscriptions{namespace="chat"}', "connections"];
+      return names.map((name) => page.get(`trunkline_${name}`));
+    };
+    expect(await open()).toEqual([1, 1, 1, 1]);
     client[Symbol.dispose]();
-    await until(async () =>
-      [...(await samples(instance)).keys()].some((key) => key.startsWith("trunkline_disconnects_total{")),
+    await until(async () => Bun.deepEquals(await open(), [0, 0, 0, 0]), { what: "nothing to be open" });
+    const ends = [...(await samples(instance))].filter(([key]) =>
+      key.startsWith("trunkline_disconnects_total{"),
     );
+    expect(ends.reduce((all, [, count]) => all + count, 0)).toBe(1);
   }, 40_000);
 }
 

@@ -21,14 +21,15 @@ function parseMetrics(text: string): Map<string, number> {
 test("metrics copy the instance's counters, and count each latency once", async () => {
   await using server = httpServer();
   const { stats } = server;
-  stats.connects = 7;
+  stats.connectsBy.set("websocket pusher", 7);
   stats.bytesOut = 1234;
   stats.ringHits = 3;
   stats.publishBacklog = 5;
-  stats.rejected.set("origin", 2).set('q"\\\n', 1);
+  stats.rejected.set("origin", 2);
+  stats.callouts.set('q"\\\n refresh ok', 1);
   stats.recoveries.set("ring", 9);
   for (const ms of [0.4, 30]) stats.presenceLatency.observeMs(ms);
-  stats.rejected.delete('q"\\\n');
+  stats.callouts.clear();
   const read = async () => {
     const response = await fetch(`${server.http}/metrics`);
     expect(response.headers.get("content-type")).toStartWith("text/plain; version=0.0.4");
@@ -36,7 +37,7 @@ test("metrics copy the instance's counters, and count each latency once", async 
   };
   const first = await read();
   expect(Object.fromEntries(first)).toMatchObject({
-    trunkline_connects_total: 7,
+    'trunkline_connects_total{transport="websocket",protocol="pusher"}': 7,
     trunkline_sent_bytes_total: 1234,
     trunkline_ring_hits_total: 3,
     trunkline_publish_backlog: 5,
@@ -54,11 +55,41 @@ test("metrics copy the instance's counters, and count each latency once", async 
     trunkline_scrape_errors_total: 0,
     'trunkline_build_info{version="0.0.0",runtime="bun",region="here",instance="one"}': 1,
   });
-  stats.connects = 8;
+  stats.connectsBy.set("websocket pusher", 8);
   stats.presenceLatency.observeMs(1);
   const second = await read();
-  expect(second.get("trunkline_connects_total")).toBe(8);
+  expect(second.get('trunkline_connects_total{transport="websocket",protocol="pusher"}')).toBe(8);
   expect(second.get("trunkline_presence_latency_seconds_count")).toBe(3);
+});
+
+test("counters with labels are there from the start, and two who scrape at once see the same", async () => {
+  await using server = httpServer();
+  const { stats } = server;
+  const read = async () => parseMetrics(await (await fetch(`${server.http}/metrics`)).text());
+  const names = [
+    'rejected_total{reason="ip_rate"}',
+    'command_errors_total{code="103"}',
+    'command_errors_total{code="AuthError"}',
+    'disconnects_total{code="3012"}',
+    'publishes_total{namespace="chat"}',
+    'publish_errors_total{namespace="chat",code="100"}',
+    'callouts_total{to="backend",kind="rpc",code="timeout"}',
+    'recoveries_total{outcome="failed"}',
+    'connects_total{transport="sse",protocol="centrifuge-json"}',
+    'subscriptions{namespace="chat"}',
+  ];
+  const first = await read();
+  expect(names.map((name) => first.get(`trunkline_${name}`))).toEqual(names.map(() => 0));
+  stats.published("chat", { offset: 1, duplicate: false }, 3);
+  stats.publishFailed("chat", 106, 7);
+  stats.ended(4_999);
+  const [one, two] = await Promise.all([read(), read()]);
+  for (const seen of [one, two, await read()]) {
+    expect(seen.get('trunkline_publishes_total{namespace="chat"}')).toBe(1);
+    expect(seen.get('trunkline_publish_errors_total{namespace="chat",code="106"}')).toBe(1);
+    expect(seen.get('trunkline_publish_latency_seconds_count{namespace="chat",code="ok"}')).toBe(1);
+    expect(seen.get('trunkline_disconnects_total{code="other"}')).toBe(1);
+  }
 });
 
 test("a number that cannot be read is counted, and the page still comes", async () => {
@@ -71,7 +102,7 @@ test("a number that cannot be read is counted, and the page still comes", async 
   expect(response.status).toBe(200);
   const samples = parseMetrics(await response.text());
   expect(samples.get("trunkline_scrape_errors_total")).toBeGreaterThanOrEqual(1);
-  expect(samples.get("trunkline_connects_total")).toBe(0);
+  expect(samples.get("trunkline_pings_sent_total")).toBe(0);
 });
 
 test("metrics ask for their token where one is set", async () => {

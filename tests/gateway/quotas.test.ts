@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { Closes, Errors } from "../../src/core/errors.ts";
+import type { QuotaReason } from "../../src/core/labels.ts";
 import { addressKey } from "../../src/gateway/instance/admission.ts";
 import { createWorld, type FixtureOptions, startGateway, type TestGateway } from "./fixture.ts";
 import { eventually } from "./time.ts";
@@ -27,7 +28,7 @@ async function refused(
 const RULES: readonly [
   what: string,
   options: Options,
-  reason: string,
+  reason: QuotaReason,
   command: (n: number) => Record<string, unknown>,
 ][] = [
   [

@@ -81,8 +81,9 @@ export async function verdict(client: RawWebSocket, id: number, timeoutMs = 5_00
 /** One value of `/metrics`, labels included in the name. */
 export async function metric(instance: TestInstance, name: string): Promise<number> {
   const text = await (await fetch(`${instance.url}/metrics`)).text();
-  const line = text.split("\n").find((one) => one.startsWith(`${name} `));
-  return Number(line?.slice(name.length + 1) ?? Number.NaN);
+  const lines = text.split("\n").filter((one) => one.startsWith(`${name} `) || one.startsWith(`${name}{`));
+  const values = lines.map((one) => Number(one.slice(one.lastIndexOf(" ") + 1)));
+  return values.length === 0 ? Number.NaN : values.reduce((all, one) => all + one);
 }
 
 /** Resident memory of an instance's process, bytes. */

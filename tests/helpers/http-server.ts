@@ -115,6 +115,7 @@ export function httpServer(
     metrics: createMetrics({
       stats,
       connections: () => gateway.connections,
+      ...{ users: () => 3, namespaces: () => ["chat"], endpoints: () => ["backend"] },
       connectionsLimit: 100,
       overload: () => ({ state: world.overload, delayMs: 12 }),
       residentBytes: () => world.residentBytes(),

@@ -1,10 +1,11 @@
 import { CommandError, ConnectionError, type ErrorCode, Errors } from "../../core/errors.ts";
+import type { CALLOUT_KINDS } from "../../core/labels.ts";
 import type { Logger } from "../../core/log.ts";
 import { Stats } from "../../core/stats.ts";
 import { ClaimError } from "../claims.ts";
 
 /** What a service may be asked, by the names of the questions in subjects, addresses and metrics. */
-export type Kind = "connect" | "refresh" | "subscribe" | "sub_refresh" | "publish" | "rpc";
+export type Kind = (typeof CALLOUT_KINDS)[number];
 
 /** A service that has decided nothing. */
 export class CalloutFailure extends Error {
@@ -54,40 +55,41 @@ export class Outcomes {
    */
   async of<T>(kind: Kind, ask: () => Promise<T>): Promise<T> {
     const { stats, inFlight } = this.#options;
-    if (this.#underWay >= inFlight) throw this.#failed(kind, tooMany());
+    if (this.#underWay >= inFlight) throw this.#failed(kind, tooMany(), undefined);
     const began = performance.now();
     this.#underWay++;
     stats.calloutsUnderWay++;
     try {
       const answer = await ask();
-      this.#count(kind, "ok");
+      this.#count(kind, "ok", began);
       return answer;
     } catch (error) {
-      throw this.#failed(kind, error);
+      throw this.#failed(kind, error, began);
     } finally {
       this.#underWay--;
       stats.calloutsUnderWay--;
-      stats.calloutLatency.observeMs(kind, performance.now() - began);
     }
   }
 
-  /** What the client is told of an error. */
-  #failed(kind: Kind, error: unknown): unknown {
+  /** What the client is told of an error. @param began absent: it was not asked */
+  #failed(kind: Kind, error: unknown, began: number | undefined): unknown {
     if (error instanceof ConnectionError || error instanceof CommandError) {
-      this.#count(kind, codeOf(error));
+      this.#count(kind, codeOf(error), began);
       return error;
     }
     const failure =
       error instanceof CalloutFailure
         ? error
         : new CalloutFailure("malformed", error instanceof ClaimError ? error.message : "no answer");
-    this.#count(kind, failure.code);
+    this.#count(kind, failure.code, began);
     this.#report(kind, failure.message);
     return new CommandError(failure.error, `${kind} callout: ${failure.message}`);
   }
 
-  #count(kind: Kind, code: string): void {
-    Stats.bump(this.#options.stats.callouts, `${this.#options.to} ${kind} ${code}`);
+  #count(kind: Kind, code: string, began: number | undefined): void {
+    const { to, stats } = this.#options;
+    Stats.bump(stats.callouts, `${to} ${kind} ${code}`);
+    if (began !== undefined) stats.calloutLatency.observeMs(performance.now() - began, kind, code);
   }
 
   #report(kind: Kind, why: string): void {

@@ -186,7 +186,6 @@ function assemble(foundation: Foundation, lives: ReadonlyMap<string, StreamLife>
     queue: foundation.publishQueue ?? 10_000,
     suspect: (stream) => byStream.get(stream)?.suspect(),
     storage: foundation.storage,
-    latency: stats.publishLatency,
   });
   const report = rejectionReporter(foundation, events);
   const follow = (all: Iterable<NamespaceRules>, lives: ReadonlyMap<string, StreamLife>) => {

@@ -109,13 +109,14 @@ class NatsBroker implements Broker {
 
   async publish(channel: ChannelName, body: Body, options: PublishOptions = {}): Promise<Published> {
     const { stats } = this.#options;
+    const sinceMs = performance.now();
     try {
       const published = await this.#publish(channel, body, options);
-      stats.publishes++;
-      if (published.duplicate) stats.publishDuplicates++;
+      stats.published(channel.namespace, published, performance.now() - sinceMs);
       return published;
     } catch (error) {
-      stats.publishErrors++;
+      const code = error instanceof CommandError ? error.error.code : undefined;
+      stats.publishFailed(channel.namespace, code, performance.now() - sinceMs);
       throw error;
     }
   }

@@ -253,7 +253,7 @@ export class Channel implements ChannelSink {
     if (isLeftOut(this.#context, this.name, publication)) return;
     if (this.#window) this.#window.take(entry);
     else this.#broadcast(entry);
-    if (timeMs > 0) this.#context.stats.deliveryLatency.observeMs(Date.now() - timeMs);
+    if (timeMs > 0) this.#context.stats.deliveryLatency.observeMs(Date.now() - timeMs, this.name.namespace);
     if (this.name.namespace === USER_NAMESPACE) {
       for (const subscriber of this.members()) this.#context.inboxDelivered(subscriber);
     }

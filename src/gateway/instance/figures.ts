@@ -127,10 +127,10 @@ export function figuresOf(parts: FiguresParts): Figures {
     counters: picked(stats, COUNTERS),
     gauges: picked(stats, GAUGES),
     latency: {
-      delivery: plain(stats.deliveryLatency),
-      publish: plain(stats.publishLatency),
+      delivery: plain(stats.deliveryLatency.total()),
+      publish: plain(stats.publishLatency.total()),
       presence: plain(stats.presenceLatency),
-      webhook: plain(stats.webhookLatency),
+      webhook: plain(stats.webhookLatency.total()),
     },
     errors: Object.fromEntries(stats.errorCodes),
     closes: Object.fromEntries(stats.closeCodes),

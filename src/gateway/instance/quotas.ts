@@ -1,5 +1,6 @@
 import { CommandError, Errors } from "../../core/errors.ts";
 import { KeyedRates } from "../../core/keyed-rates.ts";
+import type { QuotaReason } from "../../core/labels.ts";
 import { rateOf } from "../../core/limits.ts";
 import { Stats } from "../../core/stats.ts";
 import type { Session } from "../session/session.ts";
@@ -32,23 +33,10 @@ export interface QuotaOptions {
 /** Somebody anonymous is counted by address, which offices share: it has so many times what a user has. */
 const ADDRESS_FACTOR = 10;
 
-/** Why something is too much: the label `reason` of `trunkline_rejected_total`. */
-type Reason =
-  | "user_commands"
-  | "user_publishes"
-  | "user_bytes"
-  | "user_channels"
-  | "user_bytes_in"
-  | "user_bytes_out"
-  | "user_recoveries"
-  | "user_calls"
-  | "namespace_calls"
-  | "live_channels";
-
 /** One for each reason: whoever floods is refused thousands of times a second, and a new error has its stack written down. */
-const refusals = new Map<Reason, CommandError>();
+const refusals = new Map<QuotaReason, CommandError>();
 
-function refusal(reason: Reason): CommandError {
+function refusal(reason: QuotaReason): CommandError {
   const known = refusals.get(reason);
   if (known) return known;
   const made = new CommandError(Errors.tooManyRequests, reason);
@@ -185,7 +173,7 @@ export class Quotas {
     }
   }
 
-  #mayCall(reason: Reason, key: string, most: number): void {
+  #mayCall(reason: QuotaReason, key: string, most: number): void {
     if (most > 0 && (this.#calls.get(key) ?? 0) >= most) this.#tooMuch(reason);
   }
 
@@ -195,12 +183,12 @@ export class Quotas {
     else this.#calls.delete(key);
   }
 
-  #tooMuch(reason: Reason): void {
+  #tooMuch(reason: QuotaReason): void {
     if (!this.#counted(reason)) throw refusal(reason);
   }
 
   /** Counts what is too much. @returns whether it is let through all the same */
-  #counted(reason: Reason): boolean {
+  #counted(reason: QuotaReason): boolean {
     const { dryRun } = this.#options;
     Stats.bump(this.#stats.rejected, dryRun ? `dry_run_${reason}` : reason);
     return dryRun;

@@ -1,4 +1,5 @@
 import { CommandError, ConnectionError, Errors } from "../../core/errors.ts";
+import { codeLabel } from "../../core/labels.ts";
 import { Stats } from "../../core/stats.ts";
 import type { Command } from "../../protocol/command.ts";
 import { EncodeError } from "../../protocol/fields.ts";
@@ -25,8 +26,7 @@ export function noteRefusal(
 export function countFailure(context: Reporting, session: Session, command: Command, error: unknown): void {
   const { stats, log } = context;
   const { method } = command;
-  stats.commandErrors++;
-  Stats.bump(stats.errorCodes, labelOf(error));
+  Stats.bump(stats.errorCodes, failureLabel(error));
   const trouble = troubleOf(session, command, error);
   noteRefusal(context, session, trouble);
   if (error instanceof EncodeError) stats.framesRefused++;
@@ -53,12 +53,8 @@ function told(error: unknown): { code: number; text: string } {
   return { code: Errors.internal.code, text: Errors.internal.message };
 }
 
-const OWN_CODES = new Set<number>(Object.values(Errors).map(({ code }) => code));
-
-/** The label of an error: services choose codes of their own, of which there may be many. */
-function labelOf(error: unknown): string {
+/** What an error is counted under. */
+export function failureLabel(error: unknown): string {
   if (error instanceof ConnectionError) return "closed";
-  if (!(error instanceof CommandError)) return "internal";
-  const { code } = error.error;
-  return OWN_CODES.has(code) ? `${code}` : "application";
+  return error instanceof CommandError ? codeLabel(error.error.code) : "internal";
 }

@@ -2,7 +2,7 @@ import { type CloseCode, Closes } from "../../core/errors.ts";
 import { type Rate, rateOf } from "../../core/limits.ts";
 import type { Logger } from "../../core/log.ts";
 import { Seldom } from "../../core/seldom.ts";
-import { Stats } from "../../core/stats.ts";
+import type { Stats } from "../../core/stats.ts";
 import type { DecodeFailure } from "../../protocol/command.ts";
 import { TOO_BIG } from "../../runtime/runtime.ts";
 import type { GatewayContext } from "../context.ts";
@@ -13,8 +13,6 @@ import { logOf } from "./session-log.ts";
 
 /** One address is heard of at most so often at log level info. */
 const MISTAKES_EVERY_MS = 60_000;
-/** Codes that are a label of their own: clients may close with any other. */
-const OWN_CLOSES = new Set([1_000, 1_001, 1_006, ...Object.values(Closes).map(({ code }) => code)]);
 
 /** What an instance does for its sessions: it lists them, has them watched, and clears up after them. */
 export class Host implements SessionHost {
@@ -87,8 +85,7 @@ export class Host implements SessionHost {
   ended(session: Session, code: number, reason: string): void {
     const { hub, emulation, liveness, tracker, stats, release, troubles, comings } = this.#context;
     this.#context.taps.trace?.("closed", { client: session.client, user: session.user, code, reason });
-    stats.disconnects++;
-    Stats.bump(stats.closeCodes, OWN_CLOSES.has(code) ? `${code}` : "other");
+    stats.ended(code);
     if (code === Closes.slow.code) stats.slowConsumers++;
     if (reason === TOO_BIG) this.#mistaken(session, "a frame longer than limits.frame");
     hub.sessions.delete(session.client);

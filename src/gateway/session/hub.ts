@@ -1,6 +1,7 @@
 import { type ChannelName, parseChannel } from "../../core/channel.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import type { Namespaces } from "../../core/namespace.ts";
+import { Stats } from "../../core/stats.ts";
 import { Wheel } from "../../core/wheel.ts";
 import { Channel } from "../channel/channel.ts";
 import type { ChannelContext } from "../channel/channel-context.ts";
@@ -118,6 +119,7 @@ export class Hub {
     if (!channel) {
       channel = new Channel(name, this.rules(name), this.#context);
       this.channels.set(name.id, channel);
+      Stats.bump(this.#context.stats.channels, name.namespace);
     }
     channel.pins++;
     this.#idle.delete(channel);
@@ -138,6 +140,7 @@ export class Hub {
       if (now - since < this.#options.lingerMs) break;
       this.#idle.delete(channel);
       this.channels.delete(channel.id);
+      Stats.bump(this.#context.stats.channels, channel.name.namespace, -1);
       channel.close();
     }
     const share = this.#options.ringTotalBytes / Math.max(1, this.channels.size);
@@ -191,6 +194,7 @@ export class Hub {
   close(): void {
     for (const channel of this.channels.values()) channel.close();
     this.channels.clear();
+    this.#context.stats.channels.clear();
     this.#idle.clear();
     this.#windows.stop();
   }

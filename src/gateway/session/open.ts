@@ -1,3 +1,4 @@
+import { Stats } from "../../core/stats.ts";
 import type { GatewayContext } from "../context.ts";
 import type { Session } from "./session.ts";
 
@@ -9,7 +10,7 @@ import type { Session } from "./session.ts";
 export function becomeOpen(context: GatewayContext, session: Session, recorded = false): void {
   session.markOpen();
   context.hub.addUser(session);
-  context.stats.connects++;
+  Stats.bump(context.stats.connectsBy, `${session.handshake.transport ?? "websocket"} ${session.codec.name}`);
   context.comings.connected(session);
   context.tracker.opened(session, recorded);
 }

@@ -267,7 +267,7 @@ export class Session extends ConnectionClock implements SocketHandler, Subscribe
   }
 
   /** Remembers a subscribe under way, so that what follows on its channel waits for it (and is not failed by it). */
-  queuePerChannel(channel: string, work: Promise<void> | undefined): Promise<void> | undefined {
+  queuePerChannel<T>(channel: string, work: Promise<T> | undefined): Promise<T> | undefined {
     if (!work) return undefined;
     this.#subscribes ??= new SubscribeQueue();
     const queue = this.#subscribes;

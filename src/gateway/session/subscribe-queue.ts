@@ -11,7 +11,7 @@ export class SubscribeQueue {
   }
 
   /** Has what follows on a channel wait for a subscribe, and not fail with it. @param emptied called with the last one */
-  add(channel: string, work: Promise<void>, emptied: () => void): void {
+  add(channel: string, work: Promise<unknown>, emptied: () => void): void {
     const settled = () => {
       if (this.#pending.get(channel) === done) this.#pending.delete(channel);
       if (this.#pending.size === 0) emptied();

@@ -2,6 +2,7 @@ import type { SubscriptionGrant, SubscriptionOverrides } from "../../auth/auth.t
 import { isForeignInbox } from "../../core/channel.ts";
 import { type CloseCode, CommandError, Errors } from "../../core/errors.ts";
 import type { Position } from "../../core/position.ts";
+import { Stats } from "../../core/stats.ts";
 import type { Channel } from "../channel/channel.ts";
 import type { GatewayContext } from "../context.ts";
 import type { Session } from "../session/session.ts";
@@ -51,6 +52,7 @@ export function addSubscription(context: GatewayContext, session: Session, sub: 
     throw new CommandError(Errors.permissionDenied, "the right to the channel was taken back");
   }
   session.subs.add(sub);
+  Stats.bump(context.stats.subscriptions, sub.channel.name.namespace);
 }
 
 /** Whether a recovery is answered from memory; counted. */
@@ -103,7 +105,10 @@ export function drop(context: GatewayContext, session: Session, sub: Subscriptio
 
 /** Takes a subscription off its channel; presence is told elsewhere. */
 export function detach(context: GatewayContext, session: Session, sub: Subscription): void {
-  session.subs.delete(sub.channel.id);
+  if (session.subs.get(sub.channel.id) === sub) {
+    session.subs.delete(sub.channel.id);
+    Stats.bump(context.stats.subscriptions, sub.channel.name.namespace, -1);
+  }
   sub.channel.leave(session);
   context.hub.release(sub.channel, 0);
 }

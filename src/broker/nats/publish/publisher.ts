@@ -1,5 +1,4 @@
 import { CommandError, Errors } from "../../../core/errors.ts";
-import type { Histogram } from "../../../core/histogram.ts";
 import { utf8Decoder } from "../../../core/text.ts";
 import type { Msg } from "../../../nats/client.ts";
 import type { HeaderBlock } from "../link/header-block.ts";
@@ -53,8 +52,6 @@ export interface PublisherOptions {
   /** No stream takes the subject of this one, or the store did not answer. */
   readonly suspect: (stream: string) => void;
   readonly storage: StorageWatch;
-  /** Takes how long messages took until they were stored. */
-  readonly latency?: Histogram;
 }
 
 /**
@@ -206,7 +203,6 @@ class Outgoing implements Waiter {
   /** How long it may take this time, ms. */
   #patienceMs = ACK_TIMEOUT_MS;
   #ackedBefore = 0;
-  readonly #sinceMs = performance.now();
   #resolve!: (ack: Ack) => void;
   #reject!: (error: Error) => void;
 
@@ -250,7 +246,6 @@ class Outgoing implements Waiter {
     if (ack.seq > 0) {
       const regressed = !ack.duplicate && ack.seq <= this.#ackedBefore;
       this.#publisher.acked(this.#to.stream, ack.seq);
-      this.#publisher.options.latency?.observeMs(performance.now() - this.#sinceMs);
       this.#resolve({ seq: ack.seq, duplicate: ack.duplicate === true, regressed });
       this.#publisher.settled();
     } else if (WRONG_LAST.includes(ack.errorCode ?? 0)) {
