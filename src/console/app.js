@@ -1,5 +1,6 @@
+import { Guide } from "./guide.js";
 import { joinForm } from "./join.js";
-import { child, clock, Messages, paint, placeOf } from "./messages.js";
+import { child, clock, Messages, paint, placeOf, putText } from "./messages.js";
 import { People } from "./people.js";
 import { Room } from "./room.js";
 
@@ -16,9 +17,11 @@ const text = (id, value) => {
 };
 
 const messages = new Messages($("messages"), $("scroller"), $("newer"));
+const guide = new Guide($("guide"));
 const people = new People($("people"), {
   onCount(users, connections) {
     text("people-badge", String(users));
+    if (connections > 1) guide.tick("second");
     text("people-count", connections > users ? `${users} people, ${connections} connections` : "");
   },
   onChange: (user, what) => messages.add({ kind: "note", text: `${user || "anonymous"} ${what}` }),
@@ -41,6 +44,8 @@ function enter({ user, token, refresh, name, place }) {
   text("region", place.region ?? "—");
   text("instance", place.instance ?? "—");
   text("chat-title", `Room ${name}`);
+  text("room-title", `Room ${name}`);
+  $("second").href = `#room=${encodeURIComponent(name)}`;
   text("channel", `chat:room.${name}`);
   text("inbox-channel", `user:${user}`);
   showLines(name, user, place);
@@ -70,6 +75,7 @@ function leave() {
   clearInterval(countdown);
   messages.clear();
   people.clear();
+  guide.clear();
   $("inbox").replaceChildren();
   text("inbox-badge", "0");
   state("off", "not connected");
@@ -111,6 +117,7 @@ const told = {
       ? `recovered: true, ${missed} missed ${missed === 1 ? "message" : "messages"} delivered`
       : "recovered: false, the messages between are gone; the room was loaded again";
     receipt(`${what}${took}`, recovered ? "good" : "bad");
+    if (recovered && missed > 0) for (const step of ["talk", "back"]) guide.tick(step);
     if (recovered) messages.add({ kind: "note", text: what, tone: "good" });
     else messages.clear();
   },
@@ -127,7 +134,7 @@ const told = {
   presenceChange: (kind, info) => people.apply(kind, info),
   inbox({ channel, data, offset }) {
     const item = document.createElement("li");
-    child(item, "p", "text", said(data));
+    putText(item, said(data));
     child(
       item,
       "span",
@@ -151,16 +158,21 @@ function rowOf({ data, info, offset }, { recovered }) {
     kind: "message",
     author,
     own: info !== undefined && info.user === room.user,
-    text: said(data),
+    ...said(data),
     at,
     offset,
     recovered,
   };
 }
 
-/** A message may be any JSON: shown as text, whatever it is. */
+/** Longest JSON that stays on one line, characters. */
+const ONE_LINE = 60;
+
+/** A message may be any JSON: shown as text, whatever it is. `code`: it is to be shown as it is written. */
 function said(data) {
-  return typeof data?.text === "string" ? data.text : JSON.stringify(data);
+  if (typeof data?.text === "string") return { text: data.text };
+  const line = JSON.stringify(data);
+  return { text: line.length > ONE_LINE ? JSON.stringify(data, null, 2) : line, code: true };
 }
 
 function count() {
@@ -220,6 +232,7 @@ function breakLink(event) {
   let left = Number($("cut-seconds").value);
   room.cut(left * 1000);
   state("cut", "link broken");
+  guide.tick("cut");
   messages.add({ kind: "note", text: "link broken", tone: "bad" });
   const tick = () =>
     receipt(`The link is broken and comes back in ${left} s. Messages meanwhile are not lost.`, "bad");

@@ -21,8 +21,8 @@ const NAMES = [
 const STORE = "trunkline-demo-name";
 
 /**
- * The form one comes in by. `#room=42` names the room. The name is kept for the tab, so that a reload comes back into
- * the room by itself while a second tab is a second person.
+ * The form one comes in by. `#room=42` in the address leads into the room at once, under a name that is made up. It is kept for
+ * the tab, so that a reload comes back as the same person while a second tab is a second one.
  * @param join told `{user, token, refresh, name, place}` when there is a token
  */
 export function joinForm({ join }) {
@@ -50,10 +50,14 @@ export function joinForm({ join }) {
       if (!(error instanceof NoDevTokens))
         return problem(`The instance cannot be reached (${error.message}).`);
       $("token-field").hidden = false;
-      $("token-command").textContent = `trunkline token --user ${user}`;
+      nameToken();
       $("token").required = true;
       $("token").focus();
     }
+  }
+
+  function nameToken() {
+    $("token-command").textContent = `trunkline token --user ${$("name").value}`;
   }
 
   function enter(stay) {
@@ -63,6 +67,7 @@ export function joinForm({ join }) {
     join(stay);
   }
 
+  $("name").addEventListener("input", nameToken);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     void submit();
@@ -92,7 +97,7 @@ export function joinForm({ join }) {
   const kept = sessionStorage.getItem(STORE);
   $("name").value =
     kept ?? `${NAMES[Math.floor(Math.random() * NAMES.length)]}-${Math.floor(Math.random() * 90) + 10}`;
-  if (self.readHash() && kept) queueMicrotask(self.submit);
+  if (self.readHash()) queueMicrotask(self.submit);
   else $("name").select();
   return self;
 }

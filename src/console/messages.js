@@ -47,7 +47,7 @@ export class Messages {
     new ResizeObserver(() => this.#following && this.#toEnd()).observe(scroller);
   }
 
-  /** `{kind: "message", author, own, text, at, offset, recovered}` or `{kind: "note", text, tone}` */
+  /** `{kind: "message", author, own, text, code, at, offset, recovered}` or `{kind: "note", text, tone}` */
   add(row) {
     this.#queue.push(row);
     if (this.#queue.length > MAX_ROWS) this.#queue.shift();
@@ -121,18 +121,38 @@ function element(row, last) {
     child(head, "time", "", clock(row.at)).dateTime = new Date(row.at).toISOString();
   } else item.classList.add("follows");
   const body = child(item, "div", "body");
-  child(body, "p", "text", row.text);
+  putText(body, row);
   if (row.offset) child(body, "span", "offset", `#${placeOf(row.offset)}`).title = `offset ${row.offset}`;
   last.author = row.author;
   last.at = row.at;
   return item;
 }
 
+/** What is longer than this, in characters or lines, is folded. */
+const LONG = 600;
+const LONG_LINES = 16;
+
+/** Puts a message's text into its place; a long one can be unfolded. @param code it is shown as it is written */
+export function putText(parent, { text, code = false }) {
+  const whole = child(parent, "div", "whole");
+  const shown = child(whole, "p", code ? "text code" : "text", text);
+  if (text.length <= LONG && text.split("\n").length <= LONG_LINES) return;
+  const more = child(whole, "button", "more");
+  more.type = "button";
+  const fold = (folded) => {
+    shown.classList.toggle("folded", folded);
+    more.setAttribute("aria-expanded", String(!folded));
+    more.textContent = folded ? `Show all ${text.length.toLocaleString()} characters` : "Show less";
+  };
+  more.addEventListener("click", () => fold(!shown.classList.contains("folded")));
+  fold(true);
+}
+
 function pending(entry) {
   const item = document.createElement("li");
   item.className = "message own pending";
   const body = child(item, "div", "body");
-  child(body, "p", "text", entry.data.text);
+  putText(body, entry.data);
   child(body, "span", "offset", entry.tries > 1 ? "again …" : "sending …");
   return item;
 }

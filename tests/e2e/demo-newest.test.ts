@@ -40,8 +40,9 @@ test.each([1280, 320])(
       page.setDefaultTimeout(10_000);
       page.on("console", (message) => complaints.push(message.text()));
       page.on("pageerror", (error) => complaints.push(error.message));
-      await page.goto(`${instance.url}/#room=newest-${width}`);
+      await page.goto(instance.url);
       await page.getByLabel("Your name").fill(`ann-${width}`);
+      await page.getByRole("textbox", { name: "Room" }).fill(`newest-${width}`);
       await page.getByRole("button", { name: "Join the room" }).click();
       await state(page, "connected");
       return page;

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { flaws } from "../helpers/axe.ts";
 import { openBrowser } from "../helpers/browser.ts";
 import { startInstance, type TestInstance } from "../helpers/instances.ts";
 import { connectionToken } from "../helpers/tokens.ts";
@@ -58,8 +59,9 @@ async function newPage(options: BrowserContextOptions = DESKTOP, prepare?: (page
 
 /** Comes into a room by the form, as a person would. */
 async function enter(page: Page, room: string, name: string, url = instance.url): Promise<Page> {
-  await page.goto(`${url}/#room=${room}`);
+  await page.goto(url);
   await page.getByLabel("Your name").fill(name);
+  await page.getByRole("textbox", { name: "Room" }).fill(room);
   await page.getByRole("button", { name: "Join the room" }).click();
   await connected(page);
   return page;
@@ -225,12 +227,50 @@ describe("the demo page", () => {
     await connected(page);
     await sees(page, "still here");
     expect(await text(page, "me")).toBe("ed");
+    expect(await page.getByRole("heading", { level: 1 }).textContent()).toBe(`Room ${first}`);
     await page.evaluate((room) => {
       location.hash = `room=${room}`;
     }, second);
     await until(async () => (await text(page, "chat-title")) === `Room ${second}`);
     await connected(page);
     expect(await said(page)).toEqual([]);
+  }, 30_000);
+
+  test("an address with a room leads into it; what one can try is ticked when it has happened", async () => {
+    const room = newRoom();
+    const page = await newPage();
+    await page.goto(`${instance.url}/#room=${room}`);
+    await connected(page);
+    const done = () => page.locator("#guide [data-done]").count();
+    const [second] = await Promise.all([
+      page.context().waitForEvent("page"),
+      page.getByRole("link", { name: "Open a second tab" }).click(),
+    ]);
+    await connected(second);
+    expect(await text(second, "me")).not.toBe(await text(page, "me"));
+    await until(async () => (await done()) === 1, { what: "the second tab to be ticked" });
+    await breakLink(page, "2");
+    expect(await done()).toBe(2);
+    await say(second, "missed");
+    await until(async () => (await done()) === 4, { what: "all to be ticked" });
+  }, 30_000);
+
+  test("what is long is folded, and JSON is shown as it is written", async () => {
+    const room = newRoom();
+    const page = await enter(await newPage(), room, "ann");
+    const long = "word ".repeat(300).trim();
+    await publish(`chat:room.${room}`, long);
+    await sees(page, long);
+    const shown = page.locator("#messages .text").first();
+    const height = async () => (await shown.boundingBox())!.height;
+    const folded = await height();
+    await page.getByRole("button", { name: "Show all 1,499 characters" }).click();
+    expect(await height()).toBeGreaterThan(folded * 1.5);
+    await page.getByRole("button", { name: "Show less" }).click();
+    expect(await height()).toBe(folded);
+    const data = { sensors: [{ id: "a1", value: 3.25 }], at: { region: "fra", city: "Frankfurt" } };
+    await instance.api("publish", { channel: `chat:room.${room}`, data });
+    await sees(page, JSON.stringify(data, null, 2));
   }, 30_000);
 
   test("without a token endpoint the page asks for a token", async () => {
@@ -255,7 +295,7 @@ describe("the demo page", () => {
   test("it fits a phone and a desktop, and looks like something on both", async () => {
     const room = "42";
     const desktop = await enter(await newPage(DESKTOP), room, "ann");
-    const phone = await enter(await newPage(PHONE), room, "ben");
+    const phone = await enter(await newPage({ ...PHONE, bypassCSP: true }), room, "ben");
     const third = await enter(await newPage(), room, "cleo");
     const talk = async (page: Page, words: string) => {
       await say(page, words);
@@ -278,6 +318,17 @@ describe("the demo page", () => {
     await talk(phone, "Out of the tunnel, and nothing is missing.");
     await Promise.all([checked(desktop), checked(phone)]);
 
+    for (const width of [320, 360, 390, PHONE.viewport.width]) {
+      await phone.setViewportSize({ width, height: 700 });
+      expect([width, await flaws(phone)]).toEqual([width, []]);
+      expect(await phone.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
+      // The link is a picture still: most of it is to be seen on both sides of the position.
+      const [cable, position] = await phone.evaluate(() =>
+        [".cable", ".position"].map((one) => document.querySelector(one)!.getBoundingClientRect().width),
+      );
+      expect((cable! - position!) / 2).toBeGreaterThan(50);
+    }
+    await phone.setViewportSize(PHONE.viewport);
     for (const page of [desktop, phone]) {
       // Not the window's own width: a phone's grows with what does not fit.
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
