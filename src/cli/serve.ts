@@ -49,7 +49,7 @@ interface PartsOptions
   extends Pick<RunOptions, "version" | "worker" | "extra" | "openConsole">,
     Pick<InstanceParts, "reload"> {
   /** Wraps whoever serves in NATS: what it answers itself is not asked there. */
-  readonly services?: (nats: ServiceRequest) => ServiceRequest;
+  readonly services?: (nats: ServiceRequest, timeoutMs: number) => ServiceRequest;
   /** In place of a bus of its own, where broker and history are in memory. */
   readonly bus?: MemoryBus;
 }
@@ -101,11 +101,11 @@ export async function buildParts(
     ? memoryBroker({ bus, instance: config.instanceId, log, stats })
     : await buildBroker(config, connections, { log, stats, traced: tracing !== undefined });
   const broker = tracing ? tracedBroker(plain, { tracing, stats, root: config.nats.root }) : plain;
-  const asked = servicesOf(config, broker, services);
   const { authenticator, callouts, prepare } = reloadingDrivers(config, {
     authenticator: (settings) =>
       jwtAuthenticator({ issuers: tokenIssuers(settings), insecure: settings.insecure, log }),
-    callouts: (settings) => buildCallouts(settings, asked, { log, stats, tracing }),
+    callouts: (settings) =>
+      buildCallouts(settings, servicesOf(settings, broker, services), { log, stats, tracing }),
   });
   return {
     ...{ config, version, runtime, broker, log, stats, authenticator, callouts, tracing },
@@ -120,10 +120,14 @@ export async function buildParts(
 }
 
 /** Whoever serves in NATS, and what is asked before. */
-function servicesOf({ rpc }: Config, broker: Broker, services: PartsOptions["services"]): ServiceRequest {
+function servicesOf(
+  { rpc: { timeoutMs } }: Config,
+  broker: Broker,
+  services: PartsOptions["services"],
+): ServiceRequest {
   const nats: ServiceRequest = (service, name, body, headers) =>
-    broker.request(service, name, body, { timeoutMs: rpc.timeoutMs, ...(headers && { headers }) });
-  return services ? services(nats) : nats;
+    broker.request(service, name, body, { timeoutMs, ...(headers && { headers }) });
+  return services ? services(nats, timeoutMs) : nats;
 }
 
 function buildCallouts(

@@ -8,6 +8,7 @@ import { buildParts } from "../cli/serve.ts";
 import { type Config, loadConfig, startRefusals } from "../config.ts";
 import type { Mount, Runtime } from "../runtime/runtime.ts";
 import { appOperations } from "./operations.ts";
+import { reloads } from "./reload.ts";
 import { functionServices, settingsFor } from "./services.ts";
 import { signToken } from "./token.ts";
 import type { Trunkline, TrunklineOptions } from "./types.ts";
@@ -22,7 +23,7 @@ interface StartOptions {
 
 /** @throws UserError that lists what is wrong with the settings */
 export async function start(options: TrunklineOptions, { bus, ownPort = false }: StartOptions = {}) {
-  const config = readConfig(options);
+  let { config } = readConfig(options);
   const runtime = await detectRuntime();
   const log = options.log ?? consoleLogger(config);
   let mount: Mount | undefined;
@@ -32,26 +33,46 @@ export async function start(options: TrunklineOptions, { bus, ownPort = false }:
     config,
     {
       version: manifest.version,
-      services: (nats) => functionServices(options, config.rpc.timeoutMs, nats),
+      services: (nats, timeoutMs) => functionServices(options, timeoutMs, nats),
       ...(own && { bus: own }),
     },
     ownPort ? runtime : { ...runtime, serve },
     log,
   );
   const instance = await startInstance(parts);
-  const close = () => instance.shutdown();
+  let closed = false;
+  const close = () => {
+    closed = true;
+    return instance.shutdown();
+  };
+  const reload = reloads({
+    ...{ config, instance },
+    read(settings) {
+      if (closed) throw new UserError("the gateway is closed");
+      const { config: next, named } = readConfig({ ...options, settings });
+      return named ? next : { ...next, instanceId: config.instanceId };
+    },
+    changed(next) {
+      config = next;
+    },
+  });
   const trunkline: Trunkline = {
     ...appOperations(instance.operations),
     fetch: async (request, server) => await mount!.fetch(request, server),
     websocket: mount?.websocket as Trunkline["websocket"],
     token: (claims) => signToken(config.auth.tokenSecret, claims),
+    reload,
     close,
     [Symbol.asyncDispose]: close,
   };
   return { trunkline, instance, config };
 }
 
-function readConfig({ settings = {}, profile = "serve", ...services }: TrunklineOptions): Config {
+/** @returns the settings, and whether they name the instance: else its name is made up each time */
+function readConfig({ settings = {}, profile = "serve", ...services }: TrunklineOptions): {
+  readonly config: Config;
+  readonly named: boolean;
+} {
   const result = loadConfig({
     env: {},
     file: JSON.stringify(settings),
@@ -62,5 +83,6 @@ function readConfig({ settings = {}, profile = "serve", ...services }: Trunkline
   if (result.problems || problems.length > 0) {
     throw new UserError(`the settings have mistakes:\n${problems.map((text) => `  ${text}`).join("\n")}`);
   }
-  return result.config;
+  const named = result.effective.some(({ key, source }) => key === "instanceId" && source !== "default");
+  return { config: result.config, named };
 }

@@ -28,6 +28,10 @@ export interface TestTrunkline extends Omit<Trunkline, "fetch" | "websocket"> {
 
 /** Starts one; release it with `await using`. Without a profile it is `dev`: everybody may do everything. */
 export async function testTrunkline(options: TrunklineOptions = {}): Promise<TestTrunkline> {
+  const defaults = {
+    ...{ host: "127.0.0.1", port: 0 },
+    auth: { tokenSecret: crypto.randomUUID() + crypto.randomUUID() },
+  };
   const logged: { level: string; message: string }[] = [];
   let made: ReturnType<typeof memoryBus> | undefined;
   const { trunkline, instance } = await start(
@@ -35,12 +39,7 @@ export async function testTrunkline(options: TrunklineOptions = {}): Promise<Tes
       profile: "dev",
       log: createLogger("debug", (line) => void logged.push(line)),
       ...options,
-      settings: {
-        host: "127.0.0.1",
-        port: 0,
-        auth: { tokenSecret: crypto.randomUUID() + crypto.randomUUID() },
-        ...options.settings,
-      },
+      settings: { ...defaults, ...options.settings },
     },
     {
       ownPort: true,
@@ -54,6 +53,7 @@ export async function testTrunkline(options: TrunklineOptions = {}): Promise<Tes
   const { fetch, websocket, ...operations } = trunkline;
   return {
     ...operations,
+    reload: (settings) => operations.reload({ ...defaults, ...settings }),
     url: instance.url,
     websocketUrl: `${instance.url.replace("http", "ws")}/connection/websocket`,
     logged,

@@ -143,6 +143,12 @@ export interface Trunkline extends AppOperations, AsyncDisposable {
   readonly websocket: AppSockets;
   /** A connection token for a user, signed with `auth.tokenSecret`. @throws UserError when there is none */
   token(claims: TokenClaims): Promise<string>;
+  /**
+   * Takes other settings over without a restart, all or none: those in effect are these from then on, not these beside
+   * those before. Functions stay. Resolves with the names of what has changed.
+   * @throws UserError that says what is wrong with them, or what only a gateway that starts takes (docs/reload.md)
+   */
+  reload(settings: Readonly<Record<string, unknown>>): Promise<readonly string[]>;
   /** Lets clients go in paced waves, and closes everything. Idempotent. */
   close(): Promise<void>;
 }
