@@ -10,6 +10,7 @@ import { offsetOf, sequenceOf } from "../../src/core/tag.ts";
 import { startWorld, type World } from "../../src/world/world.ts";
 import { receives, testClient } from "../helpers/clients.ts";
 import { callApi, TEST_API_KEY } from "../helpers/instances.ts";
+import { OtlpReceiver } from "../helpers/otlp-receiver.ts";
 import { TEST_SECRET } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 
@@ -21,11 +22,13 @@ const ROUND_TRIP_MS = 60;
 
 let world: World;
 let home: NatsConnection;
+const collector = new OtlpReceiver();
 
 beforeAll(async () => {
   world = await startWorld({
     regions: ["iad", "fra", "sin"],
     latency: ROUND_TRIP_MS,
+    env: collector.env,
     secrets: { token: TEST_SECRET, apiKey: TEST_API_KEY },
   });
   home = await connect({ servers: world.region("iad").nats.url });
@@ -34,6 +37,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await home?.close();
   await world?.[Symbol.asyncDispose]();
+  await collector[Symbol.asyncDispose]();
 });
 
 const at = (region: string) => world.region(region).instances[0]!;
@@ -327,6 +331,34 @@ test(
     await receives(lateRoom, 1, 20_000);
     expect([room.data(), lateRoom.data()]).toEqual([[10], [10]]);
     expect(await metric("sin", "epoch_changes_total")).toBe(0);
+  },
+  TEST_MS,
+);
+
+test(
+  "a publish in one region whose home is another is one trace, which shows where the time goes",
+  async () => {
+    using near = testClient(at("fra").websocket, { user: "ann" });
+    using far = testClient(at("iad").websocket, { user: "bob" });
+    for (const client of [near, far]) {
+      await client.connected();
+      await client.subscribe("chat:traced");
+    }
+    await api("fra", "publish", { channel: "chat:traced", data: 1 });
+    const spans = await until(
+      () => {
+        const found = collector.spans.filter(({ facts }) => facts["trunkline.channel"] === "chat:traced");
+        return found.filter(({ name }) => name === "deliver chat").length === 2 ? found : undefined;
+      },
+      { what: "spans of both regions", timeoutMs: 10_000 },
+    );
+    const publish = spans.find(({ name }) => name === "publish chat")!;
+    const delivered = spans.filter(({ name }) => name === "deliver chat");
+    expect(delivered.map(({ resource }) => resource["trunkline.region"]).sort()).toEqual(["fra", "iad"]);
+    for (const { traceId, parentSpanId } of delivered)
+      expect([traceId, parentSpanId]).toEqual([publish.traceId, publish.spanId]);
+    const tookMs = Number(BigInt(publish.endTimeUnixNano) - BigInt(publish.startTimeUnixNano)) / 1e6;
+    expect(tookMs).toBeGreaterThan(ROUND_TRIP_MS / 2);
   },
   TEST_MS,
 );
