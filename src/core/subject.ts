@@ -107,6 +107,8 @@ export interface Subjects {
   auth(name: string): string;
   /** `rtevt.<kind>`. */
   event(kind: string): string;
+  /** `rttrace.>`: where NATS servers may tell what they do with a message; see docs/tracing.md. */
+  traces(): string;
   /** `rtevt.>`: what the stream of events captures. */
   events(): string;
   /** `rthook.line.<line>`: what is to be carried out to one destination. */
@@ -185,6 +187,7 @@ export function subjects(root = "rt"): Subjects {
     rpc: (method) => `${root}rpc.${encodeTail(method)}`,
     auth: (name) => `${root}auth.${encodeTail(name)}`,
     event: (kind) => `${root}evt.${checkKind(kind)}`,
+    traces: () => `${root}trace.>`,
     events: () => `${root}evt.>`,
     ...outboxSubjects(root),
     control: (kind, instance) =>

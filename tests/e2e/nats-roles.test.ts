@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AckPolicy, connect, type NatsConnection } from "nats";
+import { AckPolicy, connect, headers, type NatsConnection } from "nats";
 import { mayDo, rolesOf } from "../../src/cli/nats/roles.ts";
 import { subjects } from "../../src/core/subject.ts";
+import { atLeast } from "../../src/core/version.ts";
 import { testClient } from "../helpers/clients.ts";
 import { trunkline } from "../helpers/command.ts";
 import { doctor } from "../helpers/doctor.ts";
@@ -72,6 +73,30 @@ describe.each(kinds)("with %s", (kind) => {
     expect(names.sort()).toEqual(["RT_ENTRIES", "RT_EVENTS", "RT_chat", "RT_default", "RT_user"]);
     const { state } = await jsm.streams.info("RT_EVENTS", { subjects_filter: "rtevt.>" });
     expect(Object.keys(state.subjects ?? {}).filter((subject) => subject.includes("doctor"))).toEqual([]);
+  });
+
+  test("whoever publishes may have the servers say what they do with a message, and operators read it", async () => {
+    const operator = await as("operator");
+    const heard: string[] = [];
+    operator.subscribe("rttrace.>", { callback: (_, { subject }) => heard.push(subject) });
+    await operator.flush();
+    const subjectOf = {
+      gateway: "rt.default.traced",
+      publisher: "rt.default.traced",
+      control: "rtctl.refresh",
+    };
+    for (const [name, subject] of Object.entries(subjectOf)) {
+      const nc = await as(name);
+      const refused = refusals(nc);
+      const out = headers();
+      out.set("Nats-Trace-Dest", `rttrace.${name}`);
+      nc.publish(subject, "{}", { headers: out });
+      await nc.flush();
+      expect([name, refused]).toEqual([name, []]);
+    }
+    // Older servers take the header for one of ours.
+    if (!atLeast(operator.info!.version, "2.11")) return;
+    await until(() => heard.length === 3, { what: "the servers to tell" });
   });
 
   test("nobody hears the answers of others", async () => {

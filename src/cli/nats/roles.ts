@@ -49,20 +49,28 @@ export function rolesOf(subjects: Subjects, consumers: readonly string[] = DEFAU
     const { publish = [], deny = [], subscribe = [], responses = false } = rights;
     return { name, purpose, publish, deny, subscribe: [...subscribe, `${inbox}.>`], responses, inbox };
   };
+  // Where a message is to be traced by the servers, they refuse the message itself of whoever may not publish there.
+  const traces = subjects.traces();
   const signals = SERVICE_SIGNALS.map((kind) => subjects.control(kind));
   // Instances of a service answer `nats micro`, too.
   const service = { responses: true };
   return [
     role("gateway", "the instances of Trunkline", gatewayRights(subjects)),
     role("publisher", "publishes messages", {
-      publish: [`${root}.>`],
+      publish: [`${root}.>`, traces],
       // The marks of removed histories.
       deny: [`${root}.*.%.>`, `${root}.%.*.*.*.%.>`],
     }),
-    role("rpc", "answers RPCs", { subscribe: [`${root}rpc.>`, "$SRV.>"], ...service }),
-    role("auth", "answers callouts", { subscribe: [`${root}auth.>`, "$SRV.>"], ...service }),
+    role("rpc", "answers RPCs", {
+      ...{ publish: [traces], subscribe: [`${root}rpc.>`, "$SRV.>"] },
+      ...service,
+    }),
+    role("auth", "answers callouts", {
+      ...{ publish: [traces], subscribe: [`${root}auth.>`, "$SRV.>"] },
+      ...service,
+    }),
     role("control", "disconnects, subscribes and unsubscribes users, takes rights back", {
-      publish: signals,
+      publish: [...signals, traces],
     }),
     ...consumers.map((name) =>
       role(name, `reads events as the durable consumer ${name}`, consumerRights(subjects, name)),
@@ -75,9 +83,10 @@ export function rolesOf(subjects: Subjects, consumers: readonly string[] = DEFAU
         "$JS.API.>",
         "$SYS.REQ.USER.INFO",
         "$SRV.>",
+        traces,
       ],
       // What instances see of what an operator looks at.
-      subscribe: [subjects.events(), `${root}ctl.inst.*.tapped`, "$JS.EVENT.>"],
+      subscribe: [subjects.events(), traces, `${root}ctl.inst.*.tapped`, "$JS.EVENT.>"],
     }),
   ];
 }
@@ -96,7 +105,7 @@ function gatewayRights(subjects: Subjects): Partial<Role> {
   ];
   return {
     publish: [
-      ...["", "l", "evt", "ctl", "hook", "rpc", "auth", "ent"].map((kind) => `${root}${kind}.>`),
+      ...["", "l", "evt", "ctl", "hook", "rpc", "auth", "ent", "trace"].map((kind) => `${root}${kind}.>`),
       // Surveys are answered to other instances, and to operators.
       ...["gateway", "operator", "control"].map((role) => `${subjects.inbox(role)}.>`),
       ...["$JS.FC.>", "$JS.API.INFO", ...streams.map((what) => `$JS.API.STREAM.${what}`)],
