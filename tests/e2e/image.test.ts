@@ -5,6 +5,7 @@ import { testClient } from "../helpers/clients.ts";
 import { trunkline } from "../helpers/command.ts";
 import { buildImage, type Image } from "../helpers/image.ts";
 import { startInstance } from "../helpers/instances.ts";
+import { OtlpReceiver } from "../helpers/otlp-receiver.ts";
 import { natsServer, redisServer } from "../helpers/servers.ts";
 import { TEST_SECRET } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
@@ -27,18 +28,20 @@ describe("the files of the production image", () => {
       (path) => path.startsWith("src/") && path.endsWith(".ts") && !folders.has(dirname(path)),
     );
     expect(idle).toEqual([]);
-    // `import` reads YAML where the optional package for that is installed, and says so where it is not.
-    const needed = reached.packages.filter((name) => name !== "yaml");
-    expect(needed.filter((name) => !image.packages.includes(name))).toEqual([]);
-    expect(Object.keys(manifest().dependencies).sort()).toEqual(needed);
+    expect(reached.packages.filter((name) => !image.packages.includes(name))).toEqual([]);
+    // Without the others, what needs them says so.
+    const { dependencies, optionalDependencies } = manifest();
+    const needed = reached.packages.filter((name) => !Object.hasOwn(optionalDependencies, name));
+    expect(Object.keys(dependencies).sort()).toEqual(needed);
   });
 
   test("serve: clients of an instance on NATS and Redis get what is published, and load its scripts", async () => {
     await using nats = await natsServer();
     await using redis = await redisServer();
+    await using collector = new OtlpReceiver();
     await using instance = await startInstance({
       binary: image.binary,
-      env: { NATS_URL: nats.url, REDIS_URL: redis.url },
+      env: { NATS_URL: nats.url, REDIS_URL: redis.url, ...collector.env },
       config: { namespaces: { chat: { subscribe: "authenticated" } } },
     });
     using client = testClient(instance.websocket, { user: "ann" });
@@ -46,6 +49,7 @@ describe("the files of the production image", () => {
     const room = await client.subscribe("chat:room.1");
     await instance.api("publish", { channel: "chat:room.1", data: "hello" });
     await until(() => room.data().includes("hello"));
+    await until(() => collector.spans.some(({ name }) => name === "deliver chat"), { what: "a span" });
     for (const script of ["nearest.js", "pusher-resume.js"]) {
       expect((await fetch(`${instance.url}/${script}`)).status).toBe(200);
     }
@@ -107,6 +111,6 @@ function reach(entries: readonly string[], wanted: (path: string) => boolean) {
   return { files: [...files].sort(), packages: [...packages].sort() };
 }
 
-function manifest(): { dependencies: Record<string, string> } {
+function manifest(): Record<"dependencies" | "optionalDependencies", Record<string, string>> {
   return JSON.parse(readFileSync(join(import.meta.dir, "../../package.json"), "utf8"));
 }

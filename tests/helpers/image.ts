@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -18,7 +18,7 @@ export interface Image extends AsyncDisposable {
 
 /**
  * Does by hand what building deploy/Dockerfile does: copies what its COPY lines name, without what .dockerignore leaves
- * out, and the packages that its install leaves: of the lock, neither `dev` nor `optional` ones. These are copied from
+ * out, and the packages that its install leaves: of the lock, no `dev` ones, and none that it removes. These are copied from
  * node_modules, so that no registry is needed. The program is then made of them, in the same way.
  */
 export async function buildImage(): Promise<Image> {
@@ -71,17 +71,22 @@ function dockerignore(): (path: string) => boolean {
   };
 }
 
-/** The packages of the lock that `--production --omit=optional` leaves, as paths below node_modules. */
+/** Of no use there: another copy of the runtime, and what belongs to it. */
+const RUNTIME = /^(bun$|@oven\/)/;
+
+/** The packages of the lock that `--production` leaves, and nobody removes, as paths below node_modules. */
 function productionPackages(): string[] {
-  if (!/^RUN bun install --production --omit=optional$/m.test(dockerfile())) {
+  const [, removed] = /^RUN bun install --production && rm -rf (.+)$/m.exec(dockerfile()) ?? [];
+  if (removed === undefined)
     throw new Error("deploy/Dockerfile installs packages in another way than this helper does");
-  }
+  const gone = new Set(removed.split(" "));
   const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
-    packages: Record<string, { dev?: boolean; optional?: boolean; devOptional?: boolean }>;
+    packages: Record<string, { dev?: boolean }>;
   };
   return Object.entries(lock.packages)
-    .filter(([path, { dev, optional, devOptional }]) => path !== "" && !dev && !optional && !devOptional)
-    .map(([path]) => path.slice("node_modules/".length));
+    .filter(([path, { dev }]) => path !== "" && !dev && !gone.has(path))
+    .map(([path]) => path.slice("node_modules/".length))
+    .filter((name) => !RUNTIME.test(name) && existsSync(join(ROOT, "node_modules", name)));
 }
 
 function dockerfile(): string {
