@@ -2,6 +2,7 @@ import type { Permission } from "../auth/auth.ts";
 import type { ChannelName } from "../core/channel.ts";
 import { CommandError, Errors } from "../core/errors.ts";
 import type { NamespaceRules } from "../core/namespace.ts";
+import type { Publication } from "../core/publication.ts";
 import type { GatewayContext } from "../gateway/context.ts";
 import { quotaKey } from "../gateway/session/quota-key.ts";
 import { mayAccess } from "../gateway/subscribe/access.ts";
@@ -59,14 +60,35 @@ export async function history(
 ): Promise<void> {
   const name = permitted(context, session, command.channel, "hst", (rules) => rules.history !== null);
   const most = context.hub.rules(name).history?.recoverLimit ?? 0;
-  const reader = { client: session.client, quotaKey: quotaKey(session) };
-  // A page may be shorter than asked: the client asks on from its end.
-  const page = await context.reads.page(reader, name, {
+  const key = quotaKey(session);
+  const reader = {
+    ...{ client: session.client, quotaKey: key },
+    get live() {
+      return session.live;
+    },
+  };
+  const query = {
     ...(command.since && { since: command.since }),
     limit: command.limit < 0 ? most : Math.min(command.limit, most),
     ...(command.reverse && { reverse: true }),
+  };
+  // What would not be sent is not read either.
+  context.quotas.answering(session);
+  // A page may be shorter than asked: the client asks on from its end.
+  await context.reads.page(reader, name, query, async ({ publications, position }) => {
+    const length = lengthOf(publications);
+    context.quotas.answered(session, length);
+    // Put together when its turn comes: what waits is the page, which those who asked together share.
+    await context.answers.send(session, key, length, () =>
+      session.codec.history(command.id, publications, position),
+    );
   });
-  const answer = session.codec.history(command.id, page.publications, page.position);
-  context.quotas.answer(session, answer.length);
-  await context.answers.send(session, reader.quotaKey, answer.length, () => answer);
+}
+
+/** Of an answer beside the bodies, bytes: names of members, offset, time, who published it. */
+const BESIDE_BODY = 160;
+
+/** About how many bytes an answer with these has. */
+function lengthOf(publications: readonly Publication[]): number {
+  return publications.reduce((sum, { data }) => sum + data.length + BESIDE_BODY, 0);
 }

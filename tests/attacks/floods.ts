@@ -137,7 +137,7 @@ const FLOODS: Readonly<Record<string, (world: World, over: () => boolean) => Pro
     (n) =>
       `{"id":2,"subscribe":{"channel":"flood:d","delta":"fossil"}}\n{"id":3,"publish":{"channel":"flood:d","data":"${`${"ab".repeat(4_000)}${n}`}"}}`,
   ),
-  "whole histories": frames(10, () => lines(10, () => ({ history: { channel: "flood:0", limit: -1 } }))),
+  "whole histories": frames(10, () => lines(10, () => ({ history: { channel: RICH[0], limit: -1 } }))),
   "coming back to rich channels": async (world, over) => {
     const from = await Promise.all(RICH.map((channel) => oldest(world.instance, channel)));
     await frames(20, (n) => {
@@ -189,6 +189,7 @@ const FLOODS: Readonly<Record<string, (world: World, over: () => boolean) => Pro
 
 /** What must be there before, and costs nobody anything while it is measured. */
 const PREPARED: Readonly<Record<string, (world: World) => Promise<void>>> = {
+  "whole histories": fill,
   "coming back to rich channels": fill,
 };
 

@@ -102,6 +102,37 @@ describe("long answers that are not read", () => {
     expect(gateway.gateway.context.answers.underWay).toBe(0);
   });
 
+  test("pages of history: none is read before those that were have been read", async () => {
+    const options = { historyBytes: 262_144, backpressureBytes: 262_144 };
+    await using gateway = await startGateway({ options, namespaces: { chat: { historyAccess: "anyone" } } });
+    const ann = await gateway.connect("ann");
+    await ann.subscribe("chat:x");
+    const data = JSON.stringify("x".repeat(20_000));
+    for (let n = 0; n < 10; n++) await gateway.gateway.operations.publish("chat:x", data, {});
+    const slow = await Promise.all(Array.from({ length: 8 }, (_, n) => gateway.connect(`slow${n}`)));
+    const before = gateway.broker.calls("history").length;
+    for (const [n, client] of slow.entries()) {
+      client.socket.reads = false;
+      // No two ask the same: such a page would be shared.
+      client.say({ history: { channel: "chat:x", limit: 7 + (n % 4), reverse: n >= 4 } });
+    }
+    // Two of 128 KB fit what the instance may have of them.
+    await eventually(() => slow.filter(({ socket }) => socket.buffered > 100_000).length === 2);
+    await settled();
+    expect(gateway.broker.calls("history").length - before).toBe(2);
+    for (const { socket } of slow.slice(5)) socket.end(1006, "");
+    for (const { socket } of slow) {
+      socket.buffered = 0;
+      socket.reads = true;
+    }
+    const got = (client: (typeof slow)[number]) => client.messages.some((message) => "history" in message);
+    await eventually(() => slow.slice(0, 5).every(got));
+    await settled();
+    // For those who are gone nothing was read.
+    expect(gateway.broker.calls("history").length - before).toBe(5);
+    expect(gateway.gateway.context.answers.underWay).toBe(0);
+  });
+
   test("are not waited for for ever, and are refused on top of others", async () => {
     await using gateway = await startGateway({
       options: { historyPerUserBytes: 65_536, backpressureBytes: 65_536 },

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { HistoryPage } from "../../src/broker/broker.ts";
 import { parseChannel } from "../../src/core/channel.ts";
 import { NAMESPACE_DEFAULTS } from "../../src/core/namespace.ts";
 import { Stats } from "../../src/core/stats.ts";
@@ -84,16 +85,21 @@ describe("reads of history", () => {
     });
     return { all, asked, waiting, stats, answer: () => waiting.shift()?.() };
   }
-  const ann = (n: number) => ({ client: `c${n}`, quotaKey: "user ann" });
+  const ann = (n: number) => ({ client: `c${n}`, quotaKey: "user ann", live: true });
+  const used = async () => {};
 
   test("of one connection are two full pages at once, of one user as many as fit, of all as many as fit", async () => {
     for (const [who, limits, most] of [
       [() => ann(1), {}, 2],
       [ann, { historyPerUserBytes: 3 * 524_288 }, 3],
-      [(n: number) => ({ client: `c${n}`, quotaKey: `user ${n}` }), { historyBytes: 5 * 524_288 }, 5],
+      [
+        (n: number) => ({ client: `c${n}`, quotaKey: `user ${n}`, live: true }),
+        { historyBytes: 5 * 524_288 },
+        5,
+      ],
     ] as const) {
       const { all, asked, answer } = reads(limits);
-      const pages = Array.from({ length: 20 }, (_, n) => all.page(who(n), channel, { limit: 100 + n }));
+      const pages = Array.from({ length: 20 }, (_, n) => all.page(who(n), channel, { limit: 100 + n }, used));
       await eventually(() => asked.length === most);
       await settled();
       expect(asked).toEqual(new Array(most).fill(524_288));
@@ -108,21 +114,50 @@ describe("reads of history", () => {
   test("a short page costs little: many of them are under way at once", async () => {
     const { all, asked, waiting } = reads();
     for (let n = 0; n < 12; n++)
-      void all.page(ann(1), channel, { limit: 1, since: { epoch: "e", offset: n } });
+      void all.page(ann(1), channel, { limit: 1, since: { epoch: "e", offset: n } }, used);
     await eventually(() => asked.length === 12);
     for (const end of waiting) end();
   });
 
   test("asked for at the same time are one, and what comes later is read anew", async () => {
     const { all, asked, waiting, stats } = reads();
-    const first = [1, 2, 3].map((n) => all.page(ann(n), channel, { limit: 5 }));
+    const pages: HistoryPage[] = [];
+    const page = (n: number) =>
+      all.page(ann(n), channel, { limit: 5 }, async (got) => {
+        pages[n] = got;
+      });
+    const first = [1, 2, 3].map(page);
     await eventually(() => asked.length === 1);
-    const later = all.page(ann(4), channel, { limit: 5 });
+    const later = page(4);
     await eventually(() => asked.length === 2);
     for (const end of waiting) end();
-    expect(new Set(await Promise.all(first)).size).toBe(1);
-    expect(await later).not.toBe(await first[0]!);
+    await Promise.all([...first, later]);
+    expect(new Set(pages.slice(1, 4)).size).toBe(1);
+    expect(pages[4]).not.toBe(pages[1]!);
     expect(stats.readsShared).toBe(2);
     expect(stats.readBytesUnderWay).toBe(0);
+  });
+
+  test("a page counts until it is used, and nothing is read for who is gone", async () => {
+    const { all, asked, answer } = reads({ historyBytes: 2 * 524_288 });
+    const using: (() => void)[] = [];
+    const use = () => new Promise<void>((done) => using.push(done));
+    const who = [1, 2, 3, 4].map((n) => ({ client: `c${n}`, quotaKey: `user ${n}`, live: true }));
+    const pages = who.map((reader, n) => all.page(reader, channel, { limit: 100 + n }, use));
+    await eventually(() => asked.length === 2);
+    answer();
+    answer();
+    await eventually(() => using.length === 2);
+    // Read, and not sent: the others wait.
+    await settled();
+    expect(asked.length).toBe(2);
+    who[2]!.live = false;
+    for (const done of using) done();
+    await eventually(() => asked.length === 3);
+    answer();
+    await eventually(() => using.length === 3);
+    using[2]!();
+    await Promise.all(pages);
+    expect(asked.length).toBe(3);
   });
 });

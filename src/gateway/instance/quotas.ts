@@ -136,6 +136,16 @@ export class Quotas {
     if (!this.#bytesOut.take(who, bytes)) this.#tooMuch("user_bytes_out");
   }
 
+  /** A long answer is to be made. @throws CommandError tooManyRequests, when there were too many bytes of them of late */
+  answering(who: Who): void {
+    if (!this.#bytesOut.take(who, 0)) this.#tooMuch("user_bytes_out");
+  }
+
+  /** It had so many bytes. */
+  answered(who: Who, bytes: number): void {
+    this.#bytesOut.charge(who, bytes);
+  }
+
   /** A client comes back to what it missed. @throws CommandError tooManyRequests, when it was too much of late */
   recovery(who: Who): void {
     if (!this.#recovered.take(who, 0)) this.#tooMuch("user_recoveries");

@@ -22,6 +22,8 @@ interface ReadsParts {
 /** Who reads. */
 export interface Reader {
   readonly client: string;
+  /** Who is gone is read nothing for. */
+  readonly live: boolean;
   /** What limits of a user count it under: see `quotaKey`. */
   readonly quotaKey: string;
 }
@@ -54,6 +56,8 @@ const FORGETTING = 0.98;
 export class Reads {
   readonly #parts: ReadsParts;
   readonly #all: Budget;
+  /** Pages of clients, from the read until they are used. */
+  readonly #pages: Budget;
   readonly #users: Budgets;
   readonly #connections: Budgets;
   /** Reads that have not begun, by what they ask for: one that has may be too old for who comes now. */
@@ -67,6 +71,7 @@ export class Reads {
     const { historyBytes, historyPerUserBytes, backpressureBytes } = parts.limits;
     this.#parts = parts;
     this.#all = new Budget(historyBytes);
+    this.#pages = new Budget(historyBytes);
     this.#users = new Budgets(historyPerUserBytes);
     this.#connections = new Budgets(backpressureBytes);
   }
@@ -75,6 +80,7 @@ export class Reads {
   reloaded(): void {
     const { historyBytes, historyPerUserBytes } = this.#parts.limits;
     this.#all.resize(historyBytes);
+    this.#pages.resize(historyBytes);
     this.#users.resize(historyPerUserBytes);
   }
 
@@ -83,12 +89,24 @@ export class Reads {
     return this.#parts.limits.backpressureBytes / 2;
   }
 
-  /** A page for a client, cut to {@link pageBytes}. @throws as `ChannelLog.history`, CommandError tooManyRequests */
-  async page(reader: Reader, channel: ChannelName, query: HistoryQuery): Promise<HistoryPage> {
+  /**
+   * Reads a page for a client, cut to {@link pageBytes}, and hands it to `use`. Until that is done, sent and read that is, it
+   * counts for its connection, its user and the instance: else all that wait to be sent would be in memory together.
+   * @throws as `ChannelLog.history`, CommandError tooManyRequests; whatever `use` throws
+   */
+  async page(
+    reader: Reader,
+    channel: ChannelName,
+    query: HistoryQuery,
+    use: (page: HistoryPage) => Promise<void>,
+  ): Promise<void> {
     const bounded: HistoryQuery = { ...query, maxBytes: this.pageBytes, proof: false };
     const cost = this.#cost(channel, bounded);
-    return await this.#connections.run(reader.client, cost, () =>
-      this.#users.run(reader.quotaKey, cost, () => this.history(channel, bounded)),
+    const work = async () => {
+      if (reader.live) await use(await this.history(channel, bounded));
+    };
+    await this.#connections.run(reader.client, cost, () =>
+      this.#users.run(reader.quotaKey, cost, () => this.#pages.run(cost, work)),
     );
   }
 
@@ -143,7 +161,7 @@ export class Reads {
     } finally {
       this.#queued.delete(key);
       stats.readBytesUnderWay = this.#all.used;
-      stats.readsWaiting = this.#all.waiting;
+      stats.readsWaiting = this.#all.waiting + this.#pages.waiting;
     }
   }
 
