@@ -5,7 +5,7 @@ import { Command } from "commander";
 import manifest from "../package.json" with { type: "json" };
 import type { CommandRow } from "./cli/command-row.ts";
 import { OPERATOR_COMMANDS } from "./cli/operate/commands.ts";
-import { paint, printError, UserError } from "./cli/output.ts";
+import { mindReader, paint, printError, UserError } from "./cli/output.ts";
 import { RESTRICTION_FLAGS, RESTRICTION_SUMMARIES, WHERE_FLAG } from "./cli/restriction-flags.ts";
 import { TOKEN_FLAGS, TOKEN_USAGE } from "./cli/token/token.ts";
 
@@ -304,12 +304,14 @@ const program = new Command("trunkline")
 for (const row of commands) {
   const command = program.command(row.name).description(row.summary);
   for (const [flags, description] of row.flags) command.option(flags, description);
+  command.showHelpAfterError(`(trunkline ${command.name()} --help lists its flags)`);
   command.action(async (...args: unknown[]) => {
     const self = args.at(-1) as Command;
     await row.run(self.opts(), self.args);
   });
 }
 
+mindReader(process.argv[2]);
 try {
   await program.parseAsync(process.argv);
 } catch (error) {

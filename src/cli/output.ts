@@ -37,3 +37,19 @@ export function print(text: string): void {
 export function printError(text: string): void {
   process.stderr.write(`${text}\n`);
 }
+
+/** Programs that go on when nobody reads what they print: an instance serves its clients all the same. */
+const LIVES_ON: ReadonlySet<string> = new Set(["serve", "dev"]);
+
+/**
+ * What becomes of a command whose reader has gone (`| head`): it ends, without a word; an instance goes on.
+ * @param command its name
+ */
+export function mindReader(command: string | undefined): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+      if (command === undefined || !LIVES_ON.has(command)) process.exit();
+    });
+  }
+}

@@ -7,7 +7,10 @@ import { UserError } from "./output.ts";
  * A secret that a command takes from the environment, as an instance does: from the variable, or from the file that the
  * variable with `_FILE` at its end names. `undefined`: neither is set. @throws UserError
  */
-export function secretOfEnvironment(name: string, env: NodeJS.ProcessEnv = process.env): string | undefined {
+export function secretOfEnvironment(
+  name: string,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string | undefined {
   const plain = env[name] || undefined;
   const variable = name + SECRET_FILE;
   const path = env[variable];

@@ -60,13 +60,21 @@ export function takeApart(
       const key = prefix + name;
       if (Object.hasOwn(table, key)) found.set(key, value);
       else if (!isGroup(table, key))
-        report(`${at}${key} (file): unknown key${meant(key, Object.keys(table))}`);
+        report(`${at}${key} (file): unknown key${meantKey(table, prefix, name)}`);
       else if (isObject(value)) walk(value, `${key}.`);
       else report(`${at}${key} (file): it must be an object`);
     }
   };
   walk(object, "");
   return found;
+}
+
+/** The key that may be meant for one that there is not: one beside it, or else any. */
+function meantKey(table: Table, prefix: string, name: string): string {
+  const beside = Object.keys(table).flatMap((key) =>
+    key.startsWith(prefix) ? [key.slice(prefix.length).split(".")[0]!] : [],
+  );
+  return meant(name, beside, prefix) || meant(prefix + name, Object.keys(table));
 }
 
 /** Checks one raw value. Reported problems name the key and where it was said, and never show a secret. */
@@ -76,14 +84,15 @@ export function check(
   { key, source }: { readonly key: string; readonly source: string },
   report: (text: string) => void,
 ): { readonly value: unknown } | undefined {
-  const result = setting.schema().safeParse(raw);
+  const schema = setting.schema();
+  const result = schema.safeParse(raw);
   if (result.success) return { value: result.data };
   const texts = result.error.issues.map((issue) => {
     const path = issue.path
       .map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`))
       .join("");
     if (issue.code === "unrecognized_keys")
-      return `${key}${path} (${source}): unknown key ${issue.keys.join(", ")}`;
+      return `${key}${path} (${source}): unknown key ${issue.keys.map((name) => name + meant(name, namesAt(schema, issue.path))).join(", ")}`;
     const value = issue.path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown>)?.[part], raw);
     return `${key}${path} (${source}): ${issue.message}${setting.secret ? "" : `, not ${brief(value)}`}`;
   });
@@ -94,4 +103,31 @@ export function check(
 function brief(value: unknown): string {
   const text = JSON.stringify(value) ?? "nothing";
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+/** The members that an object may have at a place within a shape; none where it is not known. */
+function namesAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
+  const { def } = (schema as z.core.$ZodTypes)._zod;
+  const [next, ...rest] = path;
+  switch (def.type) {
+    case "object":
+      if (next === undefined) return Object.keys(def.shape);
+      return Object.hasOwn(def.shape, next) ? namesAt(def.shape[String(next)]!, rest) : [];
+    case "array":
+      return namesAt(def.element, rest);
+    case "record":
+      return namesAt(def.valueType, rest);
+    case "union":
+      return def.options.flatMap((one) => namesAt(one, path));
+    case "pipe":
+      return [...namesAt(def.in, path), ...namesAt(def.out, path)];
+    case "optional":
+    case "nullable":
+    case "default":
+    case "prefault":
+    case "readonly":
+      return namesAt(def.innerType, path);
+    default:
+      return [];
+  }
 }

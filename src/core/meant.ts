@@ -1,12 +1,12 @@
-/** ` (did you mean …?)` when a known name is near, else "". */
-export function meant(name: string, known: readonly string[]): string {
+/** ` (did you mean …?)` when a known name is near, else "". @param before what stands before the name that is told */
+export function meant(name: string, known: readonly string[], before = ""): string {
   let best = "";
   let least = Math.min(4, Math.ceil(name.length / 3)) + 1;
   for (const candidate of known) {
     const far = distance(name.toLowerCase(), candidate.toLowerCase());
     if (far < least) [best, least] = [candidate, far];
   }
-  return best && ` (did you mean ${best}?)`;
+  return best && ` (did you mean ${before}${best}?)`;
 }
 
 /** Edit distance (Levenshtein). */

@@ -161,3 +161,19 @@ describe("a trace", () => {
     60_000,
   );
 });
+
+describe("a command's own help", () => {
+  test.each(["why", "serve", "bench", "token", "outbox"])(
+    "is named where a flag of %s is wrong",
+    async (name) => {
+      const { code, err } = await trunkline([name, "--nosuchflag"]);
+      expect([code, err]).toEqual([1, expect.stringContaining(`(trunkline ${name} --help lists its flags)`)]);
+    },
+  );
+
+  test("where the reader goes away, a command ends without a word", async () => {
+    const ends = "npx bun src/main.ts config --schema | head -c 1 > /dev/null";
+    const shell = Bun.spawn(["bash", "-c", ends], { stdout: "pipe", stderr: "pipe" });
+    expect([await new Response(shell.stderr).text(), await shell.exited]).toEqual(["", 0]);
+  });
+});

@@ -124,6 +124,26 @@ describe("mistakes", () => {
       "limits.chanels (file): unknown key (did you mean limits.channels?)",
       "namespaces.chat.history.sise (file): unknown key (did you mean history.size?)",
     ]);
+    const hook = { url: "http://127.0.0.1/", evnts: [] };
+    const keys = [{ key: "k", secret: "0123456789abcdef", secrt: "" }];
+    const app = { id: "a", namespace: "chat", keys, limits: { presenceMember: 3 }, webhooks: [hook] };
+    expect(
+      mistakes({
+        json: {
+          limts: {},
+          namespaces: { chat: { histroy: { size: 1 } } },
+          callouts: { endpoints: { x: { url: "http://127.0.0.1/", timout: "1s" } } },
+          apps: [app],
+        },
+      }),
+    ).toEqual([
+      "limts (file): unknown key (did you mean limits?)",
+      "callouts.endpoints.x (file): unknown key timout (did you mean timeout?)",
+      "apps[0].keys[0] (file): unknown key secrt (did you mean secret?)",
+      "apps[0].limits (file): unknown key presenceMember (did you mean presenceMembers?)",
+      "apps[0].webhooks[0] (file): unknown key evnts (did you mean events?)",
+      "namespaces.chat.histroy (file): unknown key (did you mean history?)",
+    ]);
     expect(mistakes({ json: { $schema: "./trunkline.schema.json" } })).toEqual([]);
     expect(mistakes({ json: { limits: 3 } })).toEqual(["limits (file): it must be an object"]);
     expect(mistakes({ json: { constructor: 3, toString: 1 } })).toHaveLength(2);
@@ -281,7 +301,7 @@ describe("issuers", () => {
     expect(one({ algorithms: ["RS256"], jwksUrl: "ftp://id.example/jwks" })?.[0]).toContain("https://");
     expect(one({ algorithms: ["RS256"], jwksUrl: "https://id/jwks", kid: "a" })?.[0]).toContain("kid is for");
     expect(one({ algorithms: ["RS256"], publicKey: pem, kyd: "x" })?.[0]).toBe(
-      "auth.issuers[0] (file): unknown key kyd",
+      "auth.issuers[0] (file): unknown key kyd (did you mean kid?)",
     );
   });
 

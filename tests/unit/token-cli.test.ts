@@ -35,6 +35,8 @@ async function run(
       out.failed = true;
     },
     interactive: false,
+    readStdin: async () => "",
+    typed: true,
     now: () => NOW,
     ...world,
   };
@@ -142,6 +144,19 @@ describe("trunkline token", () => {
 });
 
 describe("trunkline token read", () => {
+  test("takes the token from stdin, with - or through a pipe", async () => {
+    const token = signed({ sub: "42", exp: inSeconds(60) });
+    const piped = { readStdin: async () => `${token}\n` };
+    for (const [args, world] of [
+      [["read", "-"], piped],
+      [["read"], { ...piped, typed: false }],
+    ] as const) {
+      const { stdout, failed } = await run(args, world);
+      expect([failed, stdout]).toEqual([false, expect.stringContaining("42")]);
+    }
+    await expect(run(["read"], { typed: false })).rejects.toThrow("or - for stdin");
+  });
+
   test("shows claims, expiry in words and the verdict", async () => {
     const token = connectionToken({ user: "42", exp: inSeconds(7_230), info: { name: "Ann" } });
     const { stdout, failed } = await run(["read", token]);

@@ -9,6 +9,9 @@ export interface TokenContext {
   readonly print: (text: string) => void;
   readonly printError: (text: string) => void;
   readonly readFile: (path: string) => Promise<string>;
+  readonly readStdin: () => Promise<string>;
+  /** What stands on stdin a person types. */
+  readonly typed: boolean;
   /** Makes the exit code 1. */
   readonly fail: () => void;
   /** A person reads stderr. */

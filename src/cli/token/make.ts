@@ -3,6 +3,7 @@ import { ClaimError, readGrant, readIdentity } from "../../auth/claims.ts";
 import { type Algorithm, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from "../../auth/jwt/issuer.ts";
 import { importSecret } from "../../auth/jwt/keys.ts";
 import { UserError } from "../output.ts";
+import { secretOfEnvironment } from "../secrets.ts";
 import {
   chosenAlgorithm,
   inWords,
@@ -75,7 +76,7 @@ async function signingKey(
 ): Promise<{ algorithm: Algorithm; key: CryptoKey }> {
   if (path !== undefined) return await privateKey(await readKey(path, context), alg);
   const variable = secretEnv ?? SECRET_VARIABLE;
-  const secret = context.env[variable];
+  const secret = secretOfEnvironment(variable, context.env);
   if (!secret) {
     throw new UserError(
       `nothing to sign with: set ${variable} to the secret of your instances, or give --key file.pem`,

@@ -4,6 +4,7 @@ import { jwtAuthenticator } from "../../auth/jwt/jwt.ts";
 import { CommandError, Errors } from "../../core/errors.ts";
 import { silent } from "../../core/log.ts";
 import { columns, UserError } from "../output.ts";
+import { secretOfEnvironment } from "../secrets.ts";
 import {
   chosenAlgorithm,
   inWords,
@@ -53,7 +54,7 @@ async function issuerOf(
     const publicKey = await readKey(key, context);
     return { algorithms: chosen ? [chosen] : PUBLIC_KEY_ALGORITHMS, publicKey };
   }
-  const secret = context.env[secretEnv ?? SECRET_VARIABLE];
+  const secret = secretOfEnvironment(secretEnv ?? SECRET_VARIABLE, context.env);
   if (!secret) return undefined;
   const chosen = chosenAlgorithm(alg, SECRET_ALGORITHMS);
   return { algorithms: chosen ? [chosen] : SECRET_ALGORITHMS, secret };

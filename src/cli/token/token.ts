@@ -22,8 +22,8 @@ export const TOKEN_FLAGS = [
 ] as const;
 
 /**
- * `trunkline token --user 42` makes a token; `trunkline token read <token>` shows what one says, and whether it is
- * good when there is a key to check it with. @throws UserError
+ * `trunkline token --user 42` makes a token; `trunkline token read <token>` (or a token on stdin, which no other
+ * user of the machine sees in the list of processes) shows what one says, and whether it is good when there is a key to check it with. @throws UserError
  */
 export async function token(
   flags: Readonly<Record<string, unknown>>,
@@ -33,8 +33,11 @@ export async function token(
   const [verb, text] = args;
   // What does the work is loaded when it is asked for.
   if (verb === undefined) return await (await import("./make.ts")).makeToken(flags, context);
-  if (verb !== "read" || text === undefined) throw new UserError("trunkline token read <token>");
-  await (await import("./read.ts")).readToken(text, flags, context);
+  if (verb !== "read") throw new UserError("trunkline token read <token>, or - for stdin");
+  const piped = text === "-" || (text === undefined && !context.typed);
+  const given = piped ? (await context.readStdin()).trim() : text;
+  if (!given) throw new UserError("trunkline token read <token>, or - for stdin");
+  await (await import("./read.ts")).readToken(given, flags, context);
 }
 
 function processContext(): TokenContext {
@@ -43,6 +46,12 @@ function processContext(): TokenContext {
     print,
     printError,
     readFile: (path) => readFile(path, "utf8"),
+    readStdin: async () => {
+      let text = "";
+      for await (const piece of process.stdin.setEncoding("utf8")) text += piece;
+      return text;
+    },
+    typed: process.stdin.isTTY === true,
     fail: () => {
       process.exitCode = 1;
     },
