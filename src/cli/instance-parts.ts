@@ -5,6 +5,7 @@ import type { Logger } from "../core/log.ts";
 import type { Stats } from "../core/stats.ts";
 import type { Operations } from "../gateway/gateway.ts";
 import type { ReloadOutcome } from "../http/admin.ts";
+import type { Metrics } from "../http/metrics-page.ts";
 import type { InstanceLoad, Presence } from "../presence/presence.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { OpenTracing } from "../tracing/open.ts";
@@ -29,6 +30,8 @@ export interface InstanceParts {
   readonly prepareDrivers?: (next: Config) => Promise<Prepared>;
   /** Answers `POST /admin/reload`; absent: nobody can. */
   readonly reload?: () => Promise<ReloadOutcome>;
+  /** What `/metrics` answers in place of the instance's own: one page for all workers. */
+  readonly metricsOfAll?: (own: Metrics) => Metrics;
   readonly log: Logger;
   /** Where comings and goings of clients are told; absent: nowhere. */
   readonly connectionLog?: Logger | undefined;

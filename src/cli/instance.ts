@@ -188,7 +188,8 @@ class RunningInstance implements Instance {
     started.closeFirst("presence", () => presence.close());
     await step("start presence", stop, () => presence.start());
 
-    this.#metrics = this.#createMetrics(presence);
+    const metrics = this.#createMetrics(presence);
+    this.#metrics = this.#parts.metricsOfAll?.(metrics) ?? metrics;
     this.#console = await step("read the console's page", stop, () =>
       createConsole({ config, inForce: () => this.#config, version, gateway, open, log }),
     );

@@ -35,7 +35,9 @@ import { ignoreSignals } from "./signals.ts";
 const EVENTS = 10_000;
 const MOST_CONNECTIONS = 1_000_000;
 
-export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "openConsole">, ReloadOptions {
+export interface RunOptions
+  extends Pick<InstanceParts, "version" | "extra" | "openConsole" | "metricsOfAll">,
+    ReloadOptions {
   /** Number of one of several workers that listen on the same port. */
   readonly worker?: number;
   readonly started?: (instance: Instance) => void;
@@ -46,7 +48,7 @@ export interface RunOptions extends Pick<InstanceParts, "version" | "extra" | "o
 }
 
 interface PartsOptions
-  extends Pick<RunOptions, "version" | "worker" | "extra" | "openConsole">,
+  extends Pick<RunOptions, "version" | "worker" | "extra" | "openConsole" | "metricsOfAll">,
     Pick<InstanceParts, "reload"> {
   /** Wraps whoever serves in NATS: what it answers itself is not asked there. */
   readonly services?: (nats: ServiceRequest, timeoutMs: number) => ServiceRequest;
@@ -89,7 +91,7 @@ export async function run(given: Config, options: RunOptions): Promise<void> {
 /** What an instance is made of, by its settings; nothing is started yet. */
 export async function buildParts(
   config: Config,
-  { version, worker, extra, openConsole, services, bus, reload }: PartsOptions,
+  { version, worker, extra, openConsole, metricsOfAll, services, bus, reload }: PartsOptions,
   runtime: Runtime,
   given: Logger,
 ): Promise<InstanceParts> {
@@ -113,6 +115,7 @@ export async function buildParts(
     connectionLog: connectionLogger(config, log, worker),
     ...(extra && { extra }),
     ...(openConsole && { openConsole }),
+    ...(metricsOfAll && { metricsOfAll }),
     ...(reload && { reload }),
     prepareDrivers: prepare,
     presence: (load) => buildPresence(config, runtime, { log, stats, load }),

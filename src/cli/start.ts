@@ -3,6 +3,7 @@ import type { Config } from "../config.ts";
 import { detectRuntime } from "./detect-runtime.ts";
 import { UserError } from "./output.ts";
 import type { FromWorker, ToWorker } from "./reload/messages.ts";
+import { WorkerMetrics } from "./scrape/worker.ts";
 import { readTexts, type SettingsOptions, type SettingsSource, startSettings } from "./settings.ts";
 
 export interface ServeOptions {
@@ -45,6 +46,7 @@ async function work(
   const { run } = await import("./serve.ts");
   const supervised = process.send !== undefined;
   const send = (message: FromWorker) => void process.send?.(message);
+  const metrics = new WorkerMetrics(n, send);
   await run(config, {
     ...{ version, source, worker: n },
     asWorker: ({ instanceId, admin, ...rest }) => ({
@@ -52,11 +54,12 @@ async function work(
       instanceId: `${instanceId}-${n}`,
       admin: { ...admin, port: admin.port > 0 ? admin.port + n : 0 },
     }),
-    ...(supervised && { supervisor: { send } }),
+    ...(supervised && { supervisor: { send }, metricsOfAll: (own) => metrics.ofAll(own) }),
     started: ({ url }) => send({ kind: "listening", url }),
     told(leave, reloads) {
       process.on("message", (order: ToWorker) => {
         if (order.kind === "leave") leave();
+        else if (order.kind === "read" || order.kind === "scraped") void metrics.told(order);
         else void reloads?.told(order);
       });
       // The supervisor is gone, however that happened.

@@ -14,6 +14,8 @@ import { FleetReload, type Worker } from "./reload/fleet.ts";
 import type { FromWorker, ToWorker } from "./reload/messages.ts";
 import { Reloader } from "./reload/reloader.ts";
 import { SecretWatch } from "./reload/secret-watch.ts";
+import { FleetMetrics } from "./scrape/fleet.ts";
+import { SupervisorPort } from "./scrape/port.ts";
 import { type SettingsSource, type SettingsTexts, warnOfLimits } from "./settings.ts";
 import { ignoreSignals } from "./signals.ts";
 
@@ -33,6 +35,8 @@ interface Slot {
   listeningSinceMs: number;
   pauseMs: number;
   restart: ReturnType<typeof setTimeout> | undefined;
+  /** Times it has ended before it was told to. */
+  ends: number;
   /** Ends it when it does not listen in time. */
   deadline: ReturnType<typeof setTimeout> | undefined;
 }
@@ -52,6 +56,11 @@ export async function supervise(config: Config, runtime: Runtime, source: Settin
     );
   }
   const port = exclusivePort(config, runtime);
+  const second = new SupervisorPort(config, {
+    text: () => workers.metrics(),
+    allListen: () => workers.allListen,
+  });
+  second.listen(config, runtime);
   const { file } = source.settings;
   const workers: Workers = new Workers({
     config,
@@ -70,6 +79,7 @@ export async function supervise(config: Config, runtime: Runtime, source: Settin
         commit() {
           commit();
           log.setLevel(next.log.level);
+          second.reload(next);
         },
       };
     },
@@ -127,6 +137,10 @@ export class Workers {
     this.#slots.filter(({ listening }) => listening).map((slot) => this.#worker(slot)),
   );
 
+  readonly #metrics = new FleetMetrics(() =>
+    this.#slots.map((slot) => ({ ...slot, worker: slot.listening ? this.#worker(slot) : undefined })),
+  );
+
   constructor(options: WorkersOptions) {
     this.#options = options;
     this.#slots = Array.from({ length: options.config.workers }, (_, index) => ({
@@ -136,6 +150,7 @@ export class Workers {
       listeningSinceMs: 0,
       pauseMs: FIRST_PAUSE_MS,
       restart: undefined,
+      ends: 0,
       deadline: undefined,
     }));
   }
@@ -157,6 +172,15 @@ export class Workers {
   /** See {@link FleetReload.prepare}. */
   prepare(texts: SettingsTexts): Promise<Prepared> {
     return this.#fleet.prepare(texts);
+  }
+
+  get allListen(): boolean {
+    return this.#slots.every(({ listening }) => listening);
+  }
+
+  /** The metrics of all workers, in Prometheus' text format. */
+  metrics(): Promise<string> {
+    return this.#metrics.text();
   }
 
   #worker({ number, child }: Slot): Worker {
@@ -189,6 +213,12 @@ export class Workers {
       case "reload":
         if (reload) worker.send({ kind: "reloaded", id: message.id, outcome: await reload() });
         return;
+      case "page":
+        this.#metrics.answered(slot.number, message);
+        return;
+      case "scrape":
+        worker.send({ kind: "scraped", id: message.id, text: await this.#metrics.text() });
+        return;
       case "listening": {
         clearTimeout(slot.deadline);
         slot.listening = true;
@@ -213,7 +243,7 @@ export class Workers {
   }
 
   #listens(url: string): void {
-    if (this.#state !== "starting" || !this.#slots.every(({ listening }) => listening)) return;
+    if (this.#state !== "starting" || !this.allListen) return;
     this.#state = "running";
     const { config, log } = this.#options;
     const { instanceId: instance, region } = config;
@@ -228,8 +258,10 @@ export class Workers {
     slot.child = undefined;
     slot.listening = false;
     this.#fleet.left(worker);
+    this.#metrics.left(worker);
     switch (this.#state) {
       case "running": {
+        slot.ends++;
         if (livedMs > WELL_MS) slot.pauseMs = FIRST_PAUSE_MS;
         log.error("a worker has ended", { worker, code, signal, restartMs: slot.pauseMs });
         slot.restart = setTimeout(() => this.#start(slot), slot.pauseMs);

@@ -7,7 +7,7 @@ import { clientIp } from "./client-ip.ts";
 import { operatorCheck } from "./console/access.ts";
 import { Guesses } from "./guesses.ts";
 import { type Health, unreadiness } from "./health.ts";
-import type { Metrics } from "./metrics-page.ts";
+import { CONTENT_TYPE, type Metrics } from "./metrics-page.ts";
 import { credentials, secretCheck } from "./secret.ts";
 
 /** What became of a reload. */
@@ -19,13 +19,16 @@ export interface ReloadOutcome {
   readonly problems: readonly string[];
 }
 
-export interface AdminDeps {
-  readonly health: Health;
+interface MetricsDeps {
   readonly metrics: Metrics;
   /** Bearer token `/metrics` asks for. */
   readonly metricsToken: string | undefined;
   /** Without a token: whether whoever reaches the port may read the metrics; else nobody may. */
   readonly publicMetrics: boolean;
+}
+
+export interface AdminDeps extends MetricsDeps {
+  readonly health: Health;
   /** The console, where it is here. */
   readonly console?: Hono | undefined;
   /** Reads the settings again; absent: this instance cannot. */
@@ -61,7 +64,7 @@ const NO_STORE = { "cache-control": "no-store" };
 
 /** What operators ask an instance: health, readiness, metrics, a reload. Part of its port, and all of its second one. */
 export function adminApp(deps: AdminDeps): Hono {
-  const { health, metrics, metricsToken, publicMetrics, console, reload } = deps;
+  const { health, console, reload } = deps;
   const app = new Hono();
   if (console) app.route("/console", console);
   if (reload) app.post("/admin/reload", reloadRoute(reload, deps));
@@ -82,15 +85,41 @@ export function adminApp(deps: AdminDeps): Hono {
     );
   });
 
+  const metrics = metricsAnswer(deps);
+  app.get("/metrics", (c) => metrics(c.req.raw));
+  return app;
+}
+
+/** Answers `GET /metrics`. */
+function metricsAnswer({ metrics, metricsToken, publicMetrics }: MetricsDeps) {
   const mayRead = metricsToken === undefined ? undefined : secretCheck([metricsToken]);
-  app.get("/metrics", async (c) => {
+  return async ({ headers }: Request): Promise<Response> => {
     if (!mayRead && !publicMetrics) {
-      return c.text("closed here: set http.metricsToken, admin.port or http.publicMetrics\n", 403, NO_STORE);
+      const text = "closed here: set http.metricsToken, admin.port or http.publicMetrics\n";
+      return new Response(text, { status: 403, headers: NO_STORE });
     }
-    if (mayRead && !mayRead(credentials(c.req.header("authorization"), "bearer"))) {
-      return c.text("unauthorized\n", 401, { "www-authenticate": "Bearer" });
+    if (mayRead && !mayRead(credentials(headers.get("authorization") ?? undefined, "bearer"))) {
+      return new Response("unauthorized\n", { status: 401, headers: { "www-authenticate": "Bearer" } });
     }
-    return c.body(await metrics.text(), 200, { "content-type": metrics.contentType, ...NO_STORE });
+    const all = { "content-type": metrics.contentType, ...NO_STORE };
+    return new Response(await metrics.text(), { headers: all });
+  };
+}
+
+interface SupervisorDeps extends Pick<MetricsDeps, "metricsToken"> {
+  readonly workers: { text(): Promise<string>; allListen(): boolean };
+}
+
+/** What the supervisor of several workers answers on the second port: their metrics, and whether all listen. */
+export function supervisorApp({ workers, metricsToken }: SupervisorDeps): Hono {
+  const app = new Hono();
+  const page = { contentType: CONTENT_TYPE, text: () => workers.text() };
+  const metrics = metricsAnswer({ metrics: page, metricsToken, publicMetrics: true });
+  app.get("/metrics", (c) => metrics(c.req.raw));
+  app.get("/healthz", (c) => c.text("ok\n", 200, NO_STORE));
+  app.get("/readyz", (c) => {
+    const ready = workers.allListen();
+    return c.json({ ready }, ready ? 200 : 503, NO_STORE);
   });
   return app;
 }

@@ -1,6 +1,9 @@
 import { Counter, Gauge, Registry } from "prom-client";
 import { Histogram, type Histograms } from "../core/histogram.ts";
 
+/** Of Prometheus' text format. */
+export const CONTENT_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
+
 /** The metrics page. */
 export interface Metrics {
   readonly contentType: string;

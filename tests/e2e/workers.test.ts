@@ -14,9 +14,10 @@ const CLIENTS = 24;
 const adminPort = (await freePort()) - 3;
 const admin = (worker: number, path: string) => fetch(`http://127.0.0.1:${adminPort + worker}${path}`);
 
-async function metric(worker: number, name: string): Promise<number> {
-  const page = await (await admin(worker, "/metrics")).text();
-  return Number(new RegExp(`^trunkline_${name} (\\S+)$`, "m").exec(page)?.[1]);
+/** @param from whose port is asked: 0 is the supervisor's */
+async function metric(worker: number, name: string, from = 0): Promise<number> {
+  const page = await (await admin(from, "/metrics")).text();
+  return Number(new RegExp(`^trunkline_${name}\\{worker="${worker}"\\} (\\S+)$`, "m").exec(page)?.[1]);
 }
 
 /** The process that is worker n now. */
@@ -79,7 +80,14 @@ test("two workers share a port: both get clients, a killed one is started again,
   const spread = [await metric(1, "connections"), await metric(2, "connections")];
   expect(spread[0]! + spread[1]!).toBe(CLIENTS);
   expect(Math.min(...spread)).toBeGreaterThan(0);
-  expect((await admin(1, "/readyz")).status).toBe(200);
+  // One scrape has all workers, whoever is asked.
+  for (const from of [1, 2]) {
+    expect([await metric(1, "connections", from), await metric(2, "connections", from)]).toEqual(spread);
+  }
+  const shared = await (await fetch(`${both.url}/metrics`)).text();
+  expect(shared.match(/^# TYPE trunkline_connections /gm)).toHaveLength(1);
+  expect(shared.match(/^trunkline_worker_up\{worker="."\} 1$/gm)).toHaveLength(2);
+  for (const from of [0, 1]) expect((await admin(from, "/readyz")).status).toBe(200);
   expect((await admin(2, "/healthz")).status).toBe(200);
   // Nothing of the clients' is on the second port.
   expect((await admin(1, "/connection/websocket")).status).toBe(404);
@@ -93,6 +101,9 @@ test("two workers share a port: both get clients, a killed one is started again,
   const killed = await pidOf(both, 1);
   process.kill(killed, "SIGKILL");
   await until(() => !alive(killed));
+  // It is said to be dead until it is back.
+  expect([await metric(1, "worker_up", 2), await metric(2, "worker_up", 2)]).toEqual([0, 1]);
+  expect(await metric(2, "connections", 2)).toBe(spread[1]!);
   // The other one takes it, whatever the kernel still had for the dead one.
   const again = () => both.api("publish", { channel: CHANNEL, data: 2, idempotency_key: "two" });
   await until(async () => (await again().catch(() => undefined)) !== undefined);
@@ -104,6 +115,7 @@ test("two workers share a port: both get clients, a killed one is started again,
   await until(async () => (await metric(1, "connections").catch(() => -1)) >= 0, {
     what: "worker 1 to be back",
   });
+  expect(await metric(1, "worker_ends_total")).toBe(1);
   expect(await pidOf(both, 1)).not.toBe(killed);
   expect(both.lines.filter(({ message }) => message === "a worker has ended")).toMatchObject([
     { level: "error", worker: 1, signal: "SIGKILL", restartMs: 250 },

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { ChildProcess } from "node:child_process";
 import { EventEmitter } from "node:events";
 import type { FromWorker, ToWorker } from "../../src/cli/reload/messages.ts";
+import { WorkerMetrics } from "../../src/cli/scrape/worker.ts";
 import { Workers } from "../../src/cli/workers.ts";
 import { loadConfig } from "../../src/config.ts";
 import { createLogger, type LogFields } from "../../src/core/log.ts";
@@ -171,5 +172,75 @@ describe("a reload of workers", () => {
     forked[1]!.exit(1);
     (await prepared).commit();
     expect(forked[0]!.orders).toEqual(["prepare", "commit"]);
+  });
+});
+
+describe("the metrics of workers", () => {
+  const page = (value: number) =>
+    `# HELP x_total What.\n# TYPE x_total counter\nx_total ${value}\nx_total{code="a"} 2\n`;
+  const answers = (worker: FakeWorker, text: string) => {
+    const asked = worker.told.findLast((one) => one.kind === "read");
+    worker.says({ kind: "page", id: (asked as { id: number }).id, text });
+  };
+
+  test("are one page, each with its worker, for however many who scrape at once", async () => {
+    using _clock = stoppedClock();
+    const { forked, supervisor } = rig(2);
+    for (const worker of forked) worker.listen();
+    const both = Promise.all([supervisor.metrics(), supervisor.metrics()]);
+    forked[0]!.says({ kind: "scrape", id: 7 });
+    answers(forked[1]!, page(20));
+    answers(forked[0]!, page(10));
+    const [one, two] = await both;
+    expect(two).toBe(one);
+    expect(one.split("\n").filter((line) => line.includes("x_total"))).toEqual([
+      "# HELP x_total What.",
+      "# TYPE x_total counter",
+      'x_total{worker="1"} 10',
+      'x_total{worker="1",code="a"} 2',
+      'x_total{worker="2"} 20',
+      'x_total{worker="2",code="a"} 2',
+    ]);
+    expect(forked[0]!.told.filter(({ kind }) => kind === "read")).toHaveLength(1);
+    expect(forked[0]!.told.findLast(({ kind }) => kind === "scraped")).toEqual({
+      kind: "scraped",
+      id: 7,
+      text: one,
+    });
+  });
+
+  test("say who is dead, who hangs, and who answers too late for another scrape", async () => {
+    using clock = stoppedClock();
+    const { forked, supervisor } = rig(3);
+    for (const worker of forked) worker.listen();
+    forked[0]!.exit(1);
+    const scraped = supervisor.metrics();
+    answers(forked[1]!, page(1));
+    await clock.advance(3_000);
+    const up = (text: string) => text.match(/trunkline_worker_up\{worker="(.)"\} 1/g)?.length;
+    const text = await scraped;
+    expect(up(text)).toBe(1);
+    expect(text).toContain('trunkline_worker_up{worker="3"} 0');
+    expect(text).toContain('trunkline_worker_ends_total{worker="1"} 1');
+    const again = supervisor.metrics();
+    const late = forked[2]!.told.find((one) => one.kind === "read") as { id: number };
+    forked[2]!.says({ kind: "page", id: late.id, text: page(99) });
+    answers(forked[1]!, page(2));
+    forked[2]!.exit(1);
+    expect(await again).not.toContain("99");
+    expect(up(await again)).toBe(1);
+  });
+
+  test("of one whose supervisor says nothing are its own", async () => {
+    using clock = stoppedClock();
+    const said: FromWorker[] = [];
+    const metrics = new WorkerMetrics(4, (message) => said.push(message));
+    const all = metrics.ofAll({ contentType: "text/plain", text: async () => page(5) });
+    const asked = all.text();
+    expect(said).toEqual([{ kind: "scrape", id: 1 }]);
+    await metrics.told({ kind: "read", id: 3 });
+    expect(said[1]).toEqual({ kind: "page", id: 3, text: page(5) });
+    await clock.advance(5_000);
+    expect(await asked).toContain('x_total{worker="4"} 5');
   });
 });

@@ -26,7 +26,7 @@ export class WorkerReloads {
   }
 
   /** What the supervisor says. Never rejects. */
-  async told(message: ToWorker): Promise<void> {
+  async told(message: Exclude<ToWorker, { kind: "read" | "scraped" }>): Promise<void> {
     switch (message.kind) {
       case "prepare":
         return await this.#prepare(message);
