@@ -3,6 +3,7 @@ import { NumericDate } from "../auth/claims.ts";
 import { Closes, Unsubscribes } from "../core/errors.ts";
 import { jsonFlaw, oneLine } from "../core/json-check.ts";
 import { Stats } from "../core/stats.ts";
+import { fromHeaders } from "../core/tracing.ts";
 import type { GatewayContext } from "./context.ts";
 import { figuresOf } from "./instance/figures.ts";
 import { inspectRequest } from "./instance/inspect.ts";
@@ -96,7 +97,14 @@ export const signals = {
     endMuteForMs: z.number().optional(),
   }),
   /** Commands of a connection that reached another instance; for instances among themselves. */
-  emulate: z.object({ session: z.string(), data: z.string().optional(), b64data: z.base64().optional() }),
+  emulate: z.object({
+    session: z.string(),
+    data: z.string().optional(),
+    b64data: z.base64().optional(),
+    /** As the request had them. */
+    traceparent: z.string().optional(),
+    tracestate: z.string().optional(),
+  }),
   clear: z.object({ channel: z.string() }),
   /** Channels with subscribers; `part` of `of` at a time when there are many. */
   channels: z.object({
@@ -182,8 +190,15 @@ const handlers: Handlers = {
     });
   },
 
-  emulate: (context, { session, data, b64data }) =>
-    context.emulation.deliver(session, b64data === undefined ? (data ?? "") : Uint8Array.fromBase64(b64data)),
+  emulate({ emulation, tracing }, { session, data, b64data, traceparent, tracestate }) {
+    const frame = b64data === undefined ? (data ?? "") : Uint8Array.fromBase64(b64data);
+    const headers: Record<string, string | undefined> = { traceparent, tracestate };
+    return emulation.deliver(
+      session,
+      frame,
+      fromHeaders(tracing, "client", (name) => headers[name]),
+    );
+  },
 
   clear(context, body) {
     context.hub.channels.get(body.channel)?.clear();

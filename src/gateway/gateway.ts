@@ -3,6 +3,7 @@ import type { ErrorCode } from "../core/errors.ts";
 import type { LogLevel } from "../core/log.ts";
 import type { Position } from "../core/position.ts";
 import type { Body, ClientInfo, Priority, Publication } from "../core/publication.ts";
+import type { From } from "../core/tracing.ts";
 import type { Frame } from "../protocol/codec.ts";
 import type { SocketHandler } from "../runtime/runtime.ts";
 import type { OutboxMethod } from "../webhooks/requests.ts";
@@ -27,6 +28,8 @@ export interface EmulatedCommands {
   readonly node: string;
   /** As the client sent them. */
   readonly data: Frame;
+  /** What they are a part of, as their request says. */
+  readonly from?: From | undefined;
 }
 
 /**

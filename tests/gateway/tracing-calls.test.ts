@@ -6,7 +6,7 @@ import { readTraceContext } from "../../src/core/trace-context.ts";
 import { serverApi } from "../../src/http/api.ts";
 import { serveApiOverNats } from "../../src/http/api-over-nats.ts";
 import { CALLER_ID, SAMPLED, TRACE_ID, type Trusts, tracesInMemory, UNSAMPLED } from "../helpers/spans.ts";
-import { startGateway } from "./fixture.ts";
+import { createWorld, startGateway } from "./fixture.ts";
 import { eventually, settled } from "./time.ts";
 
 type Spans = ReturnType<ReturnType<typeof tracesInMemory>["spans"]>;
@@ -218,3 +218,23 @@ test("subscribes of Pusher clients are spans, with names of few", async () => {
   await w.span("client subscribe");
   await w.span("client event");
 });
+
+test.each(["here", "there"])(
+  "commands of a stream that reach the instance %s belong to their request",
+  async (node) => {
+    const deployment = createWorld();
+    const traces = tracesInMemory({ client: true });
+    await using here = await startGateway({ world: deployment, tracing: traces.tracing });
+    await using there = await startGateway({ world: deployment, instance: "there" });
+    const client = here.centrifuge({ transport: "http_stream", session: "secret" });
+    await client.ask({ connect: {} });
+    const { gateway } = node === "here" ? here : there;
+    const from = { caller: "client", context: { traceparent: SAMPLED } } as const;
+    const data = JSON.stringify({ id: 2, publish: { channel: "live:x", data: 1 } });
+    expect(await gateway.emulate({ session: "secret", node: "here", data, from }, "192.0.2.1")).toBe(
+      "delivered",
+    );
+    const command = await eventually(() => traces.spans().find(({ name }) => name === "client publish"));
+    expect(command).toMatchObject({ trace: TRACE_ID, parent: CALLER_ID });
+  },
+);

@@ -1,5 +1,7 @@
 import type { Signals } from "../../broker/broker.ts";
 import { INSTANCE_PATTERN } from "../../core/subject.ts";
+import { traceHeaders } from "../../core/trace-context.ts";
+import { type From, type Tracing, under } from "../../core/tracing.ts";
 import type { Frame } from "../../protocol/codec.ts";
 import type { EmulatedCommands, EmulationOutcome } from "../gateway.ts";
 import type { Session } from "./session.ts";
@@ -13,6 +15,12 @@ const MAX_FORWARDS = 1_024;
 /** Most of them from one address: it cannot take every place, whatever it sends. Offices share an address, too. */
 const MAX_FORWARDS_PER_ADDRESS = 128;
 
+interface EmulationDeps {
+  readonly instance: string;
+  readonly broker: Signals;
+  readonly tracing?: Tracing | undefined;
+}
+
 /**
  * Brings commands that came in requests of their own to their connections, on whatever instance those are: no request
  * has to find its way to the instance that has the stream. Commands of one connection keep the order in which this
@@ -21,13 +29,15 @@ const MAX_FORWARDS_PER_ADDRESS = 128;
 export class Emulation {
   readonly #instance: string;
   readonly #broker: Signals;
+  readonly #tracing: Tracing | undefined;
   /** Connections of this instance by their secret names. */
   readonly #sessions = new Map<string, Session>();
   #forwards = 0;
   /** Those of each address; never more entries than there are forwards. */
   readonly #forwardsBy = new Map<string, number>();
 
-  constructor({ instance, broker }: { instance: string; broker: Signals }) {
+  constructor({ instance, broker, tracing }: EmulationDeps) {
+    this.#tracing = tracing;
     this.#instance = instance;
     this.#broker = broker;
   }
@@ -46,8 +56,8 @@ export class Emulation {
   }
 
   /** @param address what limits of an address count the request under */
-  async emulate({ node, session, data }: EmulatedCommands, address: string): Promise<EmulationOutcome> {
-    if (node === this.#instance) return this.deliver(session, data) ? "delivered" : "unknown";
+  async emulate({ node, session, data, from }: EmulatedCommands, address: string): Promise<EmulationOutcome> {
+    if (node === this.#instance) return this.deliver(session, data, from) ? "delivered" : "unknown";
     if (!INSTANCE_PATTERN.test(node)) return "unknown";
     const own = this.#forwardsBy.get(address) ?? 0;
     if (own >= MAX_FORWARDS_PER_ADDRESS) return "limited";
@@ -57,7 +67,11 @@ export class Emulation {
     try {
       const [answer] = await this.#broker.survey(
         "emulate",
-        typeof data === "string" ? { session, data } : { session, b64data: data.toBase64() },
+        {
+          session,
+          ...(typeof data === "string" ? { data } : { b64data: data.toBase64() }),
+          ...traceHeaders(from?.context),
+        },
         { to: { instance: node }, expect: 1, timeoutMs: FORWARD_MS },
       );
       return answer === true ? "delivered" : "unknown";
@@ -70,9 +84,9 @@ export class Emulation {
   }
 
   /** Hands commands to a connection of this instance. Returns false when there is none of that name. */
-  deliver(session: string, data: Frame): boolean {
+  deliver(session: string, data: Frame, from?: From): boolean {
     const found = this.#sessions.get(session);
-    found?.message(undefined, data);
+    if (found) under(this.#tracing, from, () => found.message(undefined, data));
     return found !== undefined;
   }
 }

@@ -3,7 +3,7 @@ import { type Context, Hono } from "hono";
 import type { CentrifugeDialects } from "../../centrifuge/dialect.ts";
 import { Closes, reconnects } from "../../core/errors.ts";
 import { Stats } from "../../core/stats.ts";
-import { fromHeaders, type Tracing, under } from "../../core/tracing.ts";
+import { fromHeaders, type Tracing } from "../../core/tracing.ts";
 import type { Gateway } from "../../gateway/gateway.ts";
 import { decodeEmulation } from "../../protocol/centrifuge/emulation.ts";
 import { STREAM_TRANSPORTS, type StreamTransport } from "../../protocol/centrifuge/stream-codecs.ts";
@@ -90,8 +90,9 @@ export function streamRoutes(deps: StreamRoutesDeps): Hono<Env> {
     if (body === 408) return c.text("the body took too long\n", 408, { connection: "close" });
     if (!commands) return c.text("not an emulation request\n", 400);
     const from = fromHeaders(tracing, "client", (name) => c.req.header(name));
-    const outcome = await under(tracing, from, () =>
-      gateway.emulate(commands, guard.addressOf(c.req.raw.headers, c.env.ip)),
+    const outcome = await gateway.emulate(
+      { ...commands, from },
+      guard.addressOf(c.req.raw.headers, c.env.ip),
     );
     Stats.bump(stats.emulated, outcome);
     if (outcome === "limited") return c.text("too many requests\n", 429, { "retry-after": "1" });
