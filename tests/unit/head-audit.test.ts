@@ -6,7 +6,7 @@ test("the audit reads no heads before the stream has moved, and then each channe
   using now = spyOn(performance, "now");
   now.mockReturnValue(1e6);
   const life = { epoch: "e", firstSeq: 1, lastSeq: 5 };
-  const progress = { live: true, state: "live", life, turn: 0 };
+  const progress = { live: true, state: "live", life, turn: 0, high: 5 };
   let visited = 0;
   const options = {
     progress,
@@ -14,6 +14,7 @@ test("the audit reads no heads before the stream has moved, and then each channe
     pool: { run: () => visited++ },
     auditedPerTick: 10,
     stats: new Stats(),
+    ...{ store: {}, replay: async () => {}, failed() {} },
   };
   const audit = new HeadAudit(options as unknown as HeadAuditOptions);
   audit.tick();

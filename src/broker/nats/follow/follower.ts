@@ -41,6 +41,8 @@ export interface StreamFollowerOptions extends Omit<FollowedChannelsOptions, "nc
   readonly store: ReplicatedStream;
   /** Subject on which clearing a channel leaves its mark. */
   readonly cleared: (name: ChannelName) => string;
+  /** See {@link HeadAudit}. */
+  readonly nameOf: (subject: string) => string | undefined;
   /** Where reads of single channels wait for their turn; shared by the followers of a namespace. */
   readonly pool: Pool;
   readonly lives: StreamLives;
@@ -68,7 +70,7 @@ export class StreamFollower implements RemoteStream {
   #probedHead = 0;
 
   constructor(options: StreamFollowerOptions, life: StreamLife) {
-    const { link, store, log, stats, lives, rules } = options;
+    const { link, store, log, stats, lives, rules, nameOf, pool } = options;
     this.#options = options;
     this.store = store;
     this.offsets = new Offsets(link, this.#recent);
@@ -76,8 +78,7 @@ export class StreamFollower implements RemoteStream {
     this.#progress = progress;
     this.#heardUpTo = progress.followed;
     this.#gaps = new GapRepair({
-      ...{ progress, stats },
-      pool: options.pool,
+      ...{ progress, stats, pool },
       fillContext: (channel) => this.#fillContext(channel),
       failed: (error) => this.#unreadable(error),
     });
@@ -98,9 +99,8 @@ export class StreamFollower implements RemoteStream {
     });
     this.sightings = new Sightings({ store, progress, recent: this.#recent, watch: this.#watch });
     this.#audit = new HeadAudit({
-      ...{ store, progress, stats, behind },
+      ...{ link, store, progress, stats, behind, nameOf, pool },
       channels: this.#channels.byName,
-      pool: options.pool,
       auditedPerTick: Math.ceil(AUDITED_PER_TICK / rules.partitions),
       suspect: () => this.suspect(),
       failed: (error) => this.#unreadable(error),
@@ -109,8 +109,7 @@ export class StreamFollower implements RemoteStream {
       ...{ link, store, progress, stats, log, behind },
       look: () => this.#watch.look(),
       stands: (envelope) => this.stands(envelope),
-      channels: this.#channels.byName,
-      pool: options.pool,
+      ...{ channels: this.#channels.byName, pool },
       size: rules.history!.size,
       cleared: (channel) => options.cleared(channel.name),
       fillContext: (channel) => this.#fillContext(channel),

@@ -5,18 +5,23 @@ import type { ReplicatedStream } from "../streams/replicated-stream.ts";
 import { UNKNOWN } from "./chain.ts";
 import type { FollowedChannel } from "./followed-channel.ts";
 import type { Progress } from "./progress.ts";
+import { RecentAudit, type RecentAuditOptions } from "./recent-audit.ts";
 
 /** A channel's head is read again this long after a join, about three slow round trips, ms. */
 export const HEAD_CHECK_MS = 250;
-/** The least time between two reads of one channel's head by the audit, ms. */
+/** The least time between two reads of one channel's head by the audit, and between two looks at what is new, ms. */
 const AUDIT_PERIOD_MS = 10_000;
+/** A message that is read again costs about as much as a fortieth of a head. */
+const MESSAGES_PER_HEAD = 40;
+/** Heads of all channels are read within about so many steps, where that is the cheaper way; and most in one step. */
+const STEPS = 8;
+const MOST_PER_TICK = 1_000;
 
-export interface HeadAuditOptions {
-  readonly store: Pick<ReplicatedStream, "last" | "head" | "mirror" | "away">;
-  readonly progress: Pick<Progress, "state" | "live" | "doubtful" | "turn" | "life" | "saw">;
-  readonly channels: ReadonlyMap<string, FollowedChannel>;
+export interface HeadAuditOptions extends Omit<RecentAuditOptions, "store" | "progress"> {
+  readonly store: Pick<ReplicatedStream, "last" | "head" | "mirror" | "lags" | "any" | "away">;
+  readonly progress: Pick<Progress, "state" | "live" | "doubtful" | "turn" | "life" | "high" | "saw">;
   readonly pool: Pool;
-  /** Heads of channels that one step of the audit reads. */
+  /** Heads of channels that one step of the audit reads, at least. */
   readonly auditedPerTick: number;
   readonly stats: Stats;
   /** The channel's `wanted` was raised: it lacks its newest messages, unless they are on their way. */
@@ -34,7 +39,8 @@ interface Join {
 
 /**
  * Finds a channel's newest message when it never arrived, which the chain cannot show until the next one comes: reads
- * heads a little after each join, and of all channels on a slow wheel.
+ * heads a little after each join, what the stream has stored since every ten seconds, and the heads of all channels on a slow
+ * wheel. Where fewer channels are followed than messages are stored, the wheel turns once in ten seconds instead.
  */
 export class HeadAudit {
   readonly #options: HeadAuditOptions;
@@ -47,11 +53,17 @@ export class HeadAudit {
   #turnedUpTo: number;
   /** {@link Progress.turn} then: after a stream went back it may come to the same sequence with other messages. */
   #turn = 0;
+  /** Heads read in a step of this turn. */
+  #perTick: number;
+  readonly #recent: RecentAudit;
+  #lookedAt = 0;
 
   constructor(options: HeadAuditOptions) {
     this.#options = options;
     // Every channel joins after this, and reads its head then.
     this.#turnedUpTo = options.progress.life.lastSeq;
+    this.#perTick = options.auditedPerTick;
+    this.#recent = new RecentAudit(options);
   }
 
   /**
@@ -74,9 +86,11 @@ export class HeadAudit {
 
   /** One step of the wheel, once a second. It stands still while the stream does. */
   tick(): void {
-    const { progress, channels, auditedPerTick } = this.#options;
+    const { progress, channels } = this.#options;
     if (!progress.live) return;
     const now = performance.now();
+    if (now - this.#lookedAt >= AUDIT_PERIOD_MS) this.#begin(now);
+    else if (this.#recent.unfinished) this.#look();
     if (!this.#wheel) {
       const unchanged = progress.life.lastSeq === this.#turnedUpTo && progress.turn === this.#turn;
       if (now - this.#turnedAt < AUDIT_PERIOD_MS || unchanged) return;
@@ -85,7 +99,7 @@ export class HeadAudit {
       this.#turnedUpTo = progress.life.lastSeq;
       this.#turn = progress.turn;
     }
-    for (let count = 0; count < auditedPerTick; count++) {
+    for (let count = 0; count < this.#perTick; count++) {
       const { value, done } = this.#wheel.next();
       if (done) {
         this.#wheel = undefined;
@@ -97,6 +111,39 @@ export class HeadAudit {
 
   close(): void {
     this.#joined.clear();
+  }
+
+  /** Chooses the cheaper way to look at what the stream has stored since the last time. */
+  #begin(now: number): void {
+    const { channels, auditedPerTick } = this.#options;
+    const { waiting } = this.#recent;
+    if (waiting <= 0) return;
+    this.#lookedAt = now;
+    const { size } = channels;
+    const fast = this.#perTick > auditedPerTick;
+    const heads = waiting > size * MESSAGES_PER_HEAD;
+    this.#perTick = heads
+      ? Math.max(auditedPerTick, Math.min(MOST_PER_TICK, Math.ceil(size / STEPS)))
+      : auditedPerTick;
+    if (!heads) {
+      this.#look();
+      return;
+    }
+    this.#recent.skip();
+    // So many that one turn takes longer: the next one follows at once.
+    if (this.#wheel && fast) return;
+    this.#wheel = channels.values();
+    this.#turnedAt = now;
+    this.#turnedUpTo = this.#options.progress.life.lastSeq;
+    this.#turn = this.#options.progress.turn;
+  }
+
+  #look(): void {
+    const { stats, failed } = this.#options;
+    stats.streamReads++;
+    this.#recent.look().then((lacking) => {
+      for (const channel of lacking) this.#visit(channel, "audited");
+    }, failed);
   }
 
   #dueNow(join: Join): void {

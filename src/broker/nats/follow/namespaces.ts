@@ -54,6 +54,7 @@ export function followNamespace(
       store,
       listen: subjects.live,
       subject: (name: Parameters<Subjects["stored"]>[0]) => subjects.stored(name, partitions),
+      nameOf: (subject: string) => subjects.channel(subject)?.name,
       cleared: (name: Parameters<Subjects["cleared"]>[0]) => subjects.cleared(name, partitions),
       rejected: (...[channel, offset, flaw]: Parameters<ReportRejected>) =>
         report(channel, offset, flaw, follower),

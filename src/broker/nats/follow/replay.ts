@@ -21,16 +21,22 @@ export interface Replayed {
   readonly from: number;
   /** The end of the stream, where only `store` may be asked, message by message: a consumer may be at any replica. */
   readonly exactlyTo?: number;
+  /** Bodies are of no use, and come only where they cannot be left out. */
+  readonly headersOnly?: true;
 }
 
 /**
  * Gives every message of a stream from `from` on to `each`, unfiltered, until what was stored when it began is read.
  * Rejects when the link is lost meanwhile, when `each` returns false, or when nothing comes.
  */
-export async function replay(link: Link, { store, from, exactlyTo }: Replayed, each: Each): Promise<void> {
+export async function replay(
+  link: Link,
+  { store, from, exactlyTo, headersOnly }: Replayed,
+  each: Each,
+): Promise<void> {
   // One message at a time takes minutes across an ocean: from there, too, a consumer is the shorter way.
   if (!store.batches && exactlyTo === undefined)
-    return await new ReplayConsumer(link, store.stream, each).run(from);
+    return await new ReplayConsumer(link, store.stream, each).run(from, headersOnly);
   const hints = { expected: Number.POSITIVE_INFINITY, ...(exactlyTo !== undefined && { known: exactlyTo }) };
   const whole = await store.read(">", from, hints, (envelope) =>
     each(envelope.subject ?? "", envelope.seq, envelope),
@@ -73,7 +79,7 @@ class ReplayConsumer {
     this.#ended.catch(() => {}); // it may fail before it is awaited
   }
 
-  async run(from: number): Promise<void> {
+  async run(from: number, headersOnly = false): Promise<void> {
     const { nc, generation } = this.#link;
     const inbox = this.#link.newInbox();
     const subscription = nc.subscribe(inbox, {
@@ -91,7 +97,7 @@ class ReplayConsumer {
       if (this.#link.generation !== generation || stalled) this.#reject(new Error("replay broken"));
     }, WATCH_MS);
     try {
-      this.#wanted = await this.#create(inbox, from);
+      this.#wanted = await this.#create(inbox, from, headersOnly);
       if (this.#got < this.#wanted) await this.#ended;
     } finally {
       clearInterval(watch);
@@ -104,7 +110,7 @@ class ReplayConsumer {
   }
 
   /** Makes the consumer. Resolves with how many messages it will deliver. */
-  async #create(inbox: string, from: number): Promise<number> {
+  async #create(inbox: string, from: number, headersOnly: boolean): Promise<number> {
     const request = {
       stream_name: this.#stream,
       config: {
@@ -114,6 +120,7 @@ class ReplayConsumer {
         opt_start_seq: Math.max(1, from),
         deliver_subject: inbox,
         flow_control: true,
+        ...(headersOnly && { headers_only: true }),
         idle_heartbeat: INACTIVE_NS,
         inactive_threshold: INACTIVE_NS,
         mem_storage: true,
