@@ -83,7 +83,9 @@ export class CertificateWatch {
     } catch (error) {
       // The message names a file or a port, and holds nothing of a key.
       const { message } = error as Error;
-      this.#log.error("the changed certificate is not in use; the one before stays", { error: message });
+      this.#log.error("the new certificate cannot be used; the previous one stays in use", {
+        error: message,
+      });
     } finally {
       this.#renewing = false;
     }
@@ -97,7 +99,7 @@ export class CertificateWatch {
     this.#owed = false;
     this.#inUse = next;
     this.expiresAtMs = next.expiresAtMs;
-    this.#log.info("a changed certificate is in use", {
+    this.#log.info("the new certificate is in use", {
       validUntil: new Date(next.expiresAtMs).toISOString(),
     });
   }

@@ -93,7 +93,7 @@ function percent(flag: string, value: string): number {
   const [, number] = /^(\d+(?:\.\d+)?)%$/.exec(value) ?? [];
   const share = Number(number) / 100;
   if (share > 0 && share <= 1) return share;
-  throw new UserError(`${flag}: ${value} is no share such as 50%`);
+  throw new UserError(`${flag}: ${value} is not a share such as 50%`);
 }
 
 async function ask<T>(flags: Flags, method: string, params: object): Promise<T> {

@@ -27,7 +27,7 @@ export async function outbox(flags: Flags, [action = "list", line]: readonly str
       return await ask("outbox_replay", { line: named(line), ...id }, replayText);
     }
     default:
-      throw new UserError(`outbox: ${action} is none of list, look and replay`);
+      throw new UserError(`outbox: ${action} is not one of list, look and replay`);
   }
 }
 

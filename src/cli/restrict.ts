@@ -39,7 +39,7 @@ function paramsOf(flags: Flags): Record<string, unknown> {
   if (typeof issuedBefore === "string") params.issued_before = unixSeconds(issuedBefore);
   if (typeof lasts === "string") {
     const ms = parseDuration(lasts);
-    if (!ms) throw new UserError(`--for: ${lasts} is no time such as 90s, 30m or 24h`);
+    if (!ms) throw new UserError(`--for: ${lasts} is not a time such as 90s, 30m or 24h`);
     params.expire_at = Math.ceil((Date.now() + ms) / 1_000);
   }
   return params;
@@ -48,5 +48,5 @@ function paramsOf(flags: Flags): Record<string, unknown> {
 function unixSeconds(text: string): number {
   const seconds = /^\d+$/.test(text) ? Number(text) : Math.floor(Date.parse(text) / 1_000);
   if (Number.isSafeInteger(seconds)) return seconds;
-  throw new UserError(`--issued-before: ${text} is no time such as 2026-05-01T00:00:00Z`);
+  throw new UserError(`--issued-before: ${text} is not a time such as 2026-05-01T00:00:00Z`);
 }

@@ -166,7 +166,7 @@ function listenToSignals(
   let signals = 0;
   const received = () => {
     if (++signals > 1) {
-      log.warn("a second signal: leaving at once");
+      log.warn("a second signal: exiting at once");
       runtime.exit(1);
     }
     leave.abort();

@@ -16,7 +16,7 @@ const MARKS = { cause: ["red", "cause"], hint: ["yellow", "hint"], fine: ["green
 export async function why(flags: Flags): Promise<void> {
   const text = (name: string) => (typeof flags[name] === "string" ? flags[name] : undefined);
   const [user, channel] = [text("user"), text("channel")];
-  if (user === undefined && channel === undefined) throw new UserError("--user, --channel, or both");
+  if (user === undefined && channel === undefined) throw new UserError("name --user, --channel, or both");
   const answer = await askInstance(text("url"), "why", { user, channel });
   if (flags.json) return print(answer);
   const { findings } = JSON.parse(answer) as { findings: Finding[] };

@@ -164,7 +164,7 @@ export class Workers {
   /** The first time all drain, the second time they are killed. */
   stop(): void {
     if (this.#state === "leaving" || this.#state === "killed") {
-      this.#options.log.warn("a second signal: leaving at once");
+      this.#options.log.warn("a second signal: exiting at once");
       this.#kill();
     } else this.#leave();
   }
@@ -225,7 +225,8 @@ export class Workers {
         slot.listeningSinceMs = performance.now();
         this.#listens(message.url);
         const problems = await this.#fleet.joined(worker);
-        if (problems.length > 0) log.error("a worker has other settings", { problems: problems.join("; ") });
+        if (problems.length > 0)
+          log.error("a worker has different settings", { problems: problems.join("; ") });
         return;
       }
       default:
@@ -235,7 +236,7 @@ export class Workers {
 
   /** A worker says nothing and does not end: it never will. */
   #overdue({ number: worker, child }: Slot): void {
-    this.#options.log.error("a worker does not listen: ending it", {
+    this.#options.log.error("a worker is not listening: stopping it", {
       worker,
       afterMs: this.#options.startMs,
     });

@@ -128,7 +128,7 @@ function* ofUser(known: Known): Generator<Finding> {
   const unrecovered = own.find(({ what }) => what === "recover");
   if (unrecovered && channel && subscribed)
     yield cause(
-      `${user} came back to ${channel.id} ${ago(unrecovered.atMs)}, and what it missed could not be given to it (${unrecovered.message})`,
+      `${user} came back to ${channel.id} ${ago(unrecovered.atMs)}, and what it had missed could not be delivered (${unrecovered.message})`,
     );
   const others = own.filter((one) => one !== told && one !== unrecovered && one.what !== "end");
   for (const refused of others.slice(0, 3)) yield hint(happened(refused));
@@ -145,7 +145,7 @@ function* ofNobody(
 ): Generator<Finding> {
   const none = `${user} has no connection`;
   if (listed.length > 0)
-    yield cause(`${user} is connected to ${named(listed)} as presence has it, and that does not answer`);
+    yield cause(`presence lists ${user} on ${named(listed)}, and that instance does not answer`);
   else if (last?.what === "end")
     yield cause(`${none}; the last one ended ${ago(last.atMs)} with ${last.code} ${last.message}`);
   else if (last) yield cause(`${none}: its ${happened(last)}`);
@@ -232,9 +232,9 @@ function* ofMessages({ channel, instances }: Known): Generator<Finding> {
     const meant = to === id ? "" : `: is ${id} meant?`;
     const text =
       what === "left out"
-        ? `${instance} has left out ${many(trouble, "message")} of ${to}, overloaded, of low priority; ${message}, ${ago(atMs)}`
+        ? `${instance} is overloaded and left out ${many(trouble, "low-priority message")} of ${to}; ${message}, ${ago(atMs)}`
         : what === "duplicate"
-          ? `what ${by} published to ${to} ${ago(atMs)} was not stored again: ${message}`
+          ? `what ${by} published to ${to} ${ago(atMs)} was ${message}`
           : `what ${by} published to ${to} was refused${often(trouble)} ${ago(atMs)}: ${code} ${message}`;
     // Something was stored since then: that is not what it hangs on.
     const since = what !== "left out" && (newest?.atMs ?? 0) > atMs;
@@ -250,7 +250,7 @@ function happened(trouble: Trouble): string {
   if (what === "unsubscribe" && code >= 1_000)
     return `the server ended its subscription to ${channel} ${ago(atMs)}: ${code} ${message}`;
   if (what === "recover")
-    return `what it missed of ${channel} could not be given to it ${ago(atMs)}: ${message}`;
+    return `what it had missed of ${channel} could not be delivered ${ago(atMs)}: ${message}`;
   return `${what}${channel === undefined ? "" : ` of ${channel}`} was refused${often(trouble)} ${ago(atMs)}: ${code} ${message}`;
 }
 

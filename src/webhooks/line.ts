@@ -159,7 +159,7 @@ export class WebhookLine {
     const foreign = read.filter(({ seq, item }) => item === undefined && seq > this.#seen).length;
     if (foreign > 0) {
       this.#deps.stats.webhooksGivenUp += foreign;
-      this.#log.error("items of the outbox are no events, and are left out", { items: foreign });
+      this.#log.error("outbox items are not events and are skipped", { items: foreign });
     }
     this.#seen = Math.max(this.#seen, items.at(-1)?.seq ?? 0);
     const first = read.findIndex(({ seq, item }) => item !== undefined && !this.#ahead.has(seq));
@@ -181,7 +181,9 @@ export class WebhookLine {
     await Promise.all(old.map((item) => setAside(this.#deps.outbox, this.target.line, item, failure)));
     await this.#settle(old);
     stats.webhooksGivenUp += old.length;
-    this.#log.error("events were given up: their webhook did not take them in time", { events: old.length });
+    this.#log.error("events were given up: their webhook did not accept them in time", {
+      events: old.length,
+    });
     return old.length;
   }
 
@@ -223,7 +225,7 @@ export class WebhookLine {
     await setAside(outbox, this.target.line, head, { reason, tries, failedMs: Date.now() });
     await this.#settle([head]);
     stats.webhooksSetAside++;
-    this.#log.error("an event was set aside: its webhook refuses it, and takes others", {
+    this.#log.error("an event was set aside: its webhook refuses it but accepts others", {
       ...{ event: head.id, reason, tries },
     });
   }

@@ -70,7 +70,7 @@ test("rebalance and move: paced, everybody comes back elsewhere, and nothing is 
   const unknown = await trunkline(["move", "--from", "c", "--share", "50%", "--url", b.url], here);
   expect([unknown.code, unknown.err]).toEqual([1, expect.stringContaining("not available")]);
   const wrong = await trunkline(["move", "--from", "a", "--share", "all", "--url", b.url], here);
-  expect(wrong.err).toContain("--share: all is no share such as 50%");
+  expect(wrong.err).toContain("--share: all is not a share such as 50%");
 
   await publisher.more(20);
   await publisher.stop();

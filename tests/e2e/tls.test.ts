@@ -171,10 +171,10 @@ test.each<RuntimeName>(["bun", "deno"])(
 
     // The certificate first: with the key of the one before it is of no use, and the one before stays.
     await copyFile(second.server.cert, first.server.cert);
-    await until(() => instance.lines.some(({ message }) => String(message).includes("is not in use")));
+    await until(() => instance.lines.some(({ message }) => String(message).includes("cannot be used")));
     expect((await publish(ca!)).status).toBe(200);
     await copyFile(second.server.key, first.server.key);
-    await until(() => instance.lines.some(({ message }) => message === "a changed certificate is in use"));
+    await until(() => instance.lines.some(({ message }) => message === "the new certificate is in use"));
 
     using bob = trustingClient(instance.websocket, nextCa!, "bob");
     await subscribe(bob, "bob");

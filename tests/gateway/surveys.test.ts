@@ -79,7 +79,7 @@ describe("answers of other instances", () => {
     if (answer) expect(answer.partial).toBe(true);
     expect(asked).toBe(1);
     expect(here.stats.badSignals.get("answer")).toBe(NONSENSE.length);
-    expect(here.logged.filter(({ message }) => message.includes("answer of an instance"))).toHaveLength(1);
+    expect(here.logged.filter(({ message }) => message.includes("instance's answer"))).toHaveLength(1);
   });
 
   test("an instance that says it has channels without end is asked for a bounded number of lists", async () => {

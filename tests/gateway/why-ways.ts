@@ -252,7 +252,7 @@ export const WAYS: readonly Way[] = [
       for (const data of ["1", "2"]) await gateway.gateway.operations.publish(CHANNEL, data, { id: "same" });
     },
     cause:
-      /what a service published to chat:room \d+ s ago was not stored again: stored before, as 1: the same idempo/,
+      /what a service published to chat:room \d+ s ago was a duplicate of message 1 and was not stored: same idempotency key/,
   },
   {
     what: "the namespace is not known",
@@ -304,7 +304,7 @@ export const WAYS: readonly Way[] = [
       await client.subscribe(CHANNEL, { recover: true, offset: 1, epoch });
     },
     cause:
-      /u7 came back to chat:room \d+ s ago, and what it missed could not be given to it \(from 1, to 6: that message is not kept any more/,
+      /u7 came back to chat:room \d+ s ago, and what it had missed could not be delivered \(from 1, to 6: that message is not kept any more/,
   },
   {
     what: "it connected after the message",
@@ -331,7 +331,7 @@ export const WAYS: readonly Way[] = [
       for (const data of ["1", "2"])
         await gateway.gateway.operations.publish(CHANNEL, data, { priority: "low" });
     },
-    cause: /here has left out 2 messages of chat:room, overloaded, of low priority; the last one was 2/,
+    cause: /here is overloaded and left out 2 low-priority messages of chat:room; the last was 2/,
     hint: /published with low priority/,
   },
   {

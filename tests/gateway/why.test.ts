@@ -63,7 +63,7 @@ describe("why a user gets nothing", () => {
       answers.filter((one) => (one as { instance: string }).instance === "here"),
     );
     expect((await asked(here)).causes[0]).toBe(
-      "u7 is connected to there (eu) as presence has it, and that does not answer",
+      "presence lists u7 on there (eu), and that instance does not answer",
     );
     const other = await asked(here, { user: "u8" });
     expect(other.causes).toEqual(["u8 has no connection to the 1 of 2 instances that answer"]);

@@ -63,7 +63,7 @@ describe("the files of secrets of a running instance", () => {
       await writeFile(secrets.path, SECRETS[2]!);
       await until(() => taken.length === 2, { what: "the rewritten one" });
       const refused = () =>
-        lines.filter(({ message }) => message === "settings not reloaded: those before stay");
+        lines.filter(({ message }) => message === "settings not reloaded: the previous ones stay in force");
       await rm(secrets.path);
       await until(() => refused().length > 0, { what: "the complaint" });
       await secrets.replace(SECRETS[0]!);

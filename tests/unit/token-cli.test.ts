@@ -198,7 +198,7 @@ describe("trunkline token read", () => {
   });
 
   test("refuses what is no token", async () => {
-    await expect(run(["read", "hello"])).rejects.toThrow("this is no JWT");
+    await expect(run(["read", "hello"])).rejects.toThrow("this is not a JWT");
   });
 
   test("a token cannot write to the terminal", async () => {

@@ -75,7 +75,7 @@ test("a worker that never listens is named and ended at its deadline, and the su
   await clock.advance(1_500);
   expect(forked[1]!.orders).toEqual(["SIGKILL"]);
   expect(lines.at(-1)).toMatchObject({
-    message: "a worker does not listen: ending it",
+    message: "a worker is not listening: stopping it",
     worker: 2,
     afterMs: 5_000,
   });

@@ -67,7 +67,7 @@ async function checkSettings(file: string | undefined): Promise<{ config?: Confi
     return {
       config,
       findings: [
-        { check, verdict: "ok", what: `no mistakes; ${set} set, the rest as they come` },
+        { check, verdict: "ok", what: `no mistakes; ${set} set, the rest at their defaults` },
         ...conflicts,
       ],
     };

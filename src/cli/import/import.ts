@@ -87,7 +87,7 @@ async function write(path: string, text: string): Promise<void> {
 /** JSON, or YAML where its package is installed. @throws UserError */
 async function parsed(text: string, path: string): Promise<Record<string, unknown>> {
   const value = /\.ya?ml$/i.test(path) ? await yaml(text, path) : json(text, path);
-  if (!isTree(value)) throw new UserError(`${path} holds no object of settings`);
+  if (!isTree(value)) throw new UserError(`${path} does not hold an object of settings`);
   return value;
 }
 
@@ -109,6 +109,6 @@ async function yaml(text: string, path: string): Promise<unknown> {
   try {
     return library.parse(text);
   } catch {
-    throw new UserError(`${path} is no YAML`);
+    throw new UserError(`${path} is not valid YAML`);
   }
 }

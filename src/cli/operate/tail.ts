@@ -37,7 +37,7 @@ export async function tail(flags: Flags): Promise<void> {
     textOf(flags, name),
   );
   if ((user ?? channel ?? client ?? instance) === undefined)
-    throw new UserError("--user, --channel, --client or --instance: what is to be looked at?");
+    throw new UserError("what to look at? name --user, --channel, --client or --instance");
   const asked = { user, channel, client, instance, payloads: flags.payloads === true };
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());

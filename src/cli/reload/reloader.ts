@@ -95,7 +95,9 @@ export class Reloader {
       return { reloaded: true, changes, problems: [] };
     } catch (error) {
       const problems = problemsOf(error);
-      this.#options.log.error("settings not reloaded: those before stay", { problems: problems.join("; ") });
+      this.#options.log.error("settings not reloaded: the previous ones stay in force", {
+        problems: problems.join("; "),
+      });
       return { reloaded: false, changes: [], problems };
     }
   }

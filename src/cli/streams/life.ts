@@ -44,7 +44,9 @@ function streamsOf({ namespaces, nats }: Config, namespace: string): string[] {
   const rules = namespaces.get(namespace);
   const kept = [...namespaces.values()].filter(({ history }) => history !== null).map(({ name }) => name);
   if (!rules?.history) {
-    throw new UserError(`${namespace} is no namespace with history; there are ${kept.join(", ") || "none"}`);
+    throw new UserError(
+      `${namespace} is not a namespace with history; those are ${kept.join(", ") || "none"}`,
+    );
   }
   return partsOf(rules.partitions).map((part) => subjects(nats.root).stream(namespace, part));
 }
@@ -68,7 +70,7 @@ function announcement(namespace: string, names: readonly string[], found: readon
 
 /** @throws UserError unless somebody at a terminal types the namespace's name */
 async function confirmed(namespace: string): Promise<void> {
-  if (!process.stdin.isTTY) throw new UserError("nobody to ask: add --yes");
+  if (!process.stdin.isTTY) throw new UserError("there is nobody to ask: add --yes");
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   try {
     const answer = await terminal.question(`Type ${namespace} to go on: `);

@@ -39,7 +39,7 @@ export async function makeToken(flags: MakeFlags, context: TokenContext): Promis
 
 function claimsOf(flags: MakeFlags, nowMs: number): Claims {
   if (flags.user === undefined)
-    throw new UserError('whose is it? trunkline token --user 42 ("" for an anonymous one)');
+    throw new UserError('whose token? trunkline token --user 42 ("" for an anonymous client)');
   const iat = Math.floor(nowMs / 1000);
   const ttl = seconds(flags.ttl ?? "1h");
   return {
@@ -65,7 +65,7 @@ function checked(claims: Claims): Claims {
     return claims;
   } catch (error) {
     if (error instanceof ClaimError)
-      throw new UserError(`no instance would take this token: ${error.message}`);
+      throw new UserError(`no instance would accept this token: ${error.message}`);
     throw error;
   }
 }

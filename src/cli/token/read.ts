@@ -40,7 +40,7 @@ function decode(token: string): { header: object; claims: JWTPayload } {
   try {
     return { header: decodeProtectedHeader(token), claims: decodeJwt(token) };
   } catch {
-    throw new UserError("this is no JWT: three parts of base64url with dots between them");
+    throw new UserError("this is not a JWT: one has three parts of base64url with dots between them");
   }
 }
 

@@ -22,7 +22,7 @@ export function readAnswers<T>(
     const read = shape.safeParse(answer);
     if (read.success) return [read.data];
     Stats.bump(stats.badSignals, "answer");
-    badSignals.warn("an answer of an instance is left out", { kind });
+    badSignals.warn("an instance's answer is ignored", { kind });
     return [];
   });
 }

@@ -62,7 +62,7 @@ export class Evacuation {
       log.warn("cannot serve: sending clients to instances that can", { connections: connections() });
       await this.#sendWaves();
     } catch (error) {
-      log.error("clients cannot be sent away", { error });
+      log.error("clients cannot be sent to other instances", { error });
     } finally {
       this.#busy = false;
     }

@@ -27,12 +27,12 @@ export function noteDuplicate(
   publisher: Publisher = A_SERVICE,
 ): void {
   if (!duplicate) return;
-  const message = `stored before, as ${offset}: the same idempotency key, or no newer version`;
+  const message = `a duplicate of message ${offset} and was not stored: same idempotency key, or not a newer version`;
   messageTroubles.add({ atMs: Date.now(), ...publisher, what: "duplicate", channel, code: 0, message });
 }
 
 /** Remembers a message that was left out because the instance is overloaded. */
 export function noteLeftOut({ messageTroubles }: Noting, channel: string, offset: number): void {
-  const message = `the last one was ${offset}`;
+  const message = `the last was ${offset}`;
   messageTroubles.add({ atMs: Date.now(), ...A_SERVICE, what: "left out", channel, code: 0, message });
 }

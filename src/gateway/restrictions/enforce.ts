@@ -21,8 +21,7 @@ import { entryKey } from "./table.ts";
 /** Takes an entry of the broker in, and ends what it forbids here. */
 export function onEntry(context: GatewayContext, entry: Entry): void {
   const restriction = context.restrictions.apply(entry);
-  if (restriction === "malformed")
-    context.log.warn("a restriction is malformed and does nothing", { key: entry.key });
+  if (restriction === "malformed") context.log.warn("a malformed restriction is ignored", { key: entry.key });
   else if (restriction) enforce(context, restriction);
 }
 

@@ -254,7 +254,7 @@ class MemoryPresence implements Presence {
       this.#options.stats.presenceSweeps++;
       return true;
     } catch (error) {
-      this.#options.log.warn("a sweep was not taken, to be told again", { error });
+      this.#options.log.warn("a sweep was not handled and will be delivered again", { error });
       return false;
     }
   }

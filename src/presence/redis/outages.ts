@@ -35,7 +35,7 @@ export class Outages {
     if (--this.#open > 0) return;
     const parts = this.#parts > 1 ? { parts: this.#hit, of: this.#parts } : {};
     this.#hit = 0;
-    this.#log.info("presence is whole again", { connections, ...parts });
+    this.#log.info("presence is complete again", { connections, ...parts });
   }
 
   /** What Redis does when its memory is full, as it says when a lease is taken. Empty: it does not say. */

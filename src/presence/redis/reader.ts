@@ -74,7 +74,7 @@ export class Reader {
     const members = found.filter((member) => member !== undefined);
     const bad = found.length - members.length;
     const { stats, log } = this.#report;
-    if (bad > 0 && stats.presenceBadRecords === 0) log.warn("members that no instance wrote are left out");
+    if (bad > 0 && stats.presenceBadRecords === 0) log.warn("members that no instance wrote are ignored");
     stats.presenceBadRecords += bad;
     return members;
   }

@@ -164,7 +164,7 @@ export class RedisPresence implements Presence {
         await this.#mirror.removeAll();
         await this.#pipe.send([this.#lease.giveBack(true)]);
       } catch (error) {
-        this.#options.log.warn("presence could not be cleared, others will sweep it", { error });
+        this.#options.log.warn("presence could not be cleared: other instances will sweep it", { error });
       }
     }
     this.#options.link.close();

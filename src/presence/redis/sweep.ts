@@ -56,7 +56,7 @@ export class Sweeper {
     if (this.#closed) return Promise.resolve();
     this.#running ??= this.#round()
       .catch((error) => {
-        this.#options.log.warn("sweep stopped, to be taken up again", { error });
+        this.#options.log.warn("sweep interrupted; it will be resumed", { error });
       })
       .finally(() => {
         this.#running = undefined;

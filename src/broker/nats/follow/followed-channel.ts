@@ -157,7 +157,7 @@ export class FollowedChannel implements Chain<Envelope> {
         this.#takeStored(stream, envelope);
       }
     } catch (error) {
-      this.#context.log.error("a message could not be taken", { channel: this.name.id, error });
+      this.#context.log.error("a message could not be processed", { channel: this.name.id, error });
     }
   }
 

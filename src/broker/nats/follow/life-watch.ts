@@ -315,7 +315,7 @@ export class LifeWatch {
     if (former.fork === known.fork && (former.mark === known.mark || !store.replicated)) return life;
     const before = life.before.map((one) => (one === known ? former : one));
     return await lives.amend(life, { ...life, before }).catch((error: unknown) => {
-      log.warn("it cannot be written down where the stream was cut", { stream: store.stream, error });
+      log.warn("the place where the stream was cut could not be recorded", { stream: store.stream, error });
       return { ...life, before };
     });
   }
@@ -326,7 +326,7 @@ export class LifeWatch {
     // The position that those who are told are given names a message where it can.
     const newest = resume === 0 || recent.find(resume) ? null : await store.home.at(resume);
     stats.streamCuts++;
-    log.error("stream has lost its newest messages: its store went back", {
+    log.error("the stream has lost its newest messages: its store was rolled back", {
       ...{ stream: store.stream, fork: fork.at },
       lost: fork.at < 0 ? "unknown" : Math.max(0, progress.high - fork.at),
       life: life.id,

@@ -199,7 +199,7 @@ export class Link {
     void this.#answersPing().then((answers) => {
       this.#doubted = false;
       if (answers) return;
-      this.#options.log.warn("the NATS server does not answer: going on to another one");
+      this.#options.log.warn("the NATS server does not answer: trying another one");
       this.nc.reconnect().catch(() => {}); // closed meanwhile
     });
   }

@@ -112,7 +112,7 @@ export class Entries {
     const { log } = this.#options;
     const standing = this.current();
     const top = this.#top;
-    log.warn("entries were lost, and are stored again", { count: standing.length });
+    log.warn("entries were lost; storing them again", { count: standing.length });
     this.#read = 0;
     this.#top = head;
     for (const [key, entry] of this.#known) this.#known.set(key, { ...entry, seq: 0 });
@@ -158,7 +158,7 @@ export class Entries {
       try {
         listener(entry);
       } catch (error) {
-        this.#options.log.error("an entry could not be taken in", { key, error });
+        this.#options.log.error("an entry could not be applied", { key, error });
       }
     }
   }

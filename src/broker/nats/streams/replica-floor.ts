@@ -107,7 +107,7 @@ export async function checkReplicas(check: ReplicaCheck): Promise<string[]> {
   const servers = await clusterServers(link, configured);
   if (servers.silent.length > 0) {
     const hint = "they may be too old for history.replicas above 1";
-    log.warn("NATS servers do not say their version", { servers: servers.silent, hint });
+    log.warn("NATS servers do not report their version", { servers: servers.silent, hint });
   }
   const refusal = replicaFloor(servers);
   if (!refusal) return [];
