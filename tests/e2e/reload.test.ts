@@ -56,6 +56,17 @@ async function reload(instance: TestInstance, key = TEST_API_KEY) {
   return { status: response.status, ...(text.startsWith("{") ? JSON.parse(text) : {}) };
 }
 
+const OPERATOR = "secret-of-ann-0123456789";
+const asOperator = { authorization: `Bearer ${OPERATOR}` };
+
+/** What the console shows of a setting. */
+async function shown(instance: TestInstance, key: string): Promise<unknown> {
+  const asked = { method: "POST", headers: asOperator, body: "{}" };
+  const answer = await fetch(`${instance.url}/console/api/settings`, asked);
+  const { result } = (await answer.json()) as { result: { settings: { key: string; value: unknown }[] } };
+  return result.settings.find((one) => one.key === key)?.value;
+}
+
 const tokenOf = (user: string, secret: string) =>
   signed({ sub: user, exp: Math.floor(Date.now() / 1000) + 3600 }, { secret });
 
@@ -76,6 +87,7 @@ test.each(WAYS)(
       ...options,
       env: {
         ...{ NATS_URL: nats.url, TRUNKLINE_CONFIG: settings.config, ...options.env },
+        TRUNKLINE_CONSOLE_TOKENS: `ann:act:${OPERATOR}`,
         ...{ TRUNKLINE_TOKEN_SECRET: undefined, TRUNKLINE_TOKEN_SECRET_FILE: settings.secret },
       },
     });
@@ -112,11 +124,15 @@ test.each(WAYS)(
     }
     await expect(publish(0)).rejects.toMatchObject({ code: 103 });
     expect((await reload(instance, "a-wrong-key-of-somebody")).status).toBe(401);
+    expect(await shown(instance, "limits.channels")).toBe(8);
 
     await settings.configure(NEXT);
     instance.signal("SIGHUP");
     await until(() => instance.lines.some((line) => line.message === "settings reloaded"), {
       what: "the settings to be reloaded",
+    });
+    await until(async () => (await shown(instance, "limits.channels")) === 9, {
+      what: "the console to show it",
     });
     const keys = instance.lines.filter((line) => line.message === "setting changed").map(({ key }) => key);
     expect([...new Set(keys)].sort()).toEqual([
@@ -151,7 +167,13 @@ test.each(WAYS)(
     await expect(old.connected()).rejects.toMatchObject({ code: 3500 });
     await publish("still here");
     expect(lost).toEqual([]);
-    expect(await reload(instance)).toMatchObject({ status: 200, changes: [] });
+    const again = { method: "POST", headers: asOperator };
+    expect((await fetch(`${instance.url}/admin/reload`, again)).status).toBe(200);
+    const audit = instance.lines.filter((line) => line.message === "audit" && line.action === "reloaded");
+    expect(audit.map(({ by, failed }) => by ?? typeof failed)).toEqual([
+      ...Array(4).fill("string"),
+      ...["undefined", "ann"],
+    ]);
     expect(instance.output.join("\n")).not.toContain(OTHER_SECRET);
   },
   60_000,
