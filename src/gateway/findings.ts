@@ -70,6 +70,8 @@ const SILENT_MS = 45_000;
 const SLOW_BYTES = 65_536;
 /** What was stored within this may still be on its way, ms. */
 const ON_ITS_WAY_MS = 2_000;
+/** What happened longer ago than this explains what was missed then, and no longer what is missed now, ms. */
+const LATELY_MS = 600_000;
 
 /** What follows from what is known: causes first, and among them what is nearest to the user. */
 export function findings(known: Known): Finding[] {
@@ -126,10 +128,10 @@ function* ofUser(known: Known): Generator<Finding> {
       yield hint(`connection ${connection.client} on ${at.instance} is not subscribed to ${channel.id}`);
   }
   const unrecovered = own.find(({ what }) => what === "recover");
-  if (unrecovered && channel && subscribed)
-    yield cause(
-      `${user} came back to ${channel.id} ${ago(unrecovered.atMs)}, and what it had missed could not be delivered (${unrecovered.message})`,
-    );
+  if (unrecovered && channel && subscribed) {
+    const missed = `and what it had missed could not be delivered (${unrecovered.message})`;
+    yield lately(unrecovered)(`${user} came back to ${channel.id} ${ago(unrecovered.atMs)}, ${missed}`);
+  }
   const others = own.filter((one) => one !== told && one !== unrecovered && one.what !== "end");
   for (const refused of others.slice(0, 3)) yield hint(happened(refused));
 }
@@ -238,10 +240,11 @@ function* ofMessages({ channel, instances }: Known): Generator<Finding> {
           : `what ${by} published to ${to} was refused${often(trouble)} ${ago(atMs)}: ${code} ${message}`;
     // Something was stored since then: that is not what it hangs on.
     const since = what !== "left out" && (newest?.atMs ?? 0) > atMs;
-    yield since ? hint(text + meant) : cause(text + meant);
+    yield (since ? hint : lately(trouble))(text + meant);
   }
 }
 
+const lately = ({ atMs }: Trouble) => (Date.now() - atMs < LATELY_MS ? cause : hint);
 const often = ({ times }: Trouble) => (times === undefined ? "" : ` ${times} times, the last`);
 const many = ({ times = 1 }: Trouble, what: string) => (times === 1 ? `a ${what}` : `${times} ${what}s`);
 
