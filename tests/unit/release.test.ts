@@ -67,7 +67,7 @@ test("a release checks signatures and known holes, writes a bill of materials, a
     for (const line of imagesOf(after!)) expect(line).toContain(`@${DIGEST}`);
   }
   // Of ours nobody has said which it is.
-  expect(await Bun.file(join(dir, "good/deploy/k8s/trunkline.yaml")).exists()).toBe(false);
+  expect(await Bun.file(join(dir, "good/deploy/k8s/base/trunkline.yaml")).exists()).toBe(false);
   const sums = await Bun.file(join(dir, "good/SHA256SUMS")).text();
   expect(sums).toContain("./sbom.cdx.json");
   expect(sums).not.toContain("SHA256SUMS");
@@ -80,14 +80,17 @@ test("every file that names an image is pinned: no other is in the repository", 
     if (/\.(md|sh|ts)$/.test(file)) continue;
     if (imagesOf(await Bun.file(join(root, file)).text()).length > 0) found.push(file);
   }
-  expect(found.sort()).toEqual([...PINNED, "deploy/k8s/trunkline.yaml"].sort());
+  expect(found.sort()).toEqual([...PINNED, "deploy/k8s/base/trunkline.yaml"].sort());
 });
 
 test("the image that was pushed stands in the files for Kubernetes, pinned", async () => {
   const own = "registry.example/trunkline:1.2.3";
   expect((await release("own", { OWN_IMAGE: own })).code).toBe(0);
-  const text = await Bun.file(join(dir, "own/deploy/k8s/trunkline.yaml")).text();
+  const text = await Bun.file(join(dir, "own/deploy/k8s/base/trunkline.yaml")).text();
   expect(imagesOf(text).map((line) => line.trim())).toEqual([`image: ${own}@${DIGEST}`]);
+  // What stands on it, too.
+  const overlay = "deploy/k8s/overlays/single/kustomization.yaml";
+  expect(await Bun.file(join(dir, "own", overlay)).text()).toBe(await Bun.file(join(root, overlay)).text());
 });
 
 test("it ends where a signature is wrong, a hole is known, or an image is not there", async () => {
