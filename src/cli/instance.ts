@@ -273,6 +273,7 @@ class RunningInstance implements Instance {
       },
       overload: () => this.#overload,
       residentBytes: runtime.residentBytes,
+      memoryLimitBytes: () => this.#overloadLimits.residentBytes,
       runtime,
       certificateExpiresAtMs: () => this.#certificateWatch?.expiresAtMs ?? 0,
       broker: () => broker.status(),

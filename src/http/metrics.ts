@@ -32,6 +32,8 @@ export interface MetricsSources {
   readonly connectionsLimit: number;
   overload(): { readonly state: OverloadState; readonly delayMs: number };
   residentBytes(): number;
+  /** Above it the instance sheds load; 0: no limit. */
+  memoryLimitBytes(): number;
   readonly runtime: Pick<
     Runtime,
     "cpuSeconds" | "heapBytes" | "startedSeconds" | "openDescriptors" | "descriptorLimit"
@@ -302,6 +304,9 @@ function addGauges(page: MetricsPage, sources: MetricsSources): void {
     "certificate_expires_seconds",
     "Unix time when the certificate for clients expires, 0 without one.",
     () => sources.certificateExpiresAtMs() / 1000,
+  );
+  page.gauge("memory_limit_bytes", "Resident memory from which on load is shed, 0 without a limit.", () =>
+    sources.memoryLimitBytes(),
   );
   page.gauge("resident_memory_bytes", "Resident memory of the process.", sources.residentBytes);
 }

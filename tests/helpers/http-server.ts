@@ -119,6 +119,7 @@ export function httpServer(
       connectionsLimit: 100,
       overload: () => ({ state: world.overload, delayMs: 12 }),
       residentBytes: () => world.residentBytes(),
+      memoryLimitBytes: () => 0,
       runtime: PROCESS_FIGURES,
       certificateExpiresAtMs: () => 0,
       broker: () => world.broker,

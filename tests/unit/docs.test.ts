@@ -146,7 +146,7 @@ test("docs/metrics.md lists every metric", async () => {
     ...{ connections: () => 0, users: () => 0, namespaces: () => [], endpoints: () => [] },
     connectionsLimit: 1,
     overload: () => ({ state: "ok", delayMs: 0 }),
-    residentBytes: () => 0,
+    ...{ residentBytes: () => 0, memoryLimitBytes: () => 0 },
     runtime: PROCESS_FIGURES,
     certificateExpiresAtMs: () => 0,
     broker: () => ({ state: "connected", sinceMs: 0 }),
