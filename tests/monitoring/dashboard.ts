@@ -11,7 +11,7 @@ const SECONDS = Number(process.env.DASHBOARD_SECONDS ?? 25);
 
 await using system = await BusySystem.start();
 const targets = system.instances.map(({ url }, at) => ({
-  address: new URL(url).host,
+  url,
   instance: `instance-${at + 1}`,
 }));
 await using prometheus = await Prometheus.start({ targets, interval: "1s" });

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { type TestServer, testServer } from "../helpers/servers.ts";
 
 export interface Target {
-  /** `127.0.0.1:port`, as scraped. */
-  readonly address: string;
+  /** Where its metrics are: its address without a path. */
+  readonly url: string;
   /** Value of the label `instance`. */
   readonly instance: string;
 }
@@ -51,7 +51,11 @@ export class Prometheus implements AsyncDisposable {
           global: { scrape_interval: interval, evaluation_interval: interval, scrape_timeout: interval },
           ...(rules && { rule_files: [rules] }),
           scrape_configs: [
-            { job_name: "trunkline", file_sd_configs: [{ files: [file], refresh_interval: "1s" }] },
+            {
+              job_name: "trunkline",
+              tls_config: { insecure_skip_verify: true },
+              file_sd_configs: [{ files: [file], refresh_interval: "1s" }],
+            },
           ],
         };
         // JSON is YAML.
@@ -91,4 +95,9 @@ export class Prometheus implements AsyncDisposable {
 }
 
 const targetsFile = (targets: readonly Target[]) =>
-  JSON.stringify(targets.map(({ address, instance }) => ({ targets: [address], labels: { instance } })));
+  JSON.stringify(
+    targets.map(({ url, instance }) => {
+      const { host, protocol } = new URL(url);
+      return { targets: [host], labels: { instance, __scheme__: protocol.slice(0, -1) } };
+    }),
+  );

@@ -1,0 +1,193 @@
+import { connect } from "nats";
+import { freePort } from "../../src/process/ports.ts";
+import { certificates } from "../helpers/certificates.ts";
+import { testClient } from "../helpers/clients.ts";
+import { type InstanceOptions, startInstance, type TestInstance } from "../helpers/instances.ts";
+import { natsServer, redisServer, type TestServer } from "../helpers/servers.ts";
+
+/** A system with one instance, which a fault is made in. */
+export interface Victim {
+  readonly stack: AsyncDisposableStack;
+  readonly nats: TestServer;
+  readonly redis: TestServer;
+  instance: TestInstance;
+  /** Starts the instance again on its port. */
+  restart(): Promise<void>;
+}
+
+export interface Fault {
+  readonly alert: string;
+  /** What is done. */
+  readonly what: string;
+  readonly options?: InstanceOptions | ((victim: Pick<Victim, "stack">) => Promise<InstanceOptions>);
+  /** Makes the fault; called again and again until the alert fires. */
+  readonly make: (victim: Victim, round: number) => Promise<unknown>;
+}
+
+export async function startVictim({ options = {} }: Fault): Promise<Victim> {
+  const stack = new AsyncDisposableStack();
+  const [nats, redis] = [stack.use(await natsServer()), stack.use(await redisServer())];
+  const own = typeof options === "function" ? await options({ stack }) : options;
+  const start = async (port: string) =>
+    stack.use(
+      await startInstance({
+        ...own,
+        env: { NATS_URL: nats.url, REDIS_URL: redis.url, PORT: port, ...own.env },
+      }),
+    );
+  const victim: Victim = {
+    ...{ stack, nats, redis, instance: await start(`${await freePort()}`) },
+    async restart() {
+      victim.instance = await start(new URL(victim.instance.url).port);
+    },
+  };
+  return victim;
+}
+
+const once =
+  (make: Fault["make"]): Fault["make"] =>
+  async (victim, round) => {
+    if (round === 0) await make(victim, round);
+  };
+
+/** A client that is there until the end. */
+async function joined({ stack, instance }: Victim, user: string, channel?: string) {
+  const client = stack.use(testClient(instance.websocket, { user }));
+  await client.connected();
+  if (channel !== undefined) await client.subscribe(channel, { recoverable: true });
+  return client;
+}
+
+export const FAULTS: readonly Fault[] = [
+  { alert: "TrunklineDown", what: "the instance is killed", make: once(({ instance }) => instance.kill()) },
+  { alert: "TrunklineBrokerAway", what: "NATS is killed", make: once(({ nats }) => nats.kill()) },
+  { alert: "TrunklinePresencePartial", what: "Redis is killed", make: once(({ redis }) => redis.kill()) },
+  {
+    alert: "TrunklineRestarting",
+    what: "the instance is killed and started again and again",
+    async make(victim) {
+      await victim.instance.kill();
+      await victim.restart();
+      await Bun.sleep(2_000);
+    },
+  },
+  {
+    alert: "TrunklineNearlyFull",
+    what: "nine of ten connections are taken",
+    options: { config: { limits: { connections: 10 } } },
+    make: once(async (victim) => {
+      for (let n = 0; n < 9; n++) await joined(victim, `user-${n}`);
+    }),
+  },
+  {
+    alert: "TrunklineTurningAway",
+    what: "one address connects far more often than it may",
+    options: { config: { limits: { connectsPerIpPerSecond: 1, connectsPerIpBurst: 1 } } },
+    async make({ instance }) {
+      const headers = { upgrade: "websocket", connection: "upgrade", "sec-websocket-version": "13" };
+      const key = { "sec-websocket-key": Buffer.alloc(16, 1).toString("base64") };
+      for (let n = 0; n < 5; n++) {
+        await fetch(`${instance.url}/connection/websocket`, { headers: { ...headers, ...key } }).catch(
+          () => {},
+        );
+      }
+      await Bun.sleep(300);
+    },
+  },
+  {
+    alert: "TrunklineMessagesMissing",
+    what: "clients come back to a stream that is another one",
+    async make(victim, round) {
+      const client = await joined(victim, `user-${round}`);
+      await client.subscribe("chat:room", { recoverable: true, since: { epoch: "long-gone", offset: 5 } });
+    },
+  },
+  {
+    alert: "TrunklineEpochChanged",
+    what: "a stream is deleted",
+    make: once(async (victim) => {
+      await joined(victim, "ann", "chat:room");
+      const nc = await connect({ servers: victim.nats.url });
+      await (await nc.jetstreamManager()).streams.delete("RT_chat");
+      await nc.close();
+    }),
+  },
+  {
+    alert: "TrunklineEventsPending",
+    what: "a durable consumer of events does not acknowledge 10,500 of them",
+    make: once(async ({ nats }) => {
+      const nc = await connect({ servers: nats.url });
+      const jsm = await nc.jetstreamManager();
+      await jsm.consumers.add("RT_EVENTS", { durable_name: "billing", ack_policy: "explicit" as never });
+      for (let n = 0; n < 10_500; n++) nc.publish("rtevt.test", "{}");
+      await nc.flush();
+      await nc.close();
+    }),
+  },
+  {
+    alert: "TrunklineOverloaded",
+    what: "the instance takes more memory than it may",
+    options: { config: { overload: { memory: "64MiB" } } },
+    make: once(async () => {}),
+  },
+  {
+    alert: "TrunklineLoopSlow",
+    what: "the process is stopped for 0.6 s, every two seconds",
+    async make({ instance }) {
+      instance.signal("SIGSTOP");
+      await Bun.sleep(600);
+      instance.signal("SIGCONT");
+      await Bun.sleep(1_400);
+    },
+  },
+  {
+    alert: "TrunklinePublishSlow",
+    what: "NATS is stopped for 1.5 s while somebody publishes",
+    async make({ instance, nats }, round) {
+      nats.pause();
+      const published = instance.api("publish", { channel: "chat:room", data: round });
+      await Bun.sleep(1_500);
+      nats.resume();
+      await published.catch(() => {});
+    },
+  },
+  {
+    alert: "TrunklineQuotaSpent",
+    what: "one user asks for more than it may",
+    options: { config: { limits: { commandsPerUserPerSecond: 1 } } },
+    async make(victim, round) {
+      const { centrifuge } = await joined(victim, `user-${round % 2}`);
+      await Promise.allSettled(Array.from({ length: 10 }, () => centrifuge.presenceStats("chat:room")));
+      await Bun.sleep(300);
+    },
+  },
+  {
+    alert: "TrunklineCalloutsFail",
+    what: "nobody serves the RPC that clients ask for",
+    async make(victim, round) {
+      const { centrifuge } = await joined(victim, `user-${round}`);
+      await Promise.allSettled([centrifuge.rpc("orders", {}), centrifuge.rpc("orders", {})]);
+      await Bun.sleep(500);
+    },
+  },
+  {
+    alert: "TrunklineCertificateExpires",
+    what: "the certificate is valid for two days",
+    options: async ({ stack }) => {
+      const { server } = stack.use(await certificates());
+      return { config: { tls: { certFile: server.cert, keyFile: server.key } } };
+    },
+    make: once(async () => {}),
+  },
+  {
+    alert: "TrunklineMemory",
+    what: "the instance takes nine tenths of the memory it may",
+    options: async ({ stack }) => {
+      const alike = stack.use(await startInstance());
+      const page = await (await fetch(`${alike.url}/metrics`)).text();
+      const bytes = Number(/^trunkline_resident_memory_bytes (\S+)$/m.exec(page)?.[1]);
+      return { config: { overload: { memory: `${Math.round(bytes * 1.1)}B` } } };
+    },
+    make: once(async () => {}),
+  },
+];
