@@ -138,7 +138,7 @@ async function prepare(
     const resumed = session.handshake.resume?.get(wanted.channel);
     const from = resumed ? { recover: true, ...resumed } : command.subs.get(wanted.channel);
     if (from?.recover) countRing(context, channel, from);
-    await prepareFor(context, session, channel, from?.recover ? from : undefined);
+    await prepareFor(context, session, channel, from?.recover ? from : undefined, "connect");
     const isInbox = name.namespace === USER_NAMESPACE;
     const inbox = isInbox ? await loadInbox(context, session, channel, from) : undefined;
     return { wanted, channel, inbox, from };

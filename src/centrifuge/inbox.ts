@@ -101,7 +101,7 @@ export async function loadInbox(
   if (known >= offset && known > 0) return new PreparedInbox(own, [], known);
   const since = { epoch: "", offset: known };
   // From the beginning where the stream never was at that position: at least once.
-  return await readFor(context, session, channel, async () => {
+  const read = async () => {
     const page =
       (await readPage(context.reads, channel, { since, until: 0 })) ??
       (await context.reads.history(channel.name, { since: { epoch: "", offset: 0 }, limit }));
@@ -109,7 +109,8 @@ export async function loadInbox(
     // More is kept than one answer may hold: the newest count.
     const newest = await context.reads.history(channel.name, { limit, reverse: true });
     return new PreparedInbox(own, newest.publications.toReversed(), newest.position.offset);
-  });
+  };
+  return await readFor(context, session, channel, read, "connect");
 }
 
 /** The offset of a position in the terms of now; 0 when the stream never was there: all that is kept counts as new. */

@@ -38,6 +38,24 @@ const WAYS: readonly [way: string, comeBack: ComeBack][] = [
     },
   ],
   [
+    "is subscribed by a service",
+    async (gateway, n) => {
+      const from = await filled(gateway, `chat:${n}`);
+      const ann = await connected(gateway);
+      const rejected = gateway.stats.rejected.get("user_recoveries") ?? 0;
+      await gateway.gateway.operations.subscribe({ user: "ann" }, `chat:${n}`, { since: from } as never);
+      const done = () =>
+        ann.messages.some((one) => JSON.stringify(one).includes(`"chat:${n}"`)) ||
+        (gateway.stats.rejected.get("user_recoveries") ?? 0) > rejected;
+      await eventually(done);
+      return (gateway.stats.rejected.get("user_recoveries") ?? 0) > rejected;
+    },
+  ],
+];
+
+/** Connects are not refused for it. */
+const CONNECTS: typeof WAYS = [
+  [
     "connects to what its token names",
     async (gateway, n) => {
       const from = await filled(gateway, `chat:${n}`);
@@ -58,20 +76,6 @@ const WAYS: readonly [way: string, comeBack: ComeBack][] = [
       const ann = await gateway.connect("ann");
       ann.socket.end(1006, "");
       return ann.answer.error === TOO_MANY;
-    },
-  ],
-  [
-    "is subscribed by a service",
-    async (gateway, n) => {
-      const from = await filled(gateway, `chat:${n}`);
-      const ann = await connected(gateway);
-      const rejected = gateway.stats.rejected.get("user_recoveries") ?? 0;
-      await gateway.gateway.operations.subscribe({ user: "ann" }, `chat:${n}`, { since: from } as never);
-      const done = () =>
-        ann.messages.some((one) => JSON.stringify(one).includes(`"chat:${n}"`)) ||
-        (gateway.stats.rejected.get("user_recoveries") ?? 0) > rejected;
-      await eventually(done);
-      return (gateway.stats.rejected.get("user_recoveries") ?? 0) > rejected;
     },
   ],
 ];
@@ -102,6 +106,23 @@ describe("a user that comes back to channels nobody follows", () => {
     const bob = await gateway.connect("bob");
     const from = await filled(gateway, "chat:bob");
     expect(await bob.subscribe("chat:bob", { recover: true, ...from })).toMatchObject({ recovered: true });
+  });
+
+  test.each(CONNECTS)("and %s waits for what was more than its quota", async (_, comeBack) => {
+    await using gateway = await startGateway(options());
+    const began = performance.now();
+    for (let n = 0; n < 4; n++) expect(await comeBack(gateway, n)).toBe(false);
+    // 16,000 bytes at least, of which 12,000 are had at once.
+    expect(performance.now() - began).toBeGreaterThan(100);
+    expect(gateway.stats.rejected.get("user_recoveries") ?? 0).toBe(0);
+  });
+
+  test("and connects is refused when it would wait too long", async () => {
+    await using gateway = await startGateway(options({ recoveryBytesPerUserPerSecond: 100 }));
+    await filled(gateway, "user:ann");
+    expect((await gateway.connect("ann")).answer.error).toBeUndefined();
+    expect((await gateway.connect("ann")).answer.error).toBe(TOO_MANY);
+    expect((await gateway.connect("bob")).answer.error).toBeUndefined();
   });
 
   test("over the Pusher protocol is refused what is more than the quota of its address", async () => {

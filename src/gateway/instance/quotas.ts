@@ -33,6 +33,9 @@ export interface QuotaOptions {
 /** Somebody anonymous is counted by address, which offices share: it has so many times what a user has. */
 const ADDRESS_FACTOR = 10;
 
+/** Those who wait for the same debt come one after the other, not all in the same moment, ms. */
+const LEAST_WAIT_MS = 10;
+
 /** One for each reason: whoever floods is refused thousands of times a second, and a new error has its stack written down. */
 const refusals = new Map<QuotaReason, CommandError>();
 
@@ -65,6 +68,11 @@ class UserRates {
   take({ user, handshake }: Who, cost = 1): boolean {
     if (!this.#users || !this.#addresses) return true;
     return user === "" ? this.#addresses.take(handshake.admissionKey, cost) : this.#users.take(user, cost);
+  }
+
+  /** Until what it owes has come back, ms. */
+  waitMs({ user, handshake }: Who): number {
+    return (user === "" ? this.#addresses?.waitMs(handshake.admissionKey) : this.#users?.waitMs(user)) ?? 0;
   }
 
   /** See {@link KeyedRates.charge}: what a `take` of 0 is refused for. */
@@ -149,6 +157,23 @@ export class Quotas {
   /** A client comes back to what it missed. @throws CommandError tooManyRequests, when it was too much of late */
   recovery(who: Who): void {
     if (!this.#recovered.take(who, 0)) this.#tooMuch("user_recoveries");
+  }
+
+  /**
+   * As {@link recovery}, for a client that connects: to be refused would cost it what else it connects for, and to be told
+   * that it lost something would be untrue. It waits until what its user had is paid for.
+   * @throws CommandError tooManyRequests, when that takes longer than `patienceMs`, or it is gone
+   */
+  async recoveryInTime(who: Who & Pick<Session, "live">, patienceMs: number): Promise<void> {
+    const end = performance.now() + patienceMs;
+    while (!this.#recovered.take(who, 0)) {
+      const ms = Math.max(LEAST_WAIT_MS, this.#recovered.waitMs(who));
+      if (this.#options.dryRun || !who.live || performance.now() + ms > end) {
+        this.#tooMuch("user_recoveries");
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    }
   }
 
   /** So many bytes were read for it, or sent to it. */
