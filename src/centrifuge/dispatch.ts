@@ -40,25 +40,45 @@ export function execute(
     }
     const busy = "channel" in command ? session.subscribing(command.channel) : undefined;
     const work = busy
-      ? busy.then(() => carryOutTraced(context, session, command))
+      ? carryOutAfter(busy, context, session, command)
       : carryOutTraced(context, session, command);
     if (!work) {
       answered(context, session, command, { code: "ok", sinceMs });
       return;
     }
-    session.countUnanswered(1);
-    void work
-      .then(
-        () => "ok",
-        (error: unknown) => failed(context, session, command, error),
-      )
-      .then((code) => {
-        session.countUnanswered(-1);
-        answered(context, session, command, { code, sinceMs });
-      });
+    void finish(context, session, command, work, sinceMs);
   } catch (error) {
     answered(context, session, command, { code: failed(context, session, command, error), sinceMs });
   }
+}
+
+async function carryOutAfter(
+  busy: Promise<void>,
+  context: GatewayContext,
+  session: CentrifugeSession,
+  command: CentrifugeCommand,
+): Promise<void> {
+  await busy;
+  await carryOutTraced(context, session, command);
+}
+
+/** Answers a command that waits for something, if that fails. No closures: this is run through for each message. */
+async function finish(
+  context: GatewayContext,
+  session: CentrifugeSession,
+  command: CentrifugeCommand,
+  work: Promise<void>,
+  sinceMs: number,
+): Promise<void> {
+  session.countUnanswered(1);
+  let code = "ok";
+  try {
+    await work;
+  } catch (error) {
+    code = failed(context, session, command, error);
+  }
+  session.countUnanswered(-1);
+  answered(context, session, command, { code, sinceMs });
 }
 
 /** Pongs answer nothing: there is nothing to wait for. */
@@ -86,9 +106,14 @@ function carryOutTraced(
   command: CentrifugeCommand,
 ): Promise<void> | undefined {
   const { tracing } = context;
-  if (tracing === undefined) return carryOut(context, session, command);
-  return traced(tracing, session, command, () => carryOut(context, session, command));
+  return tracing === undefined
+    ? carryOut(context, session, command)
+    : traced(tracing, session, command, carryingOut(context, session, command));
 }
+
+/** Apart, so that a closure is made only where somebody looks. */
+const carryingOut = (context: GatewayContext, session: CentrifugeSession, command: CentrifugeCommand) => () =>
+  carryOut(context, session, command);
 
 function carryOut(
   context: GatewayContext,

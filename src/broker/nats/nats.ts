@@ -14,6 +14,7 @@ import type {
   Broker,
   BrokerStatus,
   ChannelSink,
+  DocumentVersion,
   Entry,
   HistoryPage,
   HistoryQuery,
@@ -39,6 +40,7 @@ import type { HeaderBlock } from "./link/header-block.ts";
 import { Envelope, publishHeaders } from "./link/headers.ts";
 import { send as sendOn } from "./link/send.ts";
 import { natsOutbox } from "./publish/outbox.ts";
+import type { Ack, Destination, Publisher } from "./publish/publisher.ts";
 import { publishVersion, writeVersion } from "./publish/versioned.ts";
 import { JetStreamError } from "./streams/api-error.ts";
 import { mostReplicas } from "./streams/config.ts";
@@ -309,18 +311,10 @@ class NatsBroker implements Broker {
     refuseAway(follower);
     const to = { subject: follower.subjectOf(channel), stream: follower.store.stream };
     const timeoutMs = options.timeoutMs ?? this.#options.publishTimeoutMs ?? PUBLISH_TIMEOUT_MS;
-    const send = () => publisher.publish(to, checked, headers, timeoutMs);
-    const { version } = options;
-    const ack = version
-      ? await publishVersion({
-          version,
-          head: () => follower.store.home.last(to.subject),
-          send: (after) => {
-            headers.set("Nats-Expected-Last-Subject-Sequence", String(after));
-            return send();
-          },
-        })
-      : await send();
+    // Closures are made where they are needed: not for each message.
+    const ack = options.version
+      ? await publishVersionTo({ follower, publisher, to, checked, headers, timeoutMs }, options.version)
+      : await publisher.publish(to, checked, headers, timeoutMs);
     // What is as new is already there.
     if (ack instanceof Envelope)
       return { epoch: follower.epoch, offset: offsetOf(ack.seq, tagOfText(ack.id ?? "")), duplicate: true };
@@ -354,6 +348,31 @@ class NatsBroker implements Broker {
   #followerOf(channel: ChannelName): StreamFollower {
     return this.#followersOf(channel.namespace).of(channel);
   }
+}
+
+/** A message with a version, on its way to a stream. */
+interface Versioned {
+  readonly follower: StreamFollower;
+  readonly publisher: Publisher;
+  readonly to: Destination;
+  readonly checked: Body;
+  readonly headers: HeaderBlock;
+  readonly timeoutMs: number;
+}
+
+/** @returns what the store says, or the message that is as new @throws as {@link publishVersion} does */
+function publishVersionTo(
+  { follower, publisher, to, checked, headers, timeoutMs }: Versioned,
+  version: DocumentVersion,
+): Promise<Ack | Envelope> {
+  return publishVersion({
+    version,
+    head: () => follower.store.home.last(to.subject),
+    send: (after) => {
+      headers.set("Nats-Expected-Last-Subject-Sequence", String(after));
+      return publisher.publish(to, checked, headers, timeoutMs);
+    },
+  });
 }
 
 /**

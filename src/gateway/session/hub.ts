@@ -101,6 +101,8 @@ export class Hub {
    * Takes a channel name apart and finds its rules. @throws CommandError badRequest (malformed), unknownChannel
    */
   resolve(id: string): ChannelName {
+    const live = this.channels.get(id)?.name;
+    if (live && this.#namespaces.has(live.namespace)) return live;
     const { namespace, name } = parseChannel(id);
     const rules = this.#namespaces.get(namespace);
     if (!rules) throw new CommandError(Errors.unknownChannel);
