@@ -1,9 +1,10 @@
-import { type FigureName, figures, show } from "../src/bench/load/report/figures.ts";
+import { type FigureName, figures } from "../src/bench/load/report/figures.ts";
 import { cell, describe, notes } from "../src/bench/load/report/report.ts";
 import { baseline, type Summaries, summarize } from "../src/bench/load/report/summary.ts";
 import type { Outcome, Row, RunOptions } from "../src/bench/load/run.ts";
 import type { Round } from "../src/bench/load/scenario/stand.ts";
 import { type AutoscaleRun, autoscaleSection } from "./autoscale-page.ts";
+import { budgets } from "./budgets.ts";
 import { aligned } from "./markdown.ts";
 import { type MillionResult, millionSection } from "./million-report.ts";
 import { curveSections, type KeptCurve } from "./page-curves.ts";
@@ -71,7 +72,7 @@ export function page(
     "",
     "## The budgets",
     "",
-    ...budgets(all),
+    ...budgets(all.map((kept) => ({ id: kept.id, rows: toOutcome(kept).rows }))),
     "",
     ...all.flatMap(section),
     ...curveSections(curves),
@@ -162,107 +163,6 @@ function summariesOf({ rounds }: Row): Summaries {
   return summarize(rounds.map((round) => round.figures));
 }
 
-/** One budget: what is allowed, and what was measured as a share of it; up to 1 is kept. */
-interface Budget {
-  readonly what: string;
-  readonly id: string;
-  /** @returns what to print, and whether it is kept; `undefined` when it was not measured */
-  judge(own: Summaries, control: Summaries): { readonly text: string; readonly kept: boolean } | undefined;
-}
-
-const KB = 1024;
-
-const BUDGETS: readonly Budget[] = [
-  atMost("user memory per idle connection ≤ 4 KB", "idle", "userBytes", 4 * KB),
-  atMost("the same with an inbox of its own ≤ 6 KB", "idle-inbox", "userBytes", 6 * KB),
-  {
-    what: "connects with authenticate and subscribe ≥ half of plain Bun's bare upgrades",
-    id: "idle",
-    judge: (own, control) => timesControl(own, control, "connectRate", (times) => times >= 0.5),
-  },
-  {
-    what: "fan-out ≥ 0.9 × plain Bun: processor time per delivery ≤ 1.11 ×",
-    id: "broadcast",
-    judge: (own, control) => timesControl(own, control, "deliveryCpu", (times) => times <= 1 / 0.9),
-  },
-  overNats(
-    "p50: publish to delivered ≤ that of a plain NATS subscriber + 1 ms",
-    "p50",
-    "natsP50",
-    (ms) => ms + 1,
-  ),
-  overNats(
-    "p99: publish to delivered ≤ 1.5 × that of a plain NATS subscriber",
-    "p99",
-    "natsP99",
-    (ms) => ms * 1.5,
-  ),
-  atMost("stream reads for a whole channel that resumes ≤ 1", "storm", "streamReads", 1),
-  {
-    what: "a resume is faster than a first connect",
-    id: "storm",
-    judge: ({ resumeRate, connectRate }) =>
-      resumeRate && connectRate
-        ? {
-            text: `${show("resumeRate", resumeRate.value)} against ${show("connectRate", connectRate.value)}`,
-            kept: resumeRate.value >= connectRate.value,
-          }
-        : undefined,
-  },
-  atMost("Redis commands per idle connection ≤ 0.01 /s", "idle", "idleRedis", 0.01),
-];
-
-function atMost(what: string, id: string, name: FigureName, most: number): Budget {
-  return {
-    what,
-    id,
-    judge: ({ [name]: own }) => own && { text: show(name, own.value), kept: own.value <= most },
-  };
-}
-
-function overNats(
-  what: string,
-  name: "p50" | "p99",
-  behind: "natsP50" | "natsP99",
-  limit: (ms: number) => number,
-): Budget {
-  return {
-    what,
-    id: "latency",
-    judge: ({ [name]: own, [behind]: nats }) =>
-      own && nats
-        ? {
-            text: `${show(name, own.value)} against ${show(behind, nats.value)}`,
-            kept: own.value <= limit(nats.value),
-          }
-        : undefined,
-  };
-}
-
-function timesControl(
-  own: Summaries,
-  control: Summaries,
-  name: FigureName,
-  isKept: (times: number) => boolean,
-) {
-  const [mine, its] = [own[name]?.value, control[name]?.value];
-  if (mine === undefined || !its) return undefined;
-  return { text: `×${(mine / its).toFixed(2)}`, kept: isKept(mine / its) };
-}
-
-function budgets(all: readonly Kept[]): string[] {
-  const lines = BUDGETS.map(({ what, id, judge }) => {
-    const kept = all.find((one) => one.id === id);
-    const { rows } = kept ? toOutcome(kept) : { rows: [] };
-    const own = rows.find(({ target }) => target === "trunkline");
-    const control = baseline(rows);
-    const verdict = own && judge(summariesOf(own), control ? summariesOf(control) : {});
-    if (!verdict) return [what, "not measured", ""];
-    return [what, verdict.text, verdict.kept ? "kept" : "**missed**"];
-  });
-  return aligned([["budget", "measured", ""], ...lines]);
-}
-
 const CAVEATS = [
   "Generator and servers share the processors, so rates are lower than a server alone would have, and a server that " +
     "leaves more of the machine to the generator looks better. Ratios within one run are what counts.",
@@ -272,7 +172,8 @@ const CAVEATS = [
   "The controls check no tokens and keep no messages: they show what the runtime or library costs by itself. Where " +
     "clients are away for a while, what the controls “lose” is what they never promised.",
   "Trunkline stores every message in JetStream on disk (one server, one replica, not synced at each message) and tells " +
-    "Redis who is there; the others in the table keep messages in the memory of one process at most.",
+    "Redis who is there. “Centrifugo, Redis” keeps messages in the memory of Redis, which knows who is there, too; the others in " +
+    "the table keep messages in the memory of one process at most.",
   "Peers run as they come, with the settings their own documentation advises for many connections, not as their " +
     "authors would tune them. Socket.IO speaks WebSocket only, without its state recovery.",
   "Messages are small (about 60 bytes), as most of such systems' are; large ones were not measured.",

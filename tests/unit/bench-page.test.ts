@@ -36,10 +36,36 @@ describe("the page of results", () => {
   test("judges the budgets by what was measured, and says what was not", () => {
     const text = page([kept({ userBytes: 5000, connectRate: 12_000, idleRedis: 0.001 })]);
     const lines = text.split("\n").map((line) => line.replace(/ +/g, " "));
-    expect(lines).toContain("| user memory per idle connection ≤ 4 KB | 4.88 KB | **missed** |");
+    expect(lines).toContain("| user memory per idle connection ≤ 2.5 KB | 4.88 KB | **missed** |");
     expect(text).toMatch(/half of plain Bun's bare upgrades +\| ×0\.60 +\| kept +\|/);
     expect(lines).toContain("| Redis commands per idle connection ≤ 0.01 /s | 0.001 | kept |");
     expect(text).toMatch(/1\.5 × that of a plain NATS subscriber +\| not measured +\|/);
+  });
+
+  test("judges latency by the peer that does the same work, and inboxes by connections that do nothing", () => {
+    const rows = (own: Figures, peer: Figures) =>
+      fromOutcome({
+        rows: [row("plain Bun", { p99: 1 }), row("trunkline", own), row("Centrifugo, Redis", peer)],
+        skipped: [],
+      });
+    const rooms = kept({}, { id: "rooms", ...rows({ p99: 2, p999: 5 }, { p99: 2.5 }) });
+    const fanin = kept({}, { id: "fanin", ...rows({ p99: 3, p999: 5 }, { p99: 2.5 }) });
+    const inbox = kept(
+      {},
+      { id: "idle-inbox", ...rows({ connectRate: 5_000, userBytes: 4_000 }, { connectRate: 6_000 }) },
+    );
+    const text = page([kept({ emptyCpu: 3 }), inbox, rooms, fanin]);
+    const lines = text.split("\n").map((line) => line.replace(/ +/g, " "));
+    for (const line of [
+      "| p99, rooms ≤ that of Centrifugo, Redis in the same run | 2.00 ms against 2.50 ms | kept |",
+      "| p99.9, rooms ≤ 2 × p99 | 5.00 ms, ×2.50 | **missed** |",
+      "| p99, fan-in ≤ that of Centrifugo, Redis in the same run | 3.00 ms against 2.50 ms | **missed** |",
+      "| p99.9, fan-in ≤ 2 × p99 | 5.00 ms, ×1.67 | kept |",
+      "| the same with an inbox of its own ≥ 0.3 × plain Bun's bare upgrades | ×0.25 | **missed** |",
+      "| the same with an inbox of its own ≤ 4.5 KB | 3.91 KB | kept |",
+      "| an empty instance takes ≤ 0.2 % of a processor: 2 ms a second | 3.00 ms | **missed** |",
+    ])
+      expect(lines).toContain(line);
   });
 
   test("tells everything a reader needs to doubt it", () => {

@@ -27,6 +27,7 @@ export const figures = {
   connectRedis: { label: "Redis commands per connect", unit: "each" },
   connectNats: { label: "NATS messages, in and out, per connect", unit: "each" },
   emptyBytes: { label: "user memory of the empty processes (anonymous pages)", unit: "bytes", ratio: true },
+  emptyCpu: { label: "processor time of an empty process per second", unit: "ms" },
   userBytes: {
     label: "user memory per connection, over the empty process",
     unit: "bytes",
