@@ -81,6 +81,8 @@ export async function run(given: Config, options: RunOptions): Promise<void> {
     return runtime.exit(0);
   });
   reloads.start(instance);
+  // What only the start needed, code too: nothing else would ever make an instance without clients give it back.
+  runtime.collect(false);
   options.started?.(instance);
   await aborted(leave.signal);
   reloads.stop();
