@@ -17,15 +17,16 @@ import {
   type Stand,
 } from "./stand.ts";
 
-/** How long it is looked at what a server takes that nobody is connected to. */
-const EMPTY_MS = 5_000;
+/** How long it is looked at most what a server takes that nobody is connected to. */
+const MOST_EMPTY_MS = 5_000;
 
 /** Connections that do nothing: how fast they come in, and what they cost. */
 export async function idle(stand: Stand): Promise<Round> {
   const { target, fleet, options, signal } = stand;
   const empty = await memory(stand);
   const idled = await meter(stand);
-  await sleep(EMPTY_MS, undefined, { signal });
+  const emptyForMs = Math.min(MOST_EMPTY_MS, options.seconds * 1_000);
+  await sleep(emptyForMs, undefined, { signal });
   const { cpuMs: emptyMs } = await idled();
   const joined = await join(stand);
   stand.stage("settling", "settled", options.clients);
@@ -44,7 +45,7 @@ export async function idle(stand: Stand): Promise<Round> {
       ...joined.figures,
       dropped: after.counts.dropped,
       emptyBytes: per(empty.user, target.pids.length),
-      emptyCpu: per(emptyMs, (EMPTY_MS / 1000) * target.pids.length),
+      emptyCpu: per(emptyMs, (emptyForMs / 1000) * target.pids.length),
       userBytes: per(difference(full.user, empty.user), clients),
       residentBytes: per(difference(full.resident, empty.resident), clients),
       stackBytes: per(difference(full.stack, empty.stack), clients),
