@@ -36,7 +36,8 @@ export async function publish(
   command: PublishCommand,
 ): Promise<void> {
   await publishAs(context, session, command.channel, command.data);
-  session.send(session.codec.empty(command.id, "publish"));
+  // In one write with the message itself, which waits for the end of the turn where the publisher is in the channel.
+  session.cork(() => session.send(session.codec.empty(command.id, "publish")));
 }
 
 /** A client publishes to a channel. Resolves when it is stored. `options.id` is the client's own idempotency key. */

@@ -125,14 +125,14 @@ function scan(envelope: Envelope, block: string): void {
     if (at < 0 || colon < 0) return;
     if (colon > at) continue;
     const key = keyAt(block, start, colon);
-    if (key !== undefined) put(envelope, key, valueOf(block, colon + 1, at));
+    if (key !== undefined) put(envelope, key, textOf(block, colon + 1, at));
   }
 }
 
 const SPACE = 0x20;
 
 /** What stands between, without white space around it: nearly always there is one space before it. */
-function valueOf(block: string, from: number, to: number): string {
+function textOf(block: string, from: number, to: number): string {
   return block.slice(block.charCodeAt(from) === SPACE ? from + 1 : from, to).trim();
 }
 
