@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import process from "node:process";
+import { until } from "./until.ts";
 
 const EXAMPLES = join(import.meta.dir, "../../examples");
 
@@ -24,35 +25,51 @@ export async function step(cwd: string, command: readonly string[], env: Record<
   if ((await child.exited) !== 0) throw new Error(`${command.join(" ")} failed:\n${said.join("\n")}`);
 }
 
-/** Starts an example, which says `listening on <url>` when it is ready. Without a PORT it takes a free one. */
-export async function startExample(
-  name: string,
-  {
-    command = [process.execPath, "server.ts"],
-    env = {},
-  }: { command?: string[]; env?: Record<string, string> } = {},
-): Promise<Example> {
-  const child = Bun.spawn(command, {
-    ...{ cwd: exampleFolder(name), stdin: "ignore", stdout: "pipe", stderr: "inherit" },
+interface ExampleOptions {
+  readonly command?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where it will answer, for a program that does not say so. */
+  readonly url?: string;
+}
+
+/** Starts an example, and waits until it says `listening on <url>`, or answers. Without a PORT it takes a free one. */
+export async function startExample(name: string, options: ExampleOptions = {}): Promise<Example> {
+  const { command = [process.execPath, "server.ts"], env = {}, url } = options;
+  const child = Bun.spawn([...command], {
+    ...{ cwd: exampleFolder(name), stdin: "ignore", stdout: "pipe", stderr: url ? "ignore" : "inherit" },
     env: { ...process.env, PORT: "0", ...env },
   });
-  let said = "";
-  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error(`${name} ended before it listened: ${said}`);
-    said += value;
-    const url = /listening on (http\S+?)\/?\s/.exec(said)?.[1];
-    if (url === undefined) continue;
-    void (async () => {
-      while (!(await reader.read()).done); // so that it may go on writing
-    })();
-    return {
-      url,
-      async [Symbol.asyncDispose]() {
-        child.kill("SIGKILL");
-        await child.exited;
-      },
-    };
-  }
+  const dispose = async () => {
+    child.kill("SIGKILL");
+    await child.exited;
+  };
+  const said = saidUrl(child.stdout);
+  if (url === undefined) return { url: await said, [Symbol.asyncDispose]: dispose };
+  said.catch(() => undefined);
+  await until(
+    () =>
+      fetch(url).then(
+        () => true,
+        () => child.exitCode !== null,
+      ),
+    { what: `${name} to answer` },
+  );
+  if (child.exitCode !== null) throw new Error(`${name} ended before it answered`);
+  return { url, [Symbol.asyncDispose]: dispose };
+}
+
+/** The address that a program says it listens on. Goes on reading, so that it may go on writing. */
+async function saidUrl(stdout: ReadableStream<Uint8Array>): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const read = async () => {
+    let said = "";
+    for await (const bytes of stdout) {
+      if (said.length < 10_000) said += new TextDecoder().decode(bytes);
+      const url = /listening on (http\S+?)\/?\s/.exec(said)?.[1];
+      if (url) resolve(url);
+    }
+    reject(new Error(`it ended before it listened: ${said}`));
+  };
+  read().catch(reject);
+  return await promise;
 }
