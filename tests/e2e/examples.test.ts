@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import type { Browser, Page } from "playwright-core";
@@ -8,6 +10,7 @@ import { freePort } from "../../src/process/ports.ts";
 import { openBrowser } from "../helpers/browser.ts";
 import { exampleFolder, startExample, step } from "../helpers/examples.ts";
 import { startInstance } from "../helpers/instances.ts";
+import { tutorialSteps } from "../helpers/tutorial.ts";
 import { until } from "../helpers/until.ts";
 
 /*
@@ -15,6 +18,7 @@ import { until } from "../helpers/until.ts";
  * own folder; what the others need is there anyhow.
  */
 
+const ROOT = join(import.meta.dir, "../..");
 const REACT = exampleFolder("react-hono");
 
 let browser: Browser;
@@ -85,6 +89,76 @@ test.concurrent("Laravel Echo: a private channel, its event, and a refusal", asy
   await page.locator("#events li", { hasText: "shipped" }).waitFor();
   const other = await open(`${example.url}/?order=0`);
   await other.getByText("refused").waitFor();
+}, 30_000);
+
+test.concurrent("docs/tutorial.md: every step of it works", async () => {
+  await using folder = await appFolder();
+  const steps = tutorialSteps();
+  expect(steps.length).toBe(6);
+  const start = async (step: number) => {
+    for (const [name, text] of Object.entries(steps[step - 1]!))
+      await Bun.write(join(folder.path, name), text);
+    return await startExample(folder.path);
+  };
+  const say = async (page: Page, text: string) => {
+    await page.locator("input").fill(text);
+    await page.getByRole("button", { name: "Send" }).click();
+  };
+  const enter = async (url: string, name: string) => {
+    const page = await open(`${url}/?name=${name}`);
+    await page.locator("#state", { hasText: "connected" }).waitFor();
+    return page;
+  };
+  {
+    await using server = await start(2);
+    const [ann, bob] = await Promise.all([enter(server.url, "ann"), enter(server.url, "bob")]);
+    await say(ann, "hello");
+    await bob.getByText("ann: hello").waitFor();
+  }
+  await using server = await start(5);
+  const ann = await enter(server.url, "ann");
+  await say(ann, "who is there?");
+  await ann.getByText("ann: who is there?").waitFor();
+  const bob = await enter(server.url, "bob");
+  await bob.getByText("ann: who is there?").waitFor();
+  for (const page of [ann, bob]) await until(async () => (await page.title()) === "Chat: ann, bob");
+  expect((await fetch(`${server.url}/token`)).status).toBe(403);
+  await Bun.write(join(folder.path, "chat.test.ts"), steps[5]!["chat.test.ts"]!);
+  await step(folder.path, [process.execPath, "test", "./chat.test.ts"]);
+}, 60_000);
+
+/** A folder of somebody who has typed `npm install trunkline centrifuge bun`. */
+async function appFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), "trunkline-tutorial-"));
+  await mkdir(join(path, "node_modules"));
+  await writeFile(join(path, "package.json"), '{ "type": "module" }');
+  await symlink(ROOT, join(path, "node_modules/trunkline"));
+  for (const name of ["centrifuge", "@types"]) {
+    await symlink(join(ROOT, "node_modules", name), join(path, "node_modules", name));
+  }
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+test.concurrent("docs/quick-start.md: its page hears what its command publishes", async () => {
+  await using gateway = await startInstance({
+    command: "dev",
+    env: { TRUNKLINE_API_KEYS: "a-key-of-the-test" },
+  });
+  const text = await Bun.file(join(ROOT, "docs/quick-start.md")).text();
+  const [, html = ""] = /```html title="listen.html"\n([\s\S]*?)```/.exec(text)!;
+  const [, command = ""] = /```\n(curl [\s\S]*?)```/.exec(text)!;
+  const local = (part: string) => part.replaceAll("localhost:8080", new URL(gateway.url).host);
+  await using server = Bun.serve({
+    port: 0,
+    fetch: () => new Response(local(html), { headers: { "Content-Type": "text/html" } }),
+  });
+  const page = await open(server.url.href);
+  const env = { TRUNKLINE_API_KEYS: "a-key-of-the-test" };
+  const heard = async () => (await page.locator("#newest").textContent()) === "hi";
+  await until(async () => {
+    await step(ROOT, ["sh", "-c", local(command)], env);
+    return await heard();
+  });
 }, 30_000);
 
 test.concurrent("React and Hono: tokens, strict mode, who missed nothing, and a gap that cannot be filled", async () => {

@@ -1,7 +1,13 @@
 import { deepEqual, equal } from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import { openBrowser } from "../helpers/browser.ts";
 import { testClient } from "../helpers/clients.ts";
+import { step } from "../helpers/examples.ts";
+import { startInstance } from "../helpers/instances.ts";
+import { connectionToken, TEST_SECRET } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
 import { Missing, phpWorld, type World, worlds } from "./worlds.ts";
 
@@ -80,16 +86,57 @@ async function php({ backend }: World): Promise<void> {
   }
 }
 
+/** What docs/backends.md shows, in each language that is there. Says which are not. */
+async function backends(): Promise<void> {
+  const page = await Bun.file(join(import.meta.dir, "../../docs/backends.md")).text();
+  const blocks = [...page.matchAll(/^```\w+ title="([^"]+)"\n([\s\S]*?)^```$/gm)];
+  const runners: Readonly<Record<string, readonly string[]>> = {
+    ...{ py: ["python3"], php: ["php"], rb: ["ruby"], go: ["go", "run"] },
+  };
+  const folder = await mkdtemp(join(tmpdir(), "trunkline-backends-"));
+  const secret = TEST_SECRET;
+  const keys = { TRUNKLINE_TOKEN_SECRET: secret, TRUNKLINE_API_KEYS: "a-key-of-the-examples" };
+  await using gateway = await startInstance({ env: keys });
+  using listener = testClient(gateway.websocket, { token: await connectionToken({ user: "ann" }) });
+  await listener.connected();
+  const room = await listener.subscribe("chat:room.42");
+  const expected: string[] = [];
+  for (const [, name = "", text = ""] of blocks) {
+    const command = runners[name.split(".")[1]!]!;
+    if (!Bun.which(command[0]!)) {
+      console.log(`docs/backends.md: ${name}: skipped: there is no ${command[0]} on this machine`);
+      continue;
+    }
+    await Bun.write(join(folder, name), text);
+    const out = await step(folder, [...command, name], { ...keys, GATEWAY_URL: gateway.url });
+    if (name.startsWith("publish")) {
+      expected.push(/hi from \w+/.exec(text)![0]);
+      await until(() => room.received.length === expected.length, { what: `what ${name} published` });
+    } else {
+      using client = testClient(gateway.websocket, { token: out.trim() });
+      await client.connected();
+    }
+  }
+  deepEqual(
+    room.data(),
+    expected.map((text) => ({ text })),
+  );
+  await rm(folder, { recursive: true, force: true });
+}
+
+const NOTHING = (): Promise<World> => Promise.resolve({} as World);
 const EXAMPLES: Readonly<Record<string, [() => Promise<World>, (world: World) => Promise<void>]>> = {
   "FastAPI: callout, RPC, publishing, events": [worlds.fastapi, fastapi],
   "Go: inbox, tokens, webhooks": [worlds.goOrders, goOrders],
   "Laravel Echo with plain PHP": [phpWorld, php],
+  "docs/backends.md": [NOTHING, backends],
 };
 
 let [passed, failed, skipped] = [0, 0, 0];
 for (const [name, [start, use]] of Object.entries(EXAMPLES)) {
   try {
-    await using world = await start();
+    const world = await start();
+    await using _world = { [Symbol.asyncDispose]: async () => world[Symbol.asyncDispose]?.() };
     await use(world);
     console.log(`${name}: ok`);
     passed++;

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import process from "node:process";
 import { until } from "./until.ts";
 
@@ -10,19 +10,24 @@ export interface Example extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Path of an example's folder. */
+/** Path of an example's folder; a whole path stays what it is. */
 export function exampleFolder(name: string): string {
-  return join(EXAMPLES, name);
+  return resolve(EXAMPLES, name);
 }
 
-/** Runs a step of an example's README to its end. @throws with what it said, when it fails */
-export async function step(cwd: string, command: readonly string[], env: Record<string, string> = {}) {
+/** Runs a step of a page to its end, and gives what it wrote to stdout. @throws with what it said, when it fails */
+export async function step(
+  cwd: string,
+  command: readonly string[],
+  env: Record<string, string> = {},
+): Promise<string> {
   const child = Bun.spawn([...command], {
     ...{ cwd, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
     env: { ...process.env, ...env },
   });
   const said = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
   if ((await child.exited) !== 0) throw new Error(`${command.join(" ")} failed:\n${said.join("\n")}`);
+  return said[0]!;
 }
 
 interface ExampleOptions {
