@@ -115,6 +115,17 @@ describe("docs/protocol.md", () => {
   });
 });
 
+test("docs/troubleshooting.md says of every code that is sent what to do about it", () => {
+  const [, text = ""] = read("docs/troubleshooting.md").split("\n## By code\n");
+  for (const heading of ["### Ends of a connection", "### Ends of a subscription", "### Errors"]) {
+    const sent = rows("docs/protocol.md", heading).filter((row) => row.at(-1) !== "†");
+    const [, section = ""] = `${text}\n###`.split(`${heading}\n`);
+    const told = [...section.split("\n###")[0]!.matchAll(/^- ((?:`\d+`(?:, )?)+):/gm)];
+    const codes = told.flatMap(([, list]) => [...list!.matchAll(/\d+/g)].map(([code]) => code));
+    expect(codes.sort()).toEqual([...new Set(sent.map(([code]) => code!))].sort());
+  }
+});
+
 describe("docs/subjects.md", () => {
   test("shows subjects as they are", () => {
     const shown = rows("docs/subjects.md", "## Names and subjects").map((row) => row.map(code));
