@@ -43,7 +43,7 @@ async function buildReact(): Promise<void> {
 
 async function open(url: string): Promise<Page> {
   const page = await (await browser.newContext()).newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(20_000);
   page.on("pageerror", (error) => complaints.push(error.message));
   await page.goto(url);
   return page;
@@ -64,7 +64,7 @@ test.concurrent("cursors: one page sees another's pointer, and sees it go", asyn
   expect(await one.locator(".cursor").count()).toBe(0);
   await one.close();
   await two.locator(".cursor").waitFor({ state: "detached" });
-}, 30_000);
+}, 60_000);
 
 test.concurrent("ticker: a page gets few of many prices, and the newest of each", async () => {
   await using example = await startExample("ticker");
@@ -77,7 +77,7 @@ test.concurrent("ticker: a page gets few of many prices, and the newest of each"
   expect(received).toBeGreaterThan(10);
   expect(received).toBeLessThan((published - from.published) / 2);
   expect(await page.locator("[data-symbol]").count()).toBe(5);
-}, 30_000);
+}, 60_000);
 
 test.concurrent("Laravel Echo: a private channel, its event, and a refusal", async () => {
   await using gateway = await startInstance({ command: "dev", config: echoConfig });
@@ -89,7 +89,7 @@ test.concurrent("Laravel Echo: a private channel, its event, and a refusal", asy
   await page.locator("#events li", { hasText: "shipped" }).waitFor();
   const other = await open(`${example.url}/?order=0`);
   await other.getByText("refused").waitFor();
-}, 30_000);
+}, 60_000);
 
 test.concurrent("docs/tutorial.md: every step of it works", async () => {
   await using folder = await appFolder();
@@ -159,7 +159,7 @@ test.concurrent("docs/quick-start.md: its page hears what its command publishes"
     await step(ROOT, ["sh", "-c", local(command)], env);
     return await heard();
   });
-}, 30_000);
+}, 60_000);
 
 test.concurrent("React and Hono: tokens, strict mode, who missed nothing, and a gap that cannot be filled", async () => {
   await built;
