@@ -6,6 +6,7 @@ import { type RunOptions, run } from "../src/bench/load/run.ts";
 import { trunkline } from "../src/bench/load/target/trunkline.ts";
 import { printError } from "../src/cli/output.ts";
 import { fanoutCost } from "./curve-fanout.ts";
+import { lostLastMessage } from "./curve-lost.ts";
 import type { KeptCurve } from "./page-curves.ts";
 import { provenance } from "./provenance.ts";
 import { readCurves, writeCurves } from "./render.ts";
@@ -93,6 +94,23 @@ const plans: readonly Plan[] = [
     async measure(clients) {
       const { idleRedis } = await measured({ scenario: "idle", clients, seconds: flags.quick ? 2 : 10 });
       return [idleRedis ?? 0];
+    },
+  },
+  {
+    id: "lost",
+    title: "A lost last message by the number of channels",
+    why:
+      "The chain of a channel shows that a message never arrived when the next one comes. Where none comes, it is found by reading " +
+      "again what the stream has stored lately: the time must not depend on how many channels an instance follows. The longest of " +
+      "three, while 100 messages a second go to other channels.",
+    x: "channels with history that one instance follows",
+    y: "seconds until the message is there; reads of the store a second",
+    names: ["seconds", "reads a second"],
+    sizes: [1_000, 8_000, 30_000, 100_000],
+    budget: { name: "budget", value: 10 },
+    async measure(channels) {
+      const { seconds, readsPerSecond } = await lostLastMessage(channels);
+      return [seconds, readsPerSecond];
     },
   },
 ];

@@ -9,8 +9,10 @@ import { RecentAudit, type RecentAuditOptions } from "./recent-audit.ts";
 
 /** A channel's head is read again this long after a join, about three slow round trips, ms. */
 export const HEAD_CHECK_MS = 250;
-/** The least time between two reads of one channel's head by the audit, and between two looks at what is new, ms. */
+/** The least time between two reads of one channel's head by the audit, ms. */
 const AUDIT_PERIOD_MS = 10_000;
+/** Between two looks at what is new, ms: with the step, and the time to read it, a message is found within ten seconds. */
+const LOOK_PERIOD_MS = 8_000;
 /** A message that is read again costs about as much as a fortieth of a head. */
 const MESSAGES_PER_HEAD = 40;
 /** Heads of all channels are read within about so many steps, where that is the cheaper way; and most in one step. */
@@ -39,7 +41,7 @@ interface Join {
 
 /**
  * Finds a channel's newest message when it never arrived, which the chain cannot show until the next one comes: reads
- * heads a little after each join, what the stream has stored since every ten seconds, and the heads of all channels on a slow
+ * heads a little after each join, what the stream has stored since every eight seconds, and the heads of all channels on a slow
  * wheel. Where fewer channels are followed than messages are stored, the wheel turns once in ten seconds instead.
  */
 export class HeadAudit {
@@ -89,7 +91,7 @@ export class HeadAudit {
     const { progress, channels } = this.#options;
     if (!progress.live) return;
     const now = performance.now();
-    if (now - this.#lookedAt >= AUDIT_PERIOD_MS) this.#begin(now);
+    if (now - this.#lookedAt >= LOOK_PERIOD_MS) this.#begin(now);
     else if (this.#recent.unfinished) this.#look();
     if (!this.#wheel) {
       const unchanged = progress.life.lastSeq === this.#turnedUpTo && progress.turn === this.#turn;
