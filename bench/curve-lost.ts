@@ -13,7 +13,7 @@ const RATE = 100;
 const BUSY = 100;
 /** Messages that are lost one after the other: the longest time counts. */
 const LOST = 3;
-/** Heads of new channels are read a little after they joined, ms. */
+/** Heads of new channels are read a little after they joined: until none was read for so long, ms. */
 const SETTLED_MS = 2_000;
 const MOST_MS = 120_000;
 
@@ -46,7 +46,10 @@ export async function lostLastMessage(
     const count = Math.min(AT_ONCE, channels - at);
     await Promise.all(Array.from({ length: count }, (_, n) => attach(nameOf(at + n))));
   }
-  await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
+  for (let checks = -1; checks !== stats.headChecks; ) {
+    checks = stats.headChecks;
+    await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
+  }
   const publish = (id: string) => broker.publish(parseChannel(id), '{"text":"hello"}');
   let busy = 0;
   const traffic = setInterval(() => void publish(nameOf(busy++ % BUSY)).catch(() => {}), 1_000 / RATE);
