@@ -14,7 +14,7 @@ test("the audit reads no heads before the stream has moved, and then each channe
     pool: { run: () => visited++ },
     auditedPerTick: 10,
     stats: new Stats(),
-    ...{ store: {}, replay: async () => {}, failed() {} },
+    ...{ store: { any: {} }, replay: async () => {}, failed() {} },
   };
   const audit = new HeadAudit(options as unknown as HeadAuditOptions);
   audit.tick();

@@ -3,6 +3,7 @@ import type { FollowedChannel } from "../../src/broker/nats/follow/followed-chan
 import { HeadAudit, type HeadAuditOptions } from "../../src/broker/nats/follow/head-audit.ts";
 import type { replay } from "../../src/broker/nats/follow/replay.ts";
 import { Stats } from "../../src/core/stats.ts";
+import { until } from "../../src/library/until.ts";
 
 /** A stream of `channels` channels, each of which is followed and has all that was stored. */
 function world(channels: number) {
@@ -22,6 +23,7 @@ function world(channels: number) {
   const found: string[] = [];
   const reads = { messages: 0, heads: 0 };
   const store = {
+    any: { batches: false },
     async last(subject: string) {
       reads.heads++;
       return { seq: heads[Number(subject.slice("rt.x.c".length))]! };
@@ -43,7 +45,7 @@ function world(channels: number) {
   };
   const audit = new HeadAudit(options as unknown as HeadAuditOptions);
   return {
-    ...{ reads, found, progress },
+    ...{ reads, found, progress, any: store.any },
     /** Stores a message of a channel. @param arrives whether the instance gets it */
     store(n: number, arrives = true, bytes = 100) {
       const seq = ++life.lastSeq;
@@ -128,6 +130,15 @@ test("one look reads no more than so many messages or bytes; the next step goes 
   expect(large.reads.messages).toBe(8);
   await large.seconds(2);
   expect(large.found).toEqual(["c7999"]);
+});
+
+test("where messages come in batches, live ones need not wait behind all of them", async () => {
+  using w = world(8_000);
+  w.any.batches = true;
+  w.foreign(1_200);
+  await w.seconds(1);
+  expect(w.reads.messages).toBe(512);
+  await until(() => w.reads.messages === 1_200, { what: "the other parts" });
 });
 
 test("a stream that went back is looked at from where it is now", async () => {

@@ -1,5 +1,6 @@
 import type { Link } from "../link/link.ts";
 import type { ReplicatedStream } from "../streams/replicated-stream.ts";
+import type { Store } from "../streams/store.ts";
 import { UNKNOWN } from "./chain.ts";
 import type { FollowedChannel } from "./followed-channel.ts";
 import type { Progress } from "./progress.ts";
@@ -8,6 +9,9 @@ import { replay } from "./replay.ts";
 /** Most messages, and bytes of them, that one look reads: it takes a tenth of a second. The next one goes on there. */
 const MOST_MESSAGES = 20_000;
 const MOST_BYTES = 8 * 1024 * 1024;
+/** Messages of a part of it, and the pause before the next one, ms. */
+const PART = 512;
+const PAUSE_MS = 25;
 
 export interface RecentAuditOptions {
   readonly link: Link;
@@ -59,39 +63,55 @@ export class RecentAudit {
 
   /** Looks at what waits, or at as much as one look may. Resolves with the channels whose heads are to be read. */
   async look(): Promise<FollowedChannel[]> {
-    const { progress, store, link } = this.#options;
+    const { progress, store } = this.#options;
     if (this.#reading || this.waiting <= 0) return [];
     this.#reading = true;
     const { turn } = progress;
-    const lacking = new Map<FollowedChannel, number>();
-    let [messages, bytes, stopped] = [0, 0, false];
     // One that is a little behind shows the rest the next time.
     const source = store.mirror && !store.lags ? store.mirror : store.any;
-    this.unfinished = false;
-    const read = { store: source, from: this.#from, headersOnly: true } as const;
+    const lacking = new Map<FollowedChannel, number>();
+    const left = { messages: MOST_MESSAGES, bytes: MOST_BYTES };
     try {
-      await (this.#options.replay ?? replay)(link, read, (subject, seq, { data }) => {
-        if (turn !== progress.turn || !progress.live) {
-          stopped = true;
-          return false;
-        }
-        this.#from = Math.max(this.#from, seq + 1);
-        const channel = this.#channelOf(subject);
-        if (channel && channel.last !== UNKNOWN && seq > channel.last) lacking.set(channel, seq);
-        messages++;
-        bytes += data.length;
-        this.unfinished = messages >= MOST_MESSAGES || bytes >= MOST_BYTES;
-        stopped = this.unfinished;
-        return !stopped;
-      });
-    } catch (error) {
-      this.unfinished = true;
-      if (!stopped) throw error;
+      while (await this.#read(source, lacking, left))
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     } finally {
       this.#reading = false;
     }
     if (turn !== progress.turn) return [];
     return [...lacking].filter(([channel, seq]) => !channel.closed && seq > channel.last).map(([one]) => one);
+  }
+
+  /** Reads a part, so that live messages do not wait behind all of it. Resolves with whether there is more to read now. */
+  async #read(
+    source: Store,
+    lacking: Map<FollowedChannel, number>,
+    left: { messages: number; bytes: number },
+  ): Promise<boolean> {
+    const { progress, link } = this.#options;
+    const { turn } = progress;
+    // A consumer, where there are no batches, keeps to a rate.
+    let part = source.batches ? PART : left.messages;
+    let stopped = false;
+    try {
+      const read = { store: source, from: this.#from, headersOnly: true } as const;
+      await (this.#options.replay ?? replay)(link, read, (subject, seq, { data }) => {
+        stopped = turn !== progress.turn || !progress.live;
+        if (stopped) return false;
+        this.#from = Math.max(this.#from, seq + 1);
+        const channel = this.#channelOf(subject);
+        if (channel && channel.last !== UNKNOWN && seq > channel.last) lacking.set(channel, seq);
+        left.messages--;
+        left.bytes -= data.length;
+        stopped = --part <= 0 || left.messages <= 0 || left.bytes <= 0;
+        return !stopped;
+      });
+    } catch (error) {
+      this.unfinished = true;
+      if (!stopped) throw error;
+    }
+    const all = left.messages <= 0 || left.bytes <= 0;
+    this.unfinished = stopped && turn === progress.turn;
+    return this.unfinished && !all;
   }
 
   #channelOf(subject: string): FollowedChannel | undefined {

@@ -12,6 +12,8 @@ const STALL_MS = 3_000;
 const WATCH_MS = 50;
 /** How long the server may take to make the consumer, ms. */
 const CREATE_TIMEOUT_MS = 2_000;
+/** Live messages must not wait behind headers that nobody waits for: bits a second. */
+const HEADERS_BPS = 16_000_000;
 /** After this long without us the server removes the consumer, nanoseconds; also the time between two heartbeats. */
 const INACTIVE_NS = 5_000_000_000;
 
@@ -120,7 +122,7 @@ class ReplayConsumer {
         opt_start_seq: Math.max(1, from),
         deliver_subject: inbox,
         flow_control: true,
-        ...(headersOnly && { headers_only: true }),
+        ...(headersOnly && { headers_only: true, rate_limit_bps: HEADERS_BPS }),
         idle_heartbeat: INACTIVE_NS,
         inactive_threshold: INACTIVE_NS,
         mem_storage: true,
