@@ -35,7 +35,7 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
   outbox: [
     { args: [], shows: /NATS_URL is not set/, code: 1 },
     { args: ["look"], shows: /which line\?/, code: 1 },
-    { args: ["burn"], shows: /none of list, look and replay/, code: 1 },
+    { args: ["burn"], shows: /not one of list, look and replay/, code: 1 },
   ],
   import: [
     { args: ["soketi", "/nowhere/.env"], shows: /cannot read \/nowhere\/\.env/, code: 1 },
@@ -61,7 +61,7 @@ const RUNS: Readonly<Record<string, readonly Run[]>> = {
   ],
   tail: [
     { args: ["--user", "u7"], shows: /NATS_URL is not set/, code: 1 },
-    { args: [], shows: /what is to be looked at\?/, code: 1 },
+    { args: [], shows: /what to look at\?/, code: 1 },
   ],
   publish: [
     { args: ["chat:room", "no json"], shows: /data must be JSON/, code: 1 },
