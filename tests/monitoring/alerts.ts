@@ -13,6 +13,8 @@ import { hurriedRules } from "./rules.ts";
  */
 
 const FACTOR = 30;
+/** How long a system is left alone before its fault, ms. */
+const QUIET_MS = 5_000;
 const PATIENCE_MS = 90_000;
 
 const wanted = process.argv.slice(2);
@@ -55,7 +57,8 @@ async function seen(fault: Fault, prometheus: Prometheus): Promise<number | stri
   try {
     const up = async () => (await prometheus.query(`up{instance="${fault.alert}"} == 1`)).length > 0;
     while (!(await up())) await Bun.sleep(200);
-    await Bun.sleep(4_000);
+    if (!fault.inSettings) await Bun.sleep(QUIET_MS);
+    if (await firing()) return "it fires without the fault";
     const begin = performance.now();
     for (let round = 0; performance.now() < begin + PATIENCE_MS; round++) {
       await fault.make(victim, round);

@@ -4,6 +4,10 @@ import { certificates } from "../helpers/certificates.ts";
 import { testClient } from "../helpers/clients.ts";
 import { type InstanceOptions, startInstance, type TestInstance } from "../helpers/instances.ts";
 import { natsServer, redisServer, type TestServer } from "../helpers/servers.ts";
+import { type NatsProgram, withCopies } from "../helpers/store.ts";
+import { until } from "../helpers/until.ts";
+
+const WEBHOOK_SECRET = `whsec_${Buffer.alloc(32, 9).toString("base64")}`;
 
 /** A system with one instance, which a fault is made in. */
 export interface Victim {
@@ -20,13 +24,17 @@ export interface Fault {
   /** What is done. */
   readonly what: string;
   readonly options?: InstanceOptions | ((victim: Pick<Victim, "stack">) => Promise<InstanceOptions>);
+  /** It is there from the start. */
+  readonly inSettings?: true;
+  /** What JetStream may take of the disk. */
+  readonly maxFile?: string;
   /** Makes the fault; called again and again until the alert fires. */
   readonly make: (victim: Victim, round: number) => Promise<unknown>;
 }
 
-export async function startVictim({ options = {} }: Fault): Promise<Victim> {
+export async function startVictim({ options = {}, maxFile }: Fault): Promise<Victim> {
   const stack = new AsyncDisposableStack();
-  const [nats, redis] = [stack.use(await natsServer()), stack.use(await redisServer())];
+  const [nats, redis] = [stack.use(await natsServer("", undefined, maxFile)), stack.use(await redisServer())];
   const own = typeof options === "function" ? await options({ stack }) : options;
   const start = async (port: string) =>
     stack.use(
@@ -128,6 +136,7 @@ export const FAULTS: readonly Fault[] = [
     alert: "TrunklineOverloaded",
     what: "the instance takes more memory than it may",
     options: { config: { overload: { memory: "64MiB" } } },
+    inSettings: true,
     make: once(async () => {}),
   },
   {
@@ -177,7 +186,89 @@ export const FAULTS: readonly Fault[] = [
       const { server } = stack.use(await certificates());
       return { config: { tls: { certFile: server.cert, keyFile: server.key } } };
     },
+    inSettings: true,
     make: once(async () => {}),
+  },
+  {
+    alert: "TrunklineStoreWentBack",
+    what: "NATS comes back with an older copy of its store",
+    make: once(async (victim) => {
+      const store = withCopies(victim.nats, { path: "nats-server" } as NatsProgram);
+      const publish = (data: number) =>
+        until(() =>
+          victim.instance.api("publish", { channel: "chat:room", data }).then(
+            () => true,
+            () => false,
+          ),
+        );
+      await joined(victim, "ann", "chat:room");
+      await publish(1);
+      const copy = await store.keep();
+      for (let n = 2; n < 9; n++) await publish(n);
+      await store.goBack(copy);
+      await publish(100);
+    }),
+  },
+  {
+    alert: "TrunklineStorageFull",
+    what: "somebody else takes the rest of the disk",
+    maxFile: "330MB",
+    make: once(async ({ nats, instance }) => {
+      const nc = await connect({ servers: nats.url });
+      const jsm = await nc.jetstreamManager();
+      await jsm.streams.add({ name: "GREEDY", subjects: ["greedy"], max_msg_size: 900_000 });
+      const body = new Uint8Array(900_000);
+      for (let full = false; !full; ) {
+        const answers = await Promise.all(Array.from({ length: 16 }, () => nc.request("greedy", body)));
+        full = answers.some((answer) => answer.json<{ error?: object }>().error !== undefined);
+      }
+      await nc.close();
+      await instance.api("publish", { channel: "chat:x", data: 1 }).catch(() => {});
+    }),
+  },
+  {
+    alert: "TrunklineWorkerDown",
+    what: "one of two workers is killed as soon as it is there",
+    options: { env: { TRUNKLINE_WORKERS: "2" } },
+    async make({ instance: { pid } }) {
+      const children = await Bun.file(`/proc/${pid}/task/${pid}/children`).text();
+      for (const child of children.trim().split(" ").map(Number)) {
+        const words = (await Bun.file(`/proc/${child}/cmdline`).text()).split("\0");
+        if (words[words.indexOf("--worker") + 1] === "1") process.kill(child, "SIGKILL");
+      }
+      await Bun.sleep(500);
+    },
+  },
+  {
+    alert: "TrunklineWebhookBehind",
+    what: "a webhook's endpoint is down",
+    options: {
+      config: {
+        webhooks: { endpoints: [{ name: "all", url: "http://127.0.0.1:9/hook", secret: WEBHOOK_SECRET }] },
+      },
+    },
+    make: once((victim) => joined(victim, "ann", "chat:room")),
+  },
+  {
+    alert: "TrunklineWebhookSetAside",
+    what: "a webhook refuses one event and takes the others",
+    options: async ({ stack }) => {
+      const server = Bun.serve({
+        ...{ hostname: "127.0.0.1", port: 0 },
+        fetch: async (request) =>
+          new Response("", { status: (await request.text()).includes("poison") ? 422 : 200 }),
+      });
+      stack.defer(() => server.stop(true));
+      const url = `http://127.0.0.1:${server.port}/hook`;
+      return {
+        config: { webhooks: { tries: 1, endpoints: [{ name: "all", url, secret: WEBHOOK_SECRET }] } },
+      };
+    },
+    make: async (victim, round) => {
+      const { centrifuge } = await joined(victim, round === 0 ? "poison" : `user-${round}`);
+      await centrifuge.send("x");
+      await Bun.sleep(500);
+    },
   },
   {
     alert: "TrunklineMemory",
@@ -188,6 +279,7 @@ export const FAULTS: readonly Fault[] = [
       const bytes = Number(/^trunkline_resident_memory_bytes (\S+)$/m.exec(page)?.[1]);
       return { config: { overload: { memory: `${Math.round(bytes * 1.1)}B` } } };
     },
+    inSettings: true,
     make: once(async () => {}),
   },
 ];

@@ -7,10 +7,11 @@ const SECONDS = { s: 1, m: 60 } as const;
 const shorter = (amount: string, unit: keyof typeof SECONDS, factor: number, least: number) =>
   `${Math.max(least, Math.round((Number(amount) * SECONDS[unit]) / factor))}s`;
 
-/** Writes the shipped alerts with every `for:` and every range divided by a factor. Returns the file's path. */
+/** Writes the shipped alerts with every `for:`, every range and how late webhooks may be divided by a factor. Returns the file's path. */
 export async function hurriedRules(dir: string, factor: number): Promise<string> {
   const text = (await Bun.file(RULES).text())
     .replace(/for: (\d+)([sm])/g, (_, amount, unit) => `for: ${shorter(amount, unit, factor, 1)}`)
+    .replace(/(lag_seconds > )(\d+)/, (_, begin, amount) => `${begin}${Math.round(Number(amount) / factor)}`)
     .replace(/\[(\d+)([sm])\]/g, (_, amount, unit) => `[${shorter(amount, unit, factor, 6)}]`);
   const path = join(dir, `alerts-${factor}.yaml`);
   await Bun.write(path, text);
