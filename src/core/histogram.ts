@@ -43,8 +43,13 @@ export class Histograms {
   readonly #byFirst = new Map<string, Map<string, Histogram>>();
 
   observeMs(ms: number, first: string, second = ""): void {
+    const own = this.#byFirst.get(first)?.get(second) ?? this.#make(first, second);
+    own.observeMs(ms);
+  }
+
+  #make(first: string, second: string): Histogram {
     const group = within(this.#byFirst, first, () => new Map<string, Histogram>());
-    within(group, second, () => new Histogram()).observeMs(ms);
+    return within(group, second, () => new Histogram());
   }
 
   /** Each with the values of its labels; of a single label, the second value is "". */
