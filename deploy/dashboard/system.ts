@@ -91,6 +91,19 @@ export const NATS: readonly Panel[] = [
     page: "TrunklineStorageFull",
   },
   {
+    title: "Streams, how full",
+    about: "What streams of channels hold, of what they may. In a full one the oldest messages go.",
+    unit: "percentunit",
+    queries: [
+      [
+        `max by (stream) (${of("stream_bytes")}) / max by (stream) (${of("stream_bytes_limit")})`,
+        "{{stream}}",
+      ],
+    ],
+    bad: 0.8,
+    page: "TrunklineStreamNearlyFull",
+  },
+  {
     title: "Bad signals",
     about: "Control signals and answers of instances that are none. The log has one line a second.",
     unit: "cps",

@@ -83,6 +83,8 @@ export class Stats {
   eventsDropped = 0;
   /** Events that durable consumers of the stream have not acknowledged, by consumer; empty where that is not known. */
   readonly eventBacklog = new Map<string, number>();
+  /** What each stream of channels held when it was last inspected, and may hold (0: no limit); none that does not answer. */
+  readonly streamRoom = new Map<string, { readonly bytes: number; readonly limit: number }>();
 
   /** Events for webhooks that were lost because their queue was full. */
   outboxDropped = 0;

@@ -318,6 +318,14 @@ function addLabelledGauges(page: MetricsPage, { stats, overload, namespaces }: M
     "consumer",
     () => stats.eventBacklog,
   );
+  page.gauges("stream_bytes", "Bytes that streams of channels hold.", "stream", () =>
+    [...stats.streamRoom].map(([stream, { bytes }]): [string, number] => [stream, bytes]),
+  );
+  page.gauges("stream_bytes_limit", "Bytes that streams with a limit may hold.", "stream", () =>
+    [...stats.streamRoom]
+      .filter(([, { limit }]) => limit > 0)
+      .map(([stream, { limit }]): [string, number] => [stream, limit]),
+  );
   const named = (counts: ReadonlyMap<string, number>) => () =>
     new Map([...[...namespaces()].map((name): [string, number] => [name, 0]), ...counts]);
   page.gauges("channels", "Channels that are live here.", "namespace", named(stats.channels));

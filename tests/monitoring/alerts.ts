@@ -1,14 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FAULTS, type Fault, startVictim } from "./faults.ts";
+import { FAULTS } from "./faults.ts";
 import { Prometheus, type Target } from "./prometheus.ts";
 import { rollingRestart } from "./rolling.ts";
 import { hurriedRules } from "./rules.ts";
+import { type Fault, start } from "./victim.ts";
 
 /*
  * Makes faults for real and waits until Prometheus, with the shipped rules, says what they are. Their times are divided by
- * FACTOR: an alert of five minutes fires after so many seconds. Prints a table of alert, fault and time, as docs/runbook.md
+ * FACTOR: an alert of five minutes fires after so many seconds. Prints a table of alert, fault and time, as docs/alerts.md
  * has it. `npm run alerts -- TrunklineDown …` makes those alone.
  */
 
@@ -48,8 +49,8 @@ async function show(fault: Fault, prometheus: Prometheus): Promise<void> {
 
 /** Seconds until the alert fires, or why it did not. */
 async function seen(fault: Fault, prometheus: Prometheus): Promise<number | string> {
-  const victim = await startVictim(fault);
-  const target = { url: victim.instance.url, instance: fault.alert };
+  const victim = await start(fault);
+  const target = { url: victim.url, instance: fault.alert };
   targets.add(target);
   await prometheus.target([...targets]);
   const firing = async () =>
@@ -61,7 +62,7 @@ async function seen(fault: Fault, prometheus: Prometheus): Promise<number | stri
     if (await firing()) return "it fires without the fault";
     const begin = performance.now();
     for (let round = 0; performance.now() < begin + PATIENCE_MS; round++) {
-      await fault.make(victim, round);
+      await victim.make(round);
       if (await firing()) return Math.round((performance.now() - begin) / 1_000);
       await Bun.sleep(200);
     }

@@ -1,72 +1,17 @@
 import { connect } from "nats";
-import { freePort } from "../../src/process/ports.ts";
 import { certificates } from "../helpers/certificates.ts";
-import { testClient } from "../helpers/clients.ts";
-import { type InstanceOptions, startInstance, type TestInstance } from "../helpers/instances.ts";
-import { natsServer, redisServer, type TestServer } from "../helpers/servers.ts";
+import { startInstance } from "../helpers/instances.ts";
 import { type NatsProgram, withCopies } from "../helpers/store.ts";
 import { until } from "../helpers/until.ts";
+import { FAULTS_OF_CLIENTS } from "./faults-clients.ts";
+import { FAULTS_OF_REGIONS } from "./faults-regions.ts";
+import { type Fault, joined, once } from "./victim.ts";
 
 const WEBHOOK_SECRET = `whsec_${Buffer.alloc(32, 9).toString("base64")}`;
 
-/** A system with one instance, which a fault is made in. */
-export interface Victim {
-  readonly stack: AsyncDisposableStack;
-  readonly nats: TestServer;
-  readonly redis: TestServer;
-  instance: TestInstance;
-  /** Starts the instance again on its port. */
-  restart(): Promise<void>;
-}
-
-export interface Fault {
-  readonly alert: string;
-  /** What is done. */
-  readonly what: string;
-  readonly options?: InstanceOptions | ((victim: Pick<Victim, "stack">) => Promise<InstanceOptions>);
-  /** It is there from the start. */
-  readonly inSettings?: true;
-  /** What JetStream may take of the disk. */
-  readonly maxFile?: string;
-  /** Makes the fault; called again and again until the alert fires. */
-  readonly make: (victim: Victim, round: number) => Promise<unknown>;
-}
-
-export async function startVictim({ options = {}, maxFile }: Fault): Promise<Victim> {
-  const stack = new AsyncDisposableStack();
-  const [nats, redis] = [stack.use(await natsServer("", undefined, maxFile)), stack.use(await redisServer())];
-  const own = typeof options === "function" ? await options({ stack }) : options;
-  const start = async (port: string) =>
-    stack.use(
-      await startInstance({
-        ...own,
-        env: { NATS_URL: nats.url, REDIS_URL: redis.url, PORT: port, ...own.env },
-      }),
-    );
-  const victim: Victim = {
-    ...{ stack, nats, redis, instance: await start(`${await freePort()}`) },
-    async restart() {
-      victim.instance = await start(new URL(victim.instance.url).port);
-    },
-  };
-  return victim;
-}
-
-const once =
-  (make: Fault["make"]): Fault["make"] =>
-  async (victim, round) => {
-    if (round === 0) await make(victim, round);
-  };
-
-/** A client that is there until the end. */
-async function joined({ stack, instance }: Victim, user: string, channel?: string) {
-  const client = stack.use(testClient(instance.websocket, { user }));
-  await client.connected();
-  if (channel !== undefined) await client.subscribe(channel, { recoverable: true });
-  return client;
-}
-
 export const FAULTS: readonly Fault[] = [
+  ...FAULTS_OF_CLIENTS,
+  ...FAULTS_OF_REGIONS,
   { alert: "TrunklineDown", what: "the instance is killed", make: once(({ instance }) => instance.kill()) },
   { alert: "TrunklineBrokerAway", what: "NATS is killed", make: once(({ nats }) => nats.kill()) },
   { alert: "TrunklinePresencePartial", what: "Redis is killed", make: once(({ redis }) => redis.kill()) },
@@ -224,6 +169,15 @@ export const FAULTS: readonly Fault[] = [
       }
       await nc.close();
       await instance.api("publish", { channel: "chat:x", data: 1 }).catch(() => {});
+    }),
+  },
+  {
+    alert: "TrunklineStreamNearlyFull",
+    what: "a namespace stores more than nine tenths of its `history.total`",
+    options: { config: { namespaces: { chat: { history: { total: "1MiB" } } } } },
+    make: once(async ({ instance }) => {
+      const data = "x".repeat(20_000);
+      for (let n = 0; n < 60; n++) await instance.api("publish", { channel: `chat:room-${n}`, data });
     }),
   },
   {

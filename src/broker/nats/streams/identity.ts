@@ -25,6 +25,9 @@ export interface StreamLife {
   readonly lastSeq: number;
   /** The server that leads the stream; empty where there is no cluster. */
   readonly leader: string;
+  /** Bytes that it holds, and that it may hold; 0: it has no limit, or that is not known. */
+  readonly bytes: number;
+  readonly maxBytes: number;
 }
 
 type Named = Pick<StreamConfig, "description" | "metadata">;
@@ -49,12 +52,17 @@ export function lifeOf(info: StreamInfo): StreamLife {
     firstSeq: state.first_seq,
     lastSeq: state.last_seq,
     leader: cluster?.leader ?? "",
+    bytes: state.bytes ?? 0,
+    maxBytes: Math.max(0, config.max_bytes ?? 0),
   };
 }
 
 /** A life of which only the id is known. */
 export function lifeNamed(id: string): StreamLife {
-  return { id, epoch: `t_${id}`, before: [], named: true, firstSeq: 0, lastSeq: 0, leader: "" };
+  return {
+    ...{ id, epoch: `t_${id}`, before: [], named: true },
+    ...{ firstSeq: 0, lastSeq: 0, leader: "", bytes: 0, maxBytes: 0 },
+  };
 }
 
 /** A life that an operator ends: no position of it is believed any more. */

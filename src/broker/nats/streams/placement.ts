@@ -169,7 +169,7 @@ export class StreamPlacement {
   }
 
   async #inspect(placed: Placed, high: () => number): Promise<Inspection> {
-    const { streams } = this.#options;
+    const { streams, stats } = this.#options;
     const { name } = placed.wanted;
     let life: StreamLife | null;
     try {
@@ -180,11 +180,14 @@ export class StreamPlacement {
         life = await streams.life(name);
       }
     } catch (error) {
+      // Better no figure than an old one.
+      stats.streamRoom.delete(name);
       const known = placed.copy && isAway(error) ? await this.#mirrors.life(placed.copy) : null;
       if (known?.id !== placed.life) throw error;
       // It may be behind what was seen: that is no loss.
       return { life: { ...known, lastSeq: Math.max(known.lastSeq, high()) }, from: "copy" };
     }
+    if (life) stats.streamRoom.set(name, { bytes: life.bytes, limit: life.maxBytes });
     return life ? { life, from: "home" } : { life: await remake(streams, placed.wanted), from: "made" };
   }
 
