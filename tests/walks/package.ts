@@ -2,6 +2,8 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { until } from "../helpers/until.ts";
+
 const ROOT = join(import.meta.dir, "../..");
 
 /** The product as npm has it, and room for empty folders beside it. */
@@ -38,16 +40,25 @@ export async function run(cwd: string, command: readonly string[]): Promise<stri
   return out;
 }
 
-/** A program that runs until it is disposed, which asks it to end. */
+/** A program that runs until it is disposed, with all that it has started: npx passes no signal on. */
 export function started(cwd: string, command: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const child = Bun.spawn([...command], {
-    ...{ cwd, stdin: "ignore", stdout: "ignore", stderr: "ignore" },
+    ...{ cwd, stdin: "ignore", stdout: "ignore", stderr: "ignore", detached: true },
     env: { ...process.env, ...env },
   });
+  const group = (signal: NodeJS.Signals | 0) => {
+    try {
+      return process.kill(-child.pid, signal);
+    } catch {
+      return false; // nobody is left
+    }
+  };
   return {
     async [Symbol.asyncDispose]() {
-      child.kill("SIGTERM");
-      await child.exited;
+      group("SIGTERM");
+      await until(() => !group(0), { what: `${command.join(" ")} to end`, timeoutMs: 30_000 }).finally(() =>
+        group("SIGKILL"),
+      );
     },
   };
 }

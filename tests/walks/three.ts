@@ -68,9 +68,9 @@ export async function threeInstances(from: Packed): Promise<void> {
     (await value('sum(up{job="trunkline"})')) === 3 && (await value("sum(trunkline_connections)")) === 3;
   await until(seen, { what: "Prometheus to see three instances and clients", timeoutMs: 30_000 });
   const { panels } = (await Bun.file(join(MONITORING, "grafana.json")).json()) as {
-    panels: { title: string; targets: { expr: string }[] }[];
+    panels: { title: string; targets?: { expr: string }[] }[];
   };
-  for (const { title, targets } of panels) {
+  for (const { title, targets = [] } of panels) {
     for (const { expr } of targets) {
       const query = expr.replaceAll("$__rate_interval", "1m").replaceAll(/"\$\w+"|"\$\{\w+\}"/g, '".*"');
       const { status, error } = await ask(query);
