@@ -9,6 +9,8 @@ import type { Server } from "../src/world/server.ts";
 /* What is done to servers and streams, by the faults of all stages. */
 
 export const STREAM = "RT_chat";
+/** Time that a change of a stream's replicas has to take effect. */
+const REPLICAS_PAUSE_MS = 2_000;
 
 /** How long faults last that end, ms. */
 export interface Holds {
@@ -35,6 +37,17 @@ export async function again(server: Server): Promise<void> {
 /** Does something to the stream. */
 export async function withStream(servers: string, act: "delete" | "purge"): Promise<void> {
   await withStreams(servers, (streams) => streams[act](STREAM));
+}
+
+/** What the log advises where replicas disagree: all but the leader's are removed, and made anew from it. */
+export async function makeReplicasAnew(servers: string): Promise<void> {
+  await withStreams(servers, async (streams) => {
+    const { config } = await streams.info(STREAM);
+    for (const num_replicas of [1, config.num_replicas]) {
+      await streams.update(STREAM, { num_replicas });
+      await sleep(REPLICAS_PAUSE_MS);
+    }
+  });
 }
 
 async function withStreams(servers: string, act: (streams: StreamAPI) => Promise<unknown>): Promise<void> {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cluster } from "./survival-cluster.ts";
-import { again, type Holds, keep, replace, restart, withStream } from "./survival-deeds.ts";
+import { again, type Holds, keep, makeReplicasAnew, replace, restart, withStream } from "./survival-deeds.ts";
 import type { Fault } from "./survival-stage.ts";
 
 /** Everything that is done to three NATS servers with replicas, in the order in which it is tried. */
@@ -151,11 +151,14 @@ function toAll(holds: Holds): readonly Fault<Cluster>[] {
   ];
 }
 
-/** No version of nats-server survives this: the one that has forgotten what it acknowledged votes for one that never had it. */
+/**
+ * No version of nats-server survives this: the one that has forgotten what it acknowledged votes for one that never had it.
+ * Replicas that disagree then do so for good, unless an operator does what the log says.
+ */
 function forgetful(holds: Holds): Fault<Cluster> {
   return {
     name: "forgets",
-    what: "a server forgets what it and the leader acknowledged while the third was down; it and the third go on, the leader comes back later",
+    what: "a server forgets what it and the leader acknowledged while the third was down; it and the third go on, the leader comes back later; the operator makes the replicas anew",
     gaps: "all",
     forgets: true,
     async strike(cluster, served) {
@@ -171,8 +174,10 @@ function forgetful(holds: Holds): Fault<Cluster> {
       await cluster.byRole();
       await sleep(2 * holds.forgotten);
       await leader.restart();
+      await cluster.byRole();
     },
-    // Replicas that disagree do so for good.
+    holdMs: holds.forgotten,
+    heal: ({ urls }) => makeReplicasAnew(urls[0]!),
     after: ({ urls }) => withStream(urls[0]!, "delete"),
   };
 }
