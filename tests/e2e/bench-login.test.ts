@@ -16,7 +16,7 @@ test("every bench that talks to NATS logs in as serve does: from the environment
   const env = { TRUNKLINE_TOKEN_SECRET: TEST_SECRET, TRUNKLINE_API_KEYS: TEST_API_KEY };
   const inAddress = nats.url.replace("//", "//service:p%3Aw%40d@");
   const check = ["check", "--target", target, "-n", "4", "--rate", "10", "--seconds", "1", "--channels", "1"];
-  const idle = (of: string) => ["idle", "-t", of, "-n", "4", "--inbox", "--rounds", "1"];
+  const idle = (of: string) => ["idle", "-t", of, "-n", "4", "--inbox", "--seconds", "1", "--rounds", "1"];
   const runs: readonly (readonly [args: readonly string[], env: Record<string, string>])[] = [
     [check, { NATS_URL: nats.url, ...LOGIN }],
     [[...check, "--nats", inAddress], {}],
