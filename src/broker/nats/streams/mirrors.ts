@@ -18,7 +18,7 @@ const OFFLINE = [10118, 10008];
 /** A stream of a divided namespace, and no copy of the undivided one. */
 const IS_PART = /^_p\d+of\d+$|^_p\d+of\d+_/;
 
-type MirrorConfig = Omit<WantedStream, "subjects" | "duplicate_window" | "republish" | "allow_msg_ttl"> & {
+type MirrorConfig = Omit<WantedStream, "subjects" | "duplicate_window" | "republish"> & {
   readonly description: string;
   readonly mirror: { readonly name: string };
 };
@@ -131,6 +131,8 @@ function mirrorOf(name: string, origin: WantedStream, region: string, life: stri
   return {
     ...{ name, storage, retention, discard, max_age, max_msgs_per_subject, num_replicas },
     ...(max_bytes !== undefined && { max_bytes }),
+    // Without it a copy keeps a message longer than its publisher said (`Nats-TTL`).
+    ...(origin.allow_msg_ttl && { allow_msg_ttl: true }),
     description: `copy of ${origin.name}, life ${life}`,
     mirror: { name: origin.name },
     allow_direct: true,
