@@ -12,7 +12,7 @@ import { TEST_SECRET } from "../helpers/tokens.ts";
 
 /** The region where all streams of a world live, and the one whose instance is looked at. */
 export const HOME = "iad";
-const AWAY = "fra";
+export const AWAY = "fra";
 
 /** A system with one instance, which a fault is made in. */
 export interface Victim {
