@@ -5,6 +5,8 @@ import { type InstanceFault, joined, once, type Victim } from "./victim.ts";
 
 /** Descriptors of an instance that is to run out of them. */
 const DESCRIPTORS = 256;
+/** Of them, how many get a new connection at once: so few that nearly all stay taken. */
+const RENEWED = 8;
 /** Events that an instance keeps while NATS is away, at the least: one for each connection is added. */
 const MANY_EVENTS = 25_000;
 const BATCH = 500;
@@ -23,9 +25,13 @@ async function deaf({ stack, instance }: Victim, user: string, channel: string):
 class Idle implements Disposable {
   readonly #open = new Set<Socket>();
 
-  /** Opens as many as are missing. */
+  /** Opens as many as are missing, and puts new ones in the place of the oldest: who says nothing is cut off after 12 s. */
   fill(url: string, count: number): void {
     const { hostname: host, port } = new URL(url);
+    for (const oldest of [...this.#open].slice(0, this.#open.size < count ? 0 : RENEWED)) {
+      oldest.destroy();
+      this.#open.delete(oldest);
+    }
     while (this.#open.size < count) {
       const socket = connect({ host, port: Number(port) });
       this.#open.add(socket);
