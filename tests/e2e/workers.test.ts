@@ -103,7 +103,8 @@ test("two workers share a port: both get clients, a killed one is started again,
   await until(() => !alive(killed));
   // It is said to be dead until it is back.
   expect([await metric(1, "worker_up", 2), await metric(2, "worker_up", 2)]).toEqual([0, 1]);
-  expect(await metric(2, "connections", 2)).toBe(spread[1]!);
+  // Clients of the killed one may have come to it by now.
+  expect(await metric(2, "connections", 2)).toBeGreaterThanOrEqual(spread[1]!);
   // The other one takes it, whatever the kernel still had for the dead one.
   const again = () => both.api("publish", { channel: CHANNEL, data: 2, idempotency_key: "two" });
   await until(async () => (await again().catch(() => undefined)) !== undefined);
