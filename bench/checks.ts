@@ -13,7 +13,7 @@ import { aligned } from "./markdown.ts";
 
 /** So much that nobody reaches it, and it is counted all the same. */
 const MUCH = 1_000_000;
-const MANY_BYTES = "64GB";
+const MANY_BYTES = "64GiB";
 
 const OFF = {
   ...OWN_SETTINGS.limits,
