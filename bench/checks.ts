@@ -29,18 +29,18 @@ const ON = {
 
 /** Each load, and the figures that say what it costs. */
 const LOADS: readonly {
-  readonly given: Pick<RunOptions, "scenario" | "clients" | "seconds" | "inbox">;
+  readonly given: Pick<RunOptions, "scenario" | "clients" | "seconds" | "inbox" | "ratePerSecond">;
   readonly figures: readonly (readonly [keyof Figures, string])[];
 }[] = [
   {
-    given: { scenario: "idle", clients: 4_000, seconds: 2, inbox: true },
+    given: { scenario: "idle", clients: 2_000, seconds: 1, inbox: true, ratePerSecond: 1 },
     figures: [
       ["connectCpu", "µs a connect, with inbox"],
       ["connectRate", "connects a second"],
     ],
   },
   {
-    given: { scenario: "rooms", clients: 1_000, seconds: 6, inbox: false },
+    given: { scenario: "rooms", clients: 1_000, seconds: 6, inbox: false, ratePerSecond: 1_000 },
     figures: [
       ["deliveryCpu", "µs a delivery, rooms"],
       ["p50", "p50, ms"],
@@ -65,7 +65,6 @@ using stop = interruption();
 const rows: string[][] = [["", "limits off", "limits on", "on / off", "rounds off", "rounds on"]];
 for (const { given, figures } of LOADS) {
   const options = {
-    ratePerSecond: 1,
     changesPerSecond: 1,
     roomSize: 10,
     channels: 4,
