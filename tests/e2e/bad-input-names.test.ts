@@ -322,9 +322,8 @@ test("parameters of the server API may be named like what every object has", asy
   expect((await call("publish", odd)).error).toBeUndefined();
   expect((await call("__proto__", "{}")).error?.code).toBe(104);
   expect((await call("constructor", "{}")).error?.code).toBe(104);
-  expect((await call("batch", '{"commands":[{"__proto__":{}}]}')).error?.code).toBe(107);
-  const { replies } = await call("batch", '{"commands":[{"toString":{}}]}');
-  expect(replies).toMatchObject([{ error: { code: 104 } }]);
+  const { replies } = await call("batch", '{"commands":[{"toString":{}},{"__proto__":{}}]}');
+  expect(replies).toMatchObject([{ error: { code: 104 } }, { error: { code: 104 } }]);
   expect((await call("presence", '{"channel":"__proto__:x"}')).error?.code).toBe(102);
   expect((await call("connections", '{"user":"__proto__"}')).result).toEqual({ connections: {} });
 });
